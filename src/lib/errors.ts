@@ -1,0 +1,160 @@
+/**
+ * One error class for the whole of Shoal. An error has a stable `code`, typed `details` and a `cause`, so that it crosses
+ * processes and wires unchanged and can become an HTTP status, an exit code or a metric label. Match on the code, never on text.
+ */
+
+/** Every code, by folder: [HTTP status, exit code]. Exit codes follow sysexits.h (64 usage, 65 data, 66 no input, 69 unavailable …). */
+const CODES = {
+  // lib
+  INTERNAL: [500, 70],
+  ABORTED: [499, 130],
+  DEADLINE: [504, 75],
+  USAGE: [400, 64],
+  NODE_VERSION: [500, 69],
+  FILE_NOT_FOUND: [404, 66],
+  FILE_UNREADABLE: [500, 66],
+  FILE_UNWRITABLE: [500, 73],
+  // gguf
+  GGUF_NOT_GGUF: [422, 65],
+  GGUF_VERSION: [422, 65],
+  GGUF_TRUNCATED: [422, 65],
+  GGUF_CORRUPT: [422, 65],
+  GGUF_LIMIT: [422, 65],
+  GGUF_SPLIT_MISSING: [422, 66],
+  // model
+  MODEL_NOT_LANGUAGE: [422, 65],
+  MODEL_ARCHITECTURE: [422, 65],
+  MODEL_TENSOR_UNKNOWN: [422, 65],
+  MODEL_TENSOR_MISSING: [422, 65],
+  MODEL_SHARDS: [422, 64],
+  MANIFEST_INVALID: [422, 65],
+  SHARD_FOREIGN: [422, 65],
+  SHARD_NOT_FOUND: [404, 66],
+  // engine
+  ENGINE_UNAVAILABLE: [500, 69],
+  ENGINE_LOAD_FAILED: [500, 70],
+  ENGINE_DIED: [502, 70],
+  ENGINE_FAILED: [500, 70],
+  ENGINE_NOT_EXACT: [500, 70],
+  TEMPLATE_MISSING: [400, 65],
+  TEMPLATE_FAILED: [400, 65],
+  // network
+  IDENTITY_INVALID: [500, 65],
+  ADDRESS_INVALID: [400, 64],
+  PORT_IN_USE: [500, 69],
+  BOOTSTRAP_UNREACHABLE: [503, 69],
+  DIAL_FAILED: [502, 69],
+  PROTOCOL_UNSUPPORTED: [502, 76],
+  STREAM_CLOSED: [502, 69],
+  FRAME_TOO_LARGE: [400, 76],
+  FRAME_MALFORMED: [400, 76],
+  COMMAND_UNKNOWN: [400, 76],
+  COMMAND_MALFORMED: [400, 76],
+  COMMAND_UNAUTHORIZED: [403, 77],
+  RATE_LIMITED: [429, 69],
+  // cluster
+  ANNOUNCEMENT_INVALID: [400, 76],
+  CLUSTER_MODEL_MISMATCH: [409, 65],
+  CLUSTER_FULL: [503, 69],
+  SWARM_NOT_READY: [503, 69],
+  // inference
+  BUSY: [503, 69],
+  STAGE_LOST: [502, 69],
+  STAGE_FAILED: [502, 70],
+  SESSION_UNKNOWN: [404, 70],
+  CONTEXT_EXCEEDED: [400, 65],
+  // gateway
+  REQUEST_INVALID: [400, 65],
+  REQUEST_TOO_LARGE: [413, 65],
+  MODEL_UNKNOWN: [404, 66],
+  NOT_FOUND: [404, 66],
+  // roles
+  PROCESS_DIED: [502, 70],
+} as const satisfies Record<
+  string,
+  readonly [httpStatus: number, exitCode: number]
+>;
+
+export type ErrorCode = keyof typeof CODES;
+
+/** What an error may carry: plain data, so that it survives JSON, CBOR and structured clone. Never a prompt, never a secret. */
+export type ErrorDetails = Readonly<
+  Record<
+    string,
+    string | number | boolean | readonly (string | number)[] | undefined
+  >
+>;
+
+export interface ErrorObject {
+  code: ErrorCode;
+  message: string;
+  details?: ErrorDetails;
+}
+
+export class ShoalError extends Error {
+  override readonly name = "ShoalError";
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails;
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    details: ErrorDetails = {},
+    cause?: unknown,
+  ) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+    this.details = details;
+  }
+
+  get httpStatus(): number {
+    return CODES[this.code][0];
+  }
+
+  get exitCode(): number {
+    return CODES[this.code][1];
+  }
+
+  toObject(): ErrorObject {
+    return { code: this.code, message: this.message, details: this.details };
+  }
+
+  /** From `toObject` on the far side of a wire: an unknown code becomes INTERNAL and is kept in the details. */
+  static fromObject(value: unknown): ShoalError {
+    const o = (
+      typeof value === "object" && value !== null ? value : {}
+    ) as Record<string, unknown>;
+    const message =
+      typeof o.message === "string"
+        ? o.message.slice(0, 2000)
+        : "unknown error";
+    const details = (
+      typeof o.details === "object" && o.details !== null ? o.details : {}
+    ) as ErrorDetails;
+    if (typeof o.code === "string" && Object.hasOwn(CODES, o.code)) {
+      return new ShoalError(o.code as ErrorCode, message, details);
+    }
+    return new ShoalError("INTERNAL", message, {
+      ...details,
+      remoteCode: String(o.code).slice(0, 64),
+    });
+  }
+
+  /** Any thrown value as a ShoalError: itself, or INTERNAL with the value as its cause. */
+  static from(thrown: unknown): ShoalError {
+    if (thrown instanceof ShoalError) return thrown;
+    const message = thrown instanceof Error ? thrown.message : String(thrown);
+    return new ShoalError("INTERNAL", message, {}, thrown);
+  }
+}
+
+/** True where `thrown` is a ShoalError, with one of `codes` if any are given. */
+export function isShoalError(
+  thrown: unknown,
+  ...codes: ErrorCode[]
+): thrown is ShoalError {
+  return (
+    thrown instanceof ShoalError &&
+    (codes.length === 0 || codes.includes(thrown.code))
+  );
+}

@@ -1,0 +1,14 @@
+/**
+ * What every folder stands on: one error class with stable codes, structured events, waiting with deadlines, units, paths,
+ * content ids. Imports nothing of ours.
+ *
+ *     throw new ShoalError("GGUF_TRUNCATED", "file ends inside the tensor table", { offset: 24 });
+ *     await withDeadline(5_000, "the bootstrap", (signal) => dial(address, signal));
+ */
+export * from "./errors.ts";
+export * from "./events.ts";
+export * from "./async.ts";
+export * from "./clock.ts";
+export * from "./units.ts";
+export * from "./paths.ts";
+export * from "./merkle.ts";
