@@ -1,0 +1,80 @@
+/** `shoal node`: holds a shard and computes with it. */
+import { Command } from "commander";
+import { defaultThreads, ENGINE_DEFAULTS } from "../engine/index.ts";
+import { startNode } from "../roles/index.ts";
+import {
+  common,
+  option,
+  required,
+  shardNumber,
+  wholeNumber,
+  withCommon,
+  withMembership,
+} from "./options.ts";
+import { runRole } from "./run-role.ts";
+
+interface NodeFlags {
+  bootstrap?: string[];
+  cluster?: string;
+  listen: string[];
+  bootstrapTimeout: number;
+  shard?: { index: number; count: number };
+  modelDir?: string;
+  context?: number;
+  sessions: number;
+  threads: number;
+}
+
+export function nodeCommand(): Command {
+  const command = new Command("node").description(
+    "hold a shard of the model and compute with it",
+  );
+  return withCommon(withMembership(command))
+    .addOption(
+      option(
+        "--shard <i/n>",
+        "the shard: 0/4 is the first of four",
+        shardNumber,
+      ),
+    )
+    .addOption(
+      option(
+        "--model-dir <dir>",
+        "folder with the shards that `shoal split` wrote, or with the model's GGUF",
+      ),
+    )
+    .addOption(
+      option(
+        "--context <tokens>",
+        "tokens one session may hold (default: the model's, up to 4096)",
+        wholeNumber(16, 1 << 24),
+      ),
+    )
+    .addOption(
+      option("--sessions <n>", "sessions at once", wholeNumber(1, 256)).default(
+        ENGINE_DEFAULTS.sessions,
+      ),
+    )
+    .addOption(
+      option(
+        "--threads <n>",
+        "threads for computing",
+        wholeNumber(1, 1024),
+      ).default(defaultThreads(), "half of the cores"),
+    )
+    .action(async (_, self: Command) => {
+      const flags = self.opts<NodeFlags>();
+      const options = {
+        bootstraps: required(flags.bootstrap, "--bootstrap"),
+        cluster: required(flags.cluster, "--cluster"),
+        shard: required(flags.shard, "--shard"),
+        modelDir: required(flags.modelDir, "--model-dir"),
+        listen: flags.listen,
+        contextLength: flags.context,
+        sessions: flags.sessions,
+        threads: flags.threads,
+        bootstrapTimeoutMs: flags.bootstrapTimeout * 1000,
+      };
+      await runRole(common(self), (context) => startNode(options, context));
+    });
+}

@@ -1,0 +1,250 @@
+/**
+ * Options as every command takes them: by flag, else by SHOAL_* variable, else from the configuration file, else the default.
+ * The file is JSON: option names in camel case, at the top for all commands or in an object named after one.
+ *
+ *     { "cluster": "friends", "bootstrap": "rendezvous.example", "node": { "threads": 4 } }
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { z } from "zod";
+import { LEVELS, type Paths, resolvePaths, ShoalError } from "../lib/index.ts";
+import { parseListen, parseTarget } from "../network/index.ts";
+
+/** An option with its SHOAL_* variable. `flags` as commander has them: "--api-port <port>". */
+export function option(
+  flags: string,
+  description: string,
+  parse?: (text: string) => unknown,
+): Option {
+  const made = new Option(flags, description);
+  made.env(
+    `SHOAL_${made.attributeName().replaceAll(/[A-Z]/g, "_$&").toUpperCase()}`,
+  );
+  if (parse !== undefined) made.argParser(asUsage(parse));
+  return made;
+}
+
+/** A parser's ShoalError as commander wants it, so that the flag's name stands in the message. */
+function asUsage<T>(parse: (text: string) => T): (text: string) => T {
+  return (text) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      throw new InvalidArgumentError(
+        error instanceof Error ? error.message : String(error),
+      );
+    }
+  };
+}
+
+export function wholeNumber(
+  min: number,
+  max: number,
+): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text.trim()) || value < min || value > max)
+      throw new Error(`Expected ${min} to ${max}.`);
+    return value;
+  };
+}
+
+export function decimal(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (
+      text.trim() === "" ||
+      !Number.isFinite(value) ||
+      value < min ||
+      value > max
+    )
+      throw new Error(`Expected ${min} to ${max}.`);
+    return value;
+  };
+}
+
+/** "3/8": shard 3 of 8, numbered from 0. */
+export function shardNumber(text: string): { index: number; count: number } {
+  const match = /^(\d{1,5})\/(\d{1,5})$/.exec(text.trim());
+  if (match === null) throw new Error('Expected "i/n", such as 0/4.');
+  const [index, count] = [Number(match[1]), Number(match[2])];
+  if (count < 1 || index >= count)
+    throw new Error(
+      `There is no shard ${index} of ${count}: they are numbered 0 to ${count - 1}.`,
+    );
+  return { index, count };
+}
+
+export const port = wholeNumber(0, 65_535);
+
+/** Comma-separated, so that a variable can hold several. */
+export function targets(text: string): string[] {
+  const given = text.split(",").filter((part) => part.trim() !== "");
+  for (const target of given) parseTarget(target);
+  return given;
+}
+
+export function listens(text: string): string[] {
+  return text.split(",").flatMap((part) => parseListen(part));
+}
+
+/** What every command that runs has: where its things are and how it logs. */
+export function withCommon(command: Command): Command {
+  return command
+    .addOption(
+      option(
+        "--home <dir>",
+        "keep configuration, state and data under this folder (default: the XDG directories)",
+      ),
+    )
+    .addOption(
+      option(
+        "--config <file>",
+        "configuration file (default: config.json in the configuration folder)",
+      ),
+    )
+    .addOption(
+      option("--log <format>", "log as text or as JSON lines")
+        .choices(["text", "json"])
+        .default("text"),
+    )
+    .addOption(
+      option("--log-level <level>", "least level logged")
+        .choices([...LEVELS])
+        .default("info"),
+    )
+    .hook("preAction", (_, action) => readConfig(action));
+}
+
+/** How a member reaches its cluster. */
+export function withMembership(command: Command): Command {
+  return command
+    .addOption(
+      option(
+        "--bootstrap <addresses>",
+        "rendezvous or other members: host, host:port or multiaddr, with /p2p/<id> or without, separated by commas",
+        targets,
+      ),
+    )
+    .addOption(option("--cluster <name>", "the cluster's name"))
+    .addOption(
+      option(
+        "--listen <addresses>",
+        "IP, IP:port or multiaddrs to listen on by QUIC and TCP",
+      )
+        .argParser(asUsage(listens))
+        .default(listens("0.0.0.0:0"), "any port"),
+    )
+    .addOption(
+      option(
+        "--bootstrap-timeout <s>",
+        "give up if no bootstrap answers for so long",
+        wholeNumber(1, 86_400),
+      ).default(30),
+    );
+}
+
+const Common = z.object({
+  home: z.string().optional(),
+  config: z.string().optional(),
+  log: z.enum(["text", "json"]),
+  logLevel: z.enum(LEVELS),
+});
+export type Common = z.infer<typeof Common> & { paths: Paths };
+
+export function common(command: Command): Common {
+  const values = Common.parse(command.opts());
+  return { ...values, paths: resolvePaths(values.home) };
+}
+
+/** A value that must be there, whichever way it came. */
+export function required<T>(value: T | undefined, flag: string): T {
+  if (value !== undefined) return value;
+  const variable = `SHOAL_${flag.replace(/^--/, "").replaceAll("-", "_").toUpperCase()}`;
+  throw new ShoalError(
+    "USAGE",
+    `${flag} is needed (or ${variable}, or the configuration file)`,
+    { option: flag },
+  );
+}
+
+function readConfig(command: Command): void {
+  const { home, config } = command.opts<{ home?: string; config?: string }>();
+  const path = config ?? join(resolvePaths(home).config, "config.json");
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    if (
+      config === undefined &&
+      (error as NodeJS.ErrnoException).code === "ENOENT"
+    )
+      return;
+    throw new ShoalError(
+      "FILE_UNREADABLE",
+      `can not read the configuration file ${path}`,
+      { path },
+      error,
+    );
+  }
+  const parsed = z
+    .record(z.string(), z.unknown())
+    .safeParse(parseJson(text, path));
+  if (!parsed.success)
+    throw new ShoalError("USAGE", `${path} is not a JSON object`, { path });
+  const names = new Set(
+    command.parent?.commands.map((sibling) => sibling.name()),
+  );
+  const own = z
+    .record(z.string(), z.unknown())
+    .catch({})
+    .parse(parsed.data[command.name()]);
+  const shared = Object.fromEntries(
+    Object.entries(parsed.data).filter(([key]) => !names.has(key)),
+  );
+  for (const [key, value] of Object.entries({ ...shared, ...own })) {
+    const known = command.options.find(
+      (candidate) => candidate.attributeName() === key,
+    );
+    if (known === undefined) {
+      if (Object.hasOwn(own, key))
+        throw new ShoalError(
+          "USAGE",
+          `${path}: ${command.name()} has no option ${key}`,
+          { path, option: key },
+        );
+      continue; // another command's
+    }
+    const source = command.getOptionValueSource(key);
+    if (source !== undefined && source !== "default") continue;
+    try {
+      const asText = Array.isArray(value) ? value.join(",") : String(value);
+      command.setOptionValueWithSource(
+        key,
+        known.parseArg === undefined
+          ? value
+          : known.parseArg(asText, undefined),
+        "config",
+      );
+    } catch (error) {
+      throw new ShoalError(
+        "USAGE",
+        `${path}: ${key}: ${error instanceof Error ? error.message : String(error)}`,
+        { path, option: key },
+      );
+    }
+  }
+}
+
+function parseJson(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new ShoalError(
+      "USAGE",
+      `${path} is not JSON: ${error instanceof Error ? error.message : String(error)}`,
+      { path },
+    );
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * Runs a role until it is told to stop: by SIGINT or SIGTERM, or by the end of the process that started it. Prints its log, and
+ * tells a parent over IPC what became fact (roles/child-role.ts).
+ */
+import { Events, logReader, ShoalError } from "../lib/index.ts";
+import type { Role, RoleContext, RoleMessage } from "../roles/index.ts";
+import type { Common } from "./options.ts";
+
+/** Ctrl-C ends every process within 5 s: a role that takes longer is cut off before. */
+const STOP_DEADLINE_MS = 3_500;
+
+export async function runRole(
+  options: Common,
+  start: (
+    context: RoleContext,
+    tell: (message: RoleMessage) => void,
+  ) => Promise<Role>,
+): Promise<void> {
+  const events = newEvents(options);
+  if (process.send !== undefined)
+    events.subscribe((event) => tell({ type: "event", event }));
+  const stopping = stopSignal();
+  let role: Role;
+  try {
+    role = await start(
+      { events, paths: options.paths, signal: stopping },
+      tell,
+    );
+  } catch (error) {
+    if (stopping.aborted) return process.disconnect?.();
+    tell({ type: "failed", error: ShoalError.from(error).toObject() });
+    process.disconnect?.();
+    throw error;
+  }
+  tell({ type: "ready", info: role.info });
+  if (!stopping.aborted)
+    await new Promise((resolve) =>
+      stopping.addEventListener("abort", resolve, { once: true }),
+    );
+  events.info("PROCESS", "stopping");
+  const late = setTimeout(() => {
+    events.error(
+      "PROCESS",
+      `not stopped within ${STOP_DEADLINE_MS} ms: cut off`,
+    );
+    process.exit(75);
+  }, STOP_DEADLINE_MS);
+  await role.stop();
+  events.info("PROCESS", "stopped");
+  clearTimeout(late);
+  process.exit(0); // libp2p leaves sockets and timers that hold the loop for seconds
+}
+
+/** To the process that started this one, if there is one. */
+function tell(message: RoleMessage): void {
+  if (process.connected)
+    process.send?.(message, undefined, undefined, () => {});
+}
+
+function print(line: string): void {
+  process.stdout.write(line);
+}
+
+export function newEvents(options: Pick<Common, "log" | "logLevel">): Events {
+  const events = new Events();
+  const color = process.stdout.isTTY && process.env.NO_COLOR === undefined;
+  events.subscribe(
+    logReader({
+      format: options.log,
+      level: options.logLevel,
+      write: print,
+      color,
+    }),
+  );
+  process.on("uncaughtException", (error) => {
+    // js-libp2p raises some from streams that are closing (issues 3415, 3512): they end that stream, not the node.
+    events.error("PROCESS", `uncaught: ${error.message}`, {
+      stack: error.stack,
+    });
+  });
+  process.on("unhandledRejection", (reason) => {
+    events.error(
+      "PROCESS",
+      `unhandled rejection: ${reason instanceof Error ? reason.message : String(reason)}`,
+    );
+  });
+  return events;
+}
+
+/** Aborts at the first SIGINT, SIGTERM, or loss of the parent. A second Ctrl-C ends the process at once. */
+export function stopSignal(): AbortSignal {
+  const controller = new AbortController();
+  const stop = (): void => {
+    if (controller.signal.aborted) process.exit(130);
+    controller.abort(new ShoalError("ABORTED", "stopped"));
+  };
+  process.on("SIGINT", stop);
+  process.on("SIGTERM", stop);
+  process.once("disconnect", () => {
+    if (!controller.signal.aborted) stop();
+  });
+  return controller.signal;
+}

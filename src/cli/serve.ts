@@ -1,0 +1,66 @@
+/** `shoal serve`: OpenAI's API in front of a cluster. */
+import { Command } from "commander";
+import { GATEWAY_DEFAULTS } from "../gateway/index.ts";
+import { startGateway } from "../roles/index.ts";
+import {
+  common,
+  option,
+  port,
+  required,
+  withCommon,
+  withMembership,
+} from "./options.ts";
+import { runRole } from "./run-role.ts";
+
+interface ServeFlags {
+  bootstrap?: string[];
+  cluster?: string;
+  listen: string[];
+  bootstrapTimeout: number;
+  apiHost: string;
+  apiPort: number;
+  apiKey?: string;
+  corsOrigin?: string;
+}
+
+export function serveCommand(): Command {
+  const command = new Command("serve").description(
+    "answer OpenAI's API with what a cluster computes",
+  );
+  return withCommon(withMembership(command))
+    .addOption(
+      option("--api-host <address>", "address of the API").default(
+        GATEWAY_DEFAULTS.host,
+      ),
+    )
+    .addOption(
+      option("--api-port <port>", "port of the API", port).default(
+        GATEWAY_DEFAULTS.port,
+      ),
+    )
+    .addOption(
+      option("--api-key <key>", "answer only requests that carry this key"),
+    )
+    .addOption(
+      option("--cors-origin <origin>", "let pages of this origin use the API"),
+    )
+    .action(async (_, self: Command) => {
+      const flags = self.opts<ServeFlags>();
+      const options = {
+        bootstraps: required(flags.bootstrap, "--bootstrap"),
+        cluster: required(flags.cluster, "--cluster"),
+        listen: flags.listen,
+        apiHost: flags.apiHost,
+        apiPort: flags.apiPort,
+        apiKey: flags.apiKey,
+        corsOrigin: flags.corsOrigin,
+        bootstrapTimeoutMs: flags.bootstrapTimeout * 1000,
+      };
+      await runRole(common(self), (context, tell) =>
+        startGateway(
+          { ...options, onReady: (ready) => tell({ type: "swarm", ready }) },
+          context,
+        ),
+      );
+    });
+}

@@ -1,0 +1,166 @@
+/** Streams one chat completion from a gateway: what `shoal chat` and `shoal up` print. */
+import { EventSourceParserStream } from "eventsource-parser/stream";
+import { z } from "zod";
+import { ShoalError } from "../lib/index.ts";
+
+export interface ChatRequest {
+  prompt: string;
+  system?: string | undefined;
+  maxTokens?: number | undefined;
+  temperature?: number | undefined;
+  seed?: number | undefined;
+}
+
+export interface ChatResult {
+  /** Tokens generated, by the gateway's count. */
+  tokens: number;
+  promptTokens: number;
+  finish: string;
+  /** From the request to the first text, and to the end, ms. */
+  firstTokenMs: number;
+  totalMs: number;
+  /** Characters that came. */
+  characters: number;
+}
+
+const Chunk = z.object({
+  choices: z
+    .array(
+      z.object({
+        delta: z.object({ content: z.string().nullish() }),
+        finish_reason: z.string().nullish(),
+      }),
+    )
+    .default([]),
+  usage: z
+    .object({ prompt_tokens: z.number(), completion_tokens: z.number() })
+    .nullish(),
+});
+const Failure = z.object({
+  error: z.object({ message: z.string(), code: z.string().nullish() }),
+});
+
+/** Calls `onText` with each piece as it comes. Throws what the gateway answered, or DIAL_FAILED where none answers. */
+export async function streamChat(
+  apiUrl: string,
+  request: ChatRequest,
+  onText: (text: string) => void,
+  options: { signal: AbortSignal; apiKey?: string | undefined },
+): Promise<ChatResult> {
+  const startedMs = performance.now();
+  const model = await servedModel(apiUrl, options);
+  const { prompt, system, maxTokens, temperature, seed } = request;
+  const messages = [
+    ...(system === undefined ? [] : [{ role: "system", content: system }]),
+    { role: "user", content: prompt },
+  ];
+  const body = {
+    model,
+    messages,
+    max_tokens: maxTokens,
+    temperature,
+    seed,
+    stream: true,
+    stream_options: { include_usage: true },
+  };
+  const response = await call(`${apiUrl}/v1/chat/completions`, options, body);
+  const result: ChatResult = {
+    tokens: 0,
+    promptTokens: 0,
+    finish: "",
+    firstTokenMs: 0,
+    totalMs: 0,
+    characters: 0,
+  };
+  const events = response.body
+    ?.pipeThrough(new TextDecoderStream())
+    .pipeThrough(new EventSourceParserStream());
+  for await (const { data } of events ?? []) {
+    if (data === "[DONE]") break;
+    const json: unknown = JSON.parse(data);
+    const failure = Failure.safeParse(json);
+    if (failure.success) throw apiError(failure.data);
+    const { choices, usage } = Chunk.parse(json);
+    const text = choices[0]?.delta.content ?? "";
+    if (text !== "") {
+      if (result.characters === 0)
+        result.firstTokenMs = performance.now() - startedMs;
+      result.characters += text.length;
+      onText(text);
+    }
+    result.finish = choices[0]?.finish_reason ?? result.finish;
+    if (usage !== null && usage !== undefined) {
+      result.tokens = usage.completion_tokens;
+      result.promptTokens = usage.prompt_tokens;
+    }
+  }
+  result.totalMs = performance.now() - startedMs;
+  if (result.finish === "")
+    throw new ShoalError("STREAM_CLOSED", "the gateway ended the answer early");
+  return result;
+}
+
+type CallOptions = Parameters<typeof streamChat>[3];
+
+async function servedModel(
+  apiUrl: string,
+  options: CallOptions,
+): Promise<string> {
+  const response = await call(`${apiUrl}/v1/models`, options);
+  const models = z
+    .object({ data: z.array(z.object({ id: z.string() })) })
+    .parse(await response.json());
+  const [first] = models.data;
+  if (first !== undefined) return first.id;
+  const health = z
+    .object({ reason: z.string() })
+    .safeParse(
+      await (
+        await fetch(`${apiUrl}/health`, { signal: options.signal })
+      ).json(),
+    );
+  throw new ShoalError(
+    "SWARM_NOT_READY",
+    health.success ? health.data.reason : "the gateway serves no model yet",
+  );
+}
+
+async function call(
+  url: string,
+  { signal, apiKey }: CallOptions,
+  body?: unknown,
+): Promise<Response> {
+  const headers: Record<string, string> = {
+    "content-type": "application/json",
+  };
+  if (apiKey !== undefined) headers.authorization = `Bearer ${apiKey}`;
+  let response: Response;
+  try {
+    response = await fetch(url, {
+      signal,
+      headers,
+      ...(body !== undefined && { method: "POST", body: JSON.stringify(body) }),
+    });
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw new ShoalError(
+      "DIAL_FAILED",
+      `no gateway answers at ${new URL(url).origin}: is \`shoal up\` or \`shoal serve\` running?`,
+      {},
+      error,
+    );
+  }
+  if (response.ok) return response;
+  const failure = Failure.safeParse(
+    await response.json().catch(() => undefined),
+  );
+  if (failure.success) throw apiError(failure.data);
+  throw new ShoalError("INTERNAL", `the gateway answered ${response.status}`);
+}
+
+function apiError({ error }: z.output<typeof Failure>): ShoalError {
+  return ShoalError.fromObject({
+    code: (error.code ?? "INTERNAL").toUpperCase(),
+    message: error.message,
+  });
+}

@@ -1,0 +1,187 @@
+/** `shoal up`: a whole swarm on this machine, and one prompt through it. */
+import { fileURLToPath } from "node:url";
+import { Command } from "commander";
+import { formatBytes, formatMs, ShoalError } from "../lib/index.ts";
+import {
+  type LocalSwarm,
+  type LocalSwarmProgress,
+  startLocalSwarm,
+} from "../roles/index.ts";
+import { withSampling } from "./chat.ts";
+import { common, option, port, wholeNumber, withCommon } from "./options.ts";
+import { newEvents, stopSignal } from "./run-role.ts";
+import { streamChat } from "./stream-chat.ts";
+
+const DEMO_MODEL = fileURLToPath(
+  new URL("../../models/demo/shoal-demo.gguf", import.meta.url),
+);
+const ENTRY = fileURLToPath(new URL("../../bin/shoal.js", import.meta.url));
+
+interface UpFlags {
+  model: string;
+  nodes: number;
+  prompt: string;
+  maxTokens: number;
+  temperature?: number;
+  seed?: number;
+  apiPort?: number;
+  diagnosticsPort?: number;
+  context?: number;
+  once?: boolean;
+  verbose?: boolean;
+}
+
+export function upCommand(): Command {
+  const command = withSampling(
+    withCommon(
+      new Command("up").description(
+        "start a whole swarm on this machine and ask it something",
+      ),
+    ),
+  );
+  command.options.find((o) => o.long === "--max-tokens")?.default(256);
+  command.setOptionValueWithSource("maxTokens", 256, "default");
+  return command
+    .addOption(
+      option("--model <file>", "the GGUF to serve").default(
+        DEMO_MODEL,
+        "the demo model",
+      ),
+    )
+    .addOption(
+      option(
+        "--nodes <n>",
+        "shard nodes, each a process",
+        wholeNumber(1, 64),
+      ).default(4),
+    )
+    .addOption(
+      option("--prompt <text>", "what to ask first").default(
+        "Tell me a story.",
+      ),
+    )
+    .addOption(
+      option(
+        "--context <tokens>",
+        "tokens one session may hold",
+        wholeNumber(16, 1 << 24),
+      ),
+    )
+    .addOption(
+      option(
+        "--api-port <port>",
+        "port of the API (default: 51822, or a free one)",
+        port,
+      ),
+    )
+    .addOption(
+      option(
+        "--diagnostics-port <port>",
+        "port of the rendezvous' status (default: 51821, or a free one)",
+        port,
+      ),
+    )
+    .option("--once", "stop after the first reply")
+    .option("--verbose", "show the log of every process")
+    .action(async (_, self: Command) => {
+      const flags = self.opts<UpFlags>();
+      const options = common(self);
+      const events = newEvents({
+        ...options,
+        logLevel: flags.verbose === true ? "debug" : "warn",
+      });
+      const signal = stopSignal();
+      const startedMs = performance.now();
+      const died = new AbortController();
+      const onProgress = (progress: LocalSwarmProgress): void => {
+        if (progress.type === "died") died.abort(progress.error);
+        if (progress.type === "event" && flags.verbose === true) {
+          const { level, tag, message, fields } = progress.event;
+          events.emit(level, tag, `${progress.name}: ${message}`, fields);
+        }
+        const line = describe(progress);
+        if (line !== undefined) say(line);
+      };
+      const { model, nodes, apiPort, diagnosticsPort, context } = flags;
+      const swarm = await startLocalSwarm(
+        {
+          entry: ENTRY,
+          model,
+          nodes,
+          apiPort,
+          diagnosticsPort,
+          contextLength: context,
+          onProgress,
+        },
+        { events, paths: options.paths, signal },
+      );
+      try {
+        say(
+          `ready after ${formatMs(performance.now() - startedMs)}: OpenAI's API at ${swarm.apiUrl}/v1\n`,
+        );
+        await ask(swarm, flags, AbortSignal.any([signal, died.signal]));
+        if (flags.once !== true) await stayUp(swarm, signal);
+      } finally {
+        await swarm.stop();
+      }
+      process.exit(0);
+    });
+}
+
+async function ask(
+  swarm: LocalSwarm,
+  flags: UpFlags,
+  signal: AbortSignal,
+): Promise<void> {
+  const { prompt, maxTokens, temperature, seed } = flags;
+  say(`> ${prompt}\n`);
+  const request = { prompt, maxTokens, temperature, seed };
+  const result = await streamChat(
+    swarm.apiUrl,
+    request,
+    (text) => process.stdout.write(text),
+    { signal },
+  );
+  const seconds = (result.totalMs - result.firstTokenMs) / 1000;
+  const rate =
+    result.tokens > 1 && seconds > 0
+      ? `${((result.tokens - 1) / seconds).toFixed(1)} tokens/s`
+      : "-";
+  process.stdout.write("\n");
+  say(
+    `\n${result.tokens} tokens by ${flags.nodes} ${flags.nodes === 1 ? "node" : "nodes"}, ${rate}, first token after ${formatMs(result.firstTokenMs)}`,
+  );
+  if (result.characters === 0)
+    throw new ShoalError("STAGE_FAILED", "the swarm gave no text");
+}
+
+async function stayUp(swarm: LocalSwarm, signal: AbortSignal): Promise<void> {
+  say(
+    `\nThe swarm stays up until Ctrl-C. From another terminal, in this folder:\n\n    npm exec shoal -- chat --api ${swarm.apiUrl} "How do I add a node?"\n`,
+  );
+  if (!signal.aborted)
+    await new Promise((resolve) =>
+      signal.addEventListener("abort", resolve, { once: true }),
+    );
+  say("stopping …");
+}
+
+function describe(progress: LocalSwarmProgress): string | undefined {
+  switch (progress.type) {
+    case "model":
+      return `${progress.name}: ${progress.layers} layers, ${formatBytes(progress.sizeBytes)}`;
+    case "ready":
+      return `${progress.name} ready  ${progress.info.url ?? progress.info.addresses[0] ?? ""}`;
+    case "died":
+      return progress.error.message;
+    case "event":
+      return undefined;
+    default:
+      return progress satisfies never;
+  }
+}
+
+/** Everything but the reply goes to stderr, so that `shoal up --once > story.txt` holds the story. */
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}

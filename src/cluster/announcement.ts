@@ -1,0 +1,142 @@
+/**
+ * What a node says of itself: a record signed by its peer key, so that anybody may pass it on and nobody can forge it. Encoded as
+ * dag-cbor (deterministic), carried in commands as base64.
+ */
+import { decode, encode } from "@ipld/dag-cbor";
+import { z } from "zod";
+import { ShoalError } from "../lib/index.ts";
+import { verify } from "../network/index.ts";
+
+export const ANNOUNCEMENT = Object.freeze({
+  /** Lifetime of a record. Three renewals, so that one lost message costs nothing. */
+  ttlMs: 60_000,
+  renewMs: 20_000,
+  /** A record from a clock so far ahead is refused: it would outlive its node. */
+  maxSkewMs: 30_000,
+  /** One record, encoded. Addresses make up most of it. */
+  maxBytes: 8 * 1024,
+});
+
+export const NODE_STATES = [
+  "joining",
+  "downloading",
+  "loading",
+  "ready",
+  "draining",
+  "gone",
+] as const;
+export type NodeState = (typeof NODE_STATES)[number];
+
+const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+
+export const Announcement = z.object({
+  v: z.literal(1),
+  cluster: z.string().min(1).max(128),
+  peer: z.string().min(1).max(128),
+  /** CID of the model's manifest. */
+  manifest: z.string().min(1).max(128),
+  /** The model's name: for people, not an identity. */
+  model: z.string().max(256),
+  layerCount: z.number().int().min(1).max(65_536),
+  /** Half-open. */
+  layerStart: z.number().int().min(0).max(65_535),
+  layerEnd: z.number().int().min(1).max(65_536),
+  /** The shard's number in its plan: layers are what counts, this is its name. */
+  shard: z.object({ index: count, count: count.min(1) }),
+  state: z.enum(NODE_STATES),
+  /** Tokens one session may hold, and one decode may take. */
+  contextLength: count,
+  batchTokens: count,
+  sessions: z.object({ active: count, max: count }),
+  msPerToken: z.number().min(0).optional(),
+  memoryBytes: count.optional(),
+  addresses: z.array(z.string().max(512)).max(16),
+  version: z.string().max(32),
+  /** Grows with every record of this peer: an older one never replaces a newer one. */
+  seq: count,
+  /** Milliseconds since the epoch, by the peer's clock. */
+  issuedMs: count,
+  ttlMs: count.max(10 * 60_000),
+});
+export type Announcement = z.infer<typeof Announcement>;
+
+/** As it travels. */
+export const Sealed = z.object({
+  /** base64 of the dag-cbor of an Announcement. */
+  record: z.string().max(Math.ceil((ANNOUNCEMENT.maxBytes * 4) / 3) + 4),
+  /** base64 of the peer's Ed25519 signature over those bytes. */
+  signature: z.string().max(128),
+});
+export type Sealed = z.infer<typeof Sealed>;
+
+export async function seal(
+  announcement: Announcement,
+  sign: (data: Uint8Array) => Promise<Uint8Array>,
+): Promise<Sealed> {
+  // dag-cbor has no undefined: what is unknown is left out.
+  const bytes = encode(
+    Object.fromEntries(
+      Object.entries(announcement).filter(([, value]) => value !== undefined),
+    ),
+  );
+  const signature = await sign(bytes);
+  return {
+    record: Buffer.from(bytes).toString("base64"),
+    signature: Buffer.from(signature).toString("base64"),
+  };
+}
+
+/** Throws ANNOUNCEMENT_INVALID: malformed, oversized, not signed by its peer, expired, or from the future. */
+export async function unseal(
+  sealed: Sealed,
+  nowMs: number,
+): Promise<Announcement> {
+  const bytes = Buffer.from(sealed.record, "base64");
+  if (bytes.length > ANNOUNCEMENT.maxBytes)
+    throw invalid("oversized", `${bytes.length} bytes`);
+  let value: unknown;
+  try {
+    value = decode(bytes);
+  } catch (error) {
+    throw invalid("malformed", "not dag-cbor", error);
+  }
+  const parsed = Announcement.safeParse(value);
+  if (!parsed.success)
+    throw invalid("malformed", z.prettifyError(parsed.error));
+  const announcement = parsed.data;
+  if (
+    announcement.layerEnd <= announcement.layerStart ||
+    announcement.layerEnd > announcement.layerCount
+  ) {
+    throw invalid(
+      "malformed",
+      `layers ${announcement.layerStart} to ${announcement.layerEnd} of ${announcement.layerCount}`,
+    );
+  }
+  if (
+    !(await verify(
+      announcement.peer,
+      bytes,
+      Buffer.from(sealed.signature, "base64"),
+    ))
+  ) {
+    throw invalid("forged", `not signed by ${announcement.peer}`);
+  }
+  if (announcement.issuedMs > nowMs + ANNOUNCEMENT.maxSkewMs)
+    throw invalid("future", `issued ${announcement.issuedMs - nowMs} ms ahead`);
+  if (announcement.issuedMs + announcement.ttlMs <= nowMs)
+    throw invalid(
+      "expired",
+      `expired ${nowMs - announcement.issuedMs - announcement.ttlMs} ms ago`,
+    );
+  return announcement;
+}
+
+function invalid(reason: string, what: string, cause?: unknown): ShoalError {
+  return new ShoalError(
+    "ANNOUNCEMENT_INVALID",
+    `announcement refused (${reason}): ${what}`,
+    { reason },
+    cause,
+  );
+}

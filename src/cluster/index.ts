@@ -1,0 +1,26 @@
+/**
+ * Who is in a cluster and what they hold. Members sign announcements of themselves; a rendezvous keeps them and pushes changes;
+ * everybody computes the same view from them, by a pure function: which shards there are, whether prompts can run, what is missing.
+ *
+ *     const membership = new Membership({ host, commands, events, cluster: "friends" });
+ *     membership.start();
+ *     await membership.join(rendezvousPeer);
+ *     await membership.announce({ manifest, layerStart: 0, layerEnd: 8, state: "ready", … });
+ *     membership.onChange((view) => console.log(view?.ready, view?.missing));
+ */
+export {
+  type Announcement,
+  ANNOUNCEMENT,
+  NODE_STATES,
+  type NodeState,
+} from "./announcement.ts";
+export { Membership, type OwnState } from "./membership.ts";
+export {
+  fetchParts,
+  MANIFEST_FILE,
+  METADATA_FILE,
+  type ModelParts,
+  servePartsOf,
+} from "./model-parts.ts";
+export { RendezvousService } from "./rendezvous-service.ts";
+export { type ClusterView, clusterView, type ShardView } from "./view.ts";

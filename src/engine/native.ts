@@ -1,0 +1,478 @@
+/**
+ * The whole native surface: every llama.cpp and ggml symbol Shoal calls, typed, and the struct layouts they need. The only file
+ * that names one. Bound by koffi to the unmodified libraries of `@node-llama-cpp/<platform>` 3.22.1, which are llama.cpp v0.5.0.
+ *
+ * Struct layouts: include/llama.h at v0.5.0. They are checked against the library's own defaults on load, so another version
+ * is refused instead of being misread.
+ */
+import { readdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import koffi, { type LibraryHandle } from "koffi";
+import { ShoalError } from "../lib/index.ts";
+
+/** An address in native memory. */
+export type Pointer = bigint & { readonly __pointer: unique symbol };
+
+/** `struct llama_batch`: the arrays have n_tokens entries; `embd` is (n_tokens, n_embd) f32 and excludes `token`. */
+export interface LlamaBatch {
+  n_tokens: number;
+  token: Int32Array | null;
+  embd: Float32Array | null;
+  pos: Int32Array;
+  n_seq_id: Int32Array;
+  seq_id: BigUint64Array;
+  logits: Int8Array;
+}
+
+export interface ModelParams {
+  n_gpu_layers: number;
+  progress_callback: Pointer | null;
+  vocab_only: boolean;
+  use_extra_bufts: boolean;
+  [field: string]: unknown;
+}
+
+export interface ContextParams {
+  n_ctx: number;
+  n_batch: number;
+  n_ubatch: number;
+  n_seq_max: number;
+  n_outputs_max: number;
+  n_outputs_max_per_seq: number;
+  n_threads: number;
+  n_threads_batch: number;
+  cb_eval: Pointer | null;
+  kv_unified: boolean;
+  [field: string]: unknown;
+}
+
+/** How a ggml type's rows become f32; `to_float` is undefined for F32. */
+export interface TypeTraits {
+  blockSize: number;
+  blockBytes: number;
+  toFloat:
+    ((row: Uint8Array, out: Float32Array, count: number) => void) | undefined;
+}
+
+export interface Native {
+  /** Where the libraries were found. */
+  directory: string;
+  systemInfo(): string;
+  modelDefaultParams(): ModelParams;
+  contextDefaultParams(): ContextParams;
+  loadModel(path: string, params: ModelParams): Pointer | null;
+  freeModel(model: Pointer): void;
+  newContext(model: Pointer, params: ContextParams): Pointer | null;
+  freeContext(context: Pointer): void;
+  /** 0 on success, 1 where no KV slot was found, 2 aborted, negative on error. */
+  decode(context: Pointer, batch: LlamaBatch): number;
+  /** The logits of the i-th output of the last decode (-1 is the last), a view of native memory, n_vocab long. */
+  logits(context: Pointer, index: number, vocabSize: number): Float32Array;
+  contextPerSequence(context: Pointer): number;
+  embeddingLength(model: Pointer): number;
+  layerCount(model: Pointer): number;
+  trainedContext(model: Pointer): number;
+  modelSizeBytes(model: Pointer): number;
+  removeSequence(
+    context: Pointer,
+    sequence: number,
+    from: number,
+    to: number,
+  ): boolean;
+  tensorName(tensor: Pointer): string;
+  tensorBytes(tensor: Pointer): number;
+  readTensor(tensor: Pointer, into: Float32Array, sizeBytes: number): void;
+  typeTraits(type: number): TypeTraits;
+  vocab(model: Pointer): Pointer;
+  vocabSize(vocab: Pointer): number;
+  vocabType(vocab: Pointer): number;
+  isEndOfGeneration(vocab: Pointer, token: number): boolean;
+  isControl(vocab: Pointer, token: number): boolean;
+  bos(vocab: Pointer): number;
+  eos(vocab: Pointer): number;
+  addsBos(vocab: Pointer): boolean;
+  /** Tokens written, or the negated count that would be needed. */
+  tokenize(
+    vocab: Pointer,
+    text: Uint8Array,
+    tokens: Int32Array,
+    addSpecial: boolean,
+    parseSpecial: boolean,
+  ): number;
+  /** Bytes written, or the negated count that would be needed. */
+  tokenToPiece(
+    vocab: Pointer,
+    token: number,
+    into: Uint8Array,
+    special: boolean,
+  ): number;
+  newChain(): Pointer;
+  freeSampler(sampler: Pointer): void;
+  chainAdd(chain: Pointer, sampler: Pointer): void;
+  chainLength(chain: Pointer): number;
+  chainRemove(chain: Pointer, index: number): Pointer;
+  samplerAccept(sampler: Pointer, token: number): void;
+  /** Samples from the i-th output of the last decode and accepts the token. */
+  sample(chain: Pointer, context: Pointer, index: number): number;
+  greedy(): Pointer;
+  dist(seed: number): Pointer;
+  topK(k: number): Pointer;
+  topP(p: number, minKeep: number): Pointer;
+  minP(p: number, minKeep: number): Pointer;
+  temperature(t: number): Pointer;
+  penalties(
+    vocabSize: number,
+    lastN: number,
+    repeat: number,
+    frequency: number,
+    presence: number,
+  ): Pointer;
+  logitBias(
+    vocabSize: number,
+    bias: readonly (readonly [token: number, bias: number])[],
+  ): Pointer;
+  /** A native callback asked for every tensor: see ggml_backend_sched_eval_callback. */
+  evalCallback(callback: (tensor: Pointer, ask: boolean) => boolean): Pointer;
+  progressCallback(callback: (fraction: number) => boolean): Pointer;
+  addressOf(array: ArrayBufferView): bigint;
+}
+
+const MODEL_PARAMS = {
+  devices: "void*",
+  tensor_buft_overrides: "void*",
+  n_gpu_layers: "int32",
+  split_mode: "int",
+  load_mode: "int",
+  lazy_mode: "int",
+  main_gpu: "int32",
+  tensor_split: "void*",
+  progress_callback: "shoal_progress_cb *",
+  progress_callback_user_data: "void*",
+  kv_overrides: "void*",
+  vocab_only: "bool",
+  check_tensors: "bool",
+  use_extra_bufts: "bool",
+  no_host: "bool",
+  no_alloc: "bool",
+  load_mtp: "bool",
+} as const;
+
+const CONTEXT_PARAMS = {
+  n_ctx: "uint32",
+  n_batch: "uint32",
+  n_ubatch: "uint32",
+  n_seq_max: "uint32",
+  n_rs_seq: "uint32",
+  n_outputs_max: "uint32",
+  n_outputs_max_per_seq: "uint32",
+  n_threads: "int32",
+  n_threads_batch: "int32",
+  ctx_type: "int",
+  rope_scaling_type: "int",
+  pooling_type: "int",
+  attention_type: "int",
+  flash_attn_type: "int",
+  rope_freq_base: "float",
+  rope_freq_scale: "float",
+  yarn_ext_factor: "float",
+  yarn_attn_factor: "float",
+  yarn_beta_fast: "float",
+  yarn_beta_slow: "float",
+  yarn_orig_ctx: "uint32",
+  defrag_thold: "float",
+  cb_eval: "shoal_eval_cb *",
+  cb_eval_user_data: "void*",
+  type_k: "int",
+  type_v: "int",
+  abort_callback: "void*",
+  abort_callback_data: "void*",
+  embeddings: "bool",
+  offload_kqv: "bool",
+  no_perf: "bool",
+  op_offload: "bool",
+  swa_full: "bool",
+  kv_unified: "bool",
+  samplers: "void*",
+  n_samplers: "size_t",
+  ctx_other: "void*",
+} as const;
+
+/** What v0.5.0 answers for its defaults: values at both ends and in the middle of each struct, so that a shift shows. */
+const EXPECTED_MODEL = {
+  n_gpu_layers: -1,
+  split_mode: 1,
+  load_mode: -1,
+  lazy_mode: 1,
+  use_extra_bufts: true,
+  load_mtp: false,
+};
+const EXPECTED_CONTEXT = {
+  n_ctx: 512,
+  n_batch: 2048,
+  n_ubatch: 512,
+  n_outputs_max_per_seq: 1,
+  rope_scaling_type: -1,
+  flash_attn_type: -1,
+  yarn_ext_factor: -1,
+  type_k: 1,
+  type_v: 1,
+  offload_kqv: true,
+  no_perf: true,
+  swa_full: true,
+  kv_unified: false,
+};
+
+const PLATFORMS: Readonly<Record<string, string>> = {
+  "linux-x64": "linux-x64",
+  "linux-arm64": "linux-arm64",
+};
+
+let loaded: Native | undefined;
+
+export type NativeLog = (level: number, text: string) => void;
+
+/**
+ * The bound libraries, loaded on first use (a process-wide thing, as dlopen is). Throws ENGINE_UNAVAILABLE.
+ * `onLog` gets the libraries' own log from the first line on (level: 1 debug, 2 info, 3 warning, 4 error, 5 continued);
+ * it counts on the first call only.
+ */
+export function loadNative(onLog: NativeLog = () => {}): Native {
+  loaded ??= bind(findLibraries(), onLog);
+  return loaded;
+}
+
+function findLibraries(): string {
+  const name = PLATFORMS[`${process.platform}-${process.arch}`];
+  try {
+    if (name === undefined) throw new Error("no prebuilt llama.cpp for it");
+    // The package's main is dist/index.js; the libraries lie in bins/<platform> beside dist.
+    const entry = createRequire(import.meta.url).resolve(
+      `@node-llama-cpp/${name}`,
+    );
+    return join(dirname(dirname(entry)), "bins", name);
+  } catch (error) {
+    throw new ShoalError(
+      "ENGINE_UNAVAILABLE",
+      `no inference engine for ${process.platform}-${process.arch}: the optional package @node-llama-cpp/${name ?? "?"} is not installed`,
+      { platform: process.platform, arch: process.arch },
+      error,
+    );
+  }
+}
+
+function bind(directory: string, onLog: NativeLog): Native {
+  const files = readdirSync(directory);
+  const open = (prefix: string): LibraryHandle => {
+    const file = files.find((name) => name.startsWith(prefix));
+    if (file === undefined)
+      throw new ShoalError(
+        "ENGINE_UNAVAILABLE",
+        `no ${prefix}* in ${directory}`,
+        { directory },
+      );
+    return koffi.load(join(directory, file), { global: true });
+  };
+  const base = open("libggml-base");
+  const ggml = open("libggml.");
+  const llama = open("libllama.v");
+
+  koffi.proto("bool shoal_eval_cb(void *tensor, bool ask, void *user_data)");
+  koffi.proto("bool shoal_progress_cb(float progress, void *user_data)");
+  koffi.proto(
+    "void shoal_log_cb(int level, const char *text, void *user_data)",
+  );
+  koffi.proto("void shoal_to_float(void *x, void *y, int64 k)");
+  koffi.struct("llama_batch", {
+    n_tokens: "int32",
+    token: "void*",
+    embd: "void*",
+    pos: "void*",
+    n_seq_id: "void*",
+    seq_id: "void*",
+    logits: "void*",
+  });
+  koffi.struct("llama_model_params", MODEL_PARAMS);
+  koffi.struct("llama_context_params", CONTEXT_PARAMS);
+  koffi.struct("llama_logit_bias", { token: "int32", bias: "float" });
+  koffi.struct("llama_sampler_chain_params", { no_perf: "bool" });
+  const traits = koffi.struct("ggml_type_traits", {
+    type_name: "const char*",
+    blck_size: "int64",
+    blck_size_interleave: "int64",
+    type_size: "size_t",
+    is_quantized: "bool",
+    to_float: "shoal_to_float *",
+    from_float_ref: "void*",
+  });
+
+  llama.func("void llama_log_set(shoal_log_cb* callback, void* user_data)")(
+    koffi.register(onLog, "shoal_log_cb *"),
+    null,
+  );
+  ggml.func("void ggml_backend_load_all_from_path(const char* path)")(
+    directory,
+  );
+  llama.func("void llama_backend_init()")();
+
+  const logitsIth = llama.func(
+    "void* llama_get_logits_ith(void* ctx, int32 i)",
+  );
+  const getTraits = base.func(
+    "ggml_type_traits* ggml_get_type_traits(int type)",
+  );
+  const getMemory = llama.func("void* llama_get_memory(void* ctx)");
+  const seqRm = llama.func(
+    "bool llama_memory_seq_rm(void* mem, int32 seq, int32 p0, int32 p1)",
+  );
+  const tensorGet = base.func(
+    "void ggml_backend_tensor_get(void* t, void* data, size_t offset, size_t size)",
+  );
+  const nbytes = base.func("size_t ggml_nbytes(void* t)");
+  const modelSize = llama.func("uint64 llama_model_size(void* model)");
+  const tokenize = llama.func(
+    "int32 llama_tokenize(void* vocab, const void* text, int32 text_len, void* tokens, int32 n_max, bool special, bool parse)",
+  );
+  const toPiece = llama.func(
+    "int32 llama_token_to_piece(void* vocab, int32 token, void* buf, int32 length, int32 lstrip, bool special)",
+  );
+  const chainInit = llama.func(
+    "void* llama_sampler_chain_init(llama_sampler_chain_params params)",
+  );
+  const initBias = llama.func(
+    "void* llama_sampler_init_logit_bias(int32 n_vocab, int32 n, llama_logit_bias* bias)",
+  );
+
+  const native: Native = {
+    directory,
+    systemInfo: llama.func("const char* llama_print_system_info()"),
+    modelDefaultParams: llama.func(
+      "llama_model_params llama_model_default_params()",
+    ),
+    contextDefaultParams: llama.func(
+      "llama_context_params llama_context_default_params()",
+    ),
+    loadModel: llama.func(
+      "void* llama_model_load_from_file(const char* path, llama_model_params params)",
+    ),
+    freeModel: llama.func("void llama_model_free(void* model)"),
+    newContext: llama.func(
+      "void* llama_init_from_model(void* model, llama_context_params params)",
+    ),
+    freeContext: llama.func("void llama_free(void* ctx)"),
+    decode: llama.func("int32 llama_decode(void* ctx, llama_batch batch)"),
+    logits: (context, index, vocabSize) =>
+      new Float32Array(koffi.view(logitsIth(context, index), vocabSize * 4)),
+    contextPerSequence: llama.func("uint32 llama_n_ctx_seq(void* ctx)"),
+    embeddingLength: llama.func("int32 llama_model_n_embd(void* model)"),
+    layerCount: llama.func("int32 llama_model_n_layer(void* model)"),
+    trainedContext: llama.func("int32 llama_model_n_ctx_train(void* model)"),
+    modelSizeBytes: (model) => Number(modelSize(model)),
+    removeSequence: (context, sequence, from, to) =>
+      seqRm(getMemory(context), sequence, from, to),
+    tensorName: base.func("const char* ggml_get_name(void* tensor)"),
+    tensorBytes: (tensor) => Number(nbytes(tensor)),
+    readTensor: (tensor, into, sizeBytes) =>
+      tensorGet(tensor, into, 0, sizeBytes),
+    typeTraits: (type) => {
+      const t = koffi.decode(getTraits(type), traits) as {
+        blck_size: bigint;
+        type_size: bigint;
+        to_float: Pointer | null;
+      };
+      const { to_float: toFloat } = t;
+      return {
+        blockSize: Number(t.blck_size),
+        blockBytes: Number(t.type_size),
+        toFloat:
+          toFloat === null
+            ? undefined
+            : (row, out, count) => {
+                koffi.call(toFloat, "shoal_to_float", row, out, count);
+              },
+      };
+    },
+    vocab: llama.func("void* llama_model_get_vocab(void* model)"),
+    vocabSize: llama.func("int32 llama_vocab_n_tokens(void* vocab)"),
+    vocabType: llama.func("int llama_vocab_type(void* vocab)"),
+    isEndOfGeneration: llama.func(
+      "bool llama_vocab_is_eog(void* vocab, int32 token)",
+    ),
+    isControl: llama.func(
+      "bool llama_vocab_is_control(void* vocab, int32 token)",
+    ),
+    bos: llama.func("int32 llama_vocab_bos(void* vocab)"),
+    eos: llama.func("int32 llama_vocab_eos(void* vocab)"),
+    addsBos: llama.func("bool llama_vocab_get_add_bos(void* vocab)"),
+    tokenize: (vocab, text, tokens, special, parse) =>
+      tokenize(vocab, text, text.length, tokens, tokens.length, special, parse),
+    tokenToPiece: (vocab, token, into, special) =>
+      toPiece(vocab, token, into, into.length, 0, special),
+    newChain: () => chainInit({ no_perf: true }),
+    freeSampler: llama.func("void llama_sampler_free(void* sampler)"),
+    chainAdd: llama.func(
+      "void llama_sampler_chain_add(void* chain, void* sampler)",
+    ),
+    chainLength: llama.func("int32 llama_sampler_chain_n(void* chain)"),
+    chainRemove: llama.func(
+      "void* llama_sampler_chain_remove(void* chain, int32 i)",
+    ),
+    samplerAccept: llama.func(
+      "void llama_sampler_accept(void* sampler, int32 token)",
+    ),
+    sample: llama.func(
+      "int32 llama_sampler_sample(void* chain, void* ctx, int32 i)",
+    ),
+    greedy: llama.func("void* llama_sampler_init_greedy()"),
+    dist: llama.func("void* llama_sampler_init_dist(uint32 seed)"),
+    topK: llama.func("void* llama_sampler_init_top_k(int32 k)"),
+    topP: llama.func(
+      "void* llama_sampler_init_top_p(float p, size_t min_keep)",
+    ),
+    minP: llama.func(
+      "void* llama_sampler_init_min_p(float p, size_t min_keep)",
+    ),
+    temperature: llama.func("void* llama_sampler_init_temp(float t)"),
+    penalties: llama.func(
+      "void* llama_sampler_init_penalties(int32 n_vocab, int32 last_n, float repeat, float freq, float present)",
+    ),
+    logitBias: (vocabSize, bias) =>
+      initBias(
+        vocabSize,
+        bias.length,
+        bias.map(([token, value]) => ({ token, bias: value })),
+      ),
+    evalCallback: (callback) =>
+      koffi.register(callback, "shoal_eval_cb *") as Pointer,
+    progressCallback: (callback) =>
+      koffi.register(callback, "shoal_progress_cb *") as Pointer,
+    addressOf: (array) => koffi.address(array),
+  };
+  checkLayout(
+    "llama_model_params",
+    native.modelDefaultParams(),
+    EXPECTED_MODEL,
+  );
+  checkLayout(
+    "llama_context_params",
+    native.contextDefaultParams(),
+    EXPECTED_CONTEXT,
+  );
+  return native;
+}
+
+function checkLayout(
+  name: string,
+  actual: Record<string, unknown>,
+  expected: Record<string, unknown>,
+): void {
+  for (const [field, value] of Object.entries(expected)) {
+    if (actual[field] !== value) {
+      throw new ShoalError(
+        "ENGINE_UNAVAILABLE",
+        `the llama.cpp libraries are not v0.5.0: ${name}.${field} is ${String(actual[field])}, expected ${String(value)}`,
+        { struct: name, field },
+      );
+    }
+  }
+}

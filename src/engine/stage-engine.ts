@@ -1,0 +1,274 @@
+/**
+ * A loaded shard as the rest of Shoal sees it: an engine process that is started, loaded, dry-run, and started again with
+ * back-off when it dies. Sessions do not survive a restart; `onDown` says so.
+ */
+import { availableParallelism } from "node:os";
+import { backoffMs, type EventSink, ShoalError, sleep } from "../lib/index.ts";
+import { bytesOf, floatsOf, intsOf, Op, Want } from "./channel.ts";
+import type { LoadStageRequest, StageInfo } from "./child.ts";
+import { EngineProcess } from "./engine-process.ts";
+import type { SamplingOptions } from "./sampling.ts";
+
+export interface StageEngineOptions {
+  /** The shard's (or a whole model's) GGUF. */
+  path: string;
+  /** Tokens of one session. */
+  contextLength: number;
+  sessions?: number;
+  batchTokens?: number;
+  threads?: number;
+  events?: EventSink;
+  onProgress?: (fraction: number) => void;
+}
+
+export const ENGINE_DEFAULTS = Object.freeze({
+  /** Sessions at once, each with KV memory of its own: DESIGN section 8. */
+  sessions: 4,
+  /** Tokens per prefill chunk: enough to use the matrix kernels, short enough that decodes of others pass between. */
+  batchTokens: 128,
+  /** Without a single sign of progress for so long, a load has failed. */
+  loadTimeoutMs: 120_000,
+  /** One decode of a chunk. A slow machine takes seconds for it, a stuck one for ever. */
+  decodeTimeoutMs: 60_000,
+  /** Opening and freeing sequences waits at most behind one decode. */
+  controlTimeoutMs: 65_000,
+});
+
+/** Threads for one of `engines` engines on this machine: they share the cores, since spinning threads on busy ones stall each other. */
+export function defaultThreads(engines = 1): number {
+  return Math.max(
+    1,
+    Math.floor(availableParallelism() / (engines * (engines > 1 ? 1 : 2))),
+  );
+}
+
+export type DecodeResult =
+  /** (n, n_embd) of a stage that is not the last. */
+  | { kind: "activations"; bytes: Uint8Array }
+  | { kind: "token"; token: number; endOfGeneration: boolean }
+  /** (n_vocab) after the last token. */
+  | { kind: "logits"; logits: Float32Array }
+  | { kind: "nothing" };
+
+export class StageEngine implements AsyncDisposable {
+  #options: Required<Omit<StageEngineOptions, "events" | "onProgress">> &
+    Pick<StageEngineOptions, "events" | "onProgress">;
+  #process: EngineProcess | undefined;
+  #info: StageInfo | undefined;
+  #stopping = new AbortController();
+  #down = new Set<(error: ShoalError) => void>();
+  #up = new Set<(info: StageInfo) => void>();
+  #supervision: Promise<void> = Promise.resolve();
+
+  constructor(options: StageEngineOptions) {
+    const { sessions, batchTokens } = ENGINE_DEFAULTS;
+    this.#options = {
+      sessions,
+      batchTokens,
+      threads: defaultThreads(),
+      ...options,
+    };
+  }
+
+  /** What was loaded; undefined while the engine is down. */
+  get info(): StageInfo | undefined {
+    return this.#info;
+  }
+
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+
+  get sessions(): number {
+    return this.#options.sessions;
+  }
+
+  get batchTokens(): number {
+    return this.#options.batchTokens;
+  }
+
+  /** Starts, loads and dry-runs. Rejects if this first load fails; from then on the engine is kept alive until `stop`. */
+  async start(): Promise<StageInfo> {
+    const info = await this.#load();
+    this.#supervision = this.#supervise();
+    return info;
+  }
+
+  /** Called when the engine is gone (all its sessions with it). Returns the function that unsubscribes. */
+  onDown(listener: (error: ShoalError) => void): () => void {
+    this.#down.add(listener);
+    return () => this.#down.delete(listener);
+  }
+
+  /** Called when it was loaded again. */
+  onUp(listener: (info: StageInfo) => void): () => void {
+    this.#up.add(listener);
+    return () => this.#up.delete(listener);
+  }
+
+  /** Makes `sequence` ready for a new session; the last stage needs `sampling` to draw tokens. */
+  async openSequence(
+    sequence: number,
+    sampling: SamplingOptions | undefined,
+  ): Promise<void> {
+    const parts: Uint8Array[] = [bytesOf(Uint32Array.of(sequence))];
+    if (sampling !== undefined)
+      parts.push(Buffer.from(JSON.stringify(sampling)));
+    await this.#engine().request(Op.OpenSequence, parts, {
+      timeoutMs: ENGINE_DEFAULTS.controlTimeoutMs,
+    });
+  }
+
+  async freeSequence(sequence: number): Promise<void> {
+    await this.#engine().request(
+      Op.FreeSequence,
+      [bytesOf(Uint32Array.of(sequence))],
+      {
+        timeoutMs: ENGINE_DEFAULTS.controlTimeoutMs,
+      },
+    );
+  }
+
+  /**
+   * Decodes `tokens` (n) at `position`. `activations`, (n, n_embd) f32 as bytes, are the input of every stage but the first.
+   * `want` counts on the last stage only. Throws what Stage.decode throws, or ENGINE_DIED.
+   */
+  async decode(
+    sequence: number,
+    position: number,
+    tokens: Int32Array,
+    activations: Uint8Array | undefined,
+    want: Want,
+  ): Promise<DecodeResult> {
+    const head = bytesOf(
+      Uint32Array.of(sequence, position, tokens.length, want),
+    );
+    const parts =
+      activations === undefined
+        ? [head, bytesOf(tokens)]
+        : [head, bytesOf(tokens), activations];
+    const body = await this.#engine().request(Op.Decode, parts, {
+      timeoutMs: ENGINE_DEFAULTS.decodeTimeoutMs,
+    });
+    if (this.#info?.isLast === false)
+      return { kind: "activations", bytes: body };
+    switch (want) {
+      case Want.Nothing:
+        return { kind: "nothing" };
+      case Want.Logits:
+        return { kind: "logits", logits: floatsOf(body) };
+      case Want.Token: {
+        const [token = -1, end = 0] = intsOf(body);
+        return { kind: "token", token, endOfGeneration: end === 1 };
+      }
+      default:
+        return want satisfies never;
+    }
+  }
+
+  /** Resident memory of the engine's process now. */
+  async memoryBytes(): Promise<number> {
+    const options = { timeoutMs: ENGINE_DEFAULTS.controlTimeoutMs };
+    return (
+      await this.#engine().requestJson<{ rssBytes: number }>(
+        Op.Memory,
+        {},
+        options,
+      )
+    ).rssBytes;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#process?.stop();
+    await this.#supervision;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  #engine(): EngineProcess {
+    if (this.#process === undefined || this.#info === undefined) {
+      throw new ShoalError(
+        "ENGINE_DIED",
+        "the engine is down; it is being started again",
+      );
+    }
+    return this.#process;
+  }
+
+  async #load(): Promise<StageInfo> {
+    const child = new EngineProcess();
+    this.#process = child;
+    try {
+      const {
+        path,
+        contextLength,
+        sessions,
+        batchTokens,
+        threads,
+        onProgress,
+      } = this.#options;
+      const request: LoadStageRequest = {
+        path,
+        contextLength,
+        sessions,
+        batchTokens,
+        threads,
+      };
+      this.#info = await child.requestJson<StageInfo>(Op.LoadStage, request, {
+        timeoutMs: ENGINE_DEFAULTS.loadTimeoutMs,
+        ...(onProgress === undefined ? {} : { onProgress }),
+      });
+      return this.#info;
+    } catch (error) {
+      await child.stop();
+      this.#process = undefined;
+      throw error;
+    }
+  }
+
+  async #supervise(): Promise<void> {
+    const { signal } = this.#stopping;
+    for (let attempt = 0; ;) {
+      const startedMs = performance.now();
+      const error = await (this.#process?.exited ??
+        Promise.resolve(
+          new ShoalError("ENGINE_DIED", "the engine did not start"),
+        ));
+      this.#info = undefined;
+      if (signal.aborted) return;
+      if (performance.now() - startedMs > 60_000) attempt = 0; // it ran well for a while: not the same fault in a row
+      this.#options.events?.error("ENGINE", error.message, {
+        code: error.code,
+      });
+      for (const listener of this.#down) listener(error);
+      for (;;) {
+        const waitMs = backoffMs(attempt++, { initialMs: 200, maxMs: 30_000 });
+        this.#options.events?.info(
+          "ENGINE",
+          `starting the engine again in ${waitMs} ms`,
+          { attempt, waitMs },
+        );
+        try {
+          await sleep(waitMs, signal);
+          const info = await this.#load();
+          if (signal.aborted) return;
+          this.#options.events?.info("ENGINE", "the engine is loaded again", {
+            loadMs: Math.round(info.loadMs),
+          });
+          for (const listener of this.#up) listener(info);
+          break;
+        } catch (failure) {
+          if (signal.aborted) return;
+          this.#options.events?.error(
+            "ENGINE",
+            ShoalError.from(failure).message,
+            { code: ShoalError.from(failure).code },
+          );
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,94 @@
+/** The model's own tokenizer, loaded vocabulary-only in a child process; turning tokens into text needs no round trip. */
+import { intsOf, Op } from "./channel.ts";
+import { EngineProcess } from "./engine-process.ts";
+import type { VocabularyInfo } from "./vocabulary.ts";
+
+const LOAD_TIMEOUT_MS = 60_000;
+/** A prompt of megabytes takes a second; past this the child is stuck. */
+const ENCODE_TIMEOUT_MS = 30_000;
+const NO_BYTES = new Uint8Array();
+
+export class Tokenizer implements AsyncDisposable {
+  readonly vocabSize: number;
+  readonly bosText: string;
+  readonly eosText: string;
+  readonly addsBos: boolean;
+  #path: string;
+  #process: EngineProcess;
+  #pieces: Uint8Array[];
+  #endTokens: ReadonlySet<number>;
+
+  private constructor(
+    path: string,
+    child: EngineProcess,
+    info: VocabularyInfo,
+  ) {
+    this.#path = path;
+    this.#process = child;
+    this.vocabSize = info.size;
+    this.bosText = info.bosText;
+    this.eosText = info.eosText;
+    this.addsBos = info.addsBos;
+    this.#endTokens = new Set(info.endTokens);
+    const bytes = Buffer.from(info.pieces, "base64");
+    let at = 0;
+    this.#pieces = info.pieceLengths.map((length) =>
+      bytes.subarray(at, (at += length)),
+    );
+  }
+
+  /** From any GGUF that carries a vocabulary. Throws ENGINE_LOAD_FAILED where it has none. */
+  static async load(path: string): Promise<Tokenizer> {
+    const [child, info] = await start(path);
+    return new Tokenizer(path, child, info);
+  }
+
+  /** `parseSpecial` reads `<|user|>` and the like as the control tokens they name. An engine that died is started again. */
+  async encode(
+    text: string,
+    options: { addSpecial: boolean; parseSpecial: boolean },
+  ): Promise<Int32Array> {
+    if (!this.#process.alive) [this.#process] = await start(this.#path);
+    const flags = (options.addSpecial ? 1 : 0) | (options.parseSpecial ? 2 : 0);
+    const parts = [Uint8Array.of(flags, 0, 0, 0), Buffer.from(text)];
+    return intsOf(
+      await this.#process.request(Op.Tokenize, parts, {
+        timeoutMs: ENCODE_TIMEOUT_MS,
+      }),
+    ).slice();
+  }
+
+  /** The token's UTF-8 bytes, which may be part of a character. Control tokens and unknown ids give none. */
+  piece(token: number): Uint8Array {
+    return this.#pieces[token] ?? NO_BYTES;
+  }
+
+  isEndOfGeneration(token: number): boolean {
+    return this.#endTokens.has(token);
+  }
+
+  async stop(): Promise<void> {
+    await this.#process.stop();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+}
+
+async function start(path: string): Promise<[EngineProcess, VocabularyInfo]> {
+  const child = new EngineProcess();
+  try {
+    return [
+      child,
+      await child.requestJson<VocabularyInfo>(
+        Op.LoadVocabulary,
+        { path },
+        { timeoutMs: LOAD_TIMEOUT_MS },
+      ),
+    ];
+  } catch (error) {
+    await child.stop();
+    throw error;
+  }
+}

@@ -1,0 +1,108 @@
+/** A vocabulary-only load of llama.cpp: the tokenizer, in the engine's child process (child.ts). */
+import { ShoalError } from "../lib/index.ts";
+import { loadNative, type Native, type Pointer } from "./native.ts";
+
+/** What the parent needs to turn tokens into text without asking again. */
+export interface VocabularyInfo {
+  size: number;
+  bos: number;
+  eos: number;
+  addsBos: boolean;
+  /** Tokens that end a generation. */
+  endTokens: number[];
+  /** Text of the BOS and EOS tokens, as chat templates write them. */
+  bosText: string;
+  eosText: string;
+  /** base64 of all pieces one after the other; `pieceLengths[i]` bytes each. Control tokens are empty. */
+  pieces: string;
+  pieceLengths: number[];
+}
+
+/** LLAMA_VOCAB_TYPE_NONE in include/llama.h. */
+const NO_VOCABULARY = 0;
+
+export class Vocabulary {
+  #native: Native;
+  #vocab: Pointer;
+  #piece = new Uint8Array(256);
+
+  constructor(path: string) {
+    const native = loadNative();
+    this.#native = native;
+    const params = native.modelDefaultParams();
+    params.vocab_only = true;
+    const model = native.loadModel(path, params);
+    if (model === null)
+      throw new ShoalError(
+        "ENGINE_LOAD_FAILED",
+        `llama.cpp refused the vocabulary of ${path}`,
+        { path },
+      );
+    this.#vocab = native.vocab(model);
+    if (native.vocabType(this.#vocab) === NO_VOCABULARY) {
+      throw new ShoalError("ENGINE_LOAD_FAILED", `${path} has no vocabulary`, {
+        path,
+      });
+    }
+  }
+
+  describe(): VocabularyInfo {
+    const native = this.#native;
+    const size = native.vocabSize(this.#vocab);
+    const pieces: Uint8Array[] = [];
+    const endTokens: number[] = [];
+    for (let token = 0; token < size; token++) {
+      pieces.push(this.#pieceOf(token, false));
+      if (native.isEndOfGeneration(this.#vocab, token)) endTokens.push(token);
+    }
+    const [bos, eos] = [native.bos(this.#vocab), native.eos(this.#vocab)];
+    return {
+      size,
+      bos,
+      eos,
+      addsBos: native.addsBos(this.#vocab),
+      endTokens,
+      bosText: bos < 0 ? "" : Buffer.from(this.#pieceOf(bos, true)).toString(),
+      eosText: eos < 0 ? "" : Buffer.from(this.#pieceOf(eos, true)).toString(),
+      pieces: Buffer.concat(pieces).toString("base64"),
+      pieceLengths: pieces.map((piece) => piece.length),
+    };
+  }
+
+  /** `flags`: 1 adds BOS/EOS as the model wants, 2 reads the text of special tokens as such. */
+  tokenize(text: Uint8Array, flags: number): Int32Array {
+    const tokens = new Int32Array(text.length + 8);
+    const count = this.#native.tokenize(
+      this.#vocab,
+      text,
+      tokens,
+      (flags & 1) !== 0,
+      (flags & 2) !== 0,
+    );
+    if (count < 0)
+      throw new ShoalError(
+        "ENGINE_FAILED",
+        `the tokenizer wanted room for ${-count} tokens`,
+      );
+    return tokens.subarray(0, count);
+  }
+
+  #pieceOf(token: number, special: boolean): Uint8Array {
+    let length = this.#native.tokenToPiece(
+      this.#vocab,
+      token,
+      this.#piece,
+      special,
+    );
+    if (length < 0) {
+      this.#piece = new Uint8Array(-length);
+      length = this.#native.tokenToPiece(
+        this.#vocab,
+        token,
+        this.#piece,
+        special,
+      );
+    }
+    return this.#piece.slice(0, Math.max(0, length));
+  }
+}

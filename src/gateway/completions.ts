@@ -1,0 +1,165 @@
+/** POST /v1/chat/completions and POST /v1/completions: from a request's body to its answer, streamed or whole. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { ShoalError } from "../lib/index.ts";
+import type { ServedModel } from "./backend.ts";
+import { EventStream } from "./event-stream.ts";
+import type { Exchange, Exchanges } from "./exchange.ts";
+import { generateText, type TextPart } from "./generation.ts";
+import { httpError } from "./http-error.ts";
+import { readyModel } from "./models.ts";
+import type { GatewaySettings } from "./options.ts";
+import { Prompter } from "./prompt.ts";
+import { parseChat, parseCompletion, type Order } from "./request.ts";
+import {
+  chatShape,
+  completionShape,
+  usageOf,
+  type AnswerShape,
+} from "./shapes.ts";
+import { invalid } from "./validate.ts";
+
+interface Kind {
+  parse(body: unknown): Order;
+  shape: typeof chatShape;
+}
+
+export function completionRoutes(
+  app: FastifyInstance,
+  settings: GatewaySettings,
+  exchanges: Exchanges,
+): void {
+  const prompter = new Prompter();
+  const route = (url: string, kind: Kind): void => {
+    app.post(url, async (request, reply) => {
+      const exchange = exchanges.open(request, reply);
+      try {
+        return await answer(kind, exchange, request, reply);
+      } catch (error) {
+        exchange.fail(ShoalError.from(error));
+        throw error;
+      }
+    });
+  };
+  route("/v1/chat/completions", { parse: parseChat, shape: chatShape });
+  route("/v1/completions", { parse: parseCompletion, shape: completionShape });
+
+  async function answer(
+    kind: Kind,
+    exchange: Exchange,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): Promise<object | undefined> {
+    const order = kind.parse(request.body);
+    const model = readyModel(settings.backend, order.model);
+    const parts = await begin(model, order, exchange);
+    const head = {
+      requestId: exchange.id,
+      model: model.id,
+      manifestId: model.manifestId,
+      createdS: Math.floor(settings.clock.now() / 1000),
+    };
+    const shape = kind.shape(head, order.includeUsage);
+    try {
+      if (!order.stream) return await whole(parts, shape);
+      // What fails before the first token still gets a status of its own.
+      const first = await parts.generated.next();
+      const stream = new EventStream(reply, {
+        signal: exchange.signal,
+        writeTimeoutMs: settings.writeTimeoutMs,
+      });
+      await streamed(first, parts, shape, stream, order, exchange);
+      return undefined;
+    } finally {
+      exchange.note({ completionTokens: parts.completionTokens });
+      await parts.generated.return();
+    }
+  }
+
+  async function begin(
+    model: ServedModel,
+    order: Order,
+    exchange: Exchange,
+  ): Promise<Parts> {
+    const biased = order.sampling.logitBias.find(
+      ([token]) => token >= model.tokenizer.vocabSize,
+    );
+    if (biased !== undefined) {
+      throw invalid("logit_bias", `has a token the model lacks: ${biased[0]}`);
+    }
+    const { signal, id: requestId } = exchange;
+    const tokens = await prompter.tokens(model, order.prompt, signal);
+    const room = model.contextLength - tokens.length;
+    exchange.note({ promptTokens: tokens.length, stream: order.stream });
+    return {
+      promptTokens: tokens.length,
+      completionTokens: 0,
+      generated: generateText({
+        model,
+        tokens,
+        maxTokens: Math.min(order.maxTokens ?? room, room),
+        stop: order.stop,
+        sampling: {
+          ...order.sampling,
+          seed: order.sampling.seed ?? settings.randomSeed(),
+        },
+        requestId,
+        signal,
+        firstTokenTimeoutMs: settings.firstTokenTimeoutMs,
+        tokenTimeoutMs: settings.tokenTimeoutMs,
+      }),
+    };
+  }
+}
+
+/** A generation under way, and its counts. */
+interface Parts {
+  promptTokens: number;
+  completionTokens: number;
+  generated: AsyncGenerator<TextPart, void, undefined>;
+}
+
+async function whole(parts: Parts, shape: AnswerShape): Promise<object> {
+  let text = "";
+  for await (const part of parts.generated) {
+    text += part.text;
+    parts.completionTokens = part.completionTokens;
+    if (part.finish === undefined) continue;
+    const usage = usageOf(parts.promptTokens, part.completionTokens);
+    return shape.whole(text, part.finish, usage);
+  }
+  throw new ShoalError("INTERNAL", "a generation ended without its finish");
+}
+
+/** Once the stream is open, an error can only be told inside it. */
+async function streamed(
+  first: IteratorResult<TextPart, void>,
+  parts: Parts,
+  shape: AnswerShape,
+  stream: EventStream,
+  order: Order,
+  exchange: Exchange,
+): Promise<void> {
+  try {
+    const opening = shape.opening();
+    if (opening !== undefined) await stream.send(opening);
+    for (
+      let part = first;
+      part.done !== true;
+      part = await parts.generated.next()
+    ) {
+      const { text, completionTokens, finish } = part.value;
+      parts.completionTokens = completionTokens;
+      if (text !== "") await stream.send(shape.text(text));
+      if (finish !== undefined) await stream.send(shape.closing(finish));
+    }
+    if (order.includeUsage) {
+      const usage = usageOf(parts.promptTokens, parts.completionTokens);
+      await stream.send(shape.usage(usage));
+    }
+    await stream.done();
+  } catch (thrown) {
+    const error = ShoalError.from(thrown);
+    exchange.fail(error);
+    stream.fail(httpError(error, exchange.id).body);
+  }
+}

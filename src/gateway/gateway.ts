@@ -1,0 +1,152 @@
+/** The gateway's life: listen, answer, and stop without cutting off who is still being answered. */
+import type { AddressInfo } from "node:net";
+import type { FastifyInstance } from "fastify";
+import { ShoalError, sleep, type ErrorCode } from "../lib/index.ts";
+import { Exchanges } from "./exchange.ts";
+import { isLoopback } from "./guard.ts";
+import {
+  gatewaySettings,
+  type GatewayOptions,
+  type GatewaySettings,
+} from "./options.ts";
+import { buildServer } from "./server.ts";
+
+/** After an abort, answers need this long at most to say so and end. */
+const FAREWELL_MS = 500;
+
+export interface GatewayAddress {
+  host: string;
+  port: number;
+  /** `http://host:port`. */
+  url: string;
+}
+
+export interface Gateway extends AsyncDisposable {
+  /** Resolves once it listens. Throws PORT_IN_USE or ADDRESS_INVALID. */
+  start(): Promise<GatewayAddress>;
+  /** Takes no more requests, lets those that run go on for `drainMs`, then aborts them. Resolves once every socket is closed. */
+  stop(): Promise<void>;
+  /** Where it listens; undefined while it does not. */
+  readonly address: GatewayAddress | undefined;
+}
+
+/** Throws USAGE where an option is wrong. */
+export function createGateway(options: GatewayOptions): Gateway {
+  return new HttpGateway(gatewaySettings(options));
+}
+
+class HttpGateway implements Gateway {
+  #settings: GatewaySettings;
+  #exchanges: Exchanges;
+  #app: FastifyInstance;
+  #address: GatewayAddress | undefined;
+  #stopped: Promise<void> | undefined;
+
+  constructor(settings: GatewaySettings) {
+    this.#settings = settings;
+    this.#exchanges = new Exchanges(settings);
+    this.#app = buildServer(settings, this.#exchanges);
+  }
+
+  get address(): GatewayAddress | undefined {
+    return this.#address;
+  }
+
+  async start(): Promise<GatewayAddress> {
+    const { host, port, apiKey, events } = this.#settings;
+    try {
+      // Fastify would open a second server for the other address of "localhost".
+      const address = host === "localhost" ? "127.0.0.1" : host;
+      await this.#app.listen({ host: address, port });
+    } catch (error) {
+      throw listenError(error, host, port);
+    }
+    const bound = this.#app.server.address() as AddressInfo;
+    const shown =
+      bound.family === "IPv6" ? `[${bound.address}]` : bound.address;
+    const url = `http://${shown}:${bound.port}`;
+    this.#address = { host: bound.address, port: bound.port, url };
+    events.info("API", "listening", { url });
+    if (apiKey === undefined && !isLoopback(host)) {
+      events.warn(
+        "API",
+        "whoever reaches this address may use it: no API key",
+        {
+          url,
+        },
+      );
+    }
+    return this.#address;
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async #stop(): Promise<void> {
+    const { drainMs, events } = this.#settings;
+    const { server } = this.#app;
+    const wasListening = this.#address !== undefined;
+    this.#exchanges.stop();
+    const closed = this.#app.close();
+    if (!(await within(drainMs, this.#exchanges.drained()))) {
+      const reason = new ShoalError("SHUTTING_DOWN", "the gateway is stopping");
+      this.#exchanges.abortAll(reason);
+      await within(FAREWELL_MS, this.#exchanges.drained());
+    }
+    server.closeIdleConnections();
+    if (!(await within(FAREWELL_MS, closed))) server.closeAllConnections();
+    await closed;
+    this.#address = undefined;
+    if (wasListening) events.info("API", "stopped");
+  }
+}
+
+/** Whether `promise` settles within `ms`. */
+async function within(ms: number, promise: Promise<unknown>): Promise<boolean> {
+  const timer = new AbortController();
+  const late = sleep(ms, timer.signal).then(
+    () => false,
+    () => false,
+  );
+  const settled = await Promise.race([promise.then(() => true), late]);
+  timer.abort();
+  return settled;
+}
+
+function listenError(error: unknown, host: string, port: number): ShoalError {
+  const systemCode = (error as { code?: unknown }).code;
+  const known = LISTEN_ERRORS.find(({ codes }) => codes.includes(systemCode));
+  if (known === undefined) return ShoalError.from(error);
+  const message = known.message(host, port);
+  return new ShoalError(known.code, message, { host, port }, error);
+}
+
+const LISTEN_ERRORS: readonly {
+  codes: readonly unknown[];
+  code: ErrorCode;
+  message: (host: string, port: number) => string;
+}[] = [
+  {
+    codes: ["EADDRINUSE"],
+    code: "PORT_IN_USE",
+    message: (host, port) =>
+      `port ${port} on ${host} is in use by another program`,
+  },
+  {
+    codes: ["EACCES"],
+    code: "ADDRESS_INVALID",
+    message: (host, port) =>
+      `this user may not listen on port ${port} of ${host}`,
+  },
+  {
+    codes: ["EADDRNOTAVAIL", "ENOTFOUND", "EAI_AGAIN"],
+    code: "ADDRESS_INVALID",
+    message: (host) => `${host} is not an address of this machine`,
+  },
+];

@@ -1,0 +1,88 @@
+/** One generation as text: tokens in, text out, with a deadline on each and everything freed however it ends. */
+import type { SamplingOptions } from "../engine/sampling.ts";
+import { TextStream } from "../engine/text-stream.ts";
+import { ShoalError, withDeadline } from "../lib/index.ts";
+import type { GeneratedToken, ServedModel } from "./backend.ts";
+
+export interface GenerationOptions {
+  model: ServedModel;
+  tokens: Int32Array;
+  maxTokens: number;
+  stop: readonly string[];
+  sampling: SamplingOptions;
+  requestId: string;
+  signal: AbortSignal;
+  firstTokenTimeoutMs: number;
+  tokenTimeoutMs: number;
+}
+
+export interface TextPart {
+  /** May be "": a token need not finish a character. */
+  text: string;
+  /** Tokens generated so far, the end token among them. */
+  completionTokens: number;
+  /** Set on the last part. */
+  finish?: "stop" | "length";
+}
+
+/** A part for each token. Returning early frees the stages as an abort does. */
+export async function* generateText(
+  options: GenerationOptions,
+): AsyncGenerator<TextPart, void, undefined> {
+  const { model, tokens, maxTokens, sampling, requestId } = options;
+  const text = new TextStream({ stop: options.stop });
+  const ended = new AbortController();
+  const signal = AbortSignal.any([options.signal, ended.signal]);
+  const generated = model.generate({
+    tokens,
+    maxTokens,
+    sampling,
+    signal,
+    requestId,
+  });
+  const iterator = generated[Symbol.asyncIterator]();
+  try {
+    for (let completionTokens = 1; ; completionTokens++) {
+      const { token, finish } = await next(
+        iterator,
+        completionTokens === 1
+          ? options.firstTokenTimeoutMs
+          : options.tokenTimeoutMs,
+        signal,
+      );
+      let part =
+        finish === "stop" ? "" : text.push(model.tokenizer.piece(token));
+      if (finish !== undefined) part += text.end();
+      if (text.stoppedBy !== undefined) {
+        yield { text: part, completionTokens, finish: "stop" };
+        return;
+      }
+      if (finish !== undefined) {
+        yield { text: part, completionTokens, finish };
+        return;
+      }
+      yield { text: part, completionTokens };
+    }
+  } finally {
+    ended.abort(new ShoalError("ABORTED", "the generation is over"));
+    // Not awaited: an iterator that hangs would hang this one too.
+    iterator.return?.().catch(() => {});
+  }
+}
+
+async function next(
+  iterator: AsyncIterator<GeneratedToken>,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<GeneratedToken> {
+  const result = await withDeadline(
+    timeoutMs,
+    "the next token",
+    () => iterator.next(),
+    { signal },
+  );
+  if (result.done === true) {
+    throw new ShoalError("INTERNAL", "a generation ended without its finish");
+  }
+  return result.value;
+}

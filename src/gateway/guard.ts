@@ -1,0 +1,86 @@
+/**
+ * Who may ask. By default: any program on this machine, and no web page. A page can reach loopback in two ways, and both are
+ * closed: a cross-origin request (no CORS headers unless `corsOrigin`; bodies must be application/json, which browsers ask
+ * permission for) and a name of the page's own that resolves to 127.0.0.1 (such a Host is refused).
+ */
+import { createHash, timingSafeEqual } from "node:crypto";
+import { isIP } from "node:net";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { ShoalError } from "../lib/index.ts";
+
+export interface GuardOptions {
+  host: string;
+  apiKey: string | undefined;
+  corsOrigin: string | undefined;
+}
+
+export function guard(app: FastifyInstance, options: GuardOptions): void {
+  const { apiKey, corsOrigin } = options;
+  if (corsOrigin !== undefined) {
+    app.addHook("onRequest", async (request, reply) => {
+      allowOrigin(corsOrigin, request, reply);
+      // A preflight carries no credentials and wants no answer but these headers.
+      if (request.method === "OPTIONS") await reply.code(204).send();
+    });
+  }
+  if (apiKey !== undefined) {
+    const expected = digest(apiKey);
+    app.addHook("onRequest", async (request) => {
+      if (request.url.startsWith("/v1/")) checkKey(expected, request);
+    });
+  } else if (isLoopback(options.host)) {
+    app.addHook("onRequest", async (request) => checkHost(request));
+  }
+}
+
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || host.startsWith("127.");
+}
+
+function allowOrigin(
+  origin: string,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  reply.headers({
+    "access-control-allow-origin": origin,
+    "access-control-expose-headers": "x-request-id, retry-after",
+    vary: "origin",
+  });
+  if (request.method !== "OPTIONS") return;
+  const asked = request.headers["access-control-request-headers"];
+  reply.headers({
+    "access-control-allow-methods": "GET, POST",
+    "access-control-allow-headers": asked ?? "authorization, content-type",
+    "access-control-max-age": "600",
+  });
+}
+
+function checkKey(expected: Buffer, request: FastifyRequest): void {
+  const given = /^Bearer +(.+)$/i.exec(request.headers.authorization ?? "");
+  const key = given?.[1];
+  if (key === undefined || !timingSafeEqual(digest(key), expected)) {
+    throw new ShoalError(
+      "UNAUTHENTICATED",
+      key === undefined
+        ? "this gateway wants an API key: Authorization: Bearer <key>"
+        : "the API key is not the gateway's",
+    );
+  }
+}
+
+/** Of equal length for any key, which timingSafeEqual needs. */
+function digest(key: string): Buffer {
+  return createHash("sha256").update(key).digest();
+}
+
+function checkHost(request: FastifyRequest): void {
+  const { host } = request.headers;
+  if (host === undefined) return;
+  const name = host.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+  if (isIP(name) !== 0 || /(^|\.)localhost$/i.test(name)) return;
+  throw new ShoalError(
+    "FORBIDDEN",
+    "this gateway listens to its own machine only: ask for it by its address or as localhost",
+  );
+}

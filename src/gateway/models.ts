@@ -1,0 +1,74 @@
+/** GET /v1/models, GET /v1/models/:id, GET /health. */
+import type { FastifyInstance } from "fastify";
+import { ShoalError } from "../lib/index.ts";
+import type { Backend, ServedModel } from "./backend.ts";
+import { httpError } from "./http-error.ts";
+
+export function modelRoutes(app: FastifyInstance, backend: Backend): void {
+  app.get("/v1/models", () => {
+    const model = backend.model();
+    return {
+      object: "list",
+      data: model === undefined ? [] : [describe(model)],
+    };
+  });
+
+  // A wildcard: names may hold a slash, and clients differ in whether they escape it.
+  app.get<{ Params: { "*": string } }>("/v1/models/*", (request) =>
+    describe(knownModel(backend, request.params["*"])),
+  );
+
+  app.get("/health", (request, reply) => {
+    const reason =
+      backend.notReady() ??
+      (backend.model() === undefined ? noModel() : undefined);
+    if (reason === undefined) return reply.send({ status: "ok" });
+    const { status, headers, body } = httpError(reason, request.id);
+    const { missingShards, missingLayers } = reason.details;
+    return reply.code(status).headers(headers).send({
+      status: "unavailable",
+      reason: body.error.message,
+      code: body.error.code,
+      missing_shards: missingShards,
+      missing_layers: missingLayers,
+    });
+  });
+}
+
+/** The model of that name, whether or not it can answer now. Throws MODEL_UNKNOWN; SWARM_NOT_READY while none is known. */
+export function knownModel(backend: Backend, name: string): ServedModel {
+  const model = backend.model();
+  if (model === undefined) throw backend.notReady() ?? noModel();
+  if (name !== model.id && name !== model.manifestId) {
+    const message = `no model ${JSON.stringify(name.slice(0, 128))} is served here; this gateway serves ${JSON.stringify(model.id)}`;
+    throw new ShoalError("MODEL_UNKNOWN", message, { param: "model" });
+  }
+  return model;
+}
+
+/** The same, able to answer now. */
+export function readyModel(backend: Backend, name: string): ServedModel {
+  const model = knownModel(backend, name);
+  const reason = backend.notReady();
+  if (reason !== undefined) throw reason;
+  return model;
+}
+
+function noModel(): ShoalError {
+  return new ShoalError(
+    "SWARM_NOT_READY",
+    "no model is known yet: no shard node has joined",
+  );
+}
+
+/** OpenAI's fields, then Shoal's. */
+function describe(model: ServedModel): object {
+  return {
+    id: model.id,
+    object: "model",
+    created: Math.floor(model.createdMs / 1000),
+    owned_by: "shoal",
+    manifest_id: model.manifestId,
+    context_length: model.contextLength,
+  };
+}

@@ -1,0 +1,119 @@
+/** The gateway's options and their defaults. */
+import { z } from "zod";
+import {
+  ShoalError,
+  systemClock,
+  type Clock,
+  type EventSink,
+} from "../lib/index.ts";
+import type { Backend } from "./backend.ts";
+
+export interface GatewayOptions {
+  backend: Backend;
+  events: EventSink;
+  /** Address to listen on. "localhost" is 127.0.0.1. */
+  host?: string;
+  /** 0 takes any free port; `address` tells which. */
+  port?: number;
+  /** Where set, /v1 answers only requests with `Authorization: Bearer <apiKey>`. */
+  apiKey?: string;
+  /** The origin whose pages may use the API from a browser, or "*". Unset: none may. */
+  corsOrigin?: string;
+  /** Largest request body. */
+  bodyLimitBytes?: number;
+  /** Requests handled at once, each with its body in memory; the next is told BUSY. */
+  maxRequests?: number;
+  /** From the prompt to its first token. */
+  firstTokenTimeoutMs?: number;
+  /** From one token to the next. */
+  tokenTimeoutMs?: number;
+  /** How long a client may leave its stream unread. */
+  writeTimeoutMs?: number;
+  /** How long `stop()` lets running requests go on. */
+  drainMs?: number;
+  clock?: Clock;
+  /** The seed of a request that gives none: an unsigned 32-bit number. */
+  randomSeed?: () => number;
+}
+
+/** Why each number is what it is. */
+export const GATEWAY_DEFAULTS = Object.freeze({
+  /** This machine only: the API asks nobody who they are unless `apiKey` is set. */
+  host: "127.0.0.1",
+  port: 51822,
+  /** A million words; contexts are shorter. */
+  bodyLimitBytes: 4 * 1024 * 1024,
+  /** Far more than a swarm answers at once (4 sessions and a short queue), so BUSY comes from those who know; bounds memory to 512 MiB. */
+  maxRequests: 128,
+  /** Queue and prefill of a long prompt on slow machines; the openai client gives up after the same 10 minutes. */
+  firstTokenTimeoutMs: 600_000,
+  /** Longer than any recovery inside the swarm: this deadline is the net below theirs. */
+  tokenTimeoutMs: 60_000,
+  /** A client that sleeps longer holds KV that others wait for. */
+  writeTimeoutMs: 30_000,
+  /** A program that stops has 5 s; abort and farewell take the rest. */
+  drainMs: 3_000,
+  clock: systemClock,
+  randomSeed: () => Math.floor(Math.random() * 2 ** 32),
+});
+
+/** How long the tokenizer may take for the largest body. */
+export const TOKENIZE_TIMEOUT_MS = 30_000;
+/** A client has this long to send its headers, and its whole request (4 MiB at 70 KB/s). */
+export const HEADERS_TIMEOUT_MS = 15_000;
+export const REQUEST_TIMEOUT_MS = 60_000;
+/** Open sockets; most are idle keep-alives. Beyond it the system refuses. */
+export const MAX_CONNECTIONS = 1024;
+
+export type GatewaySettings = Required<
+  Omit<GatewayOptions, "apiKey" | "corsOrigin">
+> &
+  Pick<GatewayOptions, "apiKey" | "corsOrigin">;
+
+function whole(min: number, max: number): z.ZodNumber {
+  const error = `to be ${min} to ${max}`;
+  return z
+    .number({ error })
+    .int({ error })
+    .min(min, { error })
+    .max(max, { error });
+}
+const duration = whole(1, 2 ** 31 - 1);
+
+const checked = z.object({
+  host: z.string({ error: "to be an address" }).min(1, "to be an address"),
+  port: whole(0, 65_535),
+  apiKey: z
+    .string({ error: "to be a string" })
+    .min(1, "not to be empty")
+    .optional(),
+  corsOrigin: z
+    .string({ error: "to be an origin" })
+    .regex(
+      /^(\*|https?:\/\/[^/\s]+)$/,
+      'to be "*" or an origin such as http://localhost:3000',
+    )
+    .optional(),
+  bodyLimitBytes: whole(1024, 2 ** 30),
+  maxRequests: whole(1, 100_000),
+  firstTokenTimeoutMs: duration,
+  tokenTimeoutMs: duration,
+  writeTimeoutMs: duration,
+  drainMs: whole(0, 2 ** 31 - 1),
+});
+
+/** Throws USAGE, naming the option. */
+export function gatewaySettings(options: GatewayOptions): GatewaySettings {
+  const settings = { ...GATEWAY_DEFAULTS, ...options };
+  const result = checked.safeParse(settings);
+  const issue = result.error?.issues[0];
+  if (issue !== undefined) {
+    const option = issue.path.join(".");
+    throw new ShoalError(
+      "USAGE",
+      `Expected gateway option \`${option}\` ${issue.message}`,
+      { option },
+    );
+  }
+  return settings;
+}

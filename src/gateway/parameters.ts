@@ -1,0 +1,88 @@
+/**
+ * Parameters that are known and do nothing, and those that are refused. A parameter that would change the answer is never ignored:
+ * a client must not take text for JSON, or one answer for three, because the gateway kept quiet.
+ */
+import { ShoalError } from "../lib/index.ts";
+
+/** No influence on the text: who asks, and how OpenAI is to store, bill and cache it. */
+const IGNORED: ReadonlySet<string> = new Set([
+  "user",
+  "metadata",
+  "store",
+  "service_tier",
+  "safety_identifier",
+  "prompt_cache_key",
+  "prompt_cache_retention",
+  "cache_prompt",
+  "parallel_tool_calls",
+]);
+
+const isEmptyList = (value: unknown): boolean =>
+  Array.isArray(value) && value.length === 0;
+const isOneOf =
+  (...values: unknown[]) =>
+  (value: unknown): boolean =>
+    values.includes(value);
+const isType =
+  (type: string) =>
+  (value: unknown): boolean =>
+    (value as { type?: unknown } | null)?.type === type;
+
+interface Refused {
+  /** A value that asks for nothing special, such as `n: 1`. null always does. */
+  harmless?: (value: unknown) => boolean;
+  because?: string;
+}
+
+const ONE_ANSWER = "the gateway gives one answer to a request";
+const NO_TOOLS = "the gateway has no tool calls";
+
+/** What OpenAI's API has and this one has not. */
+const REFUSED: Readonly<Record<string, Refused>> = {
+  n: { harmless: isOneOf(1), because: ONE_ANSWER },
+  best_of: { harmless: isOneOf(1), because: ONE_ANSWER },
+  tools: { harmless: isEmptyList, because: NO_TOOLS },
+  tool_choice: { harmless: isOneOf("none", "auto"), because: NO_TOOLS },
+  functions: { harmless: isEmptyList, because: NO_TOOLS },
+  function_call: { harmless: isOneOf("none", "auto"), because: NO_TOOLS },
+  response_format: {
+    harmless: isType("text"),
+    because: "answers are not held to a format",
+  },
+  logprobs: { harmless: isOneOf(false) },
+  top_logprobs: { harmless: isOneOf(0) },
+  echo: { harmless: isOneOf(false) },
+  suffix: { harmless: isOneOf("") },
+  modalities: {
+    harmless: (value) =>
+      Array.isArray(value) && value.length === 1 && value[0] === "text",
+    because: "answers are text",
+  },
+  audio: {},
+  prediction: {},
+  reasoning_effort: {},
+  verbosity: {},
+  web_search_options: {},
+};
+
+/** Throws PARAMETER_UNSUPPORTED, naming the first parameter that is neither `known`, nor ignored, nor harmless. */
+export function refuseUnsupported(
+  body: object,
+  known: readonly string[],
+): void {
+  for (const [name, value] of Object.entries(body)) {
+    if (known.includes(name) || IGNORED.has(name)) continue;
+    if (value === null || value === undefined) continue;
+    const rule = Object.hasOwn(REFUSED, name) ? REFUSED[name] : undefined;
+    if (rule?.harmless?.(value) === true) continue;
+    const param = name.slice(0, 64);
+    const why = rule?.because === undefined ? "" : `: ${rule.because}`;
+    throw new ShoalError(
+      "PARAMETER_UNSUPPORTED",
+      rule === undefined
+        ? `\`${param}\` is not a parameter of this API`
+        : `\`${param}\` is not supported${why}`,
+      { param },
+    );
+  }
+}

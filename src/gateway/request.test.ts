@@ -1,0 +1,410 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CHAT, inProcess } from "./test-harness.ts";
+
+const COMPLETION = { model: "shoal-demo", prompt: "Once" };
+const chat = (fields: object): object => ({ ...CHAT, ...fields });
+const message = (fields: object): object => ({
+  ...CHAT,
+  messages: [CHAT.messages[0], fields],
+});
+
+/** [body, the field named in `param`, the whole message]. */
+const REFUSED_CHATS: [object | string, string | null, string][] = [
+  ["{", null, "the request's body is not valid JSON"],
+  ["[]", null, "the request's body must be a JSON object, got an empty list"],
+  ["7", null, "the request's body must be a JSON object, got 7"],
+  [
+    { ...CHAT, model: undefined },
+    "model",
+    "`model` is missing: it must be the name of a model",
+  ],
+  [chat({ model: 3 }), "model", "`model` must be the name of a model, got 3"],
+  [
+    { model: "shoal-demo" },
+    "messages",
+    "`messages` is missing: it must be a list of messages",
+  ],
+  [
+    chat({ messages: [] }),
+    "messages",
+    "`messages` must have at least one message, got an empty list",
+  ],
+  [
+    chat({ messages: Array(2049).fill({}) }),
+    "messages[0].role",
+    '`messages[0].role` is missing: it must be "system", "developer", "user" or "assistant"',
+  ],
+  [
+    message({ role: "tool", content: "x" }),
+    "messages[1].role",
+    '`messages[1].role` must be "system", "developer", "user" or "assistant", got "tool"',
+  ],
+  [
+    message({ role: "user" }),
+    "messages[1].content",
+    "`messages[1].content` is missing: it must be a string or a list of text parts",
+  ],
+  [
+    message({ role: "user", content: 5 }),
+    "messages[1].content",
+    "`messages[1].content` must be a string or a list of text parts, got 5",
+  ],
+  [
+    message({ role: "user", content: [{ type: "image_url", image_url: {} }] }),
+    "messages[1].content[0].type",
+    '`messages[1].content[0].type` must be "text", the only kind of part supported, got "image_url"',
+  ],
+  [
+    message({ role: "assistant", content: "x", tool_calls: [{}] }),
+    "messages[1].tool_calls",
+    "`messages[1].tool_calls` must be empty: the gateway has no tool calls, got a list of 1",
+  ],
+  [
+    chat({ temperature: 9 }),
+    "temperature",
+    "`temperature` must be between 0 and 2, got 9",
+  ],
+  [
+    chat({ temperature: "hot" }),
+    "temperature",
+    "`temperature` must be between 0 and 2, got a string",
+  ],
+  [chat({ top_p: -0.1 }), "top_p", "`top_p` must be between 0 and 1, got -0.1"],
+  [
+    chat({ top_k: 1.5 }),
+    "top_k",
+    "`top_k` must be a whole number between 0 and 1048576, got 1.5",
+  ],
+  [chat({ min_p: 2 }), "min_p", "`min_p` must be between 0 and 1, got 2"],
+  [
+    chat({ repeat_penalty: 0 }),
+    "repeat_penalty",
+    "`repeat_penalty` must be between 0.01 and 10, got 0",
+  ],
+  [
+    chat({ presence_penalty: 3 }),
+    "presence_penalty",
+    "`presence_penalty` must be between -2 and 2, got 3",
+  ],
+  [
+    chat({ frequency_penalty: -3 }),
+    "frequency_penalty",
+    "`frequency_penalty` must be between -2 and 2, got -3",
+  ],
+  [
+    chat({ max_tokens: 0 }),
+    "max_tokens",
+    "`max_tokens` must be a whole number of at least 1, got 0",
+  ],
+  [
+    chat({ max_completion_tokens: -1 }),
+    "max_completion_tokens",
+    "`max_completion_tokens` must be a whole number of at least 1, got -1",
+  ],
+  [chat({ seed: 1.5 }), "seed", "`seed` must be a whole number, got 1.5"],
+  [
+    chat({ stream: "yes" }),
+    "stream",
+    "`stream` must be true or false, got a string",
+  ],
+  [
+    chat({ stream_options: true }),
+    "stream_options",
+    "`stream_options` must be an object, got true",
+  ],
+  [
+    chat({ stop: ["a", "b", "c", "d", "e"] }),
+    "stop",
+    "`stop` must have at most 4 strings, got a list of 5",
+  ],
+  [
+    chat({ stop: "" }),
+    "stop[0]",
+    "`stop[0]` must not be empty, got an empty string",
+  ],
+  [
+    chat({ stop: ["\ud83d"] }),
+    "stop[0]",
+    "`stop[0]` must be valid Unicode, got a string",
+  ],
+  [
+    chat({ stop: 7 }),
+    "stop",
+    "`stop` must be a string or a list of strings, got 7",
+  ],
+  [
+    chat({ logit_bias: { 5: 101 } }),
+    "logit_bias.5",
+    "`logit_bias.5` must be between -100 and 100, got 101",
+  ],
+  [
+    chat({ logit_bias: { word: 1 } }),
+    "logit_bias",
+    "`logit_bias` must have token ids as its keys",
+  ],
+  [
+    chat({ logit_bias: { 9999: 1 } }),
+    "logit_bias",
+    "`logit_bias` has a token the model lacks: 9999",
+  ],
+  [
+    chat({ n: 2 }),
+    "n",
+    "`n` is not supported: the gateway gives one answer to a request",
+  ],
+  [
+    chat({ tools: [{ type: "function" }] }),
+    "tools",
+    "`tools` is not supported: the gateway has no tool calls",
+  ],
+  [
+    chat({ response_format: { type: "json_object" } }),
+    "response_format",
+    "`response_format` is not supported: answers are not held to a format",
+  ],
+  [chat({ logprobs: true }), "logprobs", "`logprobs` is not supported"],
+  [
+    chat({ modalities: ["text", "audio"] }),
+    "modalities",
+    "`modalities` is not supported: answers are text",
+  ],
+  [
+    chat({ temprature: 1 }),
+    "temprature",
+    "`temprature` is not a parameter of this API",
+  ],
+];
+
+const REFUSED_COMPLETIONS: [object, string, string][] = [
+  [
+    { model: "shoal-demo" },
+    "prompt",
+    "`prompt` is missing: it must be one prompt: a string, or a list of token ids of the model",
+  ],
+  [
+    { ...COMPLETION, prompt: ["a", "b"] },
+    "prompt",
+    "`prompt` must be one prompt: a string, or a list of token ids of the model, got a list of 2",
+  ],
+  [
+    { ...COMPLETION, prompt: [] },
+    "prompt",
+    "`prompt` must be one prompt: a string, or a list of token ids of the model, got an empty list",
+  ],
+  [
+    { ...COMPLETION, prompt: [1, 320] },
+    "prompt",
+    "`prompt` has token 320, but the model's tokens are 0 to 319",
+  ],
+  [
+    { ...COMPLETION, best_of: 3 },
+    "best_of",
+    "`best_of` is not supported: the gateway gives one answer to a request",
+  ],
+  [{ ...COMPLETION, echo: true }, "echo", "`echo` is not supported"],
+  [{ ...COMPLETION, suffix: "end" }, "suffix", "`suffix` is not supported"],
+  [{ ...COMPLETION, logprobs: 3 }, "logprobs", "`logprobs` is not supported"],
+];
+
+const CASES = [
+  ...REFUSED_CHATS.map((row) => ["/v1/chat/completions", ...row] as const),
+  ...REFUSED_COMPLETIONS.map((row) => ["/v1/completions", ...row] as const),
+];
+
+for (const [path, body, param, expected] of CASES) {
+  test(`400: ${expected}`, async () => {
+    const { post, backend } = inProcess();
+    const response = await post(path, body);
+    assert.equal(response.statusCode, 400);
+    const { error } = response.json<{ error: Record<string, unknown> }>();
+    assert.equal(error.message, expected);
+    assert.equal(error.param, param);
+    assert.equal(error.type, "invalid_request_error");
+    const unsupported = / is not (supported|a parameter)/.test(expected);
+    assert.equal(
+      error.code,
+      unsupported ? "unsupported_parameter" : "request_invalid",
+    );
+    assert.equal(backend.requests.length, 0);
+  });
+}
+
+test("a refusal never quotes what the client wrote", async () => {
+  const { post, story } = inProcess();
+  for (const body of [
+    '{"model":"shoal-demo","prompt":"a secret" oops',
+    { ...CHAT, messages: "a secret" },
+    {
+      ...CHAT,
+      messages: [
+        { role: "a secret of more than thirty-two letters", content: "" },
+      ],
+    },
+    { ...CHAT, stop: [{ text: "a secret" }] },
+  ]) {
+    const response = await post("/v1/chat/completions", body);
+    assert.equal(response.statusCode, 400);
+    assert.doesNotMatch(response.body, /secret/);
+  }
+  assert.doesNotMatch(JSON.stringify(story.told), /secret/);
+});
+
+test("parameters that ask for nothing special, and null, are no reason to refuse", async () => {
+  const { post } = inProcess();
+  const response = await post("/v1/chat/completions", {
+    ...CHAT,
+    n: 1,
+    tools: [],
+    tool_choice: "auto",
+    response_format: { type: "text" },
+    logprobs: false,
+    top_logprobs: null,
+    user: "someone",
+    store: false,
+    metadata: { a: "b" },
+    modalities: ["text"],
+    temperature: null,
+    stop: null,
+    stream: null,
+    logit_bias: null,
+  });
+  assert.equal(response.statusCode, 200, response.body);
+});
+
+test("sampling parameters reach the generation under their own names, the others as llama.cpp has them", async () => {
+  const { post, backend } = inProcess({ randomSeed: () => 77 });
+  await post("/v1/chat/completions", CHAT);
+  assert.deepEqual(backend.requests[0]?.sampling, {
+    temperature: 0.8,
+    topK: 40,
+    topP: 0.95,
+    minP: 0.05,
+    repeatPenalty: 1,
+    repeatLastN: 64,
+    frequencyPenalty: 0,
+    presencePenalty: 0,
+    seed: 77,
+    logitBias: [],
+  });
+  await post("/v1/chat/completions", {
+    ...CHAT,
+    temperature: 0,
+    top_k: 7,
+    top_p: 0.5,
+    min_p: 0.1,
+    repeat_penalty: 1.1,
+    repeat_last_n: 32,
+    frequency_penalty: 0.2,
+    presence_penalty: -0.3,
+    seed: 42,
+    logit_bias: { 7: -100, 8: 1.5 },
+  });
+  assert.deepEqual(backend.requests[1]?.sampling, {
+    temperature: 0,
+    topK: 7,
+    topP: 0.5,
+    minP: 0.1,
+    repeatPenalty: 1.1,
+    repeatLastN: 32,
+    frequencyPenalty: 0.2,
+    presencePenalty: -0.3,
+    seed: 42,
+    logitBias: [
+      [7, -100],
+      [8, 1.5],
+    ],
+  });
+});
+
+const SEEDS: [given: number, used: number][] = [
+  [0, 0],
+  [2 ** 32, 0],
+  [2 ** 32 + 5, 5],
+  [-2, 2 ** 32 - 2],
+  [-1, 77],
+];
+for (const [given, used] of SEEDS) {
+  test(`seed ${given} is the engine's seed ${used}`, async () => {
+    const { post, backend } = inProcess({ randomSeed: () => 77 });
+    await post("/v1/completions", { ...COMPLETION, seed: given });
+    assert.equal(backend.requests[0]?.sampling.seed, used);
+  });
+}
+
+const MAX_TOKENS: [
+  what: string,
+  path: string,
+  body: object,
+  maxTokens: number,
+][] = [
+  [
+    "a chat's default is what the context leaves",
+    "/v1/chat/completions",
+    CHAT,
+    100 - 27,
+  ],
+  ["a completion's default is OpenAI's", "/v1/completions", COMPLETION, 16],
+  [
+    "max_completion_tokens goes before max_tokens",
+    "/v1/chat/completions",
+    { ...CHAT, max_tokens: 5, max_completion_tokens: 6 },
+    6,
+  ],
+  [
+    "more than the context leaves is what it leaves",
+    "/v1/completions",
+    { ...COMPLETION, max_tokens: 9999 },
+    100 - 5,
+  ],
+];
+for (const [what, path, body, maxTokens] of MAX_TOKENS) {
+  test(what, async () => {
+    const { post, backend } = inProcess();
+    assert.equal((await post(path, body)).statusCode, 200);
+    assert.equal(backend.requests[0]?.maxTokens, maxTokens);
+  });
+}
+
+const PROMPTS: [what: string, prompt: unknown, tokens: number[]][] = [
+  ["a string, encoded with BOS", "Hi", [0, 72, 105]],
+  ["token ids, taken as they are", [72, 105, 256], [72, 105, 256]],
+  ["a list of one string", ["Hi"], [0, 72, 105]],
+  ["a list of one list of token ids", [[72]], [72]],
+];
+for (const [what, prompt, tokens] of PROMPTS) {
+  test(`a completion's prompt may be ${what}`, async () => {
+    const { post, backend } = inProcess();
+    await post("/v1/completions", { ...COMPLETION, prompt });
+    assert.deepEqual([...(backend.requests[0]?.tokens ?? [])], tokens);
+  });
+}
+
+test("a chat goes through the model's template; parts of a content are lines", async () => {
+  const { post, backend } = inProcess();
+  await post("/v1/chat/completions", {
+    ...CHAT,
+    messages: [
+      { role: "developer", content: "Be brief." },
+      {
+        role: "user",
+        name: "ada",
+        content: [
+          { type: "text", text: "one" },
+          { type: "text", text: "two" },
+        ],
+      },
+    ],
+  });
+  assert.equal(
+    backend.lastPrompt,
+    "<|system|>Be brief.</s><|user|>one\ntwo</s><|assistant|>",
+  );
+});
+
+test("a template that writes BOS itself does not double it", async () => {
+  const { post, backend } = inProcess();
+  backend.chatTemplate = "{{ bos_token }}{{ messages[0].content }}";
+  await post("/v1/chat/completions", CHAT);
+  assert.deepEqual([...(backend.requests[0]?.tokens ?? [])], [0, 72, 105]);
+});

@@ -1,0 +1,110 @@
+/** The HTTP server with its routes, not yet listening. */
+import { randomUUID } from "node:crypto";
+import type { Socket } from "node:net";
+import {
+  fastify,
+  type ConnectionError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from "fastify";
+import { ShoalError, type EventSink } from "../lib/index.ts";
+import { completionRoutes } from "./completions.ts";
+import type { Exchanges } from "./exchange.ts";
+import { guard } from "./guard.ts";
+import { fromFastify, httpError, rawResponse } from "./http-error.ts";
+import { modelRoutes } from "./models.ts";
+import {
+  HEADERS_TIMEOUT_MS,
+  MAX_CONNECTIONS,
+  REQUEST_TIMEOUT_MS,
+  type GatewaySettings,
+} from "./options.ts";
+
+export function buildServer(
+  settings: GatewaySettings,
+  exchanges: Exchanges,
+): FastifyInstance {
+  const { backend, events, bodyLimitBytes } = settings;
+  const sendError = (
+    thrown: unknown,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): void => {
+    if (reply.raw.destroyed) {
+      reply.hijack(); // the client is gone: nobody to tell
+      return;
+    }
+    const error = fromFastify(thrown, bodyLimitBytes);
+    if (error.code === "INTERNAL") reportBug(events, error, request.id);
+    const { status, headers, body } = httpError(error, request.id);
+    void reply.code(status).headers(headers).send(body);
+  };
+
+  const app = fastify({
+    http: {
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      connectionsCheckingInterval: 5_000,
+    },
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    bodyLimit: bodyLimitBytes,
+    genReqId: () => randomUUID(),
+    return503OnClosing: false, // told below, in OpenAI's form
+    frameworkErrors: sendError,
+    clientErrorHandler: refuseConnection,
+  });
+  app.server.maxConnections = MAX_CONNECTIONS;
+  app.removeContentTypeParser("text/plain");
+  app.setErrorHandler(sendError);
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split("?", 1)[0]?.slice(0, 200) ?? "";
+    const message = `there is no ${request.method} ${path} here`;
+    sendError(new ShoalError("NOT_FOUND", message), request, reply);
+  });
+
+  app.addHook("onRequest", async (request, reply) => {
+    reply.header("x-request-id", request.id);
+    if (exchanges.stopping) {
+      reply.header("connection", "close");
+      throw new ShoalError("SHUTTING_DOWN", "the gateway is stopping");
+    }
+  });
+  guard(app, {
+    host: settings.host,
+    apiKey: settings.apiKey,
+    corsOrigin: settings.corsOrigin,
+  });
+  modelRoutes(app, backend);
+  completionRoutes(app, settings, exchanges);
+  return app;
+}
+
+/** What broke inside: the kind of error and the place in the code. Not its message, which may hold what the client sent. */
+function reportBug(events: EventSink, error: ShoalError, id: string): void {
+  const cause = error.cause instanceof Error ? error.cause : error;
+  const place = /\n\s+at (.+)/.exec(cause.stack ?? "")?.[1];
+  events.error("API", "a request failed by a fault of the gateway", {
+    requestId: id,
+    error: cause.name,
+    at: place,
+  });
+}
+
+/** Bytes that are no HTTP, headers without end, requests that never finish. */
+function refuseConnection(error: ConnectionError, socket: Socket): void {
+  if (error.code !== "ECONNRESET" && socket.writable) {
+    socket.write(rawResponse(connectionError(error.code)));
+  }
+  socket.destroy();
+}
+
+function connectionError(code: string): ShoalError {
+  switch (code) {
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return new ShoalError("REQUEST_TIMEOUT", "the request took too long");
+    case "HPE_HEADER_OVERFLOW":
+      return new ShoalError("REQUEST_HEADERS", "the headers are too large");
+    default:
+      return new ShoalError("REQUEST_INVALID", "the request is not valid HTTP");
+  }
+}

@@ -1,0 +1,31 @@
+/**
+ * A prompt's way through the swarm. A session has a route, the fewest stages that cover all layers; every stage of it keeps the
+ * session's KV in a sequence of its own. Token ids go to stage 0, activations (f32) from stage to stage over streams that are
+ * opened once, and the last stage sends each sampled token to stage 0 and to the gateway at once.
+ *
+ *     const service = new StageService({ host, events });        // on a node
+ *     service.hold({ manifest, layerStart, layerEnd, engine });
+ *     service.start();
+ *
+ *     const pipeline = new Pipeline(host);                       // on a gateway
+ *     for await (const { token, finish } of pipeline.generate({ manifest, route, tokens, … })) …
+ */
+export {
+  type GeneratedToken,
+  type GenerateOptions,
+  Pipeline,
+  PIPELINE_DEFAULTS,
+} from "./pipeline.ts";
+export {
+  type Candidate,
+  layersOf,
+  planRoute,
+  type RouteStage,
+  uncovered,
+} from "./route.ts";
+export {
+  StageService,
+  type StageStats,
+  STAGE_DEFAULTS,
+} from "./stage-service.ts";
+export type { HeldShard } from "./stage-session.ts";

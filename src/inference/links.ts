@@ -1,0 +1,135 @@
+/**
+ * Persistent frame streams to other peers, opened once and shared by all sessions. A peer that is this node itself gets a link
+ * too: its frames never touch the network.
+ */
+import type { FrameStream, Host } from "../network/index.ts";
+import { isShoalError, ShoalError } from "../lib/index.ts";
+import {
+  decodeFrame,
+  encodeHead,
+  type FrameHead,
+  MAX_FRAME_BYTES,
+  PIPELINE_PROTOCOL,
+  type PipelineFrame,
+} from "./frames.ts";
+
+/** Somewhere to send frames. `send` never throws: a lost link tells its owner through `onLost`. */
+export interface Link {
+  readonly peer: string;
+  send(head: FrameHead, ...body: Uint8Array[]): void;
+}
+
+export type FrameHandler = (frame: PipelineFrame, from: Link) => void;
+
+export interface LinksOptions {
+  host: Host;
+  /** What a peer sends back on a stream that we opened. */
+  onFrame: FrameHandler;
+  /** The stream to `peer` is gone; the next `to` opens another. */
+  onLost: (peer: string, error: ShoalError) => void;
+}
+
+export class StreamLink implements Link {
+  readonly peer: string;
+  readonly stream: FrameStream;
+
+  constructor(stream: FrameStream) {
+    this.peer = stream.peer;
+    this.stream = stream;
+  }
+
+  send(head: FrameHead, ...body: Uint8Array[]): void {
+    // The stream bounds its own queue and aborts itself on a peer that does not read: its close event is where that shows.
+    Promise.resolve(this.stream.send(encodeHead(head), ...body)).catch(
+      () => {},
+    );
+  }
+}
+
+/** Reads frames off a stream until it ends; a malformed one aborts the stream. */
+export function readFrames(
+  stream: FrameStream,
+  link: Link,
+  onFrame: FrameHandler,
+): void {
+  stream.onFrame((bytes) => {
+    try {
+      onFrame(decodeFrame(bytes), link);
+    } catch (error) {
+      stream.abort(isShoalError(error) ? error : ShoalError.from(error));
+    }
+  });
+}
+
+export class Links {
+  #options: LinksOptions;
+  #links = new Map<string, Promise<StreamLink>>();
+
+  constructor(options: LinksOptions) {
+    this.#options = options;
+  }
+
+  /** The link to `peer`, opened if need be. Rejects with DIAL_FAILED, PROTOCOL_UNSUPPORTED or DEADLINE. */
+  async to(
+    peer: string,
+    addresses: readonly string[],
+    timeoutMs: number,
+  ): Promise<Link> {
+    const { host, onFrame } = this.#options;
+    if (peer === host.peerId) return this.#toSelf();
+    let link = this.#links.get(peer);
+    if (link === undefined) {
+      link = this.#open(peer, addresses, timeoutMs);
+      this.#links.set(peer, link);
+      link.then(
+        (opened) => readFrames(opened.stream, opened, onFrame),
+        () => this.#links.delete(peer),
+      );
+    }
+    return await link;
+  }
+
+  async stop(): Promise<void> {
+    const links = [...this.#links.values()];
+    this.#links.clear();
+    await Promise.allSettled(
+      links.map(async (link) => (await link).stream.close()),
+    );
+  }
+
+  #toSelf(): Link {
+    const { host, onFrame } = this.#options;
+    const self: Link = {
+      peer: host.peerId,
+      send: (head, ...body) =>
+        queueMicrotask(() =>
+          onFrame({ ...head, body: Buffer.concat(body) }, self),
+        ),
+    };
+    return self;
+  }
+
+  async #open(
+    peer: string,
+    addresses: readonly string[],
+    timeoutMs: number,
+  ): Promise<StreamLink> {
+    const stream = await this.#options.host.openStream(
+      { peerId: peer, addresses: [...addresses] },
+      PIPELINE_PROTOCOL,
+      {
+        maxFrameBytes: MAX_FRAME_BYTES,
+        timeoutMs,
+      },
+    );
+    stream.onClose((error) => {
+      this.#links.delete(peer);
+      this.#options.onLost(
+        peer,
+        error ??
+          new ShoalError("STREAM_CLOSED", "the stream was closed", { peer }),
+      );
+    });
+    return new StreamLink(stream);
+  }
+}

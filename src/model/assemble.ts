@@ -1,0 +1,101 @@
+/** Writes a shard from the original model's files. */
+import { dirname } from "node:path";
+import { writeAtomically, type GgufModel } from "../gguf/index.ts";
+import { ShoalError } from "../lib/index.ts";
+import { checkDiskSpace } from "./disk.ts";
+import { shardLayout, type ShardSegment } from "./layout.ts";
+import {
+  partById,
+  type Manifest,
+  type ManifestPart,
+  type ProgressOptions,
+} from "./manifest.ts";
+import { hashed, PartReader } from "./parts.ts";
+import { checkRange, type LayerRange } from "./plan.ts";
+
+export interface AssembleOptions extends ProgressOptions {
+  source: GgufModel;
+  manifest: Manifest;
+  range: LayerRange;
+  path: string;
+  /** Hash the parts on the way and refuse what is not the manifest's. Unneeded right after `buildManifest`. Default true. */
+  verify?: boolean;
+}
+
+/**
+ * Gives the file's size. The bytes depend on the model and the range alone. Throws MODEL_SHARDS (no such range), SHARD_FOREIGN (the source is
+ * not the manifest's model), DISK_FULL, FILE_UNWRITABLE; then there is no file, or the one there was.
+ */
+export async function assembleShard(options: AssembleOptions): Promise<number> {
+  const { source, manifest, range, path, signal, onProgress } = options;
+  const { verify = true } = options;
+  checkRange(manifest.layerCount, range);
+  checkSource(source, manifest);
+  await using reader = new PartReader(source, signal);
+  if (verify) {
+    const part = partById(manifest, "metadata");
+    for await (const _ of checked(reader, part, source));
+  }
+  const layout = shardLayout(manifest, source.metadata, range);
+  await checkDiskSpace(dirname(path), layout.sizeBytes);
+  const chunksOf = (
+    segment: ShardSegment,
+  ): Iterable<Uint8Array> | AsyncIterable<Uint8Array> => {
+    if ("bytes" in segment) return [segment.bytes];
+    const part = partById(manifest, segment.part);
+    // Of the metadata part, verified above, only the tensors are in the file.
+    return verify && part.id !== "metadata"
+      ? checked(reader, part, source)
+      : reader.tensors(part.tensors);
+  };
+  const totalBytes = layout.sizeBytes;
+  return await writeAtomically(
+    path,
+    {
+      ...(signal && { signal }),
+      onProgress: (doneBytes) => onProgress?.({ doneBytes, totalBytes }),
+    },
+    async (output) => {
+      await output.write(layout.header);
+      for (const segment of layout.segments)
+        await output.write({ chunks: chunksOf(segment) });
+      if (output.position !== layout.sizeBytes) {
+        throw new ShoalError(
+          "INTERNAL",
+          `a shard of ${layout.sizeBytes} bytes came out as ${output.position}`,
+        );
+      }
+    },
+  );
+}
+
+/** Cheap, before anything is read: the files are as many and as long as the manifest says. */
+function checkSource(source: GgufModel, manifest: Manifest): void {
+  const actual = sizes(source.files);
+  const expected = sizes(manifest.files);
+  if (actual === expected) return;
+  throw foreign(
+    source,
+    `${actual} bytes, the manifest's model has ${expected}`,
+  );
+}
+
+function sizes(files: readonly { sizeBytes: number }[]): string {
+  return files.map(({ sizeBytes }) => sizeBytes).join(", ");
+}
+
+function checked(
+  reader: PartReader,
+  part: ManifestPart,
+  source: GgufModel,
+): AsyncGenerator<Uint8Array> {
+  return hashed(reader.part(part), (root) => {
+    if (Buffer.compare(root, part.root) !== 0)
+      throw foreign(source, `its ${part.id} is not that of the manifest`);
+  });
+}
+
+function foreign(source: GgufModel, reason: string): ShoalError {
+  const path = source.files[0]?.path ?? "";
+  return new ShoalError("SHARD_FOREIGN", `${path}: ${reason}`, { path });
+}

@@ -1,0 +1,38 @@
+/**
+ * Models, cut. A GGUF of a supported family is indexed into a manifest: its parts (metadata, embedding, each layer, output) with their content
+ * ids, whose CID is the model's id for everybody. A plan says which layers each of n shards takes; assembly writes a shard as a GGUF that
+ * unmodified llama.cpp loads, so that the shards in a row compute exactly what the whole does. What cannot be cut exactly is refused by name.
+ *
+ *     const source = await openModel("model.gguf");
+ *     const manifest = await buildManifest(source);
+ *     const [range] = planLayers(manifest, 4);
+ *     await assembleShard({ source, manifest, range, path: "shard-0.gguf" });
+ *     const shard = await readShard("shard-0.gguf"); // { isFirst: true, boundaryTensor: "l_out-1", embedding: { … }, … }
+ */
+export { ARCHITECTURES, type ArchitectureRules } from "./architectures.ts";
+export { describeModel, type ModelDescription } from "./describe.ts";
+export {
+  buildManifest,
+  partById,
+  type Manifest,
+  type ManifestPart,
+  type Progress,
+  type ProgressOptions,
+} from "./manifest.ts";
+export {
+  decodeManifest,
+  encodeManifest,
+  manifestId,
+  MAX_MANIFEST_BYTES,
+} from "./manifest-codec.ts";
+export { writeMetadata } from "./parts.ts";
+export { planLayers, type LayerRange, type PlannedModel } from "./plan.ts";
+export { shardLayout, type ShardLayout, type ShardSegment } from "./layout.ts";
+export { assembleShard, type AssembleOptions } from "./assemble.ts";
+export {
+  checkShard,
+  readShard,
+  type EmbeddingTable,
+  type ShardInfo,
+} from "./shard.ts";
+export { splitModel, type SplitOptions, type SplitResult } from "./split.ts";

@@ -1,0 +1,37 @@
+/** Metadata keys of Shoal's own: what a shard file says of itself. llama.cpp ignores keys it does not know. */
+import { uintOf, type GgufMetadata } from "../gguf/index.ts";
+
+export const SHARD_KEYS = {
+  /** CID of the model's manifest. */
+  manifest: "shoal.manifest",
+  /** The shard's layers, half-open, and how many the model has. */
+  layerStart: "shoal.layer_start",
+  layerEnd: "shoal.layer_end",
+  layerCount: "shoal.layer_count",
+  /** Of a first shard: the embedding table behind its tensors. Type is ggml's id; offset is from the file's start. */
+  embeddingType: "shoal.embedding.type",
+  embeddingOffset: "shoal.embedding.offset",
+  embeddingSize: "shoal.embedding.size",
+  embeddingRows: "shoal.embedding.rows",
+} as const;
+
+/** A shard of all layers is the model itself, with a few keys more. */
+export function isWholeShard(metadata: GgufMetadata): boolean {
+  return (
+    uintOf(metadata, SHARD_KEYS.layerStart) === 0 &&
+    uintOf(metadata, SHARD_KEYS.layerEnd) ===
+      uintOf(metadata, SHARD_KEYS.layerCount)
+  );
+}
+
+/** What every part and shard leaves out: where the original was cut into files, how it was aligned (ours to 32), and our own keys. */
+export function originalMetadata(metadata: GgufMetadata): GgufMetadata {
+  return new Map(
+    [...metadata].filter(
+      ([key]) =>
+        !key.startsWith("split.") &&
+        !key.startsWith("shoal.") &&
+        key !== "general.alignment",
+    ),
+  );
+}

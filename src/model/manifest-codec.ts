@@ -1,0 +1,194 @@
+/** Manifests as bytes: dag-cbor, canonical, checked to the last field when they come from elsewhere. */
+import { hash } from "node:crypto";
+import * as dagCbor from "@ipld/dag-cbor";
+import { CID } from "multiformats/cid";
+import { create as createDigest } from "multiformats/hashes/digest";
+import { z } from "zod";
+import {
+  GGML_TYPES,
+  MAX_TENSOR_NAME_BYTES,
+  tensorSizeBytes,
+  type GgmlTypeName,
+} from "../gguf/index.ts";
+import { ShoalError } from "../lib/index.ts";
+import { ARCHITECTURES, partOf, rulesOf } from "./architectures.ts";
+import { missingTensor, partIds } from "./describe.ts";
+import type { Manifest } from "./manifest.ts";
+import { PART_ALIGNMENT, tensorsSizeBytes } from "./parts.ts";
+
+/** A layer takes about 1 KiB, so that 512 layers of a mixture model stay far below. */
+export const MAX_MANIFEST_BYTES = 16 * 1024 * 1024;
+/** Code of SHA2-256 (https://github.com/multiformats/multicodec/blob/master/table.csv). */
+const SHA2_256 = 0x12;
+
+const size = z.int().min(0);
+const count = z.int().min(1);
+const types = GGML_TYPES.map(({ name }) => name);
+
+/** name, type, shape, file, offset, bytes: an array, since a manifest has hundreds of them. */
+const tensorSchema = z
+  .tuple([
+    z.string().min(1).max(MAX_TENSOR_NAME_BYTES),
+    z.enum(types as [GgmlTypeName, ...GgmlTypeName[]]),
+    z.array(count).max(4),
+    size,
+    size,
+    size,
+  ])
+  .transform(([name, type, shape, fileIndex, offset, sizeBytes]) => ({
+    name,
+    type,
+    shape,
+    fileIndex,
+    offset,
+    sizeBytes,
+  }));
+
+const manifestSchema = z.strictObject({
+  version: z.literal(1),
+  name: z.string().max(256),
+  architecture: z.string().max(64),
+  layerCount: count.max(512),
+  embeddingLength: count,
+  contextLength: size,
+  vocabSize: count,
+  quantization: z.string().min(1).max(32),
+  tied: z.boolean(),
+  files: z
+    .array(z.strictObject({ sizeBytes: count }))
+    .min(1)
+    .max(1024),
+  parts: z
+    .array(
+      z.strictObject({
+        id: z.string().max(32),
+        sizeBytes: size,
+        root: z.instanceof(Uint8Array).refine((root) => root.length === 32),
+        tensors: z.array(tensorSchema).max(65_536),
+      }),
+    )
+    .max(515),
+});
+
+export function encodeManifest(manifest: Manifest): Uint8Array {
+  return dagCbor.encode({
+    ...manifest,
+    parts: manifest.parts.map(({ id, sizeBytes, root, tensors }) => ({
+      id,
+      sizeBytes,
+      root,
+      tensors: tensors.map((t) => [
+        t.name,
+        t.type,
+        [...t.shape],
+        t.fileIndex,
+        t.offset,
+        t.sizeBytes,
+      ]),
+    })),
+  });
+}
+
+/** The model's id: CIDv1, dag-cbor, SHA2-256, base32. */
+export function manifestId(bytes: Uint8Array): string {
+  const digest = createDigest(SHA2_256, hash("sha256", bytes, "buffer"));
+  return CID.createV1(dagCbor.code, digest).toString();
+}
+
+/** Throws MANIFEST_INVALID, or MODEL_ARCHITECTURE if it is of a family that this version does not know. */
+export function decodeManifest(bytes: Uint8Array): Manifest {
+  if (bytes.length > MAX_MANIFEST_BYTES) {
+    throw invalid(`${bytes.length} bytes, more than ${MAX_MANIFEST_BYTES}`);
+  }
+  let value: unknown;
+  try {
+    value = dagCbor.decode(bytes);
+  } catch (error) {
+    throw invalid("it is no dag-cbor", error);
+  }
+  const parsed = manifestSchema.safeParse(value);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw invalid(`${issue?.path.join(".") ?? ""}: ${issue?.message ?? ""}`);
+  }
+  const manifest = parsed.data;
+  checkParts(manifest);
+  // One content, one id: the same manifest in other bytes is none.
+  if (Buffer.compare(encodeManifest(manifest), bytes) !== 0)
+    throw invalid("it is not in canonical form");
+  return manifest;
+}
+
+function checkParts(manifest: Manifest): void {
+  const rules = rulesOf(manifest.architecture);
+  if (rules === undefined) {
+    throw new ShoalError(
+      "MODEL_ARCHITECTURE",
+      `architecture '${manifest.architecture}' is not supported; supported are ${ARCHITECTURES.map(({ name }) => name).join(", ")}`,
+    );
+  }
+  const ids = partIds(manifest.layerCount);
+  if (
+    manifest.parts.length !== ids.length ||
+    manifest.parts.some(({ id }, i) => id !== ids[i])
+  ) {
+    throw invalid(`its parts are not those of ${manifest.layerCount} layers`);
+  }
+  const names = new Set<string>();
+  for (const part of manifest.parts) {
+    for (const tensor of part.tensors) {
+      const { name, type, shape, fileIndex, offset, sizeBytes } = tensor;
+      if (partOf(rules, name) !== part.id)
+        throw invalid(`tensor ${name} does not belong to part ${part.id}`);
+      if (names.has(name)) throw invalid(`tensor ${name} is there twice`);
+      names.add(name);
+      if (!isSizeOf(type, shape, sizeBytes))
+        throw invalid(`the size of tensor ${name} is not that of its shape`);
+      const file = manifest.files[fileIndex];
+      if (file === undefined || offset + sizeBytes > file.sizeBytes)
+        throw invalid(`tensor ${name} lies outside of the files`);
+    }
+    const dataBytes = tensorsSizeBytes(part.tensors);
+    // The metadata part's header comes on top.
+    const fits =
+      part.id === "metadata"
+        ? part.sizeBytes > dataBytes &&
+          (dataBytes === 0 || part.sizeBytes % PART_ALIGNMENT === 0)
+        : part.sizeBytes === dataBytes;
+    if (!fits) throw invalid(`part ${part.id} is not as long as its tensors`);
+  }
+  const byId = new Map(manifest.parts.map(({ id, tensors }) => [id, tensors]));
+  const missing = missingTensor(byId, rules, manifest.layerCount);
+  if (missing !== undefined) throw invalid(`tensor ${missing} is missing`);
+  const table = byId.get("embedding")?.[0];
+  if (
+    table?.shape[0] !== manifest.embeddingLength ||
+    table.shape[1] !== manifest.vocabSize ||
+    table.shape.length !== 2
+  ) {
+    throw invalid("its embedding table is of another size than it says");
+  }
+  if (manifest.tied === names.has("output.weight"))
+    throw invalid("it says wrongly whether the head is tied");
+}
+
+function isSizeOf(
+  type: GgmlTypeName,
+  shape: readonly number[],
+  sizeBytes: number,
+): boolean {
+  try {
+    return tensorSizeBytes(type, shape) === sizeBytes;
+  } catch {
+    return false;
+  }
+}
+
+function invalid(reason: string, cause?: unknown): ShoalError {
+  return new ShoalError(
+    "MANIFEST_INVALID",
+    `invalid manifest: ${reason}`,
+    {},
+    cause,
+  );
+}

@@ -1,0 +1,92 @@
+/**
+ * A model's manifest: what it is, its parts with their content ids, and where each tensor lies in the original files. Everybody who indexes
+ * the same bytes gets the same manifest, whatever the files are called; its CID is the model's id.
+ */
+import type { GgufModel, GgufTensor } from "../gguf/index.ts";
+import { describeModel } from "./describe.ts";
+import {
+  hashed,
+  metadataHeader,
+  PartReader,
+  tensorsSizeBytes,
+} from "./parts.ts";
+
+export interface ManifestPart {
+  /** metadata, embedding, layer.0 …, output */
+  id: string;
+  sizeBytes: number;
+  /** Merkle root of the part's bytes (BEP 52), 32 bytes. */
+  root: Uint8Array;
+  /** In the part's order; file, offset and size say where each lies in the original. */
+  tensors: readonly GgufTensor[];
+}
+
+export interface Manifest {
+  version: 1;
+  /** `general.name`, else the architecture. Not the file's name. */
+  name: string;
+  architecture: string;
+  layerCount: number;
+  embeddingLength: number;
+  contextLength: number;
+  vocabSize: number;
+  quantization: string;
+  /** The embedding table is the head as well. */
+  tied: boolean;
+  /** The original files in order. */
+  files: readonly { sizeBytes: number }[];
+  parts: readonly ManifestPart[];
+}
+
+export interface Progress {
+  doneBytes: number;
+  totalBytes: number;
+}
+
+export interface ProgressOptions {
+  signal?: AbortSignal;
+  onProgress?: (progress: Progress) => void;
+}
+
+/** Reads and hashes the whole model once. */
+export async function buildManifest(
+  model: GgufModel,
+  options: ProgressOptions = {},
+): Promise<Manifest> {
+  const { signal, onProgress } = options;
+  const { rules, parts, ...description } = describeModel(model);
+  const sizes = parts.map(
+    ({ id, tensors }) =>
+      tensorsSizeBytes(tensors) +
+      (id === "metadata" ? metadataHeader(model.metadata, tensors).length : 0),
+  );
+  const totalBytes = sizes.reduce((sum, size) => sum + size, 0);
+  let doneBytes = 0;
+  await using reader = new PartReader(model, signal);
+  const hashedParts: ManifestPart[] = [];
+  for (const [i, part] of parts.entries()) {
+    let root = new Uint8Array();
+    const chunks = hashed(reader.part(part), (digest) => {
+      root = new Uint8Array(digest);
+    });
+    for await (const chunk of chunks) {
+      doneBytes += chunk.length;
+      onProgress?.({ doneBytes, totalBytes });
+    }
+    hashedParts.push({ ...part, sizeBytes: sizes[i] ?? 0, root });
+  }
+  return {
+    version: 1,
+    ...description,
+    architecture: rules.name,
+    files: model.files.map(({ sizeBytes }) => ({ sizeBytes })),
+    parts: hashedParts,
+  };
+}
+
+/** A part by id. The manifest is complete, so one that is not there is a mistake of the caller. */
+export function partById(manifest: Manifest, id: string): ManifestPart {
+  const part = manifest.parts.find((candidate) => candidate.id === id);
+  if (part === undefined) throw new RangeError(`no part ${id}`);
+  return part;
+}

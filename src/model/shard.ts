@@ -1,0 +1,217 @@
+/** What a shard file is, and whether it is the one that was wanted. A whole model's GGUF counts as the shard of all its layers. */
+import { basename } from "node:path";
+import {
+  GGML_TYPES,
+  openModel,
+  stringOf,
+  tensorSizeBytes,
+  uintOf,
+  type GgufModel,
+} from "../gguf/index.ts";
+import { ShoalError } from "../lib/index.ts";
+import { rulesOf, type ArchitectureRules } from "./architectures.ts";
+import { describeModel } from "./describe.ts";
+import { SHARD_KEYS } from "./keys.ts";
+import { shardDataBytes } from "./layout.ts";
+import type { Manifest } from "./manifest.ts";
+import { encodeManifest, manifestId } from "./manifest-codec.ts";
+import type { LayerRange } from "./plan.ts";
+
+export interface ShardInfo extends LayerRange {
+  /** What llama.cpp is to load; of a model in several files the first. */
+  path: string;
+  sizeBytes: number;
+  /** Behind the header. */
+  dataSizeBytes: number;
+  /** CID of the model's manifest; a plain GGUF does not know it. */
+  manifestId?: string;
+  architecture: string;
+  /** Of the whole model. */
+  layerCount: number;
+  embeddingLength: number;
+  contextLength: number;
+  /** Takes token ids. */
+  isFirst: boolean;
+  /** Gives logits. */
+  isLast: boolean;
+  /** Of a shard that is the first but not the last: the table from which the stage feeds rows. */
+  embedding?: EmbeddingTable;
+  /** The graph's name for what the last of these layers puts out. */
+  boundaryTensor: string;
+}
+
+export interface EmbeddingTable {
+  /** ggml's type id. */
+  type: number;
+  /** From the file's start. */
+  offset: number;
+  sizeBytes: number;
+  /** One a token id. */
+  rows: number;
+}
+
+/** Reads the header alone. Throws what reading a GGUF throws, and MODEL_NOT_LANGUAGE, MODEL_ARCHITECTURE, MODEL_TENSOR_… for a plain one. */
+export async function readShard(
+  path: string,
+  options: { signal?: AbortSignal } = {},
+): Promise<ShardInfo> {
+  const model = await openModel(path, options);
+  return model.metadata.has(SHARD_KEYS.manifest)
+    ? describeShard(model)
+    : describeWhole(model);
+}
+
+/** Throws SHARD_FOREIGN unless `info` is of the manifest's model and has exactly these layers and bytes. */
+export function checkShard(
+  info: ShardInfo,
+  manifest: Manifest,
+  range: LayerRange,
+): void {
+  const foreign = (reason: string): ShoalError =>
+    new ShoalError("SHARD_FOREIGN", `${basename(info.path)}: ${reason}`, {
+      path: info.path,
+    });
+  const id = manifestId(encodeManifest(manifest));
+  if (info.manifestId !== undefined && info.manifestId !== id) {
+    throw foreign(
+      `a shard of another model (${info.manifestId}), expected ${manifest.name} (${id})`,
+    );
+  }
+  const { layerStart, layerEnd, layerCount } = info;
+  if (
+    layerStart !== range.layerStart ||
+    layerEnd !== range.layerEnd ||
+    layerCount !== manifest.layerCount
+  ) {
+    throw foreign(
+      `layers ${layerStart} to ${layerEnd} of ${layerCount}, expected ${range.layerStart} to ${range.layerEnd} of ${manifest.layerCount}`,
+    );
+  }
+  const [actual, expected] =
+    info.manifestId === undefined
+      ? [info.sizeBytes, totalBytes(manifest.files)]
+      : [info.dataSizeBytes, shardDataBytes(manifest, range)];
+  if (
+    actual !== expected ||
+    info.architecture !== manifest.architecture ||
+    info.embeddingLength !== manifest.embeddingLength
+  ) {
+    throw foreign(
+      `${actual} bytes of ${info.architecture}, expected ${expected} of ${manifest.architecture}`,
+    );
+  }
+}
+
+function describeWhole(model: GgufModel): ShardInfo {
+  const { rules, layerCount, embeddingLength, contextLength } =
+    describeModel(model);
+  const sizeBytes = totalBytes(model.files);
+  return {
+    path: model.files[0]?.path ?? "",
+    sizeBytes,
+    dataSizeBytes: sizeBytes - model.dataOffset,
+    architecture: rules.name,
+    layerStart: 0,
+    layerEnd: layerCount,
+    layerCount,
+    embeddingLength,
+    contextLength,
+    isFirst: true,
+    isLast: true,
+    boundaryTensor: rules.boundary(layerCount - 1),
+  };
+}
+
+function describeShard(model: GgufModel): ShardInfo {
+  const { metadata } = model;
+  const [{ path, sizeBytes } = { path: "", sizeBytes: 0 }] = model.files;
+  const corrupt = (reason: string): ShoalError =>
+    new ShoalError(
+      "GGUF_CORRUPT",
+      `${basename(path)}: a shard whose ${reason}`,
+      { path },
+    );
+  const architecture = stringOf(metadata, "general.architecture") ?? "";
+  const rules = rulesOf(architecture);
+  if (rules === undefined) {
+    throw new ShoalError(
+      "MODEL_ARCHITECTURE",
+      `${basename(path)}: a shard of an architecture that is not supported, ${JSON.stringify(architecture.slice(0, 80))}`,
+      { path },
+    );
+  }
+  const uint = (key: string): number => uintOf(metadata, key) ?? NaN;
+  const layerStart = uint(SHARD_KEYS.layerStart);
+  const layerEnd = uint(SHARD_KEYS.layerEnd);
+  const layerCount = uint(SHARD_KEYS.layerCount);
+  const embeddingLength = uint(`${architecture}.embedding_length`);
+  // Written so that NaN, a key that is missing, fails.
+  if (!(layerStart < layerEnd && layerEnd <= layerCount))
+    throw corrupt("layer numbers make no range");
+  if (uint(`${architecture}.block_count`) !== layerEnd - layerStart)
+    throw corrupt("block_count is not its number of layers");
+  if (!(embeddingLength > 0)) throw corrupt("embedding_length is missing");
+  const isFirst = layerStart === 0;
+  const isLast = layerEnd === layerCount;
+  return {
+    path,
+    sizeBytes,
+    dataSizeBytes: sizeBytes - model.dataOffset,
+    manifestId: stringOf(metadata, SHARD_KEYS.manifest) ?? "",
+    architecture,
+    layerStart,
+    layerEnd,
+    layerCount,
+    embeddingLength,
+    contextLength: uintOf(metadata, `${architecture}.context_length`) ?? 0,
+    isFirst,
+    isLast,
+    ...(isFirst &&
+      !isLast && { embedding: tableOf(model, embeddingLength, corrupt) }),
+    boundaryTensor: boundaryOf(rules, { layerStart, layerEnd }),
+  };
+}
+
+/** The layers are numbered from 0 in the file. */
+function boundaryOf(rules: ArchitectureRules, range: LayerRange): string {
+  return rules.boundary(range.layerEnd - range.layerStart - 1);
+}
+
+function tableOf(
+  model: GgufModel,
+  embeddingLength: number,
+  corrupt: (reason: string) => ShoalError,
+): EmbeddingTable {
+  const uint = (key: string): number => uintOf(model.metadata, key) ?? NaN;
+  const id = uint(SHARD_KEYS.embeddingType);
+  const offset = uint(SHARD_KEYS.embeddingOffset);
+  const sizeBytes = uint(SHARD_KEYS.embeddingSize);
+  const rows = uint(SHARD_KEYS.embeddingRows);
+  const type = GGML_TYPES.find((candidate) => candidate.id === id);
+  const [{ path, sizeBytes: fileBytes } = { path: "", sizeBytes: 0 }] =
+    model.files;
+  const dataEnd = Math.max(
+    ...model.tensors.map((tensor) => tensor.offset + tensor.sizeBytes),
+  );
+  if (
+    type === undefined ||
+    !(rows > 0) ||
+    embeddingLength % type.blockElements !== 0 ||
+    tensorSizeBytes(type.name, [embeddingLength, rows]) !== sizeBytes ||
+    !(offset >= dataEnd)
+  ) {
+    throw corrupt("embedding table is not where and what it says");
+  }
+  if (offset + sizeBytes > fileBytes) {
+    throw new ShoalError(
+      "GGUF_TRUNCATED",
+      `${basename(path)}: the embedding table ends at byte ${offset + sizeBytes}, the file at ${fileBytes}`,
+      { path, offset },
+    );
+  }
+  return { type: type.id, offset, sizeBytes, rows };
+}
+
+function totalBytes(files: readonly { sizeBytes: number }[]): number {
+  return files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+}

@@ -1,0 +1,101 @@
+/**
+ * Every timeout and limit of the network in one place. They lean on each other:
+ *
+ *     QUIC handshake 2 s  <  one address 3 s  <  a whole dial 10 s
+ *     QUIC keep-alive 1 s <  QUIC idle 3 s    <  heartbeat silence 7 s  <  write deadline 10 s
+ *
+ * so that one dead address never uses up the dial, and a dead peer is noticed by its connection before the streams on it
+ * run into their own deadlines.
+ */
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+export const DEFAULTS = Object.freeze({
+  /** UDP and TCP port of Shoal. */
+  port: 51820,
+
+  // QUIC
+  /** A QUIC handshake takes 1 to 2 round trips; the slowest link on Earth answers in 1 s. Longer means UDP is filtered. */
+  quicHandshakeMs: 2_000,
+  /** A killed peer is noticed after this. Keep-alives are sent by native threads, so a busy event loop loses nothing. */
+  quicIdleMs: 3_000,
+  /** Three keep-alives fit in the idle time: two may be lost. */
+  quicKeepAliveMs: 1_000,
+  /** Streams the remote may have open. Requests take one each, so this bounds a peer's parallel requests. */
+  quicStreams: 1_024,
+  /** Unread bytes of one stream: 80 MB/s at 50 ms of round trip. */
+  quicStreamWindowBytes: 4 * MiB,
+  /** Unread bytes of a connection: eight stalled readers do not stop the ninth stream. */
+  quicConnectionWindowBytes: 32 * MiB,
+  /** The system's usual limit for UDP buffers (net.core.rmem_max) is below this; more is clamped. */
+  quicSocketBufferBytes: 500_000,
+  /** 4 KiB reads give 30 to 80 MB/s, 64 KiB 156 to 192; 256 KiB gain nothing. */
+  quicReadBytes: 64 * KiB,
+  /** One native write; larger ones wait longer for the lock that a reset needs. */
+  quicWriteBytes: 256 * KiB,
+  /** Handshakes awaited at once: the binding awaits each to its end, so a client that falls silent holds one of these. */
+  quicAccepts: 16,
+
+  // TCP
+  /**
+   * A yamux stream begins with 256 KiB (the specification's: another value breaks foreign peers) and doubles up to this. Must
+   * stay below `readBufferBytes`: a paused reader still receives what the window allows.
+   */
+  yamuxMaxWindowBytes: 4 * MiB,
+  /** libp2p aborts a stream whose unread bytes exceed this. */
+  readBufferBytes: 8 * MiB,
+
+  // dialing
+  /** One address: TCP, TLS and yamux take 4 round trips. */
+  addressDialMs: 3_000,
+  /** All addresses of a peer. */
+  dialMs: 10_000,
+  /** Between two addresses of one transport, as RFC 8305 has it. */
+  dialStaggerMs: 250,
+  /** TCP waits this long for QUIC, which needs 15 to 30 ms on a LAN and a few hundred around the world. */
+  tcpHeadStartMs: 1_000,
+  /** Addresses tried for one peer; an announcement may name any number. */
+  dialAddresses: 24,
+
+  // connections
+  /** libp2p's default of 5 a second and IP turns a swarm behind one address away when its rendezvous restarts. */
+  inboundPerSecond: 1_000,
+  /** Handshakes in progress; libp2p's 10 fail when 20 nodes start together. */
+  pendingInbound: 200,
+  /** Provider records live 48 h; addresses must live as long, or providers come back without any. */
+  addressAgeMs: 48 * 3_600_000,
+
+  // heartbeat
+  heartbeatMs: 2_000,
+  /** A TCP peer that echoes nothing for this long is gone. QUIC needs no such rule: it has an idle timeout of its own. */
+  heartbeatSilenceMs: 7_000,
+
+  // frame streams
+  /** Negotiation of a protocol on an open connection: 2 round trips. */
+  openStreamMs: 5_000,
+  /** Frames not larger than this are sent as one buffer: one native write, one TLS record chain. */
+  coalesceBytes: 64 * KiB,
+  /** Above this many queued bytes `send` asks its caller to wait. */
+  sendHighWaterBytes: 1 * MiB,
+  /** Received and not yet handled; above it the stream stops reading. */
+  receiveHighWaterBytes: 1 * MiB,
+  /** No byte of the queue went out for this long: the reader is gone. */
+  writeDeadlineMs: 10_000,
+  /** After a graceful close, how long the remote may take to close its side. */
+  lingerMs: 2_000,
+  streamsPerPeer: 64,
+
+  // requests
+  requestBytes: 1 * MiB,
+  replyBytes: 4 * MiB,
+  /** From the first byte of a stream to the whole request. */
+  requestReadMs: 10_000,
+  requestMs: 15_000,
+  /** Requests of one peer in progress. */
+  requestsPerPeer: 512,
+
+  // commands
+  /** Commands a peer may send at once after a pause, and per second after that. */
+  commandBurst: 1_000,
+  commandsPerSecond: 200,
+});

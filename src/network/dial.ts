@@ -1,0 +1,168 @@
+/**
+ * Which of a peer's addresses to try, when. QUIC has a head start; addresses of one transport follow each other in short
+ * steps, so that one behind a dead route does not use up the time of the next; the first that answers wins.
+ * After RFC 8305 (https://www.rfc-editor.org/rfc/rfc8305), with transports in the place of address families.
+ */
+import { reasonOf, type ShoalError } from "../lib/index.ts";
+import { describeAddress, rankOf } from "./address.ts";
+import { DEFAULTS } from "./defaults.ts";
+import { dialFailed, dialReason } from "./failures.ts";
+
+export interface RaceOptions<T> {
+  /** Dials one address; heeds the signal. */
+  dial: (address: string, signal: AbortSignal) => Promise<T>;
+  /** Closes a connection that came too late. */
+  discard: (connection: T) => void;
+  signal: AbortSignal;
+  /** For one address. */
+  addressMs?: number;
+  staggerMs?: number;
+  headStartMs?: number;
+}
+
+/** When each address starts if all before it stay silent, in ms: best transport first. */
+export function dialSchedule(
+  addresses: readonly string[],
+  staggerMs: number = DEFAULTS.dialStaggerMs,
+  headStartMs: number = DEFAULTS.tcpHeadStartMs,
+): { address: string; startMs: number }[] {
+  const sorted = [...new Set(addresses)]
+    .sort((a, b) => rankOf(a) - rankOf(b))
+    .slice(0, DEFAULTS.dialAddresses);
+  const first = rankOf(sorted[0] ?? "");
+  let startMs = 0;
+  return sorted.map((address, i) => {
+    if (i > 0) startMs += staggerMs;
+    if (rankOf(address) > first) startMs = Math.max(startMs, headStartMs);
+    return { address, startMs };
+  });
+}
+
+/** The first connection, or DIAL_FAILED with what each address said. */
+export async function raceAddresses<T>(
+  peer: string,
+  addresses: readonly string[],
+  options: RaceOptions<T>,
+): Promise<T> {
+  const plan = dialSchedule(addresses, options.staggerMs, options.headStartMs);
+  if (plan.length === 0) {
+    throw dialFailed(`no address of ${peer} is known`, { peer });
+  }
+  if (options.signal.aborted) throw reasonOf(options.signal);
+  return await new Promise((resolve, reject) =>
+    new Race(peer, plan, options, resolve, reject).start(),
+  );
+}
+
+class Race<T> {
+  readonly #peer: string;
+  readonly #plan: readonly { address: string; startMs: number }[];
+  readonly #options: RaceOptions<T>;
+  readonly #resolve: (connection: T) => void;
+  readonly #reject: (error: Error) => void;
+  /**
+   * Each attempt has a signal of its own, and the winner's never aborts: node's sockets heed the signal they were opened with
+   * for all their life.
+   */
+  readonly #running = new Set<AbortController>();
+  readonly #answers = new Map<string, string>();
+  readonly #timers: NodeJS.Timeout[] = [];
+  #next = 0;
+  #settled = false;
+
+  constructor(
+    peer: string,
+    plan: readonly { address: string; startMs: number }[],
+    options: RaceOptions<T>,
+    resolve: (connection: T) => void,
+    reject: (error: Error) => void,
+  ) {
+    this.#peer = peer;
+    this.#plan = plan;
+    this.#options = options;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  start(): void {
+    this.#options.signal.addEventListener("abort", this.#onAbort);
+    this.#plan.forEach(({ startMs }, index) => {
+      if (index > 0)
+        this.#timers.push(setTimeout(() => this.#startUpTo(index), startMs));
+    });
+    this.#startUpTo(0);
+  }
+
+  #startUpTo(index: number): void {
+    while (
+      !this.#settled &&
+      this.#next <= index &&
+      this.#next < this.#plan.length
+    ) {
+      const step = this.#plan[this.#next++];
+      if (step !== undefined) void this.#attempt(step.address);
+    }
+  }
+
+  async #attempt(address: string): Promise<void> {
+    const { dial, discard, addressMs = DEFAULTS.addressDialMs } = this.#options;
+    const controller = new AbortController();
+    this.#running.add(controller);
+    const timer = setTimeout(
+      () => controller.abort(new Error(`no answer within ${addressMs} ms`)),
+      addressMs,
+    );
+    try {
+      const connection = await dial(address, controller.signal);
+      clearTimeout(timer);
+      this.#running.delete(controller);
+      if (this.#settled) discard(connection);
+      else this.#settle(() => this.#resolve(connection));
+    } catch (error) {
+      clearTimeout(timer);
+      this.#running.delete(controller);
+      this.#answers.set(
+        address,
+        dialReason(
+          controller.signal.aborted ? controller.signal.reason : error,
+        ),
+      );
+      this.#onFailure(error);
+    }
+  }
+
+  #onFailure(error: unknown): void {
+    if (this.#settled || this.#running.size > 0) return;
+    // Nothing is left to wait for: the next address starts at once.
+    if (this.#next < this.#plan.length) this.#startUpTo(this.#next);
+    else this.#settle(() => this.#reject(this.#allFailed(error)));
+  }
+
+  readonly #onAbort = (): void => {
+    this.#settle(() =>
+      this.#reject(this.#allFailed(reasonOf(this.#options.signal))),
+    );
+  };
+
+  #settle(finish: () => void): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#options.signal.removeEventListener("abort", this.#onAbort);
+    finish();
+    for (const loser of this.#running)
+      loser.abort(new Error("another address was faster"));
+  }
+
+  #allFailed(cause: unknown): ShoalError {
+    const tried = this.#plan.map(({ address }) => address);
+    const said = tried.map(
+      (a) => `${describeAddress(a)}: ${this.#answers.get(a) ?? "no answer"}`,
+    );
+    return dialFailed(
+      `cannot reach ${this.#peer} (${said.join("; ")})`,
+      { peer: this.#peer, addresses: tried },
+      cause,
+    );
+  }
+}

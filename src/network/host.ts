@@ -1,0 +1,112 @@
+/** A node in the network, without a trace of libp2p: dial peers, open streams, answer them. */
+import type { EventSink } from "../lib/index.ts";
+import { transportOf, type PeerTarget } from "./address.ts";
+import type { ConnectionInfo, PeerChange, WaitOptions } from "./connections.ts";
+import type { FrameStream, FrameStreamOptions } from "./frame-stream.ts";
+import type { HeartbeatOptions } from "./heartbeat.ts";
+import { loadOrCreateIdentity, newIdentity } from "./identity.ts";
+import { Libp2pHost } from "./libp2p-host.ts";
+import { buildNode } from "./node.ts";
+import { loadNativeQuic } from "./quic-native.ts";
+import type {
+  RequestHandler,
+  RequestLimits,
+  RequestOptions,
+} from "./request.ts";
+
+export interface HostOptions {
+  /** The node's key file, made if missing; without it a key for this run. */
+  keyPath?: string | undefined;
+  /** Multiaddrs to listen on (see parseListen); none: only dials out. */
+  listen?: readonly string[] | undefined;
+  /** Addresses to tell others, where the real ones are not reachable for them. */
+  announce?: readonly string[] | undefined;
+  /** False: TCP only. */
+  quic?: boolean | undefined;
+  events?: EventSink | undefined;
+  /** A folder for the peer and DHT database; without it both are forgotten at the end. */
+  datastorePath?: string | undefined;
+  version?: string | undefined;
+  heartbeat?: HeartbeatOptions | undefined;
+}
+
+export interface HandleStreamsOptions extends FrameStreamOptions {
+  maxStreamsPerPeer?: number | undefined;
+}
+
+export interface Host extends AsyncDisposable {
+  readonly peerId: string;
+  /** Addresses others can dial, with /p2p/<id>. */
+  addresses(): string[];
+  /** A signature by the node's key; `verify` checks it. */
+  sign(data: Uint8Array): Promise<Uint8Array>;
+  /** An open connection to the peer, or a new one. Rejects with DIAL_FAILED (what each address said) or DEADLINE. */
+  connect(
+    target: PeerTarget | string,
+    options?: WaitOptions,
+  ): Promise<ConnectionInfo>;
+  connections(): ConnectionInfo[];
+  /** Returns the function that ends the subscription. */
+  onPeer(listener: (change: PeerChange) => void): () => void;
+  disconnect(peer: string): Promise<void>;
+  /** One echo on the best open connection, ms. */
+  ping(peer: string, options?: WaitOptions): Promise<number>;
+  handleStreams(
+    protocol: string,
+    onStream: (stream: FrameStream) => void,
+    options: HandleStreamsOptions,
+  ): void;
+  /** Connects if need be. Rejects with DIAL_FAILED, PROTOCOL_UNSUPPORTED, STREAM_CLOSED or DEADLINE. */
+  openStream(
+    target: PeerTarget | string,
+    protocol: string,
+    options: FrameStreamOptions & WaitOptions,
+  ): Promise<FrameStream>;
+  handleRequests(
+    protocol: string,
+    handler: RequestHandler,
+    limits?: RequestLimits,
+  ): void;
+  request(
+    target: PeerTarget | string,
+    protocol: string,
+    payload: Uint8Array,
+    options?: RequestOptions,
+  ): Promise<Uint8Array>;
+  /** Peers in the DHT's routing table. */
+  dhtPeers(): number;
+  /** After each change of it. Returns the function that ends the subscription. */
+  onDhtChange(listener: () => void): () => void;
+  /** Listens and begins to answer. Twice without harm. */
+  start(): Promise<void>;
+  /** Closes everything. Twice without harm; a stopped host does not start again. */
+  stop(): Promise<void>;
+}
+
+export async function createHost(options: HostOptions = {}): Promise<Host> {
+  const {
+    keyPath,
+    listen = [],
+    announce = [],
+    version = "0",
+    datastorePath,
+  } = options;
+  const identity =
+    keyPath === undefined
+      ? await newIdentity()
+      : await loadOrCreateIdentity(keyPath);
+  const loaded =
+    options.quic === false ? { reason: "switched off" } : loadNativeQuic();
+  const built = await buildNode({
+    identity,
+    listen:
+      loaded.native === undefined
+        ? listen.filter((a) => transportOf(a) !== "QUIC")
+        : listen,
+    announce,
+    nativeQuic: loaded.native,
+    datastorePath,
+    agentVersion: version,
+  });
+  return new Libp2pHost(identity, built, options, loaded.reason);
+}

@@ -1,0 +1,42 @@
+/**
+ * Peers, connections and the two kinds of conversation, over libp2p: QUIC first, TCP where QUIC does not get through. A peer is
+ * its Ed25519 public key, proven by each connection's handshake; nothing in a message says who sent it.
+ *
+ * - `Host` is a node in the network. Nothing outside this folder sees libp2p.
+ * - A `FrameStream` lives long and carries binary frames in order, with back-pressure: the path of every token.
+ * - A request opens a stream for one frame there and one back. `Commands` are JSON requests with names and schemas.
+ * - `Bootstraps` keeps the connections to the peers that one was told of.
+ *
+ * Every wait has a deadline; every length from a peer has a bound (defaults.ts); whatever fails is a ShoalError.
+ *
+ *     const host = await createHost({ keyPath, listen: parseListen("0.0.0.0"), events });
+ *     const commands = new Commands(host);
+ *     commands.handle("GREET", z.object({ name: z.string().max(80) }), ({ name }) => `hello ${name}`);
+ *     host.handleStreams("/shoal/echo/1.0.0", (s) => s.onFrame((f) => s.send(f)), { maxFrameBytes: 1 << 20 });
+ *     await host.start();
+ *     const { peer } = await host.connect(parseTarget("rendezvous.example"));
+ *     await commands.call(peer, "GREET", { name: "Ada" }, z.string());
+ */
+export * from "./address.ts";
+export * from "./bootstrap.ts";
+export * from "./commands.ts";
+export { DEFAULTS as NETWORK_DEFAULTS } from "./defaults.ts";
+export type {
+  FrameHandler,
+  FrameStream,
+  FrameStreamOptions,
+} from "./frame-stream.ts";
+export type { ConnectionInfo, PeerChange, WaitOptions } from "./connections.ts";
+export {
+  createHost,
+  type HandleStreamsOptions,
+  type Host,
+  type HostOptions,
+} from "./host.ts";
+export { verify } from "./identity.ts";
+export type {
+  RequestContext,
+  RequestHandler,
+  RequestLimits,
+  RequestOptions,
+} from "./request.ts";

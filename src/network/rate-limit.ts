@@ -1,0 +1,48 @@
+/** A token bucket a peer: bursts pass, floods do not. */
+import type { Clock } from "../lib/index.ts";
+
+/** Buckets kept; those not used for longest go first. A peer that returns after that begins with a full one. */
+const MAX_BUCKETS = 4_096;
+
+interface Bucket {
+  tokens: number;
+  atMs: number;
+}
+
+export class RateLimit {
+  readonly #burst: number;
+  readonly #perSecond: number;
+  readonly #clock: Pick<Clock, "now">;
+  readonly #buckets = new Map<string, Bucket>();
+
+  constructor(burst: number, perSecond: number, clock: Pick<Clock, "now">) {
+    this.#burst = burst;
+    this.#perSecond = perSecond;
+    this.#clock = clock;
+  }
+
+  /** Takes one token of `key`; false if there is none. */
+  take(key: string): boolean {
+    const nowMs = this.#clock.now();
+    const bucket = this.#buckets.get(key) ?? {
+      tokens: this.#burst,
+      atMs: nowMs,
+    };
+    const elapsedMs = Math.max(0, nowMs - bucket.atMs);
+    bucket.tokens = Math.min(
+      this.#burst,
+      bucket.tokens + (elapsedMs / 1000) * this.#perSecond,
+    );
+    bucket.atMs = nowMs;
+    // The one used last stands last: the first are those not heard of for longest.
+    this.#buckets.delete(key);
+    this.#buckets.set(key, bucket);
+    if (this.#buckets.size > MAX_BUCKETS) {
+      const oldest = this.#buckets.keys().next();
+      if (oldest.done !== true) this.#buckets.delete(oldest.value);
+    }
+    if (bucket.tokens < 1) return false;
+    bucket.tokens--;
+    return true;
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * The gateway: finds the shards of a cluster and answers OpenAI's API.
+ *
+ * Start: 1. identity, 2. API listening (it answers 503 with the reason from its first second), 3. host and a rendezvous,
+ * 4. view and vocabulary as they come. Stop: the reverse.
+ */
+import { join } from "node:path";
+import { Membership } from "../cluster/index.ts";
+import { createGateway } from "../gateway/index.ts";
+import { Commands, createHost } from "../network/index.ts";
+import { joinThroughBootstraps } from "./join.ts";
+import { composed, type Role, type RoleContext } from "./role.ts";
+import { SwarmBackend } from "./swarm-backend.ts";
+import { reportReadiness } from "./swarm-events.ts";
+import { VERSION } from "./version.ts";
+
+export interface GatewayRoleOptions {
+  bootstraps: readonly string[];
+  cluster: string;
+  listen: readonly string[];
+  apiHost: string;
+  apiPort: number;
+  apiKey?: string | undefined;
+  corsOrigin?: string | undefined;
+  bootstrapTimeoutMs: number;
+  /** Told when prompts can be answered, and when no longer. */
+  onReady?: ((ready: boolean) => void) | undefined;
+}
+
+export function startGateway(
+  options: GatewayRoleOptions,
+  { events, paths, signal }: RoleContext,
+): Promise<Role> {
+  return composed(async (stack) => {
+    const {
+      bootstraps,
+      cluster,
+      listen,
+      apiHost,
+      apiPort,
+      apiKey,
+      corsOrigin,
+    } = options;
+    const host = await createHost({
+      keyPath: join(paths.state, "gateway.key"),
+      listen,
+      events,
+      version: VERSION,
+    });
+    events.info("CONFIG", "gateway", {
+      cluster,
+      bootstrap: bootstraps,
+      peer: host.peerId,
+    });
+    const commands = new Commands(host);
+    const membership = new Membership({ host, commands, events, cluster });
+    const backend = new SwarmBackend(
+      { host, commands, membership, events, dataDir: paths.data },
+      options.onReady,
+    );
+    const api = createGateway({
+      backend,
+      events,
+      host: apiHost,
+      port: apiPort,
+      ...(apiKey !== undefined && { apiKey }),
+      ...(corsOrigin !== undefined && { corsOrigin }),
+    });
+    const { url } = await api.start();
+    stack.defer(() => api.stop());
+    membership.start();
+    stack.defer(() => membership.stop());
+    await host.start();
+    stack.defer(() => host.stop());
+    stack.defer(() => backend.stop());
+    backend.start();
+
+    stack.defer(reportReadiness(membership, events));
+    const joined = await joinThroughBootstraps({
+      host,
+      targets: bootstraps,
+      events,
+      join: async (peer) => {
+        const members = await membership.join(peer);
+        events.info("CLUSTER", "subscribed at the rendezvous", {
+          cluster,
+          members,
+        });
+      },
+      timeoutMs: options.bootstrapTimeoutMs,
+      signal,
+    });
+    stack.defer(() => joined.stop());
+    return { peerId: host.peerId, addresses: host.addresses(), url };
+  });
+}

@@ -1,0 +1,20 @@
+/**
+ * The roles a process can have, each composed of everything below it: rendezvous, shard node, gateway, and a whole swarm of them
+ * as processes of this machine. A role starts or throws; what it had done by then is undone.
+ *
+ *     const role = await startNode(options, { events, paths, signal });
+ *     console.log(role.info.peerId);
+ *     await role.stop();
+ */
+export type { RoleMessage } from "./child-role.ts";
+export { type GatewayRoleOptions, startGateway } from "./gateway.ts";
+export {
+  type LocalSwarm,
+  type LocalSwarmOptions,
+  type LocalSwarmProgress,
+  startLocalSwarm,
+} from "./local-swarm.ts";
+export { startRendezvous, type RendezvousOptions } from "./rendezvous.ts";
+export { type Role, type RoleContext, type RoleInfo } from "./role.ts";
+export { type NodeOptions, startNode } from "./shard-node.ts";
+export { VERSION } from "./version.ts";

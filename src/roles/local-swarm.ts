@@ -1,0 +1,215 @@
+/**
+ * A whole swarm on this machine: a rendezvous, shard nodes and a gateway, each a process of its own, over real sockets on
+ * loopback. What `shoal up` runs.
+ *
+ * Start: 1. the model is split (once; kept), 2. rendezvous, 3. nodes and gateway together, 4. the gateway says the swarm is ready.
+ */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { defaultThreads } from "../engine/index.ts";
+import { openModel } from "../gguf/index.ts";
+import {
+  isShoalError,
+  type ShoalError,
+  type ShoalEvent,
+  withDeadline,
+} from "../lib/index.ts";
+import { ChildRole } from "./child-role.ts";
+import { type RoleContext, type RoleInfo } from "./role.ts";
+import { splitOnce } from "./split-cache.ts";
+
+export interface LocalSwarmOptions {
+  /** The program to start for each role. */
+  entry: string;
+  /** GGUF; of a model in several files, any one. */
+  model: string;
+  nodes: number;
+  /** Undefined: the standard port, or a free one if it is taken. */
+  apiPort?: number | undefined;
+  /** Of the rendezvous' status; undefined as for the API. */
+  diagnosticsPort?: number | undefined;
+  contextLength?: number | undefined;
+  cluster?: string;
+  /** Each fact as it comes: a process is ready, a child's event, a death. */
+  onProgress?: (progress: LocalSwarmProgress) => void;
+}
+
+export type LocalSwarmProgress =
+  | { type: "model"; name: string; layers: number; sizeBytes: number }
+  | { type: "ready"; name: string; info: RoleInfo }
+  | { type: "event"; name: string; event: ShoalEvent }
+  | { type: "died"; name: string; error: ShoalError };
+
+export interface LocalSwarm {
+  /** The gateway's base URL. */
+  apiUrl: string;
+  bootstrap: string;
+  cluster: string;
+  /** Names and process ids. */
+  processes: { name: string; pid: number | undefined }[];
+  stop(): Promise<void>;
+}
+
+const PORTS = { rendezvous: 51820, api: 51822 } as const;
+const RENDEZVOUS = "rendezvous";
+/** Starting is CPU-bound: many processes on few cores. A big model is read from disk besides. */
+const READY_TIMEOUT_MS = 180_000;
+/** A role that was told to stop has this long before it is killed; the rendezvous half of it. Under the 5 s that Ctrl-C may take. */
+const STOP_GRACE_MS = 3_000;
+
+export async function startLocalSwarm(
+  options: LocalSwarmOptions,
+  { events, paths, signal }: RoleContext,
+): Promise<LocalSwarm> {
+  const { entry, nodes, cluster = "local", onProgress } = options;
+  await using stack = new AsyncDisposableStack();
+  const children: ChildRole[] = [];
+  const start = (
+    name: string,
+    args: readonly string[],
+    onSwarm?: (ready: boolean) => void,
+  ): ChildRole => {
+    const onEvent = (event: ShoalEvent): void =>
+      onProgress?.({ type: "event", name, event });
+    const child = new ChildRole({ name, entry, args, onEvent, onSwarm });
+    children.push(child);
+    void child.exited.then((error) => {
+      if (child.wanted) onProgress?.({ type: "died", name, error });
+    });
+    void child.ready.then(
+      (info) => onProgress?.({ type: "ready", name, info }),
+      () => {},
+    );
+    return child;
+  };
+  const home = await mkdtemp(join(tmpdir(), "shoal-up-"));
+  stack.defer(() => rm(home, { recursive: true, force: true }));
+  // Two steps for all processes: whoever says goodbye is still heard. Each step takes its grace once.
+  stack.defer(async () => {
+    const rest = children.filter(({ name }) => name !== RENDEZVOUS);
+    await Promise.all(rest.map((child) => child.stop(STOP_GRACE_MS)));
+    const last = children.filter(({ name }) => name === RENDEZVOUS);
+    await Promise.all(last.map((child) => child.stop(STOP_GRACE_MS / 2)));
+  });
+  const model = await openModel(options.model);
+  const split = await splitOnce(
+    model,
+    options.model,
+    nodes,
+    join(paths.data, "models"),
+    { events, signal },
+  );
+  const sizeBytes = model.files.reduce((sum, file) => sum + file.sizeBytes, 0);
+  onProgress?.({
+    type: "model",
+    name: split.manifest.name,
+    layers: split.manifest.layerCount,
+    sizeBytes,
+  });
+  const common = (name: string): string[] => [
+    "--home",
+    join(home, name),
+    "--log-level",
+    "debug",
+  ];
+
+  const rendezvous = await onFreePort(
+    PORTS.rendezvous,
+    undefined,
+    async (port) => {
+      const child = start(RENDEZVOUS, [
+        "rendezvous",
+        "--listen",
+        `127.0.0.1:${port}`,
+        ...common("rendezvous"),
+      ]);
+      return await child.whenReady(READY_TIMEOUT_MS, signal);
+    },
+  );
+  const bootstrap = bothTransports(rendezvous);
+  const joined = [
+    "--bootstrap",
+    bootstrap,
+    "--cluster",
+    cluster,
+    "--listen",
+    "127.0.0.1:0",
+  ];
+  const threads = String(defaultThreads(nodes));
+  const context =
+    options.contextLength === undefined
+      ? []
+      : ["--context", String(options.contextLength)];
+  const shards = Array.from({ length: nodes }, (_, i) => {
+    const args = [
+      "node",
+      ...joined,
+      "--shard",
+      `${i}/${nodes}`,
+      "--model-dir",
+      split.directory,
+      "--threads",
+      threads,
+      ...context,
+    ];
+    return start(`node ${i}`, [...args, ...common(`node-${i}`)]);
+  });
+  const swarm = Promise.withResolvers<void>();
+  const gateway = onFreePort(PORTS.api, options.apiPort, async (port) => {
+    const args = [
+      "serve",
+      ...joined,
+      "--api-port",
+      String(port),
+      ...common("gateway"),
+    ];
+    const child = start("gateway", args, (ready) => {
+      if (ready) swarm.resolve();
+    });
+    return await child.whenReady(READY_TIMEOUT_MS, signal);
+  });
+  const whole = Promise.all([
+    gateway,
+    swarm.promise,
+    ...shards.map((shard) => shard.whenReady(READY_TIMEOUT_MS, signal)),
+  ]);
+  // Whoever dies meanwhile ends the start at once, by its name.
+  const died = Promise.race(
+    shards.map(async (child) => Promise.reject(await child.exited)),
+  );
+  const [{ url }] = await withDeadline(
+    READY_TIMEOUT_MS,
+    "the swarm becoming ready",
+    () => Promise.race([whole, died]),
+    { signal },
+  );
+  const kept = stack.move();
+  return {
+    apiUrl: url ?? "",
+    bootstrap,
+    cluster,
+    processes: children.map(({ name, pid }) => ({ name, pid })),
+    stop: () => kept.disposeAsync(),
+  };
+}
+
+/** "host:port/p2p/id": QUIC first, then TCP, since a rendezvous listens on the same number for both. */
+function bothTransports({ addresses, peerId }: RoleInfo): string {
+  const [, , host, , port] = (addresses[0] ?? "").split("/");
+  return `${host}:${port}/p2p/${peerId}`;
+}
+
+/** With the port that was asked for; with the standard one, and any other where that is taken. */
+async function onFreePort<T>(
+  standard: number,
+  asked: number | undefined,
+  run: (port: number) => Promise<T>,
+): Promise<T> {
+  try {
+    return await run(asked ?? standard);
+  } catch (error) {
+    if (asked !== undefined || !isShoalError(error, "PORT_IN_USE")) throw error;
+    return await run(0);
+  }
+}

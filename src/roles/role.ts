@@ -1,0 +1,37 @@
+/** What every role is made of and gives back. */
+import type { Events, Paths } from "../lib/index.ts";
+
+export interface RoleContext {
+  events: Events;
+  paths: Paths;
+  /** Aborts a start that is under way. */
+  signal: AbortSignal;
+}
+
+/** A running role. */
+export interface Role {
+  /** What a parent process (roles/local-swarm.ts) needs to know: addresses, URLs. */
+  info: RoleInfo;
+  /** Says goodbye and frees everything. Twice without harm. */
+  stop(): Promise<void>;
+}
+
+export interface RoleInfo {
+  peerId: string;
+  addresses: string[];
+  /** A gateway's API, or a rendezvous' status page. */
+  url?: string;
+}
+
+/**
+ * Runs `start`, which defers to the stack what undoes each of its steps. If it throws, what it had done is undone before the error
+ * goes on; else `stop` undoes it, in reverse.
+ */
+export async function composed(
+  start: (stack: AsyncDisposableStack) => Promise<RoleInfo>,
+): Promise<Role> {
+  await using stack = new AsyncDisposableStack();
+  const info = await start(stack);
+  const kept = stack.move();
+  return { info, stop: () => kept.disposeAsync() };
+}

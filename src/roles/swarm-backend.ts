@@ -1,0 +1,241 @@
+/**
+ * What a gateway serves: the model the cluster holds, through the pipeline of whoever holds it now. Learns the model from the
+ * members' announcements, its tokenizer from the metadata part.
+ */
+import { join } from "node:path";
+import {
+  type Announcement,
+  type ClusterView,
+  fetchParts,
+  type Membership,
+  type ModelParts,
+} from "../cluster/index.ts";
+import { ENGINE_DEFAULTS, Tokenizer } from "../engine/index.ts";
+import type {
+  Backend,
+  GeneratedToken,
+  GenerateRequest,
+  ServedModel,
+} from "../gateway/index.ts";
+import { readGguf } from "../gguf/index.ts";
+import { type Candidate, Pipeline, planRoute } from "../inference/index.ts";
+import { backoffMs, type EventSink, ShoalError, sleep } from "../lib/index.ts";
+import type { Commands, Host } from "../network/index.ts";
+import { Admission } from "./admission.ts";
+import { notReady } from "./swarm-events.ts";
+
+export interface SwarmBackendOptions {
+  host: Host;
+  commands: Commands;
+  membership: Membership;
+  events: EventSink;
+  /** Where models' metadata is kept. */
+  dataDir: string;
+}
+
+interface Loaded {
+  manifest: string;
+  name: string;
+  createdMs: number;
+  modelContext: number;
+  chatTemplate: string | undefined;
+  tokenizer: Tokenizer;
+}
+
+export class SwarmBackend implements Backend {
+  #options: SwarmBackendOptions;
+  #pipeline: Pipeline;
+  #admission = new Admission();
+  #view: ClusterView | undefined;
+  #loaded: Loaded | undefined;
+  #loading: string | undefined;
+  #loadError: ShoalError | undefined;
+  #stopping = new AbortController();
+  #unsubscribe: (() => void) | undefined;
+  #onReady: (ready: boolean) => void;
+
+  constructor(
+    options: SwarmBackendOptions,
+    onReady: (ready: boolean) => void = () => {},
+  ) {
+    this.#options = options;
+    this.#pipeline = new Pipeline(options.host);
+    this.#onReady = onReady;
+  }
+
+  start(): void {
+    this.#unsubscribe = this.#options.membership.onChange((view) => {
+      this.#view = view;
+      if (view !== undefined && view.complete) void this.#load(view.manifest);
+      this.#tell();
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#unsubscribe?.();
+    await this.#pipeline.stop();
+    await this.#loaded?.tokenizer.stop();
+  }
+
+  notReady(): ShoalError | undefined {
+    if (this.#view?.ready !== true) return notReady(this.#view);
+    if (this.#loaded?.manifest === this.#view.manifest) return undefined;
+    return (
+      this.#loadError ??
+      new ShoalError(
+        "SWARM_NOT_READY",
+        "the model's vocabulary is being fetched",
+        { missingShards: [] },
+      )
+    );
+  }
+
+  model(): ServedModel | undefined {
+    const loaded = this.#loaded;
+    if (loaded === undefined) return undefined;
+    const { tokenizer } = loaded;
+    return {
+      id: loaded.name,
+      manifestId: loaded.manifest,
+      createdMs: loaded.createdMs,
+      contextLength: Math.min(
+        loaded.modelContext,
+        ...this.#holders().map((a) => a.contextLength),
+      ),
+      chatTemplate: loaded.chatTemplate,
+      tokenizer,
+      generate: (request) => this.#generate(loaded, request),
+    };
+  }
+
+  async *#generate(
+    loaded: Loaded,
+    request: GenerateRequest,
+  ): AsyncGenerator<GeneratedToken, void, undefined> {
+    const holders = this.#holders();
+    const limit = Math.max(1, Math.min(...capacityPerLayer(holders)));
+    const leave = await this.#admission.enter(limit, request.signal);
+    try {
+      const view = this.#view;
+      const route = planRoute(
+        this.#holders().map(toCandidate),
+        view?.layerCount ?? 0,
+      );
+      if (view === undefined || route === undefined) throw notReady(view);
+      const chunkTokens = Math.min(
+        ...this.#holders().map((a) => a.batchTokens),
+        ENGINE_DEFAULTS.batchTokens,
+      );
+      const { tokens, maxTokens, sampling, signal } = request;
+      const stages = route.map(({ peer, layerStart, layerEnd, addresses }) => ({
+        peer,
+        layerStart,
+        layerEnd,
+        addresses,
+      }));
+      yield* this.#pipeline.generate({
+        manifest: loaded.manifest,
+        route: stages,
+        tokens,
+        maxTokens,
+        sampling,
+        chunkTokens,
+        signal,
+      });
+    } finally {
+      leave();
+    }
+  }
+
+  #holders(): Announcement[] {
+    return (this.#view?.shards ?? []).flatMap((shard) =>
+      shard.holders.filter((a) => a.state === "ready"),
+    );
+  }
+
+  /** Fetches manifest and vocabulary of `manifest` until it has them or another model takes its place. */
+  async #load(manifest: string): Promise<void> {
+    if (this.#loaded?.manifest === manifest || this.#loading === manifest)
+      return;
+    this.#loading = manifest;
+    const { commands, dataDir, events } = this.#options;
+    const { signal } = this.#stopping;
+    for (
+      let attempt = 0;
+      this.#loading === manifest && !signal.aborted;
+      attempt++
+    ) {
+      try {
+        const parts = await fetchParts(
+          commands,
+          manifest,
+          this.#holders(),
+          join(dataDir, "models", manifest),
+        );
+        const loaded = await openVocabulary(manifest, parts);
+        const old = this.#loaded;
+        this.#loaded = loaded;
+        this.#loading = undefined;
+        this.#loadError = undefined;
+        if (signal.aborted) await loaded.tokenizer.stop();
+        await old?.tokenizer.stop();
+        events.info("API", `serving ${loaded.name}`, {
+          model: manifest,
+          vocabulary: loaded.tokenizer.vocabSize,
+        });
+        this.#tell();
+        return;
+      } catch (error) {
+        const { code, message } = ShoalError.from(error);
+        this.#loadError = new ShoalError(
+          "SWARM_NOT_READY",
+          `the model's vocabulary can not be had yet: ${message}`,
+          { cause: code },
+        );
+        events.warn("API", this.#loadError.message, { code });
+        await sleep(backoffMs(attempt), signal).catch(() => {});
+      }
+    }
+  }
+
+  #tell(): void {
+    this.#onReady(this.notReady() === undefined);
+  }
+}
+
+async function openVocabulary(
+  manifest: string,
+  parts: ModelParts,
+): Promise<Loaded> {
+  const { metadata } = await readGguf(parts.metadataPath);
+  const template = metadata.get("tokenizer.chat_template")?.value;
+  return {
+    manifest,
+    name: parts.manifest.name,
+    createdMs: Date.now(),
+    modelContext: parts.manifest.contextLength,
+    chatTemplate: typeof template === "string" ? template : undefined,
+    tokenizer: await Tokenizer.load(parts.metadataPath),
+  };
+}
+
+/** Sessions that fit at each layer range, its holders together. */
+function capacityPerLayer(holders: readonly Announcement[]): number[] {
+  const groups = Map.groupBy(holders, (a) => `${a.layerStart}-${a.layerEnd}`);
+  return [...groups.values()].map((group) =>
+    group.reduce((sum, a) => sum + a.sessions.max, 0),
+  );
+}
+
+function toCandidate(a: Announcement): Candidate {
+  const { peer, layerStart, layerEnd, addresses, sessions, msPerToken } = a;
+  return {
+    peer,
+    layerStart,
+    layerEnd,
+    addresses,
+    freeSessions: sessions.max - sessions.active,
+    msPerToken,
+  };
+}

@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { test } from "node:test";
+
+/** The house: what each folder may import of ours. Arrows only go down (docs/ARCHITECTURE.md). */
+const ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  lib: [],
+  gguf: ["lib"],
+  model: ["lib", "gguf"],
+  engine: ["lib", "gguf", "model"],
+  network: ["lib"],
+  torrent: ["lib", "model", "network"],
+  cluster: ["lib", "model", "network"],
+  inference: ["lib", "model", "engine", "network", "cluster"],
+  gateway: ["lib", "engine", "inference", "cluster"],
+  diagnostics: ["lib", "torrent", "cluster", "inference"],
+  roles: [
+    "lib",
+    "gguf",
+    "model",
+    "engine",
+    "network",
+    "torrent",
+    "cluster",
+    "inference",
+    "gateway",
+    "diagnostics",
+  ],
+  cli: [
+    "lib",
+    "gguf",
+    "model",
+    "engine",
+    "network",
+    "torrent",
+    "cluster",
+    "inference",
+    "gateway",
+    "diagnostics",
+    "roles",
+  ],
+};
+
+const src = resolve(import.meta.dirname, "../src");
+
+interface Import {
+  file: string;
+  from: string;
+  to: string;
+  specifier: string;
+}
+
+function sources(directory: string): string[] {
+  return readdirSync(directory, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
+    .map((entry) => join(entry.parentPath, entry.name));
+}
+
+function importsAcrossFolders(): Import[] {
+  return sources(src).flatMap((file) => {
+    const text = readFileSync(file, "utf8");
+    const specifiers = [
+      ...text.matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+)"/g),
+    ].map((match) => match[1]!);
+    return specifiers.flatMap((specifier) => {
+      const target = relative(src, resolve(dirname(file), specifier));
+      const from = relative(src, file).split("/")[0]!;
+      const to = target.split("/")[0]!;
+      return from === to || to === ".."
+        ? []
+        : [{ file: relative(src, file), from, to, specifier }];
+    });
+  });
+}
+
+test("every folder is a room of the house", () => {
+  const folders = readdirSync(src);
+  assert.deepEqual(
+    folders.filter((folder) => !Object.hasOwn(ALLOWED, folder)),
+    [],
+  );
+});
+
+test("imports only go down", () => {
+  const wrong = importsAcrossFolders().filter(
+    ({ from, to }) => !ALLOWED[from]?.includes(to),
+  );
+  assert.deepEqual(wrong, []);
+});
+
+test("folders are entered through their index.ts", () => {
+  const wrong = importsAcrossFolders().filter(
+    ({ specifier, file }) =>
+      !specifier.endsWith("/index.ts") && !file.endsWith(".test.ts"),
+  );
+  assert.deepEqual(wrong, []);
+});
+
+test("only engine/native.ts names a native symbol", () => {
+  const wrong = sources(src).filter(
+    (file) =>
+      !file.endsWith("engine/native.ts") &&
+      /from "koffi"/.test(readFileSync(file, "utf8")),
+  );
+  assert.deepEqual(wrong, []);
+});
