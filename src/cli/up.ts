@@ -117,7 +117,8 @@ export function upCommand(): Command {
       );
       try {
         say(
-          `ready after ${formatMs(performance.now() - startedMs)}: OpenAI's API at ${swarm.apiUrl}/v1\n`,
+          `ready after ${formatMs(performance.now() - startedMs)}: OpenAI's API at ${swarm.apiUrl}/v1, status at ${swarm.statusUrl}/api/v1/status
+`,
         );
         await ask(swarm, flags, AbortSignal.any([signal, died.signal]));
         if (flags.once !== true) await stayUp(swarm, signal);

@@ -77,22 +77,19 @@ export function bytesOf(
 
 /** Bytes as f32, without a copy where they are aligned. */
 export function floatsOf(bytes: Uint8Array): Float32Array {
-  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
-  return new Float32Array(
-    aligned.buffer,
-    aligned.byteOffset,
-    aligned.byteLength >>> 2,
-  );
+  const { buffer, byteOffset, byteLength } = aligned(bytes);
+  return new Float32Array(buffer, byteOffset, byteLength >>> 2);
 }
 
 /** Bytes as i32, without a copy where they are aligned. */
 export function intsOf(bytes: Uint8Array): Int32Array {
-  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
-  return new Int32Array(
-    aligned.buffer,
-    aligned.byteOffset,
-    aligned.byteLength >>> 2,
-  );
+  const { buffer, byteOffset, byteLength } = aligned(bytes);
+  return new Int32Array(buffer, byteOffset, byteLength >>> 2);
+}
+
+function aligned(bytes: Uint8Array): Uint8Array {
+  // Not bytes.slice(): that of a Buffer is a view of the same, unaligned memory.
+  return bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
 }
 
 /** The child's blocking end. */

@@ -2,7 +2,7 @@
  * A swarm of one small script, for tests of the HTTP side: tokens are bytes (token b is byte b, up to 255) or whole pieces of text
  * (256 and up, given by the test). Not a model: it says what it is told to say, and notes what it was asked.
  */
-import { sleep, type ShoalError } from "../lib/index.ts";
+import { abortable, type ShoalError } from "../lib/index.ts";
 import type {
   Backend,
   GeneratedToken,
@@ -20,7 +20,7 @@ export const CHATML = `{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{{ 
 export type Step =
   | string // a piece of text, one token
   | Uint8Array // bytes of a piece, one token
-  | { waitMs: number }
+  | { until: Promise<void> }
   | { hang: true } // until the signal aborts
   | { deaf: true } // for ever, whatever the signal says
   | { throw: ShoalError | Error };
@@ -33,6 +33,7 @@ export class BackendDouble implements Backend {
   contextLength = 100;
   unready: ShoalError | undefined;
   known = true;
+  onToken: () => void = () => {};
   chatTemplate: string | undefined = CHATML;
 
   /** Everything asked for so far. */
@@ -100,6 +101,7 @@ export class BackendDouble implements Backend {
           return;
         }
         if (typeof step === "string" || step instanceof Uint8Array) {
+          this.onToken();
           const last = ++said === request.maxTokens;
           const token = 256 + index;
           yield last ? { token, finish: "length" } : { token };
@@ -120,8 +122,8 @@ async function wait(
   signal: AbortSignal,
 ): Promise<void> {
   if ("throw" in step) throw step.throw;
-  if ("waitMs" in step) await sleep(step.waitMs, signal);
-  else if ("hang" in step) await sleep(2 ** 30, signal);
+  if ("until" in step) await abortable(step.until, signal);
+  else if ("hang" in step) await abortable(new Promise(() => {}), signal);
   else await new Promise(() => {});
 }
 

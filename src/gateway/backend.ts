@@ -2,7 +2,7 @@
  * What the gateway needs of the swarm: the model that is served, whether it can answer now, and tokens for tokens. The roles join
  * it to the inference folder; tests give it a double.
  */
-import type { SamplingOptions } from "../engine/sampling.ts";
+import type { SamplingOptions } from "../engine/index.ts";
 import type { ShoalError } from "../lib/index.ts";
 
 export interface Backend {

@@ -30,15 +30,11 @@ export function completionRoutes(
 ): void {
   const prompter = new Prompter();
   const route = (url: string, kind: Kind): void => {
-    app.post(url, async (request, reply) => {
-      const exchange = exchanges.open(request, reply);
-      try {
-        return await answer(kind, exchange, request, reply);
-      } catch (error) {
-        exchange.fail(ShoalError.from(error));
-        throw error;
-      }
-    });
+    app.post(url, (request, reply) =>
+      exchanges.run(request, reply, (exchange) =>
+        answer(kind, exchange, request, reply),
+      ),
+    );
   };
   route("/v1/chat/completions", { parse: parseChat, shape: chatShape });
   route("/v1/completions", { parse: parseCompletion, shape: completionShape });

@@ -51,6 +51,7 @@ export interface ExchangesOptions {
   clock: Clock;
   events: EventSink;
   maxRequests: number;
+  writeTimeoutMs: number;
 }
 
 /** All that run now. */
@@ -68,9 +69,16 @@ export class Exchanges {
     return this.#stopping;
   }
 
-  /** Begins an exchange, which ends by itself with the response. Throws BUSY where too many run. */
-  open(request: FastifyRequest, reply: FastifyReply): Exchange {
-    const { clock, maxRequests } = this.#options;
+  /**
+   * Runs `work` as an exchange, which ends when the work is done and the response is out or its client gone; a client that leaves
+   * the last of it unread for `writeTimeoutMs` is dropped. Throws BUSY where too many run.
+   */
+  async run<T>(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    work: (exchange: Exchange) => Promise<T>,
+  ): Promise<T> {
+    const { clock, maxRequests, writeTimeoutMs } = this.#options;
     if (this.#running.size >= maxRequests) {
       throw new ShoalError(
         "BUSY",
@@ -80,35 +88,37 @@ export class Exchanges {
     }
     const exchange = new Exchange(request.id);
     const startedMs = clock.now();
-    const path = request.routeOptions.url ?? "";
-    const { raw } = reply;
-    const { socket } = request.raw;
     this.#running.add(exchange);
-
-    const onClose = (): void => {
-      raw.off("close", onClose);
-      socket.off("close", onClose);
-      const answered = raw.writableFinished;
-      if (!answered) {
-        exchange.abort(new ShoalError("ABORTED", "the client went away"));
-      }
-      this.#running.delete(exchange);
-      this.#report(exchange, answered, {
+    const gone = new ShoalError("ABORTED", "the client went away");
+    let toEnd = 2; // the work and the response
+    let answered: boolean | undefined;
+    let forgetReader: (() => void) | undefined;
+    const half = (): void => {
+      if (--toEnd > 0) return;
+      this.#end(exchange, answered === true, {
         requestId: exchange.id,
-        path,
-        status: raw.headersSent ? raw.statusCode : undefined,
+        path: request.routeOptions.url,
+        status: reply.raw.headersSent ? reply.raw.statusCode : undefined,
         ms: clock.now() - startedMs,
       });
-      if (this.#running.size === 0) {
-        for (const resolve of this.#onDrained.splice(0)) resolve();
-      }
     };
-    // The response closes when it is done or its socket is gone; one that waits behind another on the same connection
-    // (pipelining) has no socket yet, and hears of its loss only from the connection.
-    raw.once("close", onClose);
-    socket.once("close", onClose);
-    if (socket.destroyed) onClose();
-    return exchange;
+    whenClosed(request, reply, (finished) => {
+      answered = finished;
+      forgetReader?.();
+      if (!finished) exchange.abort(gone);
+      half();
+    });
+    try {
+      return await work(exchange);
+    } catch (error) {
+      exchange.fail(ShoalError.from(error));
+      throw error;
+    } finally {
+      if (answered === undefined) {
+        forgetReader = clock.after(writeTimeoutMs, () => reply.raw.destroy());
+      }
+      half();
+    }
   }
 
   /** No more requests: new ones are told SHUTTING_DOWN. */
@@ -126,7 +136,8 @@ export class Exchanges {
     for (const exchange of this.#running) exchange.abort(reason);
   }
 
-  #report(exchange: Exchange, answered: boolean, base: EventFields): void {
+  #end(exchange: Exchange, answered: boolean, base: EventFields): void {
+    this.#running.delete(exchange);
     const { events } = this.#options;
     const { error, facts } = exchange;
     const fields = { ...base, ...facts, code: error?.code };
@@ -138,5 +149,38 @@ export class Exchanges {
     } else {
       events.info("API", "client left before the end", fields);
     }
+    if (this.#running.size > 0) return;
+    for (const resolve of this.#onDrained.splice(0)) resolve();
   }
+}
+
+/**
+ * Calls back once, when the response is out (`finished`) or can't be any more. The response itself closes when it is done or its
+ * socket is gone; one that waits behind another on the same connection (pipelining) has no socket yet, and its loss is heard
+ * from the connection alone.
+ */
+function whenClosed(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  closed: (finished: boolean) => void,
+): void {
+  const { raw: response } = reply;
+  const { socket } = request.raw;
+  let finished = false;
+  let told = false;
+  const onFinish = (): void => {
+    finished = true;
+  };
+  const onClose = (): void => {
+    // The socket's close makes the response close, in the middle of telling its own listeners.
+    if (told) return;
+    told = true;
+    response.off("close", onClose);
+    socket.off("close", onClose);
+    closed(finished);
+  };
+  response.once("finish", onFinish);
+  response.once("close", onClose);
+  socket.once("close", onClose);
+  if (socket.destroyed) onClose();
 }

@@ -1,6 +1,5 @@
 /** One generation as text: tokens in, text out, with a deadline on each and everything freed however it ends. */
-import type { SamplingOptions } from "../engine/sampling.ts";
-import { TextStream } from "../engine/text-stream.ts";
+import { TextStream, type SamplingOptions } from "../engine/index.ts";
 import { ShoalError, withDeadline } from "../lib/index.ts";
 import type { GeneratedToken, ServedModel } from "./backend.ts";
 

@@ -26,7 +26,8 @@ export function guard(app: FastifyInstance, options: GuardOptions): void {
   if (apiKey !== undefined) {
     const expected = digest(apiKey);
     app.addHook("onRequest", async (request) => {
-      if (request.url.startsWith("/v1/")) checkKey(expected, request);
+      // By the route, not the URL: /%76%31/models is /v1/models too.
+      if (request.routeOptions.url !== "/health") checkKey(expected, request);
     });
   } else if (isLoopback(options.host)) {
     app.addHook("onRequest", async (request) => checkHost(request));

@@ -95,6 +95,8 @@ function typeOf(code: ErrorCode, status: number): string {
   return status < 500 ? "invalid_request_error" : "server_error";
 }
 
+const NOT_JSON = "the request's body is not valid JSON";
+
 /** What Fastify threw, or a handler, as a ShoalError. Fastify's own words are not kept: a parser's may quote the body. */
 export function fromFastify(thrown: unknown, limitBytes: number): ShoalError {
   if (isShoalError(thrown)) return thrown;
@@ -117,13 +119,14 @@ export function fromFastify(thrown: unknown, limitBytes: number): ShoalError {
       return new ShoalError("REQUEST_INVALID", "the request has no body");
     case "FST_ERR_BAD_URL":
       return new ShoalError("REQUEST_INVALID", "the URL is malformed");
+    case "FST_ERR_CTP_INVALID_JSON_BODY":
+      return new ShoalError("REQUEST_INVALID", NOT_JSON);
     default:
   }
   if (typeof statusCode === "number" && statusCode >= 400 && statusCode < 500) {
-    return new ShoalError(
-      "REQUEST_INVALID",
-      "the request's body is not valid JSON",
-    );
+    const notJson = thrown instanceof SyntaxError;
+    const message = notJson ? NOT_JSON : "the request is malformed";
+    return new ShoalError("REQUEST_INVALID", message);
   }
   return ShoalError.from(thrown);
 }

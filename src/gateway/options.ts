@@ -15,7 +15,7 @@ export interface GatewayOptions {
   host?: string;
   /** 0 takes any free port; `address` tells which. */
   port?: number;
-  /** Where set, /v1 answers only requests with `Authorization: Bearer <apiKey>`. */
+  /** Where set, everything but /health answers only requests with `Authorization: Bearer <apiKey>`. */
   apiKey?: string;
   /** The origin whose pages may use the API from a browser, or "*". Unset: none may. */
   corsOrigin?: string;
@@ -27,7 +27,7 @@ export interface GatewayOptions {
   firstTokenTimeoutMs?: number;
   /** From one token to the next. */
   tokenTimeoutMs?: number;
-  /** How long a client may leave its stream unread. */
+  /** How long a client may leave its answer unread. */
   writeTimeoutMs?: number;
   /** How long `stop()` lets running requests go on. */
   drainMs?: number;
@@ -62,6 +62,8 @@ export const TOKENIZE_TIMEOUT_MS = 30_000;
 /** A client has this long to send its headers, and its whole request (4 MiB at 70 KB/s). */
 export const HEADERS_TIMEOUT_MS = 15_000;
 export const REQUEST_TIMEOUT_MS = 60_000;
+/** In the path of /v1/models/…; Fastify's own 100 is less than some repositories' names. */
+export const MAX_MODEL_NAME_CHARS = 512;
 /** Open sockets; most are idle keep-alives. Beyond it the system refuses. */
 export const MAX_CONNECTIONS = 1024;
 

@@ -1,5 +1,5 @@
 /** From a request to tokens that fit the model's context. */
-import { ChatTemplate } from "../engine/chat-template.ts";
+import { ChatTemplate } from "../engine/index.ts";
 import { ShoalError, withDeadline } from "../lib/index.ts";
 import type { ServedModel } from "./backend.ts";
 import { TOKENIZE_TIMEOUT_MS } from "./options.ts";

@@ -1,12 +1,12 @@
 /** The two kinds of requests for text: what their bodies may hold, and what they come down to. */
 import { z } from "zod";
-import type { ChatMessage } from "../engine/chat-template.ts";
 import {
+  type ChatMessage,
   MAX_LOGIT_BIASES,
   SAMPLING_DEFAULTS,
   samplingFields,
   type SamplingOptions,
-} from "../engine/sampling.ts";
+} from "../engine/index.ts";
 import { refuseUnsupported } from "./parameters.ts";
 import { invalid, validate } from "./validate.ts";
 
@@ -134,19 +134,19 @@ const chatSchema = z.object({
     .max(MAX_MESSAGES, { error: `must have at most ${MAX_MESSAGES} messages` }),
 });
 
-const tokenIds = z.array(z.int().min(0));
 const ONE_PROMPT =
   "must be one prompt: a string, or a list of token ids of the model";
+const tokenIds = z.array(z.int().min(0)).min(1, { error: ONE_PROMPT });
 
 const completionSchema = z.object({
   ...common,
   prompt: z.union(
     [
       z.string(),
-      tokenIds.min(1),
+      tokenIds,
       // OpenAI's API takes several prompts at once; a list of one is common.
       z.tuple([z.string()]).transform(([only]) => only),
-      z.tuple([tokenIds.min(1)]).transform(([only]) => only),
+      z.tuple([tokenIds]).transform(([only]) => only),
     ],
     { error: ONE_PROMPT },
   ),

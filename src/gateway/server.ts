@@ -17,6 +17,7 @@ import { modelRoutes } from "./models.ts";
 import {
   HEADERS_TIMEOUT_MS,
   MAX_CONNECTIONS,
+  MAX_MODEL_NAME_CHARS,
   REQUEST_TIMEOUT_MS,
   type GatewaySettings,
 } from "./options.ts";
@@ -48,6 +49,7 @@ export function buildServer(
     },
     requestTimeout: REQUEST_TIMEOUT_MS,
     bodyLimit: bodyLimitBytes,
+    routerOptions: { maxParamLength: MAX_MODEL_NAME_CHARS },
     genReqId: () => randomUUID(),
     return503OnClosing: false, // told below, in OpenAI's form
     frameworkErrors: sendError,

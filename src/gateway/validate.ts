@@ -32,7 +32,8 @@ function explain(
 ): string {
   let value = body;
   for (const key of path) {
-    value = (value as Record<PropertyKey, unknown> | undefined)?.[key];
+    if (typeof value !== "object" || value === null) break;
+    value = (value as Record<PropertyKey, unknown>)[key];
   }
   if (value === undefined) return `is missing: it ${message}`;
   return `${message}, got ${describe(value, SHOWABLE.has(path.at(-1) ?? ""))}`;

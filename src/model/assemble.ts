@@ -1,5 +1,5 @@
 /** Writes a shard from the original model's files. */
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import { writeAtomically, type GgufModel } from "../gguf/index.ts";
 import { ShoalError } from "../lib/index.ts";
 import { checkDiskSpace } from "./disk.ts";
@@ -97,5 +97,7 @@ function checked(
 
 function foreign(source: GgufModel, reason: string): ShoalError {
   const path = source.files[0]?.path ?? "";
-  return new ShoalError("SHARD_FOREIGN", `${path}: ${reason}`, { path });
+  return new ShoalError("SHARD_FOREIGN", `${basename(path)}: ${reason}`, {
+    path,
+  });
 }

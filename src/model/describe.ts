@@ -1,4 +1,5 @@
 /** What a model is and which part each of its tensors belongs to; refuses what cannot be cut, with the reason. */
+import { basename } from "node:path";
 import {
   stringOf,
   stringsOf,
@@ -227,7 +228,7 @@ function failIn(
 ) => ShoalError {
   const path = model.files[0]?.path ?? "";
   return (code, what, details = {}) =>
-    new ShoalError(code, `${path}: ${what}`, { path, ...details });
+    new ShoalError(code, `${basename(path)}: ${what}`, { path, ...details });
 }
 
 /** A name from the file, fit for one line of an error. */

@@ -143,9 +143,10 @@ export class Commands {
       maxReplyBytes,
     });
     const { answer, attachment } = decodeAnswer(reply, name);
+    // An error may come before the id was read.
+    if (!answer.ok) throw ShoalError.fromObject(answer.error);
     if (answer.id !== id)
       throw malformed(name, "the answer belongs to another command");
-    if (!answer.ok) throw ShoalError.fromObject(answer.error);
     const parsed = result.safeParse(answer.result);
     if (!parsed.success)
       throw malformed(name, `the answer is ${firstIssue(parsed.error)}`);

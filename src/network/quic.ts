@@ -1,7 +1,7 @@
 /**
  * QUIC for libp2p: a thin transport over the native binding. It mends what keeps the stock wrapper of the same binding from
  * being the first choice of a swarm: 64 KiB reads, resets that are errors, real back-pressure, opening a stream heeds its
- * signal, a handshake has a deadline, names are resolved. See docs/decisions.
+ * signal, a handshake has a deadline, names are resolved.
  */
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";

@@ -5,6 +5,8 @@
  * Start: 1. the model is split (once; kept), 2. rendezvous, 3. nodes and gateway together, 4. the gateway says the swarm is ready.
  */
 import { mkdtemp, rm } from "node:fs/promises";
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { defaultThreads } from "../engine/index.ts";
@@ -27,6 +29,7 @@ export interface LocalSwarmOptions {
   nodes: number;
   /** Undefined: the standard port, or a free one if it is taken. */
   apiPort?: number | undefined;
+  rendezvousPort?: number | undefined;
   /** Of the rendezvous' status; undefined as for the API. */
   diagnosticsPort?: number | undefined;
   contextLength?: number | undefined;
@@ -44,6 +47,8 @@ export type LocalSwarmProgress =
 export interface LocalSwarm {
   /** The gateway's base URL. */
   apiUrl: string;
+  /** The rendezvous' status over HTTP. */
+  statusUrl: string;
   bootstrap: string;
   cluster: string;
   /** Names and process ids. */
@@ -51,7 +56,7 @@ export interface LocalSwarm {
   stop(): Promise<void>;
 }
 
-const PORTS = { rendezvous: 51820, api: 51822 } as const;
+const PORTS = { rendezvous: 51820, diagnostics: 51821, api: 51822 } as const;
 const RENDEZVOUS = "rendezvous";
 /** Starting is CPU-bound: many processes on few cores. A big model is read from disk besides. */
 const READY_TIMEOUT_MS = 180_000;
@@ -114,17 +119,20 @@ export async function startLocalSwarm(
     "debug",
   ];
 
+  const { diagnosticsPort } = options;
+  const status = [
+    "--diagnostics-host",
+    "127.0.0.1",
+    "--diagnostics-port",
+    String(diagnosticsPort ?? (await freeOf(PORTS.diagnostics))),
+  ];
   const rendezvous = await onFreePort(
     PORTS.rendezvous,
-    undefined,
+    options.rendezvousPort,
     async (port) => {
-      const child = start(RENDEZVOUS, [
-        "rendezvous",
-        "--listen",
-        `127.0.0.1:${port}`,
-        ...common("rendezvous"),
-      ]);
-      return await child.whenReady(READY_TIMEOUT_MS, signal);
+      const listen = ["--listen", `127.0.0.1:${port}`];
+      const args = ["rendezvous", ...listen, ...status, ...common(RENDEZVOUS)];
+      return await start(RENDEZVOUS, args).whenReady(READY_TIMEOUT_MS, signal);
     },
   );
   const bootstrap = bothTransports(rendezvous);
@@ -187,6 +195,7 @@ export async function startLocalSwarm(
   const kept = stack.move();
   return {
     apiUrl: url ?? "",
+    statusUrl: rendezvous.url ?? "",
     bootstrap,
     cluster,
     processes: children.map(({ name, pid }) => ({ name, pid })),
@@ -198,6 +207,19 @@ export async function startLocalSwarm(
 function bothTransports({ addresses, peerId }: RoleInfo): string {
   const [, , host, , port] = (addresses[0] ?? "").split("/");
   return `${host}:${port}/p2p/${peerId}`;
+}
+
+/** The port if nobody listens on it, else 0. */
+async function freeOf(port: number): Promise<number> {
+  const server = createServer();
+  try {
+    await once(server.listen(port, "127.0.0.1"), "listening");
+    return port;
+  } catch {
+    return 0;
+  } finally {
+    server.close();
+  }
 }
 
 /** With the port that was asked for; with the standard one, and any other where that is taken. */

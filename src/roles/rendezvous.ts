@@ -1,17 +1,21 @@
 /**
  * The rendezvous: knows the members of each cluster and is a DHT server from its first second.
  *
- * Start: 1. identity, 2. host and DHT, 3. cluster service. Stop: the reverse.
+ * Start: 1. identity, 2. cluster service, host and DHT, 3. status over HTTP. Stop: the reverse.
  */
 import { join } from "node:path";
 import { RendezvousService } from "../cluster/index.ts";
+import { clusterStatus, createDiagnostics } from "../diagnostics/index.ts";
 import { Commands, createHost } from "../network/index.ts";
-import { VERSION } from "./version.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
+import { VERSION } from "./version.ts";
 
 export interface RendezvousOptions {
   /** Multiaddrs to listen on. */
   listen: readonly string[];
+  /** Of the status over HTTP. */
+  diagnosticsHost: string;
+  diagnosticsPort: number;
 }
 
 export function startRendezvous(
@@ -32,6 +36,27 @@ export function startRendezvous(
     stack.defer(() => service.stop());
     await host.start();
     stack.defer(() => host.stop());
-    return { peerId: host.peerId, addresses: host.addresses() };
+    const diagnostics = createDiagnostics({
+      host: options.diagnosticsHost,
+      port: options.diagnosticsPort,
+      status: () => ({
+        role: "rendezvous",
+        version: VERSION,
+        peer: host.peerId,
+        addresses: host.addresses(),
+        connections: host.connections(),
+        dhtPeers: host.dhtPeers(),
+        clusters: service.members().map(({ cluster, records }) =>
+          clusterStatus(
+            cluster,
+            records.map(({ announcement }) => announcement),
+          ),
+        ),
+      }),
+    });
+    const { url } = await diagnostics.start();
+    stack.defer(() => diagnostics.stop());
+    events.info("STATUS", "status over HTTP", { url: `${url}/api/v1/status` });
+    return { peerId: host.peerId, addresses: host.addresses(), url };
   });
 }

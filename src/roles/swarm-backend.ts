@@ -118,11 +118,8 @@ export class SwarmBackend implements Backend {
     const leave = await this.#admission.enter(limit, request.signal);
     try {
       const view = this.#view;
-      const route = planRoute(
-        this.#holders().map(toCandidate),
-        view?.layerCount ?? 0,
-      );
-      if (view === undefined || route === undefined) throw notReady(view);
+      const route = view && routeOfOneContext(this.#holders(), view.layerCount);
+      if (route === undefined) throw notReady(view);
       const chunkTokens = Math.min(
         ...this.#holders().map((a) => a.batchTokens),
         ENGINE_DEFAULTS.batchTokens,
@@ -226,6 +223,22 @@ function capacityPerLayer(holders: readonly Announcement[]): number[] {
   return [...groups.values()].map((group) =>
     group.reduce((sum, a) => sum + a.sessions.max, 0),
   );
+}
+
+/**
+ * The cheapest route whose stages all have the same context length, the longest there is: models that choose their rope factors by
+ * it (phi3, long-context llama) are exact only so.
+ */
+function routeOfOneContext(
+  holders: readonly Announcement[],
+  layerCount: number,
+): Candidate[] | undefined {
+  const groups = [...Map.groupBy(holders, (a) => a.contextLength)];
+  for (const [, group] of groups.sort(([a], [b]) => b - a)) {
+    const route = planRoute(group.map(toCandidate), layerCount);
+    if (route !== undefined) return route;
+  }
+  return undefined;
 }
 
 function toCandidate(a: Announcement): Candidate {

@@ -36,6 +36,8 @@ export interface RandomModelOptions {
   vocab?: "none" | "bytes";
   /** rope_freqs.weight, as Llama 3.1 has it. llama and llama-moe only; phi3 always has its long and short factors. */
   ropeFreqs?: boolean;
+  /** output.bias. qwen2 only. */
+  outputBias?: boolean;
   chatTemplate?: string;
   /** Written after the ordinary key-values. */
   extraMetadata?: readonly (readonly [string, GgufValue])[];
@@ -58,6 +60,7 @@ export const RANDOM_MODEL_DEFAULTS = Object.freeze({
   experts: 4,
   vocab: "none",
   ropeFreqs: false,
+  outputBias: false,
   chatTemplate: "",
   extraMetadata: [] as readonly (readonly [string, GgufValue])[],
   keepTensor: (): boolean => true,
@@ -205,6 +208,9 @@ function tensorsOf(s: Settings): TensorSource[] {
     ...Array.from({ length: s.layers }, (_, i) => layer(s, `blk.${i}.`)).flat(),
     norm(s, "output_norm.weight", d),
     ...(s.tied ? [] : [matrix(s, "output.weight", [d, s.vocabSize])]),
+    ...(s.outputBias && s.architecture === "qwen2"
+      ? [floats(s, "output.bias", [s.vocabSize], 0, 1)]
+      : []),
   ];
 }
 

@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { isShoalError } from "../lib/index.ts";
+import { dialSchedule, raceAddresses, type RaceOptions } from "./dial.ts";
+
+const QUIC_A = "/ip4/10.0.0.1/udp/1/quic-v1";
+const QUIC_B = "/ip4/10.0.0.2/udp/1/quic-v1";
+const TCP_A = "/ip4/10.0.0.1/tcp/1";
+const TCP_B = "/ip4/10.0.0.2/tcp/1";
+
+describe("the schedule", () => {
+  test("has QUIC first, TCP after its head start, one step between neighbours", () => {
+    assert.deepEqual(dialSchedule([TCP_A, QUIC_A, TCP_B, QUIC_B], 250, 1000), [
+      { address: QUIC_A, startMs: 0 },
+      { address: QUIC_B, startMs: 250 },
+      { address: TCP_A, startMs: 1000 },
+      { address: TCP_B, startMs: 1250 },
+    ]);
+  });
+  test("does not make TCP wait where there is no QUIC", () => {
+    assert.deepEqual(
+      dialSchedule([TCP_A, TCP_B], 250, 1000).map(({ startMs }) => startMs),
+      [0, 250],
+    );
+  });
+  test("names no address twice, and at most 24", () => {
+    const many = Array.from(
+      { length: 100 },
+      (_, i) => `/ip4/10.0.0.${i}/tcp/1`,
+    );
+    assert.equal(dialSchedule([TCP_A, TCP_A]).length, 1);
+    assert.equal(dialSchedule(many).length, 24);
+  });
+});
+
+/** What each address does: its answer, an error, or silence until its signal aborts. */
+function race(
+  answers: Record<string, "answers" | "silent" | Error>,
+  options: Partial<RaceOptions<string>> = {},
+): { result: Promise<string>; order: string[]; aborted: string[] } {
+  const order: string[] = [];
+  const aborted: string[] = [];
+  const result = raceAddresses("peer", Object.keys(answers), {
+    signal: new AbortController().signal,
+    staggerMs: 20,
+    headStartMs: 60,
+    discard: () => {},
+    dial: async (address, signal) => {
+      order.push(address);
+      const answer = answers[address];
+      if (answer === "answers") return address;
+      if (answer instanceof Error) throw answer;
+      return await new Promise<string>((_, reject) => {
+        signal.addEventListener("abort", () => {
+          aborted.push(address);
+          reject(new Error("aborted"));
+        });
+      });
+    },
+    ...options,
+  });
+  return { result, order, aborted };
+}
+
+describe("the race", () => {
+  test("ends with the first answer; the others are given up, the winner's signal is not", async () => {
+    const { result, order, aborted } = race({
+      [QUIC_A]: "silent",
+      [QUIC_B]: "answers",
+      [TCP_A]: "answers",
+    });
+    assert.equal(await result, QUIC_B);
+    assert.deepEqual(order, [QUIC_A, QUIC_B]);
+    assert.deepEqual(aborted, [QUIC_A]);
+  });
+
+  test("does not wait out the head start once every QUIC address has failed", async () => {
+    const { result } = race(
+      { [QUIC_A]: new Error("refused"), [TCP_A]: "answers" },
+      { headStartMs: 3_600_000 },
+    );
+    assert.equal(await result, TCP_A);
+  });
+
+  test("goes on past a silent address", async () => {
+    const { result, order } = race({
+      [QUIC_A]: "silent",
+      [QUIC_B]: "silent",
+      [TCP_A]: "answers",
+    });
+    assert.equal(await result, TCP_A);
+    assert.deepEqual(order, [QUIC_A, QUIC_B, TCP_A]);
+  });
+
+  test("tells what each address said when all fail", async () => {
+    const refused = Object.assign(new Error("connect"), {
+      code: "ECONNREFUSED",
+    });
+    const { result } = race(
+      { [QUIC_A]: "silent", [TCP_A]: refused },
+      { addressMs: 100 },
+    );
+    await assert.rejects(
+      result,
+      (error) =>
+        isShoalError(error, "DIAL_FAILED") &&
+        error.message ===
+          "cannot reach peer (QUIC 10.0.0.1:1: no answer within 100 ms; TCP 10.0.0.1:1: connection refused)",
+    );
+  });
+
+  test("discards a connection that comes after the signal", async () => {
+    const discarded: string[] = [];
+    const late = Promise.withResolvers<string>();
+    const stop = new AbortController();
+    const { result } = race(
+      { [QUIC_A]: "answers" },
+      {
+        dial: () => late.promise,
+        discard: (c) => discarded.push(c),
+        signal: stop.signal,
+      },
+    );
+    stop.abort(new Error("enough"));
+    await assert.rejects(result, (error) => isShoalError(error, "DIAL_FAILED"));
+    late.resolve("late");
+    await new Promise(setImmediate);
+    assert.deepEqual(discarded, ["late"]);
+  });
+
+  test("of no addresses fails at once", async () => {
+    await assert.rejects(race({}).result, (error) =>
+      isShoalError(error, "DIAL_FAILED"),
+    );
+  });
+});

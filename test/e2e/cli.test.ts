@@ -1,0 +1,387 @@
+/** The program as people run it: what it prints, how it ends, what it leaves behind. */
+import assert from "node:assert/strict";
+import {
+  copyFile,
+  mkdir,
+  readdir,
+  readFile,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { test } from "node:test";
+import { type GgufValue, writeGguf } from "../../src/gguf/index.ts";
+import { splitModel } from "../../src/model/index.ts";
+import { processesOf, shoal } from "../support/cli.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { writeRandomModel } from "../support/models.ts";
+import { DEMO_MODEL } from "../support/swarm.ts";
+
+/** One line, with the code in brackets at its end. */
+function assertError(stderr: string, code: string): void {
+  const lines = stderr.trim().split("\n");
+  assert.equal(lines.length, 1, stderr);
+  assert.match(lines[0]!, new RegExp(`^shoal: .+ \\(${code}\\)$`));
+}
+
+test("up --once prints a story made by 4 nodes and leaves nothing running", async (t) => {
+  const home = await temporaryFolder(t);
+  const run = await shoal([
+    "up",
+    "--once",
+    "--home",
+    home,
+    "--seed",
+    "3",
+    "--api-port",
+    "0",
+  ]);
+  assert.equal(run.code, 0, run.stderr);
+  assert.ok(run.stdout.trim().split(/\s+/).length > 30, run.stdout);
+  for (const node of [0, 1, 2, 3])
+    assert.match(run.stderr, new RegExp(`node ${node} ready`));
+  assert.match(
+    run.stderr,
+    /\d+ tokens by 4 nodes, [\d.]+ tokens\/s, first token after/,
+  );
+  assert.deepEqual(processesOf(home), []);
+});
+
+test("Ctrl-C stops every process", async (t) => {
+  const home = await temporaryFolder(t);
+  let interruptedMs = 0;
+  let running: number[] = [];
+  const run = await shoal(
+    [
+      "up",
+      "--home",
+      home,
+      "--nodes",
+      "2",
+      "--max-tokens",
+      "4",
+      "--api-port",
+      "0",
+    ],
+    {
+      onOutput: (child, output) => {
+        if (interruptedMs > 0 || !output.includes("stays up until Ctrl-C"))
+          return;
+        running = processesOf(home);
+        interruptedMs = performance.now();
+        child.kill("SIGINT");
+      },
+    },
+  );
+  assert.equal(run.code, 0, run.stderr);
+  assert.ok(running.length >= 1, "it was running before");
+  assert.deepEqual(processesOf(home), []);
+  // The promise is 5 s; other tests share the cores.
+  assert.ok(performance.now() - interruptedMs < 10_000);
+});
+
+test("a swarm whose starter is killed ends by itself", async (t) => {
+  const home = await temporaryFolder(t);
+  let children: number[] = [];
+  const run = await shoal(
+    [
+      "up",
+      "--home",
+      home,
+      "--nodes",
+      "1",
+      "--max-tokens",
+      "4",
+      "--api-port",
+      "0",
+    ],
+    {
+      onOutput: (child, output) => {
+        if (children.length > 0 || !output.includes("stays up until Ctrl-C"))
+          return;
+        children = processesOf("shoal-up-");
+        child.kill("SIGKILL");
+      },
+    },
+  );
+  assert.equal(run.signal, "SIGKILL");
+  assert.ok(children.length >= 3, `${children.length} children`);
+  const deadline = Date.now() + 20_000;
+  while (children.some(isAlive)) {
+    assert.ok(Date.now() < deadline, "children outlive their parent");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+test("options come by flag, else by variable, else from the file", async (t) => {
+  const home = await temporaryFolder(t);
+  const out = {
+    flag: join(home, "flag"),
+    env: join(home, "env"),
+    file: join(home, "file"),
+  };
+  await writeFile(
+    join(home, "config.json"),
+    JSON.stringify({ split: { out: out.file, shards: 2 } }),
+  );
+  const split = ["split", DEMO_MODEL, "--home", home];
+  const env = { SHOAL_OUT: out.env };
+  for (const [args, environment, dir] of [
+    [[...split, "--out", out.flag], env, out.flag],
+    [split, env, out.env],
+    [split, {}, out.file],
+  ] as const) {
+    const run = await shoal(args, { env: environment });
+    assert.equal(run.code, 0, run.stderr);
+    const names = (await readdir(dir)).toSorted();
+    assert.deepEqual(names, [
+      "manifest.cbor",
+      "metadata.gguf",
+      "shard-0.gguf",
+      "shard-1.gguf",
+    ]);
+  }
+  await writeFile(
+    join(home, "config.json"),
+    JSON.stringify({ split: { shards: "many" } }),
+  );
+  const wrong = await shoal([...split, "--out", out.flag]);
+  assert.equal(wrong.code, 64);
+  assertError(wrong.stderr, "USAGE");
+});
+
+test("split, inspect and verify say what they found", async (t) => {
+  const folder = await temporaryFolder(t);
+  const split = await shoal([
+    "split",
+    DEMO_MODEL,
+    "--shards",
+    "8",
+    "--out",
+    folder,
+  ]);
+  assert.equal(split.code, 0, split.stderr);
+  assert.match(split.stdout, /shard-7\.gguf {2}layers 7-7/);
+  const shard = await shoal(["inspect", join(folder, "shard-3.gguf")]);
+  assert.match(shard.stdout, /kind +shard/);
+  assert.match(shard.stdout, /layers +3-3 of 8/);
+  const manifest = await shoal(["inspect", join(folder, "manifest.cbor")]);
+  assert.match(manifest.stdout, /kind +manifest/);
+  const model = await shoal(["inspect", DEMO_MODEL]);
+  assert.match(model.stdout, /kind +model/);
+  const verify = await shoal(["verify", DEMO_MODEL, "--shards", "3"]);
+  assert.equal(verify.code, 0, verify.stderr);
+  assert.match(verify.stdout, /decode: .* largest difference 0\n/);
+});
+
+/** Files that are wrong in one way each. */
+const bad: [
+  name: string,
+  make: (path: string) => Promise<unknown>,
+  code: string,
+][] = [
+  [
+    "truncated",
+    (path) => copyFile(DEMO_MODEL, path).then(() => truncate(path, 2_000_000)),
+    "GGUF_TRUNCATED",
+  ],
+  ["empty", (path) => writeFile(path, ""), "GGUF_NOT_GGUF"],
+  [
+    "no GGUF",
+    (path) => writeFile(path, "this is no model, whatever it is called"),
+    "GGUF_NOT_GGUF",
+  ],
+  [
+    "no language model",
+    (path) =>
+      writeGguf(path, {
+        metadata: new Map<string, GgufValue>([
+          ["general.architecture", { type: "string", value: "clip" }],
+        ]),
+        tensors: [],
+      }),
+    "MODEL_NOT_LANGUAGE",
+  ],
+  [
+    "another architecture",
+    (path) =>
+      writeGguf(path, {
+        metadata: new Map<string, GgufValue>([
+          ["general.architecture", { type: "string", value: "gemma3" }],
+          ["gemma3.block_count", { type: "uint32", value: 2 }],
+        ]),
+        tensors: [
+          {
+            name: "token_embd.weight",
+            type: "F32",
+            shape: [4, 4],
+            data: new Uint8Array(64),
+          },
+        ],
+      }),
+    "MODEL_ARCHITECTURE",
+  ],
+];
+
+for (const [name, make, code] of bad) {
+  test(`a file that is ${name} is refused, and nothing is written`, async (t) => {
+    const folder = await temporaryFolder(t);
+    const path = join(folder, "bad.gguf");
+    await make(path);
+    const out = join(folder, "out");
+    const split = await shoal(["split", path, "--shards", "2", "--out", out]);
+    assertError(split.stderr, code);
+    assert.equal(split.code, 65);
+    await assert.rejects(readdir(out), { code: "ENOENT" });
+    const up = await shoal([
+      "up",
+      "--once",
+      "--home",
+      join(folder, "home"),
+      "--model",
+      path,
+    ]);
+    assert.equal(up.code, 65);
+    assert.match(up.stderr, new RegExp(`\\(${code}\\)\n$`));
+  });
+}
+
+test("a shard of another model, a shard that is not there, and shard 9 of 8 are refused", async (t) => {
+  const folder = await temporaryFolder(t);
+  const [here, other] = [join(folder, "here"), join(folder, "other")];
+  await writeRandomModel(join(folder, "other.gguf"), {
+    layers: 8,
+    vocab: "bytes",
+  });
+  await splitModel({ path: DEMO_MODEL, shards: 8, outDir: here });
+  await splitModel({
+    path: join(folder, "other.gguf"),
+    shards: 8,
+    outDir: other,
+  });
+  await copyFile(join(other, "shard-2.gguf"), join(here, "shard-2.gguf"));
+  const node = async (shard: string, dir = here) =>
+    await shoal([
+      "node",
+      "--home",
+      folder,
+      "--bootstrap",
+      "127.0.0.1:9",
+      "--cluster",
+      "c",
+      "--shard",
+      shard,
+      "--model-dir",
+      dir,
+    ]);
+  const foreign = await node("2/8");
+  assertError(foreign.stderr, "SHARD_FOREIGN");
+  assert.equal(foreign.code, 65);
+  const missing = await node(
+    "3/8",
+    await mkdir(join(folder, "none"), { recursive: true }),
+  );
+  assertError(missing.stderr, "SHARD_NOT_FOUND");
+  assert.equal(missing.code, 66);
+  const nine = await node("9/8");
+  assertError(nine.stderr, "USAGE");
+  assert.match(nine.stderr, /numbered 0 to 7/);
+  assert.equal(nine.code, 64);
+  const tooMany = await node("8/9");
+  assertError(tooMany.stderr, "MODEL_SHARDS");
+});
+
+test("a bootstrap that does not answer is named", async (t) => {
+  const folder = await temporaryFolder(t);
+  await splitModel({
+    path: DEMO_MODEL,
+    shards: 2,
+    outDir: join(folder, "split"),
+  });
+  const run = await shoal([
+    "node",
+    "--home",
+    folder,
+    "--bootstrap",
+    "127.0.0.1:9",
+    "--bootstrap-timeout",
+    "3",
+    "--cluster",
+    "c",
+    "--shard",
+    "0/2",
+    "--model-dir",
+    join(folder, "split"),
+    "--listen",
+    "127.0.0.1:0",
+  ]);
+  assertError(run.stderr, "BOOTSTRAP_UNREACHABLE");
+  assert.match(run.stderr, /127\.0\.0\.1:9/);
+  assert.equal(run.code, 69);
+});
+
+test("a port in use is named", async (t) => {
+  const home = await temporaryFolder(t);
+  const server = createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  t.after(() => server.close());
+  const address = server.address();
+  assert.ok(address !== null && typeof address === "object");
+  const rendezvous = await shoal([
+    "rendezvous",
+    "--home",
+    home,
+    "--listen",
+    `127.0.0.1:${address.port}`,
+  ]);
+  assertError(rendezvous.stderr, "PORT_IN_USE");
+  const serve = await shoal([
+    "serve",
+    "--home",
+    home,
+    "--bootstrap",
+    "127.0.0.1:9",
+    "--cluster",
+    "c",
+    "--api-port",
+    String(address.port),
+  ]);
+  assertError(serve.stderr, "PORT_IN_USE");
+  assert.match(serve.stderr, new RegExp(String(address.port)));
+});
+
+test("what is not understood is a usage error", async () => {
+  for (const args of [
+    ["frobnicate"],
+    ["node", "--shard", "x"],
+    ["up", "--nodes", "0"],
+    ["node"],
+    ["split", "x.gguf"],
+    ["up", "--frob"],
+  ]) {
+    const run = await shoal(args);
+    assertError(run.stderr, "USAGE");
+    assert.equal(run.code, 64);
+  }
+  const chat = await shoal(["chat", "hello", "--api", "http://127.0.0.1:9"]);
+  assertError(chat.stderr, "DIAL_FAILED");
+});
+
+test("the README's commands are the ones that CI runs", async () => {
+  const root = join(import.meta.dirname, "../..");
+  const readme = await readFile(join(root, "README.md"), "utf8");
+  const ci = await readFile(join(root, ".ci/run"), "utf8");
+  assert.match(readme, /npm ci && npm start/);
+  assert.match(readme, /npm ci && npm test/);
+  assert.match(ci, /^npm ci && npm test$/m);
+});

@@ -1,0 +1,294 @@
+/** One swarm of real processes, and what goes wrong in it. The tests build on one another, in order. */
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { after, before, test } from "node:test";
+import OpenAI, { APIError } from "openai";
+import { startSwarm, type TestSwarm } from "../support/swarm.ts";
+
+const NODES = 3;
+let swarm: TestSwarm;
+let client: OpenAI;
+let model: string;
+
+before(async () => {
+  swarm = await startSwarm({ nodes: NODES });
+  client = new OpenAI({
+    baseURL: `${swarm.apiUrl}/v1`,
+    apiKey: "-",
+    maxRetries: 0,
+  });
+  model = (await client.models.list()).data[0]!.id;
+});
+after(() => swarm.stop());
+
+/** A chat that goes on for long: the model's own end is biased away. */
+async function longChat(signal?: AbortSignal) {
+  return await client.chat.completions.create(
+    {
+      model,
+      messages: [{ role: "user", content: "Tell me a story." }],
+      max_tokens: 400,
+      temperature: 0,
+      logit_bias: { "2": -100 },
+      stream: true,
+    },
+    { signal: signal ?? AbortSignal.timeout(90_000) },
+  );
+}
+
+async function health(): Promise<{
+  status: number;
+  body: Record<string, unknown>;
+}> {
+  const response = await fetch(`${swarm.apiUrl}/health`);
+  return {
+    status: response.status,
+    body: (await response.json()) as Record<string, unknown>,
+  };
+}
+
+/** Asks until `until` holds; the swarm pushes changes, so this takes moments. */
+async function healthUntil(until: (status: number) => boolean) {
+  const deadline = Date.now() + 60_000;
+  for (;;) {
+    const last = await health();
+    if (until(last.status)) return last;
+    assert.ok(Date.now() < deadline, `health stayed ${JSON.stringify(last)}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+test("the official client streams a chat completion", async () => {
+  const stream = await client.chat.completions.create({
+    model,
+    messages: [{ role: "user", content: "Tell me a story." }],
+    max_tokens: 40,
+    temperature: 0,
+    stream: true,
+    stream_options: { include_usage: true },
+  });
+  let text = "";
+  let chunks = 0;
+  let usage = 0;
+  for await (const chunk of stream) {
+    const piece = chunk.choices[0]?.delta.content ?? "";
+    if (piece !== "") chunks++;
+    text += piece;
+    usage = chunk.usage?.completion_tokens ?? usage;
+  }
+  assert.ok(chunks > 5, `${chunks} chunks: it came piece by piece`);
+  assert.ok(usage > 5 && usage <= 40);
+  const whole = await client.chat.completions.create({
+    model,
+    messages: [{ role: "user", content: "Tell me a story." }],
+    max_tokens: 40,
+    temperature: 0,
+  });
+  assert.equal(whole.choices[0]!.message.content, text);
+});
+
+test("the same seed gives the same text, another seed another one", async () => {
+  const ask = async (seed: number): Promise<string> => {
+    const reply = await client.completions.create({
+      model,
+      prompt: "Once upon a time",
+      max_tokens: 60,
+      temperature: 1.2,
+      seed,
+    });
+    return reply.choices[0]!.text;
+  };
+  const [first, again, other] = [await ask(7), await ask(7), await ask(8)];
+  assert.equal(again, first);
+  assert.notEqual(other, first);
+});
+
+test("a prompt in several chunks gives what one chunk gives", async () => {
+  // 128 tokens is a chunk: this prompt has about twice as many.
+  const prompt = "Once upon a time there was a small cat. ".repeat(20);
+  const reply = await client.completions.create({
+    model,
+    prompt,
+    max_tokens: 8,
+    temperature: 0,
+  });
+  assert.ok(
+    reply.usage!.prompt_tokens > 140,
+    `${reply.usage!.prompt_tokens} tokens`,
+  );
+  assert.ok(reply.usage!.completion_tokens > 0);
+});
+
+test("four sessions at once all end, and each is its own", async () => {
+  const prompts = ["Once upon a time", "The dog", "A frog sat", "It was cold"];
+  const ask = async (prompt: string): Promise<string> =>
+    (
+      await client.completions.create({
+        model,
+        prompt,
+        max_tokens: 48,
+        temperature: 0,
+      })
+    ).choices[0]!.text;
+  const together = await Promise.all(prompts.map(ask));
+  for (const [i, prompt] of prompts.entries())
+    assert.equal(await ask(prompt), together[i]);
+});
+
+test("clients that go away free their sessions at once", async () => {
+  // Twice as many as there are places: all would wait in vain if one were kept.
+  for (let round = 0; round < 2; round++) {
+    const leaving = Array.from({ length: 4 }, async () => {
+      const controller = new AbortController();
+      const stream = await longChat(controller.signal);
+      for await (const chunk of stream) {
+        if ((chunk.choices[0]?.delta.content ?? "") !== "") break;
+      }
+      controller.abort();
+    });
+    await Promise.all(leaving);
+  }
+  const started = performance.now();
+  const reply = await client.completions.create({
+    model,
+    prompt: "The",
+    max_tokens: 4,
+    temperature: 0,
+  });
+  assert.ok(reply.usage!.completion_tokens > 0);
+  assert.ok(
+    performance.now() - started < 20_000,
+    "it did not wait for the sessions that were left",
+  );
+});
+
+test("more requests than places and queue are told so", async () => {
+  // 4 sessions and 16 waiting: 28 at once are too many for some, and every one of them gets an answer.
+  const answers = await Promise.allSettled(
+    Array.from({ length: 28 }, () =>
+      client.completions.create({
+        model,
+        prompt: "Once",
+        max_tokens: 24,
+        temperature: 0,
+      }),
+    ),
+  );
+  const refused = answers.flatMap((answer) =>
+    answer.status === "rejected" ? [answer.reason as unknown] : [],
+  );
+  assert.ok(
+    refused.length > 0 && refused.length <= 8,
+    `${refused.length} refused`,
+  );
+  for (const error of refused) {
+    assert.ok(
+      error instanceof APIError &&
+        (error.status === 503 || error.status === 429),
+      String(error),
+    );
+    assert.equal(error.code, "busy");
+  }
+});
+
+for (const [name, send, status, code] of [
+  [
+    "a prompt over the context",
+    { prompt: "cat ".repeat(2000), max_tokens: 1 },
+    400,
+    "context_length_exceeded",
+  ],
+  [
+    "an unknown model",
+    { model: "gpt-4", prompt: "x", max_tokens: 1 },
+    404,
+    "model_not_found",
+  ],
+  [
+    "a temperature out of range",
+    { prompt: "x", temperature: 9 },
+    400,
+    "request_invalid",
+  ],
+  ["invalid JSON", "{", 400, "request_invalid"],
+] as const) {
+  test(`${name} is a clear error`, async () => {
+    const response = await fetch(`${swarm.apiUrl}/v1/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body:
+        typeof send === "string" ? send : JSON.stringify({ model, ...send }),
+    });
+    const { error } = (await response.json()) as {
+      error: { message: string; code: string };
+    };
+    assert.equal(response.status, status, error.message);
+    assert.equal(error.code, code);
+    assert.ok(!error.message.includes("\n"));
+  });
+}
+
+test("an engine that dies is named, started again, and serves again", async () => {
+  const node = swarm.pidOf("node 1");
+  const engine = Number(
+    execFileSync("pgrep", ["-P", String(node)], { encoding: "utf8" }).trim(),
+  );
+  const stream = await longChat();
+  await assert.rejects(
+    async () => {
+      for await (const chunk of stream) {
+        if ((chunk.choices[0]?.delta.content ?? "") !== "")
+          process.kill(engine, "SIGKILL");
+      }
+    },
+    (error: unknown) => {
+      assert.match(String(error), /stage 1 \(layers \d+-\d+\)/);
+      return true;
+    },
+  );
+  await healthUntil((status) => status !== 200);
+  await healthUntil((status) => status === 200);
+  const reply = await client.completions.create({
+    model,
+    prompt: "The",
+    max_tokens: 4,
+    temperature: 0,
+  });
+  assert.ok(reply.usage!.completion_tokens > 0);
+});
+
+test("a node that dies in the middle of a word is named within 5 s; then the missing shard is", async () => {
+  const stream = await longChat();
+  let killedAt = 0;
+  await assert.rejects(
+    async () => {
+      for await (const chunk of stream) {
+        if (killedAt > 0 || (chunk.choices[0]?.delta.content ?? "") === "")
+          continue;
+        process.kill(swarm.pidOf("node 2"), "SIGKILL");
+        killedAt = performance.now();
+      }
+    },
+    (error: unknown) => {
+      assert.match(String(error), /stage 2 \(layers \d+-\d+\)/);
+      return true;
+    },
+  );
+  // The promise is 5 s on a machine of one's own; this one runs other tests beside.
+  const elapsedMs = performance.now() - killedAt;
+  assert.ok(elapsedMs < 10_000, `the error took ${Math.round(elapsedMs)} ms`);
+  const { status, body } = await healthUntil((s) => s !== 200);
+  assert.equal(status, 503);
+  assert.match(JSON.stringify(body), /shard 2 of 3 is missing/);
+  const refused = await client.completions
+    .create({ model, prompt: "x", max_tokens: 1 })
+    .then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+  assert.ok(refused instanceof APIError);
+  assert.equal(refused.status, 503);
+  assert.match(refused.message, /shard 2 of 3 is missing/);
+  const died = swarm.progress.find((step) => step.type === "died");
+  assert.equal(died?.name, "node 2");
+});

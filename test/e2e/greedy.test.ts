@@ -1,0 +1,72 @@
+/** Greedy text through 1, 2, 4 and 8 node processes is llama.cpp's own on the whole file, token for token. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Llama } from "../support/llama.ts";
+import {
+  complete,
+  DEMO_MODEL,
+  startSwarm,
+  STORIES,
+  storiesMissing,
+} from "../support/swarm.ts";
+
+const MAX_TOKENS = 128;
+const PROMPTS = [
+  "Once upon a time",
+  "Once upon a time there was a fox",
+  "One day, a little girl",
+  "The old man looked at the sea and",
+  "Lily and Tom went to the park.",
+  "In a small house near the river",
+  "The dog was very happy because",
+  "There was a big storm.",
+  '"I am lost," said the bird.',
+  "Every morning the baker",
+  "A frog sat on a stone",
+  "The moon was bright and the",
+  "Mother said",
+  "It was cold. The cat",
+  "Far away, behind the hills,",
+  "Anna found a key",
+  "The children ran to the school and",
+  "He had a red hat",
+  "They all laughed",
+  "What is a shard?",
+];
+
+async function assertGreedy(
+  model: string,
+  nodes: number,
+  contextLength: number,
+): Promise<void> {
+  using llama = new Llama(model, contextLength);
+  await using swarm = await startSwarm({ nodes, model, contextLength });
+  // Two at a time: sessions beside each other must not change a token.
+  let generated = 0;
+  const waiting = PROMPTS.values();
+  const work = async (): Promise<void> => {
+    for (const prompt of waiting) {
+      const tokens = llama.greedy(llama.tokenize(prompt), MAX_TOKENS);
+      const reply = await complete(swarm.apiUrl, prompt, MAX_TOKENS);
+      assert.equal(reply.text, llama.text(tokens), prompt);
+      generated += tokens.length;
+    }
+  };
+  await Promise.all([work(), work()]);
+  // A model may end a text early, but not most of them.
+  assert.ok(
+    generated > (PROMPTS.length * MAX_TOKENS) / 2,
+    `${generated} tokens`,
+  );
+}
+
+for (const nodes of [1, 2, 4, 8]) {
+  test(`the demo model on ${nodes} nodes`, () =>
+    assertGreedy(DEMO_MODEL, nodes, 512));
+}
+
+for (const nodes of [1, 2, 3, 4, 5]) {
+  test(`stories260K on ${nodes} nodes`, { skip: storiesMissing }, () =>
+    assertGreedy(STORIES, nodes, 512),
+  );
+}

@@ -1,0 +1,68 @@
+/** Runs the real program. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { ENTRY } from "./swarm.ts";
+
+export interface Run {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+}
+
+export interface RunOptions {
+  env?: Record<string, string>;
+  /** SIGKILL after so long: the test then fails on the status. */
+  timeoutMs?: number;
+  /** Called with the process and what it has written to stderr and stdout so far, each time something comes. */
+  onOutput?: (child: ChildProcess, output: string) => void;
+}
+
+export function shoal(
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<Run> {
+  const { env = {}, timeoutMs = 120_000, onOutput } = options;
+  const inherited = Object.fromEntries(
+    Object.entries(process.env).filter(([key]) => !key.startsWith("SHOAL_")),
+  );
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [ENTRY, ...args], {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...inherited, ...env },
+    });
+    const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+    let [stdout, stderr] = ["", ""];
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      stdout += text;
+      onOutput?.(child, stderr + stdout);
+    });
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      stderr += text;
+      onOutput?.(child, stderr + stdout);
+    });
+    child.on("error", reject);
+    child.on("close", (code, signal) => {
+      clearTimeout(timer);
+      resolve({ code, signal, stdout, stderr });
+    });
+  });
+}
+
+/** Ids of live processes whose command line or environment mentions `text`. */
+export function processesOf(text: string): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .map(Number)
+    .filter((pid) => {
+      try {
+        const status = readFileSync(`/proc/${pid}/stat`, "utf8");
+        if (/\) [ZX] /.test(status)) return false;
+        const command = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+        const env = readFileSync(`/proc/${pid}/environ`, "utf8");
+        return command.includes(text) || env.includes(text);
+      } catch {
+        return false; // gone meanwhile
+      }
+    });
+}

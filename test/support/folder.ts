@@ -1,0 +1,22 @@
+/** Files that tests write and read. */
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+
+/** A folder of the test's own, gone after it. */
+export async function temporaryFolder(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "shoal-test-"));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A real file that lies beside the checkout, not in it. `skip` says why a test cannot have it: pass it on as the test's option. */
+export function testData(name: string): {
+  path: string;
+  skip: string | false;
+} {
+  const path = join(import.meta.dirname, "../../../shared/testdata", name);
+  return { path, skip: existsSync(path) ? false : `${name} is not here` };
+}
