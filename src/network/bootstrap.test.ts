@@ -4,14 +4,13 @@ import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test, type TestContext } from "node:test";
+import { describe, test, type TestContext } from "node:test";
 import { isShoalError } from "../lib/index.ts";
 import {
   startHost,
   targetOf,
   TRANSPORTS,
   Watched,
-  within,
 } from "../../test/support/network.ts";
 import { Bootstraps, type BootstrapsOptions, type Host } from "./index.ts";
 
@@ -46,165 +45,173 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-for (const transport of TRANSPORTS) {
-  test(`a bootstrap is connected over ${transport}, told of, and in the routing table`, async (t) => {
+// Side by side: most of them wait for a peer that is not there.
+describe("bootstraps", { concurrency: true }, () => {
+  for (const transport of TRANSPORTS) {
+    test(`a bootstrap is connected over ${transport}, told of, and in the routing table`, async (t) => {
+      const rendezvous = await startHost(t);
+      const [address = ""] = targetOf(rendezvous, transport).addresses;
+      const { host, events, bootstraps } = await keepTo(t, [address]);
+      const { peer, transport: used } = await bootstraps.firstConnection();
+      assert.deepEqual([peer, used], [rendezvous.peerId, transport]);
+      const connected = await events.when(
+        (e) => e.tag === "CONNECT",
+        "the CONNECT event",
+      );
+      assert.equal(
+        connected.message,
+        `connected to bootstrap ${peer} over ${transport}`,
+      );
+      assert.ok(Number(connected.fields.rttMs) > 0);
+      assert.equal(connected.fields.address, host.connections()[0]?.address);
+      const dht = await events.when((e) => e.tag === "DHT", "the DHT event");
+      assert.equal(dht.message, "routing table holds 1 peer");
+      assert.equal(host.dhtPeers(), 1);
+      assert.equal(
+        (await bootstraps.firstConnection()).peer,
+        peer,
+        "and at once from then on",
+      );
+    });
+
+    test(`a bootstrap that comes back on its port with its key is connected again over ${transport}`, async (t) => {
+      const home = await mkdtemp(join(tmpdir(), "shoal-bootstrap-"));
+      t.after(() => rm(home, { recursive: true, force: true }));
+      const keyPath = join(home, "node.key");
+      const first = await startHost(t, { keyPath });
+      const addresses = first
+        .addresses()
+        .map((a) => a.replace(/\/p2p\/.*/, ""));
+      const [address = ""] = targetOf(first, transport).addresses;
+      const { events, bootstraps } = await keepTo(t, [address]);
+      await bootstraps.firstConnection();
+      await first.stop();
+      const lost = await events.when(
+        (e) => /lost the connection/.test(e.message),
+        "the loss",
+      );
+      assert.ok(Number(lost.fields.nextTryMs) <= 100);
+      assert.deepEqual(bootstraps.connected(), []);
+      await events.when(
+        (e) => /cannot reach/.test(e.message),
+        "a try while it is away",
+      );
+      const again = await startHost(t, { keyPath, listen: addresses });
+      assert.equal(again.peerId, first.peerId);
+      let connected = 0;
+      await events.when(
+        ({ message }) => message.startsWith("connected") && ++connected === 2,
+        "the second connection",
+      );
+      assert.equal(bootstraps.connected()[0]?.peer, again.peerId);
+    });
+  }
+
+  test("one of several bootstraps is enough, the others are tried on", async (t) => {
     const rendezvous = await startHost(t);
-    const [address = ""] = targetOf(rendezvous, transport).addresses;
-    const { host, events, bootstraps } = await keepTo(t, [address]);
-    const { peer, transport: used } = await bootstraps.firstConnection();
-    assert.deepEqual([peer, used], [rendezvous.peerId, transport]);
-    const connected = await events.when(
-      (e) => e.tag === "CONNECT",
-      "the CONNECT event",
+    const dead = `127.0.0.1:${await freePort()}`;
+    const [alive = ""] = targetOf(rendezvous, "QUIC").addresses;
+    const { events, bootstraps } = await keepTo(t, [dead, alive, alive]);
+    assert.equal((await bootstraps.firstConnection()).peer, rendezvous.peerId);
+    const failed = await events.when(
+      (e) => e.fields.bootstrap === dead,
+      "the dead one's event",
     );
-    assert.equal(
-      connected.message,
-      `connected to bootstrap ${peer} over ${transport}`,
+    assert.match(
+      failed.message,
+      /^cannot reach .*TCP .*: connection refused\); next try in \d\.\d s$/,
     );
-    assert.ok(Number(connected.fields.rttMs) > 0);
-    assert.equal(connected.fields.address, host.connections()[0]?.address);
-    const dht = await events.when((e) => e.tag === "DHT", "the DHT event");
-    assert.equal(dht.message, "routing table holds 1 peer");
-    assert.equal(host.dhtPeers(), 1);
-    assert.equal(
-      (await bootstraps.firstConnection()).peer,
-      peer,
-      "and at once from then on",
+    assert.equal(failed.level, "warn");
+  });
+
+  test("a pinned bootstrap is not replaced by another peer", async (t) => {
+    const [rendezvous, other] = [
+      await startHost(t),
+      await startHost(t, { listen: [] }),
+    ];
+    const [address = ""] = targetOf(rendezvous, "QUIC").addresses;
+    const { host, bootstraps } = await keepTo(t, [
+      address.replace(rendezvous.peerId, other.peerId),
+    ]);
+    await assert.rejects(
+      bootstraps.firstConnection({ timeoutMs: 1_500 }),
+      (error) =>
+        isShoalError(error, "BOOTSTRAP_UNREACHABLE") &&
+        /another peer answers there/.test(error.message),
+    );
+    assert.deepEqual(host.connections(), []);
+  });
+
+  test("bootstraps that do not answer are named in one line, with what each said", async (t) => {
+    const ports = [await freePort(), await freePort()];
+    const targets = ports.map((port) => `127.0.0.1:${port}`);
+    const unknown = "no-such-host.invalid";
+    const { events, bootstraps } = await keepTo(t, [...targets, unknown]);
+    for (const target of [...targets, unknown]) {
+      await events.when(
+        (e) => e.fields.bootstrap === target,
+        `${target} to fail`,
+      );
+    }
+    await assert.rejects(
+      bootstraps.firstConnection({ timeoutMs: 10 }),
+      (error) => {
+        assert.ok(isShoalError(error, "BOOTSTRAP_UNREACHABLE"));
+        assert.match(error.message, /^no bootstrap answered within 0.01 s/);
+        assert.doesNotMatch(error.message, /\n/);
+        for (const target of targets) {
+          const said = `${target}: cannot reach .*connection refused`;
+          assert.match(error.message, new RegExp(said));
+        }
+        assert.match(
+          error.message,
+          /no-such-host\.invalid: cannot reach .*name/,
+        );
+        return true;
+      },
     );
   });
 
-  test(`a bootstrap that comes back on its port with its key is connected again over ${transport}`, async (t) => {
-    const home = await mkdtemp(join(tmpdir(), "shoal-bootstrap-"));
-    t.after(() => rm(home, { recursive: true, force: true }));
-    const keyPath = join(home, "node.key");
-    const first = await startHost(t, { keyPath });
-    const addresses = first.addresses().map((a) => a.replace(/\/p2p\/.*/, ""));
-    const [address = ""] = targetOf(first, transport).addresses;
-    const { events, bootstraps } = await keepTo(t, [address]);
-    await bootstraps.firstConnection();
-    await first.stop();
-    const lost = await events.when(
-      (e) => /lost the connection/.test(e.message),
-      "the loss",
+  test("waiting for a bootstrap ends with its signal, and with the stop", async (t) => {
+    const { bootstraps } = await keepTo(t, [`127.0.0.1:${await freePort()}`]);
+    const signal = AbortSignal.abort(new Error("enough"));
+    await assert.rejects(bootstraps.firstConnection({ signal }), (error) =>
+      isShoalError(error, "ABORTED"),
     );
-    assert.ok(Number(lost.fields.nextTryMs) <= 100);
-    assert.deepEqual(bootstraps.connected(), []);
-    await events.when(
-      (e) => /cannot reach/.test(e.message),
-      "a try while it is away",
-    );
-    const again = await startHost(t, { keyPath, listen: addresses });
-    assert.equal(again.peerId, first.peerId);
-    let connected = 0;
-    await events.when(
-      ({ message }) => message.startsWith("connected") && ++connected === 2,
-      "the second connection",
-    );
-    assert.equal(bootstraps.connected()[0]?.peer, again.peerId);
+    const waiting = bootstraps.firstConnection();
+    waiting.catch(() => {});
+    await bootstraps.stop();
+    await assert.rejects(waiting, (error) => isShoalError(error, "ABORTED"));
   });
-}
 
-test("one of several bootstraps is enough, the others are tried on", async (t) => {
-  const rendezvous = await startHost(t);
-  const dead = `127.0.0.1:${await freePort()}`;
-  const [alive = ""] = targetOf(rendezvous, "QUIC").addresses;
-  const { events, bootstraps } = await keepTo(t, [dead, alive, alive]);
-  assert.equal((await bootstraps.firstConnection()).peer, rendezvous.peerId);
-  const failed = await events.when(
-    (e) => e.fields.bootstrap === dead,
-    "the dead one's event",
-  );
-  assert.match(
-    failed.message,
-    /^cannot reach .*TCP .*: connection refused\); next try in \d\.\d s$/,
-  );
-  assert.equal(failed.level, "warn");
-});
-
-test("a pinned bootstrap is not replaced by another peer", async (t) => {
-  const [rendezvous, other] = [
-    await startHost(t),
-    await startHost(t, { listen: [] }),
-  ];
-  const [address = ""] = targetOf(rendezvous, "QUIC").addresses;
-  const { host, bootstraps } = await keepTo(t, [
-    address.replace(rendezvous.peerId, other.peerId),
-  ]);
-  await assert.rejects(
-    bootstraps.firstConnection({ timeoutMs: 1_500 }),
-    (error) =>
-      isShoalError(error, "BOOTSTRAP_UNREACHABLE") &&
-      /another peer answers there/.test(error.message),
-  );
-  assert.deepEqual(host.connections(), []);
-});
-
-test("bootstraps that do not answer are named in one line, with what each said", async (t) => {
-  const ports = [await freePort(), await freePort()];
-  const targets = ports.map((port) => `127.0.0.1:${port}`);
-  const unknown = "no-such-host.invalid";
-  const { events, bootstraps } = await keepTo(t, [...targets, unknown]);
-  for (const target of [...targets, unknown]) {
-    await events.when(
-      (e) => e.fields.bootstrap === target,
-      `${target} to fail`,
+  test("a node that is its own bootstrap says so and leaves it", async (t) => {
+    const host = await startHost(t);
+    const [address = ""] = targetOf(host, "QUIC").addresses;
+    const { events, bootstraps } = await keepTo(
+      t,
+      [address.replace(/\/p2p\/.*/, ""), address],
+      { host },
     );
-  }
-  await assert.rejects(
-    bootstraps.firstConnection({ timeoutMs: 10 }),
-    (error) => {
-      assert.ok(isShoalError(error, "BOOTSTRAP_UNREACHABLE"));
-      assert.match(error.message, /^no bootstrap answered within 0.01 s/);
-      assert.doesNotMatch(error.message, /\n/);
-      for (const target of targets) {
-        const said = `${target}: cannot reach .*connection refused`;
-        assert.match(error.message, new RegExp(said));
-      }
-      assert.match(error.message, /no-such-host\.invalid: cannot reach .*name/);
-      return true;
-    },
-  );
-});
+    for (const target of [address, address.replace(/\/p2p\/.*/, "")]) {
+      const told = await events.when(
+        (e) => e.fields.bootstrap === target,
+        "the event",
+      );
+      assert.match(told.message, /is this node itself$/);
+    }
+    await bootstraps.stop();
+  });
 
-test("waiting for a bootstrap ends with its signal, and with the stop", async (t) => {
-  const { bootstraps } = await keepTo(t, [`127.0.0.1:${await freePort()}`]);
-  const signal = AbortSignal.abort(new Error("enough"));
-  await assert.rejects(bootstraps.firstConnection({ signal }), (error) =>
-    isShoalError(error, "ABORTED"),
-  );
-  const waiting = bootstraps.firstConnection();
-  waiting.catch(() => {});
-  await bootstraps.stop();
-  await assert.rejects(waiting, (error) => isShoalError(error, "ABORTED"));
-});
-
-test("a node that is its own bootstrap says so and leaves it", async (t) => {
-  const host = await startHost(t);
-  const [address = ""] = targetOf(host, "QUIC").addresses;
-  const { events, bootstraps } = await keepTo(
-    t,
-    [address.replace(/\/p2p\/.*/, ""), address],
-    { host },
-  );
-  for (const target of [address, address.replace(/\/p2p\/.*/, "")]) {
-    const told = await events.when(
-      (e) => e.fields.bootstrap === target,
-      "the event",
+  test("what is no address is refused before anything is dialed", async (t) => {
+    const host = await startHost(t, { listen: [] });
+    assert.throws(
+      () =>
+        new Bootstraps({
+          host,
+          targets: ["example.org:http"],
+          events: new Watched(),
+        }),
+      (error) => isShoalError(error, "ADDRESS_INVALID"),
     );
-    assert.match(told.message, /is this node itself$/);
-  }
-  await bootstraps.stop();
-});
-
-test("what is no address is refused before anything is dialed", async (t) => {
-  const host = await startHost(t, { listen: [] });
-  assert.throws(
-    () =>
-      new Bootstraps({
-        host,
-        targets: ["example.org:http"],
-        events: new Watched(),
-      }),
-    (error) => isShoalError(error, "ADDRESS_INVALID"),
-  );
+  });
 });

@@ -2,7 +2,7 @@
  * Every timeout and limit of the network in one place. They lean on each other:
  *
  *     QUIC handshake 2 s  <  one address 3 s  <  a whole dial 10 s
- *     QUIC keep-alive 1 s <  QUIC idle 3 s    <  heartbeat silence 7 s  <  write deadline 10 s
+ *     QUIC keep-alive 1 s <  QUIC idle 3 s    <  heartbeat 6.5 s  <  write deadline 10 s
  *
  * so that one dead address never uses up the dial, and a dead peer is noticed by its connection before the streams on it
  * run into their own deadlines.
@@ -60,6 +60,8 @@ export const DEFAULTS = Object.freeze({
   // connections
   /** libp2p's default of 5 a second and IP turns a swarm behind one address away when its rendezvous restarts. */
   inboundPerSecond: 1_000,
+  /** libp2p closes the least valued connections above this; its default of 300 would drop members of a larger cluster. */
+  maxConnections: 2_000,
   /** Handshakes in progress; libp2p's 10 fail when 20 nodes start together. */
   pendingInbound: 200,
   /** Provider records live 48 h; addresses must live as long, or providers come back without any. */
@@ -67,8 +69,8 @@ export const DEFAULTS = Object.freeze({
 
   // heartbeat
   heartbeatMs: 2_000,
-  /** A TCP peer that echoes nothing for this long is gone. QUIC needs no such rule: it has an idle timeout of its own. */
-  heartbeatSilenceMs: 7_000,
+  /** A TCP peer that echoes nothing for this long is gone: noticed within 8.5 s. QUIC needs no such rule: it has an idle timeout of its own. */
+  heartbeatSilenceMs: 6_500,
 
   // frame streams
   /** Negotiation of a protocol on an open connection: 2 round trips. */

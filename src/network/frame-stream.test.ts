@@ -239,30 +239,29 @@ for (const transport of TRANSPORTS) {
 
     test("streams of one peer are limited, and given back", async (t) => {
       const [a, b] = [await startHost(t), await startHost(t)];
-      const accepted: FrameStream[] = [];
-      a.handleStreams(PROTOCOL, (stream) => accepted.push(stream), {
-        maxFrameBytes: 100,
-        maxStreamsPerPeer: 2,
-      });
-      const open = (): Promise<FrameStream> =>
-        b.openStream(targetOf(a, transport), PROTOCOL, { maxFrameBytes: 100 });
-      const first = await open();
-      const second = await open();
-      const third = await open().catch((error: unknown) => error);
-      const refused =
-        third instanceof Error ? third : await closeOf(third as FrameStream);
-      assert.ok(isShoalError(refused, "STREAM_CLOSED"), String(refused));
+      a.handleStreams(
+        PROTOCOL,
+        (stream) => stream.onFrame((frame) => stream.send(frame)),
+        { maxFrameBytes: 100, maxStreamsPerPeer: 2 },
+      );
+      /** A stream over which an echo came back. */
+      const open = async (): Promise<FrameStream> => {
+        const stream = await b.openStream(targetOf(a, transport), PROTOCOL, {
+          maxFrameBytes: 100,
+        });
+        const echoed = nextFrames(stream, 1);
+        void stream.send(Uint8Array.of(1));
+        await echoed;
+        return stream;
+      };
+      const [first] = [await open(), await open()];
+      await assert.rejects(open(), (error) =>
+        isShoalError(error, "STREAM_CLOSED"),
+      );
       const ended = closeOf(first);
-      first.onFrame(() => {});
-      for (const stream of accepted) stream.onFrame(() => {});
       await first.close();
       await ended;
-      const fourth = await open();
-      const frames = nextFrames(fourth, 1);
-      accepted.at(-1)?.onFrame((frame) => accepted.at(-1)?.send(frame));
-      void fourth.send(Uint8Array.of(4));
-      await frames;
-      void second;
+      await open();
     });
   });
 }

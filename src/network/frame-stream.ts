@@ -37,7 +37,7 @@ export interface FrameStream {
   onFrame(handler: FrameHandler): void;
   /** May be called any time, several times. */
   onClose(listener: (error: ShoalError | undefined) => void): void;
-  /** Sends what is queued and ends. The peer may still answer until it ends its side, for 2 s. */
+  /** Sends what is queued, within the write deadline, and ends. The peer may still answer until it ends its side, for 2 s. */
   close(): Promise<void>;
   /** Drops everything; the peer sees a reset. */
   abort(error: ShoalError): void;

@@ -53,6 +53,7 @@ export class Heartbeat {
   #rttMs: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   #tickDueMs = 0;
+  #stopped = false;
 
   constructor(connection: Connection, options: HeartbeatOptions = {}) {
     this.#connection = connection;
@@ -84,6 +85,7 @@ export class Heartbeat {
   }
 
   stop(): void {
+    this.#stopped = true;
     clearTimeout(this.#timer);
     this.#next?.reject(
       new ShoalError("STREAM_CLOSED", "the connection closed"),
@@ -97,8 +99,6 @@ export class Heartbeat {
     if (lateMs > this.#intervalMs / 2 && this.#awaitingSinceMs !== undefined) {
       this.#awaitingSinceMs = Math.min(now, this.#awaitingSinceMs + lateMs);
     }
-    this.#tickDueMs = now + this.#intervalMs;
-    this.#timer = setTimeout(() => this.#tick(), this.#intervalMs).unref();
     if (
       this.#awaitingSinceMs !== undefined &&
       now - this.#awaitingSinceMs > this.#silenceMs
@@ -107,6 +107,13 @@ export class Heartbeat {
     } else {
       this.#beat(now);
     }
+    if (this.#stopped) return;
+    // In time for the next beat, or for the end of our patience.
+    const patienceMs =
+      (this.#awaitingSinceMs ?? now) + this.#silenceMs + 1 - now;
+    const waitMs = Math.max(1, Math.min(this.#intervalMs, patienceMs));
+    this.#tickDueMs = now + waitMs;
+    this.#timer = setTimeout(() => this.#tick(), waitMs).unref();
   }
 
   #beat(now: number): void {

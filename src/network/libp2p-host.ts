@@ -267,7 +267,8 @@ export class Libp2pHost implements Host {
     let registered: Promise<void> | undefined;
     const register = (): Promise<void> =>
       (registered ??= this.#node.handle(protocol, onStream, {
-        maxInboundStreams: maxStreams,
+        // libp2p counts a stream for a moment longer than its owner does; the owner's count is the limit.
+        maxInboundStreams: 2 * maxStreams + 8,
         // Not only a limit: the one that holds for a protocol we handle ourselves (libp2p 3.3.11, connection.ts).
         maxOutboundStreams: DEFAULTS.quicStreams,
         runOnLimitedConnection: true,

@@ -90,6 +90,7 @@ export async function buildNode(options: NodeOptions): Promise<BuiltNode> {
       addressSorter: byTransport,
       addressDialTimeout: DEFAULTS.addressDialMs,
       dialTimeout: DEFAULTS.dialMs,
+      maxConnections: DEFAULTS.maxConnections,
       inboundConnectionThreshold: DEFAULTS.inboundPerSecond,
       maxIncomingPendingConnections: DEFAULTS.pendingInbound,
     },

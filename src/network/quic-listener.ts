@@ -29,9 +29,6 @@ export interface QuicListenerInit {
   logger: ComponentLogger;
 }
 
-/** Accept errors in a row after which a listener gives up; each is one client's failed handshake. */
-const MAX_ACCEPT_ERRORS = 1_000;
-
 export class QuicListener
   extends TypedEventEmitter<ListenerEvents>
   implements Listener
@@ -104,15 +101,12 @@ export class QuicListener
   }
 
   async #acceptLoop(server: NativeServer): Promise<void> {
-    let errors = 0;
-    while (!this.#stopping.signal.aborted && errors < MAX_ACCEPT_ERRORS) {
+    while (!this.#stopping.signal.aborted) {
       try {
-        const native = await server.inboundConnection();
-        errors = 0;
-        void this.#onConnection(native);
-      } catch {
-        // A client that broke off its handshake; or the server is closed, and `stopping` with it.
-        errors++;
+        void this.#onConnection(await server.inboundConnection());
+      } catch (error) {
+        // Else a client that broke off its handshake, which is no reason to stop listening.
+        if (/server closed/.test(String(error))) return;
       }
     }
   }

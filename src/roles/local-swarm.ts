@@ -33,6 +33,8 @@ export interface LocalSwarmOptions {
   /** Of the rendezvous' status; undefined as for the API. */
   diagnosticsPort?: number | undefined;
   contextLength?: number | undefined;
+  /** Of each node; undefined: the cores divided among them. */
+  threads?: number | undefined;
   cluster?: string;
   /** Each fact as it comes: a process is ready, a child's event, a death. */
   onProgress?: (progress: LocalSwarmProgress) => void;
@@ -144,7 +146,7 @@ export async function startLocalSwarm(
     "--listen",
     "127.0.0.1:0",
   ];
-  const threads = String(defaultThreads(nodes));
+  const threads = String(options.threads ?? defaultThreads(nodes));
   const context =
     options.contextLength === undefined
       ? []

@@ -32,25 +32,26 @@ export function pieceHash(
   bytes: Uint8Array,
   { isOnly }: { isOnly: boolean },
 ): Uint8Array {
-  if (isOnly || bytes.length === PIECE_BYTES) return merkleRoot(bytes);
-  const nodes = new Uint8Array(LEAVES_PER_PIECE * HASH_BYTES);
+  if (isOnly) return merkleRoot(bytes);
+  const nodes = Buffer.alloc(LEAVES_PER_PIECE * HASH_BYTES);
   for (let at = 0; at < bytes.length; at += BLOCK_SIZE_BYTES) {
     const block = bytes.subarray(at, at + BLOCK_SIZE_BYTES);
-    nodes.set(sha256(block), (at / BLOCK_SIZE_BYTES) * HASH_BYTES);
+    const digest = hash("sha256", block, "binary");
+    nodes.write(digest, (at / BLOCK_SIZE_BYTES) * HASH_BYTES, "latin1");
   }
-  return reduce(nodes, LEAVES_PER_PIECE).slice();
+  return new Uint8Array(reducePairs(nodes, LEAVES_PER_PIECE));
 }
 
 /** The root over a layer of piece hashes. */
 export function rootOfPieces(pieceHashes: Uint8Array): Uint8Array {
   const count = pieceHashes.length / HASH_BYTES;
-  if (count === 1) return pieceHashes.slice();
+  if (count === 1) return new Uint8Array(pieceHashes);
   let width = 1;
   while (width < count) width *= 2;
-  const nodes = new Uint8Array(width * HASH_BYTES);
+  const nodes = Buffer.alloc(width * HASH_BYTES);
   nodes.set(pieceHashes);
   for (let i = count; i < width; i++) nodes.set(EMPTY_PIECE, i * HASH_BYTES);
-  return reduce(nodes, width).slice();
+  return new Uint8Array(reducePairs(nodes, width));
 }
 
 /** Throws CONTENT_INVALID unless the piece hashes are as many as the size says and make the root. What comes from a peer goes through here. */
@@ -58,7 +59,7 @@ export function verifyPieceLayer(metadata: ContentMetadata): void {
   const { root, sizeBytes, pieceHashes } = metadata;
   const invalid = (reason: string): ShoalError =>
     new ShoalError("CONTENT_INVALID", `invalid content metadata: ${reason}`, {
-      root: String(root).slice(0, 64),
+      root: root.slice(0, 64),
     });
   if (!isRoot(root)) throw invalid("its root is not 64 hex digits");
   if (
@@ -116,25 +117,20 @@ export function isRoot(text: unknown): text is Root {
   return typeof text === "string" && /^[0-9a-f]{64}$/.test(text);
 }
 
-/**
- * Hashes pairs level by level, in place, until one of `width` (a power of two) is left: the first 32 bytes of `nodes`, as a view.
- * A view per pair, but no copy: this runs 63 times a MiB.
- */
-export function reduce(nodes: Uint8Array, width: number): Uint8Array {
+/** Hashes pairs level by level, in place, until one of `width` (a power of two) is left: the first 32 bytes of `nodes`, as a view. */
+export function reducePairs(nodes: Buffer, width: number): Uint8Array {
   for (let left = width; left > 1; left /= 2) {
     for (let i = 0; i < left; i += 2) {
       const at = i * HASH_BYTES;
-      nodes.set(sha256(nodes.subarray(at, at + 2 * HASH_BYTES)), at / 2);
+      const pair = nodes.subarray(at, at + 2 * HASH_BYTES);
+      // As text: see PieceHasher.
+      nodes.write(hash("sha256", pair, "binary"), at / 2, "latin1");
     }
   }
   return nodes.subarray(0, HASH_BYTES);
 }
 
-export function sha256(bytes: Uint8Array): Uint8Array {
-  return hash("sha256", bytes, "buffer");
-}
-
 function emptyPiece(): Uint8Array {
-  const nodes = new Uint8Array(LEAVES_PER_PIECE * HASH_BYTES);
-  return reduce(nodes, LEAVES_PER_PIECE).slice();
+  const nodes = Buffer.alloc(LEAVES_PER_PIECE * HASH_BYTES);
+  return new Uint8Array(reducePairs(nodes, LEAVES_PER_PIECE));
 }

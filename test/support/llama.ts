@@ -50,6 +50,27 @@ export class Llama implements Disposable {
     return out;
   }
 
+  /** Decodes exactly `count` tokens, whatever they are; the time of the first (with the prompt) and of all, ms. */
+  greedyTimed(
+    prompt: Int32Array,
+    count: number,
+  ): [firstMs: number, allMs: number] {
+    this.#native.removeSequence(this.#context, 0, -1, -1);
+    const size = this.#native.vocabSize(this.#vocab);
+    const startedMs = performance.now();
+    let firstMs = 0;
+    let next = prompt;
+    for (let position = 0, i = 0; i < count; i++) {
+      this.#decode(next, position);
+      position += next.length;
+      next = Int32Array.of(
+        argmax(this.#native.logits(this.#context, -1, size)),
+      );
+      if (i === 0) firstMs = performance.now() - startedMs;
+    }
+    return [firstMs, performance.now() - startedMs];
+  }
+
   /** As text, control tokens left out. */
   text(tokens: readonly number[]): string {
     const piece = new Uint8Array(256);

@@ -29,6 +29,7 @@ export async function startSwarm(options: {
   nodes: number;
   model?: string;
   contextLength?: number;
+  threads?: number;
 }): Promise<TestSwarm> {
   const home = await mkdtemp(join(tmpdir(), "shoal-test-"));
   const progress: LocalSwarmProgress[] = [];
@@ -43,6 +44,7 @@ export async function startSwarm(options: {
         rendezvousPort: 0,
         diagnosticsPort: 0,
         contextLength: options.contextLength,
+        threads: options.threads,
         onProgress: (step) => progress.push(step),
       },
       {

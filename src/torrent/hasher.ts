@@ -1,0 +1,167 @@
+/** Hashes contents off the main thread. */
+import { Worker } from "node:worker_threads";
+import { reasonOf, ShoalError } from "../lib/index.ts";
+import type { HashOrder, HashReport } from "./hash-worker.ts";
+import { pieceCount, rootOfPieces, toRoot } from "./piece-tree.ts";
+import type { ContentMetadata, FileRange } from "./types.ts";
+
+export interface HashOptions {
+  signal?: AbortSignal;
+  onProgress?: (progress: { doneBytes: number; totalBytes: number }) => void;
+}
+
+/** The thread costs some 15 MB: it ends when it had nothing to do for this long, and comes back with the next job. */
+const IDLE_MS = 5_000;
+
+interface Job {
+  resolve: (pieceHashes: Uint8Array) => void;
+  reject: (error: Error) => void;
+  onProgress: (doneBytes: number) => void;
+}
+
+export class Hasher implements AsyncDisposable {
+  #worker: Worker | undefined;
+  #jobs = new Map<number, Job>();
+  #nextId = 0;
+  #idle: NodeJS.Timeout | undefined;
+  #isStopped = false;
+  #hashedBytes = 0;
+
+  /** Bytes of finished jobs: what the cache saves shows here. */
+  get hashedBytes(): number {
+    return this.#hashedBytes;
+  }
+
+  /** Root and piece hashes of a content whose bytes are `ranges`, one after the other. An empty path stands for zeros. */
+  async hash(
+    ranges: readonly FileRange[],
+    options: HashOptions = {},
+  ): Promise<ContentMetadata> {
+    const sizeBytes = totalBytes(ranges);
+    if (sizeBytes === 0)
+      throw new ShoalError("CONTENT_INVALID", "a content without bytes");
+    const isOnly = pieceCount(sizeBytes) === 1;
+    const pieceHashes = await this.#run(ranges, isOnly, options);
+    return { root: toRoot(rootOfPieces(pieceHashes)), sizeBytes, pieceHashes };
+  }
+
+  /** Hashes of a run of pieces of a larger content: `ranges` begins with the first of them. */
+  hashPieces(
+    ranges: readonly FileRange[],
+    options: HashOptions & { isOnly: boolean },
+  ): Promise<Uint8Array> {
+    return this.#run(ranges, options.isOnly, options);
+  }
+
+  /** Jobs that still run are rejected with ABORTED. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    clearTimeout(this.#idle);
+    const worker = this.#worker;
+    this.#worker = undefined;
+    this.#failAll(new ShoalError("ABORTED", "the hasher was stopped"));
+    await worker?.terminate();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  #run(
+    ranges: readonly FileRange[],
+    isOnly: boolean,
+    { signal, onProgress }: HashOptions,
+  ): Promise<Uint8Array> {
+    if (signal?.aborted === true) return Promise.reject(reasonOf(signal));
+    if (this.#isStopped) {
+      return Promise.reject(
+        new ShoalError("ABORTED", "the hasher was stopped"),
+      );
+    }
+    const sizeBytes = totalBytes(ranges);
+    const id = this.#nextId++;
+    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+    const onAbort = (): void => {
+      this.#send({ type: "abort", id });
+      if (signal !== undefined) this.#settle(id)?.reject(reasonOf(signal));
+    };
+    signal?.addEventListener("abort", onAbort, { once: true });
+    this.#jobs.set(id, {
+      resolve: (pieceHashes) => {
+        this.#hashedBytes += sizeBytes;
+        resolve(pieceHashes);
+      },
+      reject,
+      onProgress: (doneBytes) =>
+        onProgress?.({ doneBytes, totalBytes: sizeBytes }),
+    });
+    this.#send({ type: "hash", id, ranges, sizeBytes, isOnly });
+    return promise.finally(() => {
+      signal?.removeEventListener("abort", onAbort);
+    });
+  }
+
+  #send(order: HashOrder): void {
+    clearTimeout(this.#idle);
+    this.#worker ??= this.#spawn();
+    // Only work keeps the process alive.
+    if (order.type === "hash") this.#worker.ref();
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+    this.#worker.postMessage(order);
+  }
+
+  #spawn(): Worker {
+    const worker = new Worker(new URL("hash-worker.ts", import.meta.url), {
+      name: "shoal-hash",
+    });
+    worker.on("message", (report: HashReport) => this.#receive(report));
+    const onEnd = (error?: Error): void => {
+      if (this.#worker !== worker) return;
+      this.#worker = undefined;
+      this.#failAll(
+        new ShoalError("INTERNAL", "the hashing thread ended", {}, error),
+      );
+    };
+    worker.on("error", onEnd);
+    worker.on("exit", () => onEnd());
+    return worker;
+  }
+
+  #receive(report: HashReport): void {
+    const { id } = report;
+    if (report.type === "progress") {
+      this.#jobs.get(id)?.onProgress(report.doneBytes);
+    } else if (report.type === "done") {
+      this.#settle(id)?.resolve(report.pieceHashes);
+    } else {
+      this.#settle(id)?.reject(ShoalError.fromObject(report.error));
+    }
+  }
+
+  #settle(id: number): Job | undefined {
+    const job = this.#jobs.get(id);
+    this.#jobs.delete(id);
+    if (this.#jobs.size === 0) {
+      this.#worker?.unref();
+      clearTimeout(this.#idle);
+      this.#idle = setTimeout(() => this.#rest(), IDLE_MS).unref();
+    }
+    return job;
+  }
+
+  #rest(): void {
+    const worker = this.#worker;
+    this.#worker = undefined;
+    void worker?.terminate();
+  }
+
+  #failAll(error: ShoalError): void {
+    const jobs = [...this.#jobs.values()];
+    this.#jobs.clear();
+    for (const job of jobs) job.reject(error);
+  }
+}
+
+export function totalBytes(ranges: readonly { sizeBytes: number }[]): number {
+  return ranges.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+}

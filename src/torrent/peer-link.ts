@@ -1,0 +1,308 @@
+/** One content on a peer's stream: what the peer has of it, and the pieces asked for. */
+import { reasonOf, ShoalError } from "../lib/index.ts";
+import type { PeerLinks } from "./peer-links.ts";
+import { PieceSet } from "./piece-set.ts";
+import { HASH_BYTES, pieceCount } from "./piece-tree.ts";
+import type { LinkListener, SourceLink } from "./source.ts";
+import { DEFAULTS } from "./transfer-defaults.ts";
+import type { ContentMetadata, Root } from "./types.ts";
+import {
+  type Answer,
+  AnswerType,
+  AskType,
+  encodeAsk,
+  malformed,
+  MIN_DATA_BYTES,
+  Reason,
+  WHOLE,
+} from "./wire.ts";
+
+interface Pending {
+  sizeBytes: number;
+  askedMs: number;
+  /** Allocated with the first byte. */
+  bytes: Uint8Array | undefined;
+  filled: number;
+  /** Not wanted any more, but its answer is still to come. */
+  cancelled: boolean;
+  settle: (result: Uint8Array | ShoalError) => void;
+}
+
+type Of<T> = Extract<Answer, { type: T }>;
+
+export class PeerLink implements SourceLink {
+  readonly tellsMetadata = true;
+  readonly sourceId: string;
+  readonly #links: PeerLinks;
+  readonly #channel: number;
+  readonly #root: Root;
+  readonly #listener: LinkListener;
+  readonly #pending = new Map<number, Pending>();
+  #page: { first: number; settle: (page: Of<17> | ShoalError) => void } | undefined;
+  #closed = false;
+  sizeBytes: number | undefined;
+  have: PieceSet | undefined;
+
+  constructor(
+    links: PeerLinks,
+    channel: number,
+    root: Root,
+    listener: LinkListener,
+  ) {
+    this.sourceId = links.peer;
+    this.#links = links;
+    this.#channel = channel;
+    this.#root = root;
+    this.#listener = listener;
+  }
+
+  get room(): number {
+    return this.#closed ? 0 : this.#links.room;
+  }
+  get waiting(): boolean {
+    return this.#links.waiting;
+  }
+  get bytesPerSecond(): number | undefined {
+    return this.#links.bytesPerSecond;
+  }
+  get outstandingBytes(): number {
+    return this.#links.outstandingBytes;
+  }
+  get lastDataMs(): number {
+    return this.#links.lastDataMs;
+  }
+
+  async metadata(signal: AbortSignal): Promise<ContentMetadata> {
+    let hashes: Uint8Array | undefined;
+    let first = 0;
+    for (;;) {
+      const page = await this.#askPage(first, signal);
+      hashes ??= new Uint8Array(pieceCount(page.sizeBytes) * HASH_BYTES);
+      hashes.set(page.hashes, first * HASH_BYTES);
+      first += page.hashes.length / HASH_BYTES;
+      const { sizeBytes } = page;
+      if (first * HASH_BYTES === hashes.length)
+        return { root: this.#root, sizeBytes, pieceHashes: hashes };
+    }
+  }
+
+  fetch(
+    piece: number,
+    sizeBytes: number,
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => this.#cancel(piece, reasonOf(signal));
+      this.#pending.set(piece, {
+        sizeBytes,
+        askedMs: this.#links.clock.now(),
+        bytes: undefined,
+        filled: 0,
+        cancelled: false,
+        settle: (result) => {
+          signal.removeEventListener("abort", onAbort);
+          if (result instanceof ShoalError) reject(result);
+          else resolve(result);
+        },
+      });
+      signal.addEventListener("abort", onAbort);
+      this.#links.onAsked(sizeBytes);
+      this.#links.send(encodeAsk(AskType.Request, this.#channel, piece));
+    });
+  }
+
+  /** Asked for here, perhaps cancelled, and not answered yet. */
+  isAsked(piece: number): boolean {
+    return this.#pending.has(piece);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    const over = new ShoalError("ABORTED", "the download is over");
+    this.#page?.settle(over);
+    for (const pending of this.#pending.values()) {
+      if (pending.cancelled) continue;
+      pending.cancelled = true;
+      pending.settle(over);
+    }
+    this.#links.send(encodeAsk(AskType.Leave, this.#channel));
+    this.#forgetIfDone();
+  }
+
+  // told by the stream
+
+  onRoom(): void {
+    if (!this.#closed) this.#listener.onChange(this);
+  }
+
+  onStreamClosed(error: ShoalError): void {
+    const wasClosed = this.#closed;
+    this.#closed = true;
+    this.#page?.settle(error);
+    for (const { cancelled, settle } of this.#pending.values()) {
+      if (!cancelled) settle(error);
+    }
+    this.#pending.clear();
+    if (!wasClosed) this.#listener.onClosed(this, error);
+  }
+
+  onAnswer(answer: Exclude<Answer, { type: 21 }>): void {
+    switch (answer.type) {
+      case AnswerType.Piece:
+        this.#onPiece(answer);
+        return;
+      case AnswerType.Reject:
+        this.#onReject(answer);
+        return;
+      case AnswerType.HaveMap:
+        this.#onHaveMap(answer);
+        return;
+      case AnswerType.Have:
+        this.#onHave(answer);
+        return;
+      default:
+        this.#onHashes(answer);
+    }
+  }
+
+  #onPiece({ piece, offset, data }: Of<19>): void {
+    const pending = this.#pending.get(piece);
+    if (pending === undefined) throw malformed(`piece ${piece} unasked for`);
+    const left = pending.sizeBytes - pending.filled;
+    if (
+      offset !== pending.filled ||
+      data.length > left ||
+      (data.length < MIN_DATA_BYTES && data.length < left)
+    ) {
+      throw malformed(
+        `${data.length} bytes at ${offset} of piece ${piece}, ${pending.filled} are here`,
+      );
+    }
+    pending.filled += data.length;
+    this.#links.onData(data.length);
+    if (!pending.cancelled) {
+      pending.bytes ??= Buffer.allocUnsafeSlow(pending.sizeBytes);
+      pending.bytes.set(data, offset);
+    }
+    if (pending.filled < pending.sizeBytes) return;
+    this.#pending.delete(piece);
+    this.#links.onAnswered(0, pending);
+    if (!pending.cancelled && pending.bytes !== undefined)
+      pending.settle(pending.bytes);
+    else this.#forgetIfDone();
+  }
+
+  #onReject({ piece, reason }: Of<20>): void {
+    if (piece === WHOLE) {
+      this.have = undefined;
+      this.sizeBytes = undefined;
+      this.#page?.settle(
+        new ShoalError(
+          "CONTENT_UNKNOWN",
+          `${this.sourceId} does not have ${this.#root.slice(0, 12)}`,
+          { peer: this.sourceId, root: this.#root },
+        ),
+      );
+      if (!this.#closed) this.#listener.onChange(this);
+      return;
+    }
+    const pending = this.#pending.get(piece);
+    if (pending === undefined) throw malformed(`reject of piece ${piece}`);
+    this.#pending.delete(piece);
+    this.#links.onAnswered(pending.sizeBytes - pending.filled);
+    if (pending.cancelled) {
+      this.#forgetIfDone();
+      return;
+    }
+    const later = reason === Reason.TooMany || reason === Reason.Cancelled;
+    if (!later) this.have?.delete(piece);
+    pending.settle(
+      new ShoalError(
+        later ? "BUSY" : "PIECE_MISSING",
+        `${this.sourceId} does not give piece ${piece} (reason ${reason})`,
+        { peer: this.sourceId, piece },
+      ),
+    );
+  }
+
+  #onHaveMap({ sizeBytes, first, bits }: Of<16>): void {
+    if (this.#closed) return;
+    if (first === 0 || this.sizeBytes !== sizeBytes || this.have === undefined) {
+      this.sizeBytes = sizeBytes;
+      this.have = new PieceSet(pieceCount(sizeBytes));
+    }
+    const came: number[] = [];
+    for (const piece of new PieceSet(bits.length * 8, bits)) {
+      this.have.add(first + piece);
+      came.push(first + piece);
+    }
+    this.#listener.onHave(this, came, true);
+  }
+
+  #onHave({ pieces, verified }: Of<18>): void {
+    if (this.#closed) return;
+    const { have } = this;
+    if (have === undefined) throw malformed("pieces before the map");
+    if (pieces.some((piece) => piece >= have.size))
+      throw malformed("a piece beyond the end");
+    this.#listener.onHave(
+      this,
+      verified ? pieces.filter((piece) => have.add(piece)) : pieces,
+      verified,
+    );
+  }
+
+  #onHashes(page: Of<17>): void {
+    if (this.#page?.first !== page.first) {
+      // Of a question that was given up.
+      return;
+    }
+    this.#page.settle(page);
+  }
+
+  #askPage(first: number, signal: AbortSignal): Promise<Of<17>> {
+    return new Promise((resolve, reject) => {
+      const cancelTimer = this.#links.clock.after(DEFAULTS.metadataMs, () => {
+        settle(
+          new ShoalError(
+            "DEADLINE",
+            `${this.sourceId} told no piece hashes within ${DEFAULTS.metadataMs} ms`,
+            { peer: this.sourceId },
+          ),
+        );
+      });
+      const settle = (result: Of<17> | ShoalError): void => {
+        this.#page = undefined;
+        cancelTimer();
+        signal.removeEventListener("abort", onAbort);
+        if (result instanceof ShoalError) reject(result);
+        else resolve(result);
+      };
+      const onAbort = (): void => settle(ShoalError.from(reasonOf(signal)));
+      if (this.#closed || signal.aborted) {
+        cancelTimer();
+        reject(new ShoalError("ABORTED", "the link is closed"));
+        return;
+      }
+      signal.addEventListener("abort", onAbort);
+      this.#page = { first, settle };
+      this.#links.send(encodeAsk(AskType.AskHashes, this.#channel, first));
+    });
+  }
+
+  #cancel(piece: number, reason: Error): void {
+    const pending = this.#pending.get(piece);
+    if (pending === undefined || pending.cancelled) return;
+    pending.cancelled = true;
+    pending.bytes = undefined;
+    this.#links.send(encodeAsk(AskType.Cancel, this.#channel, piece));
+    pending.settle(ShoalError.from(reason));
+  }
+
+  #forgetIfDone(): void {
+    if (this.#closed && this.#pending.size === 0)
+      this.#links.onLinkClosed(this.#channel);
+    else if (!this.#closed) this.#listener.onChange(this);
+  }
+}

@@ -1,0 +1,77 @@
+/** Piece hashes of bytes that stream by: what the hashing thread runs. */
+import { hash } from "node:crypto";
+import { BLOCK_SIZE_BYTES } from "../lib/index.ts";
+import {
+  HASH_BYTES,
+  LEAVES_PER_PIECE,
+  pieceCount,
+  reducePairs,
+} from "./piece-tree.ts";
+
+export class PieceHasher {
+  #sizeBytes: number;
+  #isOnly: boolean;
+  #pieceHashes: Buffer;
+  #pieces = 0;
+  /** Leaves of the piece at hand, then the levels above them. */
+  #nodes = Buffer.alloc(LEAVES_PER_PIECE * HASH_BYTES);
+  #leaves = 0;
+  #partial = Buffer.alloc(BLOCK_SIZE_BYTES);
+  #filled = 0;
+  #total = 0;
+
+  /** `isOnly`: the bytes are a whole content of one piece, whose tree has no more leaves than it needs. */
+  constructor(sizeBytes: number, { isOnly }: { isOnly: boolean }) {
+    this.#sizeBytes = sizeBytes;
+    this.#isOnly = isOnly;
+    this.#pieceHashes = Buffer.alloc(pieceCount(sizeBytes) * HASH_BYTES);
+  }
+
+  update(data: Uint8Array): void {
+    this.#total += data.length;
+    let at = 0;
+    if (this.#filled > 0) {
+      at = Math.min(data.length, BLOCK_SIZE_BYTES - this.#filled);
+      this.#partial.set(data.subarray(0, at), this.#filled);
+      this.#filled += at;
+      if (this.#filled < BLOCK_SIZE_BYTES) return;
+      this.#leaf(this.#partial);
+      this.#filled = 0;
+    }
+    for (; at + BLOCK_SIZE_BYTES <= data.length; at += BLOCK_SIZE_BYTES)
+      this.#leaf(data.subarray(at, at + BLOCK_SIZE_BYTES));
+    this.#partial.set(data.subarray(at));
+    this.#filled = data.length - at;
+  }
+
+  /** The piece hashes. Throws where there were not as many bytes as said. */
+  finish(): Uint8Array {
+    if (this.#total !== this.#sizeBytes) {
+      throw new RangeError(`${this.#total} bytes came of ${this.#sizeBytes}`);
+    }
+    if (this.#filled > 0) this.#leaf(this.#partial.subarray(0, this.#filled));
+    this.#filled = 0;
+    if (this.#leaves > 0) this.#piece();
+    return this.#pieceHashes;
+  }
+
+  #leaf(block: Uint8Array): void {
+    // A string is made faster than a Buffer: a tenth of the time of the whole at 64 leaves and 63 pairs a MiB.
+    const digest = hash("sha256", block, "binary");
+    this.#nodes.write(digest, this.#leaves * HASH_BYTES, "latin1");
+    if (++this.#leaves === LEAVES_PER_PIECE) this.#piece();
+  }
+
+  #piece(): void {
+    let width = LEAVES_PER_PIECE;
+    if (this.#isOnly) {
+      width = 1;
+      while (width < this.#leaves) width *= 2;
+    }
+    this.#nodes.fill(0, this.#leaves * HASH_BYTES);
+    const root = reducePairs(this.#nodes, width);
+    this.#pieceHashes.set(root, this.#pieces * HASH_BYTES);
+    this.#pieces++;
+    this.#leaves = 0;
+  }
+}

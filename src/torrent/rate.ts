@@ -1,0 +1,111 @@
+/** Bytes per second: kept under a limit, and measured. */
+import { sleep, type Clock } from "../lib/index.ts";
+
+/** A pause saves up this much of the limit. */
+const BURST_MS = 250;
+
+/**
+ * A token bucket that may go into debt: whoever finds it not empty takes all it needs, and the next waits until the debt is paid.
+ * So a piece larger than a second's worth passes, and the average holds.
+ */
+export class RateLimit {
+  readonly #clock: Clock;
+  /** Infinity: none. */
+  #bytesPerSecond: number;
+  #tokens = 0;
+  #atMs: number;
+  #line: Promise<void> = Promise.resolve();
+
+  constructor(clock: Clock, bytesPerSecond: number | undefined) {
+    this.#clock = clock;
+    this.#bytesPerSecond = bytesPerSecond ?? Infinity;
+    this.#atMs = clock.now();
+  }
+
+  get bytesPerSecond(): number {
+    return this.#bytesPerSecond;
+  }
+
+  set bytesPerSecond(limit: number | undefined) {
+    this.#refill();
+    this.#bytesPerSecond = limit ?? Infinity;
+    this.#tokens = Math.min(this.#tokens, 0);
+  }
+
+  /** Until something may be taken; 0: now. */
+  delayMs(): number {
+    if (this.#bytesPerSecond === Infinity) return 0;
+    this.#refill();
+    return this.#tokens >= 0
+      ? 0
+      : Math.ceil((-this.#tokens / this.#bytesPerSecond) * 1000);
+  }
+
+  take(bytes: number): void {
+    if (this.#bytesPerSecond !== Infinity) this.#tokens -= bytes;
+  }
+
+  /** Waits, in the order of the calls, and takes. */
+  async acquire(bytes: number, signal: AbortSignal): Promise<void> {
+    if (this.#bytesPerSecond === Infinity) return;
+    const turn = this.#line.then(async () => {
+      // The limit may change meanwhile: wait in short steps.
+      for (let ms = this.delayMs(); ms > 0; ms = this.delayMs()) {
+        await sleep(Math.min(ms, BURST_MS), signal);
+      }
+      this.take(bytes);
+    });
+    this.#line = turn.catch(() => {});
+    await turn;
+  }
+
+  #refill(): void {
+    const now = this.#clock.now();
+    const gained = (Math.max(0, now - this.#atMs) / 1000) * this.#bytesPerSecond;
+    this.#atMs = now;
+    if (this.#bytesPerSecond === Infinity) {
+      this.#tokens = 0;
+      return;
+    }
+    const burst = (BURST_MS / 1000) * this.#bytesPerSecond;
+    this.#tokens = Math.min(burst, this.#tokens + gained);
+  }
+}
+
+/** What flowed of late: older bytes count less, by half every `halfLifeMs`. */
+export class RateMeter {
+  readonly #clock: Pick<Clock, "now">;
+  readonly #halfLifeMs: number;
+  readonly #startedMs: number;
+  #weight = 0;
+  #atMs: number;
+  totalBytes = 0;
+
+  constructor(clock: Pick<Clock, "now">, halfLifeMs = 3_000) {
+    this.#clock = clock;
+    this.#halfLifeMs = halfLifeMs;
+    this.#startedMs = this.#atMs = clock.now();
+  }
+
+  add(bytes: number): void {
+    this.totalBytes += bytes;
+    this.#decay();
+    this.#weight += bytes;
+  }
+
+  get bytesPerSecond(): number {
+    this.#decay();
+    const tauMs = this.#halfLifeMs / Math.LN2;
+    const ageMs = Math.max(this.#atMs - this.#startedMs, 1);
+    // What a steady flow since the start would have gathered, per byte/ms.
+    const full = tauMs * (1 - Math.exp(-ageMs / tauMs));
+    return (this.#weight / full) * 1000;
+  }
+
+  #decay(): void {
+    const now = this.#clock.now();
+    const passedMs = Math.max(0, now - this.#atMs);
+    this.#weight *= 2 ** (-passedMs / this.#halfLifeMs);
+    this.#atMs = now;
+  }
+}

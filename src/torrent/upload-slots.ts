@@ -1,0 +1,88 @@
+/** Who is served now, and who is next. A peer that was served for a turn makes room for one that waits. */
+import type { Clock } from "../lib/index.ts";
+
+export interface SlotHolder {
+  /** Its turn has come. */
+  onServed(): void;
+  /** It waits; so many are before it. */
+  onWaiting(ahead: number): void;
+}
+
+export interface SlotsOptions {
+  slots: number;
+  turnMs: number;
+  clock: Pick<Clock, "now">;
+}
+
+export class UploadSlots {
+  readonly #options: SlotsOptions;
+  #slots: number;
+  readonly #served = new Map<SlotHolder, number>();
+  readonly #waiting = new Set<SlotHolder>();
+
+  constructor(options: SlotsOptions) {
+    this.#options = options;
+    this.#slots = options.slots;
+  }
+
+  get served(): number {
+    return this.#served.size;
+  }
+
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  set slots(slots: number) {
+    this.#slots = slots;
+    this.#fill();
+  }
+
+  isServed(holder: SlotHolder): boolean {
+    return this.#served.has(holder);
+  }
+
+  /** It has requests: true if they may be served. Else `onServed` tells when. */
+  ask(holder: SlotHolder): boolean {
+    if (this.#served.has(holder)) return true;
+    if (this.#waiting.has(holder)) return false;
+    if (this.#served.size < this.#slots) {
+      this.#serve(holder);
+      return true;
+    }
+    holder.onWaiting(this.#waiting.size);
+    this.#waiting.add(holder);
+    return false;
+  }
+
+  /** Between two pieces: true if the holder has to wait for its next turn now. */
+  yieldTurn(holder: SlotHolder): boolean {
+    const sinceMs = this.#served.get(holder);
+    if (sinceMs === undefined) return true;
+    const over = this.#served.size > this.#slots;
+    const isLong = this.#options.clock.now() - sinceMs >= this.#options.turnMs;
+    if (!over && (this.#waiting.size === 0 || !isLong)) return false;
+    this.#served.delete(holder);
+    this.#fill();
+    return !this.ask(holder);
+  }
+
+  /** It has no requests any more, or is gone. */
+  release(holder: SlotHolder): void {
+    this.#waiting.delete(holder);
+    if (this.#served.delete(holder)) this.#fill();
+  }
+
+  #fill(): void {
+    for (const next of this.#waiting) {
+      if (this.#served.size >= this.#slots) return;
+      this.#waiting.delete(next);
+      this.#serve(next);
+      next.onServed();
+    }
+  }
+
+  #serve(holder: SlotHolder): void {
+    this.#served.set(holder, this.#options.clock.now());
+  }
+}
