@@ -61,21 +61,22 @@ describe("a peer is missed", { concurrency: true }, () => {
       await Promise.all(watched.map(({ missed }) => missed()));
     });
   }
+});
 
-  test("but not when it is this process that was stalled", async (t) => {
-    const peer = await spawnPeer(t);
-    const host = await startHost(t, {
-      heartbeat: { intervalMs: 200, silenceMs: 1_000 },
-    });
-    const before = await host.connect(targetOf(peer, "TCP"));
-    await host.ping(peer.peerId);
-    let lost = false;
-    host.onPeer(({ type }) => {
-      lost ||= type === "disconnected";
-    });
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2_500);
-    await host.ping(peer.peerId);
-    assert.equal(lost, false);
-    assert.equal(host.connections()[0]?.sinceMs, before.sinceMs);
+// By itself: it blocks the event loop that the others count on.
+test("a peer is not missed when it is this process that was stalled", async (t) => {
+  const peer = await spawnPeer(t);
+  const host = await startHost(t, {
+    heartbeat: { intervalMs: 200, silenceMs: 1_000 },
   });
+  const before = await host.connect(targetOf(peer, "TCP"));
+  await host.ping(peer.peerId);
+  let lost = false;
+  host.onPeer(({ type }) => {
+    lost ||= type === "disconnected";
+  });
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2_500);
+  await host.ping(peer.peerId);
+  assert.equal(lost, false);
+  assert.equal(host.connections()[0]?.sinceMs, before.sinceMs);
 });

@@ -1,0 +1,184 @@
+/** Records that strangers send: only what a peer said of itself, now, in bounds, gets in. */
+import assert from "node:assert/strict";
+import { encode } from "@ipld/dag-cbor";
+import { test } from "node:test";
+import { createHost } from "../network/index.ts";
+import {
+  type Announcement,
+  ANNOUNCEMENT,
+  type Sealed,
+  seal,
+  unseal,
+} from "./announcement.ts";
+import {
+  type ClusterRecord,
+  sealClusterRecord,
+  supersedes,
+  unsealClusterRecord,
+} from "./cluster-record.ts";
+
+const NOW = 1_800_000_000_000;
+const alice = await createHost();
+const mallory = await createHost();
+
+function announcement(changes: Partial<Announcement> = {}): Announcement {
+  return {
+    v: 1,
+    cluster: "friends",
+    peer: alice.peerId,
+    manifest: "bafy",
+    model: "demo",
+    layerCount: 8,
+    layerStart: 0,
+    layerEnd: 2,
+    shard: { index: 0, count: 4 },
+    state: "ready",
+    contextLength: 512,
+    batchTokens: 128,
+    sessions: { active: 0, max: 4 },
+    msPerToken: undefined,
+    addresses: ["/ip4/127.0.0.1/udp/1/quic-v1"],
+    version: "0.1.0",
+    seq: 1,
+    issuedMs: NOW,
+    ttlMs: ANNOUNCEMENT.ttlMs,
+    ...changes,
+  };
+}
+
+const byAlice = (data: Uint8Array): Promise<Uint8Array> => alice.sign(data);
+const byMallory = (data: Uint8Array): Promise<Uint8Array> => mallory.sign(data);
+
+async function raw(value: unknown): Promise<Sealed> {
+  const bytes = encode(value);
+  return {
+    record: Buffer.from(bytes).toString("base64"),
+    signature: Buffer.from(await alice.sign(bytes)).toString("base64"),
+  };
+}
+
+test("what a peer says of itself arrives as it was said; the unknown stays unknown", async () => {
+  const { msPerToken, ...said } = announcement();
+  assert.equal(msPerToken, undefined);
+  assert.deepEqual(
+    await unseal(await seal(announcement(), byAlice), NOW),
+    said,
+  );
+});
+
+const refused: [
+  name: string,
+  make: () => Promise<Sealed>,
+  reason: string,
+  nowMs?: number,
+][] = [
+  ["signed by another", () => seal(announcement(), byMallory), "forged"],
+  [
+    "changed after it was signed",
+    async () => ({
+      ...(await seal(announcement({ seq: 2 }), byAlice)),
+      signature: (await seal(announcement(), byAlice)).signature,
+    }),
+    "forged",
+  ],
+  [
+    "without a signature",
+    async () => ({ ...(await seal(announcement(), byAlice)), signature: "" }),
+    "forged",
+  ],
+  [
+    "expired",
+    () => seal(announcement(), byAlice),
+    "expired",
+    NOW + ANNOUNCEMENT.ttlMs,
+  ],
+  [
+    "from the future",
+    () =>
+      seal(
+        announcement({ issuedMs: NOW + ANNOUNCEMENT.maxSkewMs + 1 }),
+        byAlice,
+      ),
+    "future",
+  ],
+  [
+    "oversized",
+    () => raw({ ...announcement(), msPerToken: 1, model: "x".repeat(9000) }),
+    "oversized",
+  ],
+  [
+    "of layers that do not exist",
+    () => seal(announcement({ layerEnd: 9 }), byAlice),
+    "malformed",
+  ],
+  [
+    "of no layers",
+    () => seal(announcement({ layerStart: 2 }), byAlice),
+    "malformed",
+  ],
+  [
+    "of an unknown version",
+    () => raw({ ...announcement(), msPerToken: 1, v: 2 }),
+    "malformed",
+  ],
+  ["no record at all", () => raw([1, 2, 3]), "malformed"],
+  [
+    "no dag-cbor",
+    async () => ({ record: "////", signature: "AA==" }),
+    "malformed",
+  ],
+];
+for (const [name, make, reason, nowMs = NOW] of refused) {
+  test(`an announcement that is ${name} is refused`, async () => {
+    const sealed = await make();
+    await assert.rejects(unseal(sealed, nowMs), (error: unknown) => {
+      const { code, details } = error as {
+        code: string;
+        details: { reason: string };
+      };
+      assert.deepEqual(
+        [code, details.reason],
+        ["ANNOUNCEMENT_INVALID", reason],
+      );
+      return true;
+    });
+  });
+}
+
+const record: ClusterRecord = {
+  v: 1,
+  cluster: "friends",
+  key: alice.peerId,
+  manifest: "bafy",
+  model: "demo",
+  shards: 4,
+  replication: 2,
+  origin: ["https://hub.example/model.gguf"],
+  seq: 1,
+  issuedMs: NOW,
+};
+
+test("a cluster's record is its key's, and only a newer one of that key replaces it", async () => {
+  assert.deepEqual(
+    await unsealClusterRecord(await sealClusterRecord(record, byAlice)),
+    record,
+  );
+  await assert.rejects(
+    unsealClusterRecord(await sealClusterRecord(record, byMallory)),
+    { code: "ANNOUNCEMENT_INVALID" },
+  );
+  const file = await sealClusterRecord(
+    { ...record, origin: ["file:///etc/passwd"] },
+    byAlice,
+  );
+  await assert.rejects(unsealClusterRecord(file), {
+    code: "ANNOUNCEMENT_INVALID",
+  });
+  assert.equal(supersedes(record, undefined), true);
+  assert.equal(supersedes({ ...record, seq: 2 }, record), true);
+  assert.equal(supersedes(record, record), false);
+  assert.throws(
+    () => supersedes({ ...record, key: mallory.peerId, seq: 9 }, record),
+    { code: "COMMAND_UNAUTHORIZED" },
+  );
+});
