@@ -14,6 +14,12 @@ export {
   NODE_STATES,
   type NodeState,
 } from "./announcement.ts";
+export {
+  CLUSTER_RECORD_DEFAULTS,
+  type ClusterRecord,
+  sealClusterRecord,
+  unsealClusterRecord,
+} from "./cluster-record.ts";
 export { Membership, type OwnState } from "./membership.ts";
 export {
   fetchParts,

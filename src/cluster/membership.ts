@@ -13,9 +13,20 @@ import {
   type Announcement,
   ANNOUNCEMENT,
   seal,
+  type Sealed,
   unseal,
 } from "./announcement.ts";
-import { ANNOUNCE, CLUSTER_CHANGED, GET_CLUSTER } from "./protocol.ts";
+import {
+  ANNOUNCE,
+  CLUSTER_CHANGED,
+  GET_CLUSTER,
+  PUBLISH_CLUSTER,
+} from "./protocol.ts";
+import {
+  type ClusterRecord,
+  supersedes,
+  unsealClusterRecord,
+} from "./cluster-record.ts";
 import { ClusterRecords } from "./records.ts";
 import { type ClusterView, clusterView } from "./view.ts";
 
@@ -42,6 +53,7 @@ export class Membership {
   #clock: Clock;
   #records = new ClusterRecords();
   #own: OwnState | undefined;
+  #published: { record: ClusterRecord; sealed: Sealed } | undefined;
   /** Starts at the clock, so that it grows over restarts. */
   #seq: number;
   #rendezvous = new Set<string>();
@@ -75,6 +87,7 @@ export class Membership {
         for (const sealed of change.records) await this.#learn(sealed);
         for (const gone of change.gone)
           if (gone !== host.peerId) this.#records.removePeer(gone);
+        if (change.record !== null) await this.#learnPublished(change.record);
         this.#changed();
         return {};
       },
@@ -96,6 +109,7 @@ export class Membership {
   async join(rendezvous: string): Promise<number> {
     this.#rendezvous.add(rendezvous);
     await this.#announceTo(rendezvous);
+    await this.#publishTo(rendezvous);
     const { cluster, commands } = this.#options;
     for (let offset = 0; ;) {
       const params = { cluster, subscribe: true, offset };
@@ -108,6 +122,7 @@ export class Membership {
         options,
       );
       for (const sealed of result.records) await this.#learn(sealed);
+      if (result.record !== null) await this.#learnPublished(result.record);
       offset += result.records.length;
       if (result.records.length === 0 || offset >= result.total) break;
     }
@@ -213,6 +228,40 @@ export class Membership {
       issuedMs: now,
       ttlMs: ANNOUNCEMENT.ttlMs,
     };
+  }
+
+  /** What the cluster serves, by its own signed word; undefined while nobody published it. */
+  published(): ClusterRecord | undefined {
+    return this.#published?.record;
+  }
+
+  /** Publishes the cluster's record here and at every rendezvous; again at each that comes back without it. */
+  async publish(sealed: Sealed): Promise<void> {
+    await this.#learnPublished(sealed);
+    await Promise.all(
+      [...this.#rendezvous].map((peer) => this.#publishTo(peer)),
+    );
+  }
+
+  async #publishTo(rendezvous: string): Promise<void> {
+    if (this.#published === undefined) return;
+    const { cluster, commands } = this.#options;
+    const params = { cluster, record: this.#published.sealed };
+    const { record } = await commands.call(
+      rendezvous,
+      PUBLISH_CLUSTER.name,
+      params,
+      PUBLISH_CLUSTER.result,
+      { timeoutMs: CALL_TIMEOUT_MS },
+    );
+    await this.#learnPublished(record);
+  }
+
+  async #learnPublished(sealed: Sealed): Promise<void> {
+    const record = await unsealClusterRecord(sealed);
+    if (record.cluster !== this.#options.cluster) return;
+    if (supersedes(record, this.#published?.record))
+      this.#published = { record, sealed };
   }
 
   async #learn(sealed: Parameters<typeof unseal>[0]): Promise<void> {

@@ -25,7 +25,16 @@ export const GET_CLUSTER = {
   result: z.object({
     records: z.array(Sealed).max(RECORDS_PER_MESSAGE),
     total: z.number().int().min(0),
+    /** What the cluster serves, where that was published. */
+    record: Sealed.nullable(),
   }),
+} as const;
+
+/** anyone → rendezvous: the cluster's record, by its key. Answered with the one that holds now. */
+export const PUBLISH_CLUSTER = {
+  name: "PUBLISH_CLUSTER",
+  params: z.object({ cluster, record: Sealed }),
+  result: z.object({ record: Sealed }),
 } as const;
 
 /** rendezvous → subscriber: newer records, and peers that are gone. */
@@ -35,6 +44,7 @@ export const CLUSTER_CHANGED = {
     cluster,
     records: z.array(Sealed).max(RECORDS_PER_MESSAGE),
     gone: z.array(z.string().max(128)).max(1024),
+    record: Sealed.nullable(),
   }),
   result: z.object({}),
 } as const;

@@ -1,7 +1,7 @@
 /** The newest announcement of each peer and shard. Pure state: time comes in. */
 import type { Announcement, Sealed } from "./announcement.ts";
 
-export interface ClusterRecord {
+export interface HolderRecord {
   announcement: Announcement;
   /** As it came, to pass on. */
   sealed: Sealed;
@@ -11,14 +11,14 @@ export interface ClusterRecord {
 export const MAX_RECORDS_PER_CLUSTER = 10_000;
 
 export class ClusterRecords {
-  #byHolder = new Map<string, ClusterRecord>();
+  #byHolder = new Map<string, HolderRecord>();
 
   get size(): number {
     return this.#byHolder.size;
   }
 
   /** Keeps `record` if it is newer than what is known: "new", "changed", "renewed" (only the time is new), or "stale". */
-  put(record: ClusterRecord): "new" | "changed" | "renewed" | "stale" {
+  put(record: HolderRecord): "new" | "changed" | "renewed" | "stale" {
     const { announcement } = record;
     const key = `${announcement.peer}/${announcement.layerStart}-${announcement.layerEnd}`;
     const known = this.#byHolder.get(key)?.announcement;
@@ -44,7 +44,7 @@ export class ClusterRecords {
   }
 
   /** What is alive at `nowMs`. */
-  list(nowMs: number): ClusterRecord[] {
+  list(nowMs: number): HolderRecord[] {
     return [...this.#byHolder.values()].filter(
       ({ announcement: a }) =>
         a.state !== "gone" && a.issuedMs + a.ttlMs > nowMs,

@@ -9,16 +9,22 @@ import {
   systemClock,
 } from "../lib/index.ts";
 import type { Commands, Host } from "../network/index.ts";
-import { unseal } from "./announcement.ts";
+import { type Sealed, unseal } from "./announcement.ts";
+import {
+  type ClusterRecord,
+  supersedes,
+  unsealClusterRecord,
+} from "./cluster-record.ts";
 import {
   ANNOUNCE,
   CLUSTER_CHANGED,
   GET_CLUSTER,
+  PUBLISH_CLUSTER,
   RECORDS_PER_MESSAGE,
 } from "./protocol.ts";
 import {
-  type ClusterRecord,
   ClusterRecords,
+  type HolderRecord,
   MAX_RECORDS_PER_CLUSTER,
 } from "./records.ts";
 
@@ -41,6 +47,7 @@ const RENDEZVOUS_DEFAULTS = Object.freeze({
 interface Cluster {
   records: ClusterRecords;
   subscribers: Set<string>;
+  published: { record: ClusterRecord; sealed: Sealed } | undefined;
 }
 
 export class RendezvousService {
@@ -89,8 +96,16 @@ export class RendezvousService {
         return {
           records: page.map((record) => record.sealed),
           total: records.length,
+          record: known?.published?.sealed ?? null,
         };
       },
+    );
+    this.#commands.handle(
+      PUBLISH_CLUSTER.name,
+      PUBLISH_CLUSTER.params,
+      async ({ cluster, record }) => ({
+        record: await this.#publish(cluster, record),
+      }),
     );
     this.#unsubscribe = this.#host.onPeer(({ type, peer }) => {
       if (type === "disconnected") this.#onDisconnected(peer);
@@ -104,7 +119,7 @@ export class RendezvousService {
   }
 
   /** Members of each cluster, for the status. */
-  members(): { cluster: string; records: ClusterRecord[] }[] {
+  members(): { cluster: string; records: HolderRecord[] }[] {
     const now = this.#clock.now();
     return [...this.#clusters].map(([cluster, { records }]) => ({
       cluster,
@@ -122,13 +137,17 @@ export class RendezvousService {
           { clusters: this.#clusters.size },
         );
       }
-      cluster = { records: new ClusterRecords(), subscribers: new Set() };
+      cluster = {
+        records: new ClusterRecords(),
+        subscribers: new Set(),
+        published: undefined,
+      };
       this.#clusters.set(name, cluster);
     }
     return cluster;
   }
 
-  #put(name: string, record: ClusterRecord): void {
+  #put(name: string, record: HolderRecord): void {
     const { records } = this.#cluster(name);
     const { peer, state, layerStart, layerEnd, shard } = record.announcement;
     if (records.size >= MAX_RECORDS_PER_CLUSTER)
@@ -156,6 +175,28 @@ export class RendezvousService {
     this.#push(name, [record], state === "gone" ? [peer] : []);
   }
 
+  /** Keeps the record if it is newer, and gives back the one that holds. */
+  async #publish(name: string, sealed: Sealed): Promise<Sealed> {
+    const record = await unsealClusterRecord(sealed);
+    if (record.cluster !== name)
+      throw new ShoalError(
+        "COMMAND_UNAUTHORIZED",
+        "the record is of another cluster",
+      );
+    const cluster = this.#cluster(name);
+    if (!supersedes(record, cluster.published?.record))
+      return cluster.published?.sealed ?? sealed;
+    cluster.published = { record, sealed };
+    const { manifest, model, shards, key } = record;
+    this.#events.info("CLUSTER", `cluster ${name} serves ${model}`, {
+      manifest,
+      shards,
+      key,
+    });
+    this.#push(name, [], []);
+    return sealed;
+  }
+
   #onDisconnected(peer: string): void {
     if (this.#host.connections().some((connection) => connection.peer === peer))
       return; // another connection is left
@@ -176,7 +217,7 @@ export class RendezvousService {
 
   #push(
     name: string,
-    records: readonly ClusterRecord[],
+    records: readonly HolderRecord[],
     gone: readonly string[],
   ): void {
     const about = new Set(records.map(({ announcement }) => announcement.peer));
@@ -184,6 +225,7 @@ export class RendezvousService {
       cluster: name,
       records: records.map(({ sealed }) => sealed),
       gone: [...gone],
+      record: this.#cluster(name).published?.sealed ?? null,
     };
     const { subscribers } = this.#cluster(name);
     for (const subscriber of subscribers) {

@@ -28,6 +28,11 @@ export {
 export { writeMetadata } from "./parts.ts";
 export { planLayers, type LayerRange, type PlannedModel } from "./plan.ts";
 export { shardLayout, type ShardLayout, type ShardSegment } from "./layout.ts";
+export {
+  assembleFromParts,
+  partsOf,
+  type AssemblePartsOptions,
+} from "./assemble-parts.ts";
 export { assembleShard, type AssembleOptions } from "./assemble.ts";
 export {
   checkShard,

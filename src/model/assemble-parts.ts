@@ -1,0 +1,76 @@
+/** Writes a shard from its parts, each a file of its own: what a node does that fetched them. */
+import { dirname } from "node:path";
+import { readGguf, writeAtomically } from "../gguf/index.ts";
+import { ShoalError } from "../lib/index.ts";
+import { layerPart } from "./architectures.ts";
+import { checkDiskSpace } from "./disk.ts";
+import { shardLayout } from "./layout.ts";
+import {
+  partById,
+  type Manifest,
+  type ManifestPart,
+  type ProgressOptions,
+} from "./manifest.ts";
+import { checkRange, type LayerRange } from "./plan.ts";
+
+export interface AssemblePartsOptions extends ProgressOptions {
+  manifest: Manifest;
+  range: LayerRange;
+  /** The file of each part of `partsOf`; its bytes are verified already. */
+  partPath: (id: string) => string;
+  path: string;
+}
+
+/** The parts that a shard of these layers is made of. */
+export function partsOf(
+  manifest: Manifest,
+  { layerStart, layerEnd }: LayerRange,
+): ManifestPart[] {
+  checkRange(manifest.layerCount, { layerStart, layerEnd });
+  const isLast = layerEnd === manifest.layerCount;
+  const ids = ["metadata"];
+  if (layerStart === 0 || (isLast && manifest.tied)) ids.push("embedding");
+  for (let layer = layerStart; layer < layerEnd; layer++)
+    ids.push(layerPart(layer));
+  if (isLast) ids.push("output");
+  return ids.map((id) => partById(manifest, id));
+}
+
+/** Gives the file's size: the bytes are those of `assembleShard`. Throws DISK_FULL, FILE_UNWRITABLE; then there is no new file. */
+export async function assembleFromParts(
+  options: AssemblePartsOptions,
+): Promise<number> {
+  const { manifest, range, partPath, path, signal, onProgress } = options;
+  checkRange(manifest.layerCount, range);
+  const { metadata } = await readGguf(partPath("metadata"));
+  const layout = shardLayout(manifest, metadata, range);
+  await checkDiskSpace(dirname(path), layout.sizeBytes);
+  const totalBytes = layout.sizeBytes;
+  return await writeAtomically(
+    path,
+    {
+      ...(signal && { signal }),
+      onProgress: (doneBytes) => onProgress?.({ doneBytes, totalBytes }),
+    },
+    async (output) => {
+      await output.write(layout.header);
+      for (const segment of layout.segments) {
+        if ("bytes" in segment) {
+          await output.write(segment.bytes);
+          continue;
+        }
+        await output.write({
+          path: partPath(segment.part),
+          offset: segment.partOffset,
+          sizeBytes: segment.sizeBytes,
+        });
+      }
+      if (output.position !== layout.sizeBytes) {
+        throw new ShoalError(
+          "INTERNAL",
+          `a shard of ${layout.sizeBytes} bytes came out as ${output.position}`,
+        );
+      }
+    },
+  );
+}

@@ -1,0 +1,126 @@
+/** The rendezvous' index of contents: takes what members list, answers who has what. Forgets a member when its connection ends. */
+import { type EventSink, ShoalError } from "../lib/index.ts";
+import type { Commands, Host } from "../network/index.ts";
+import { Catalog, type CatalogEntry, type Holder } from "./catalog.ts";
+import {
+  type CatalogFile,
+  HOLDERS_PER_ANSWER,
+  LIST_FILES,
+  LISTINGS_PER_MESSAGE,
+  SYNC_TORRENTS,
+  WHO_HAS,
+} from "./protocol.ts";
+
+/** A bound on what strangers can make a rendezvous keep. */
+const MAX_CLUSTERS = 1_000;
+
+export interface CatalogServiceOptions {
+  host: Host;
+  commands: Commands;
+  events: EventSink;
+}
+
+export class CatalogService {
+  #options: CatalogServiceOptions;
+  #catalogs = new Map<string, Catalog>();
+  #unsubscribe: (() => void) | undefined;
+
+  constructor(options: CatalogServiceOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    const { commands, host, events } = this.#options;
+    commands.handle(
+      SYNC_TORRENTS.name,
+      SYNC_TORRENTS.params,
+      ({ cluster, endpoint, first, contents }, { peer }) => {
+        const catalog = this.#catalog(cluster);
+        if (!catalog.put(peer, endpoint, contents, first)) {
+          throw new ShoalError(
+            "CLUSTER_FULL",
+            "too many contents of one member",
+            { peer },
+          );
+        }
+        if (first)
+          events.info(
+            "TORRENT_SYNC",
+            `a member lists ${contents.length} contents`,
+            { cluster, peer, known: catalog.size },
+          );
+        return { listed: contents.length, known: catalog.size };
+      },
+    );
+    commands.handle(
+      WHO_HAS.name,
+      WHO_HAS.params,
+      ({ cluster, root }, { peer }) => {
+        const entry = this.#catalogs.get(cluster)?.get(root);
+        const holders = (entry?.holders ?? []).filter(
+          (holder) => holder.peer !== peer,
+        );
+        return {
+          sizeBytes: entry?.sizeBytes ?? null,
+          name: entry?.name ?? null,
+          holders: someOf(holders),
+        };
+      },
+    );
+    commands.handle(
+      LIST_FILES.name,
+      LIST_FILES.params,
+      ({ cluster, offset }) => {
+        const entries = this.#catalogs.get(cluster)?.list() ?? [];
+        const files = entries
+          .slice(offset, offset + LISTINGS_PER_MESSAGE)
+          .map(summary);
+        return { files, total: entries.length };
+      },
+    );
+    this.#unsubscribe = host.onPeer(({ type, peer }) => {
+      if (type !== "disconnected") return;
+      for (const [name, catalog] of this.#catalogs) {
+        catalog.remove(peer);
+        if (catalog.size === 0) this.#catalogs.delete(name);
+      }
+    });
+  }
+
+  stop(): void {
+    this.#unsubscribe?.();
+  }
+
+  #catalog(cluster: string): Catalog {
+    let catalog = this.#catalogs.get(cluster);
+    if (catalog !== undefined) return catalog;
+    if (this.#catalogs.size >= MAX_CLUSTERS)
+      throw new ShoalError(
+        "CLUSTER_FULL",
+        "this rendezvous keeps no more clusters",
+      );
+    catalog = new Catalog();
+    this.#catalogs.set(cluster, catalog);
+    return catalog;
+  }
+}
+
+function summary({ holders, ...entry }: CatalogEntry): CatalogFile {
+  return {
+    ...entry,
+    holders: holders.length,
+    wholeHolders: holders.filter((holder) => holder.whole).length,
+  };
+}
+
+/** All, or a random choice of the whole ones first: askers spread over the holders. */
+function someOf(holders: readonly Holder[]): Holder[] {
+  return holders
+    .map((holder) => ({
+      holder,
+      order: (holder.whole ? 0 : 1) + Math.random() * 0.5,
+    }))
+    .sort((a, b) => a.order - b.order)
+    .slice(0, HOLDERS_PER_ANSWER)
+    .map(({ holder }) => holder);
+}

@@ -1,0 +1,55 @@
+/** The commands of the torrents: names and schemas, validated on both sides. docs/PROTOCOL.md lists them. */
+import { z } from "zod";
+import { Endpoint, Listing, rootSchema } from "./catalog.ts";
+
+const cluster = z.string().min(1).max(128);
+/** Listings in one message: 64 hex digits and a name each. */
+export const LISTINGS_PER_MESSAGE = 500;
+/** Holders named for one content: more sources than a download uses. */
+export const HOLDERS_PER_ANSWER = 64;
+
+const Entry = Listing.omit({ whole: true }).extend({
+  holders: z.number().int().min(0),
+  wholeHolders: z.number().int().min(0),
+});
+export type CatalogFile = z.infer<typeof Entry>;
+
+/** member → rendezvous: what I have (in pages; the first forgets what was listed before); answered with how much both know now. */
+export const SYNC_TORRENTS = {
+  name: "SYNC_TORRENTS",
+  params: z.object({
+    cluster,
+    endpoint: Endpoint,
+    first: z.boolean(),
+    contents: z.array(Listing).max(LISTINGS_PER_MESSAGE),
+  }),
+  result: z.object({
+    /** Contents of this member that the rendezvous lists now. */
+    listed: z.number().int().min(0),
+    /** Contents that it knows of in the cluster. */
+    known: z.number().int().min(0),
+  }),
+} as const;
+
+/** anyone → rendezvous: who has this content? */
+export const WHO_HAS = {
+  name: "WHO_HAS",
+  params: z.object({ cluster, root: rootSchema }),
+  result: z.object({
+    sizeBytes: z.number().int().min(0).nullable(),
+    name: z.string().max(256).nullable(),
+    holders: z
+      .array(Endpoint.extend({ whole: z.boolean() }))
+      .max(HOLDERS_PER_ANSWER),
+  }),
+} as const;
+
+/** anyone → rendezvous: what is there? */
+export const LIST_FILES = {
+  name: "LIST_FILES",
+  params: z.object({ cluster, offset: z.number().int().min(0) }),
+  result: z.object({
+    files: z.array(Entry).max(LISTINGS_PER_MESSAGE),
+    total: z.number().int().min(0),
+  }),
+} as const;
