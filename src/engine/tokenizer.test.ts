@@ -1,0 +1,86 @@
+/** The tokenizer is llama.cpp's: held against the ids that its own project publishes. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { temporaryFolder, testData } from "../../test/support/folder.ts";
+import { writeRandomModel } from "../../test/support/models.ts";
+import { DEMO_MODEL } from "../../test/support/swarm.ts";
+import { Tokenizer } from "./tokenizer.ts";
+
+const published = testData("ggml-vocab-llama-spm.gguf");
+
+test(
+  "46 published cases give the published ids",
+  { skip: published.skip },
+  async () => {
+    const cases = readFileSync(`${published.path}.inp`, "utf8").split(
+      "\n__ggml_vocab_test__\n",
+    );
+    const expected = readFileSync(`${published.path}.out`, "utf8")
+      .trimEnd()
+      .split("\n")
+      .map((line) => line.trim().split(/\s+/).filter(Boolean).map(Number));
+    await using tokenizer = await Tokenizer.load(published.path);
+    for (const [i, ids] of expected.entries()) {
+      const actual = await tokenizer.encode(cases[i]!, {
+        addSpecial: false,
+        parseSpecial: false,
+      });
+      assert.deepEqual([...actual], ids, JSON.stringify(cases[i]));
+    }
+    assert.ok(expected.length >= 46);
+  },
+);
+
+test(
+  "special tokens are read as such only when asked for",
+  { skip: published.skip },
+  async () => {
+    await using tokenizer = await Tokenizer.load(published.path);
+    const read = await tokenizer.encode("<s>", {
+      addSpecial: false,
+      parseSpecial: true,
+    });
+    assert.deepEqual([...read], [1]);
+    const plain = await tokenizer.encode("<s>", {
+      addSpecial: false,
+      parseSpecial: false,
+    });
+    assert.ok(plain.length > 1);
+    const begun = await tokenizer.encode("x", {
+      addSpecial: true,
+      parseSpecial: false,
+    });
+    assert.equal(begun[0], 1);
+    assert.equal(tokenizer.bosText, "<s>");
+    assert.equal(tokenizer.isEndOfGeneration(2), true);
+    assert.equal(tokenizer.piece(2).length, 0);
+  },
+);
+
+test("any text comes back as it was", async () => {
+  await using tokenizer = await Tokenizer.load(DEMO_MODEL);
+  for (const text of [
+    "plain",
+    "Zoë, naïve",
+    "日本語 🐟🐠",
+    "\u0000\n\t",
+    "a".repeat(3000),
+  ]) {
+    const tokens = await tokenizer.encode(text, {
+      addSpecial: false,
+      parseSpecial: false,
+    });
+    const bytes = Buffer.concat(
+      [...tokens].map((token) => tokenizer.piece(token)),
+    );
+    assert.equal(bytes.toString().trimStart(), text.trimStart());
+  }
+});
+
+test("a file without a vocabulary is refused", async (t) => {
+  const path = join(await temporaryFolder(t), "model.gguf");
+  await writeRandomModel(path, { layers: 1, vocab: "none" });
+  await assert.rejects(Tokenizer.load(path), { code: "ENGINE_LOAD_FAILED" });
+});
