@@ -41,14 +41,15 @@ export function chatCommand(): Command {
     });
 }
 
-export function withSampling(command: Command): Command {
+/** How to draw the reply. */
+export function withSampling(command: Command, maxTokens?: number): Command {
   return command
     .addOption(
       option(
         "--max-tokens <n>",
         "tokens to generate at most",
         wholeNumber(1, 1 << 24),
-      ),
+      ).default(maxTokens),
     )
     .addOption(option("--temperature <t>", "0 is greedy", decimal(0, 2)))
     .addOption(

@@ -6,6 +6,7 @@ import { chatCommand } from "./chat.ts";
 import { inspectCommand } from "./inspect.ts";
 import { nodeCommand } from "./node.ts";
 import { rendezvousCommand } from "./rendezvous.ts";
+import { seedCommand } from "./seed.ts";
 import { serveCommand } from "./serve.ts";
 import { splitCommand } from "./split.ts";
 import { upCommand } from "./up.ts";
@@ -26,6 +27,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     rendezvousCommand(),
     nodeCommand(),
     serveCommand(),
+    seedCommand(),
     chatCommand(),
     splitCommand(),
     inspectCommand(),

@@ -3,7 +3,9 @@ import { Command } from "commander";
 import { defaultThreads, ENGINE_DEFAULTS } from "../engine/index.ts";
 import { startNode } from "../roles/index.ts";
 import {
+  bytes,
   common,
+  layers,
   option,
   required,
   shardNumber,
@@ -18,11 +20,15 @@ interface NodeFlags {
   cluster?: string;
   listen: string[];
   bootstrapTimeout: number;
-  shard?: { index: number; count: number };
+  shard?: { index: number; count?: number };
+  layers?: { layerStart: number; layerEnd: number };
   modelDir?: string;
   context?: number;
   sessions: number;
   threads: number;
+  seed: boolean;
+  uploadLimit?: number;
+  downloadLimit?: number;
 }
 
 export function nodeCommand(): Command {
@@ -33,14 +39,17 @@ export function nodeCommand(): Command {
     .addOption(
       option(
         "--shard <i/n>",
-        "the shard: 0/4 is the first of four",
+        "the shard: 0/4 is the first of four; without --model-dir also 0 alone, of the cluster's plan",
         shardNumber,
       ),
     )
     .addOption(
+      option("--layers <a-b>", "any layers in place of a shard", layers),
+    )
+    .addOption(
       option(
         "--model-dir <dir>",
-        "folder with the shards that `shoal split` wrote, or with the model's GGUF",
+        "folder with the shards that `shoal split` wrote, or with the model's GGUF; without it the shard is fetched from the swarm",
       ),
     )
     .addOption(
@@ -62,18 +71,32 @@ export function nodeCommand(): Command {
         wholeNumber(1, 1024),
       ).default(defaultThreads(), "half of the cores"),
     )
+    .addOption(
+      option("--upload-limit <rate>", "bytes per second, such as 10MB", bytes),
+    )
+    .addOption(
+      option(
+        "--download-limit <rate>",
+        "bytes per second, such as 10MB",
+        bytes,
+      ),
+    )
+    .option("--no-seed", "do not share what lies in the folders")
     .action(async (_, self: Command) => {
       const flags = self.opts<NodeFlags>();
       const options = {
         bootstraps: required(flags.bootstrap, "--bootstrap"),
         cluster: required(flags.cluster, "--cluster"),
-        shard: required(flags.shard, "--shard"),
-        modelDir: required(flags.modelDir, "--model-dir"),
+        shard: flags.layers ?? required(flags.shard, "--shard"),
+        modelDir: flags.modelDir,
         listen: flags.listen,
         contextLength: flags.context,
         sessions: flags.sessions,
         threads: flags.threads,
         bootstrapTimeoutMs: flags.bootstrapTimeout * 1000,
+        seed: flags.seed,
+        uploadLimit: flags.uploadLimit,
+        downloadLimit: flags.downloadLimit,
       };
       await runRole(common(self), (context) => startNode(options, context));
     });

@@ -64,16 +64,36 @@ export function decimal(min: number, max: number): (text: string) => number {
   };
 }
 
-/** "3/8": shard 3 of 8, numbered from 0. */
-export function shardNumber(text: string): { index: number; count: number } {
-  const match = /^(\d{1,5})\/(\d{1,5})$/.exec(text.trim());
-  if (match === null) throw new Error('Expected "i/n", such as 0/4.');
-  const [index, count] = [Number(match[1]), Number(match[2])];
+/** "3/8": shard 3 of 8, numbered from 0; "3" alone: of as many as the cluster's plan has. */
+export function shardNumber(text: string): { index: number; count?: number } {
+  const match = /^(\d{1,5})(?:\/(\d{1,5}))?$/.exec(text.trim());
+  if (match === null) throw new Error('Expected "i/n" or "i", such as 0/4.');
+  const index = Number(match[1]);
+  if (match[2] === undefined) return { index };
+  const count = Number(match[2]);
   if (count < 1 || index >= count)
     throw new Error(
       `There is no shard ${index} of ${count}: they are numbered 0 to ${count - 1}.`,
     );
   return { index, count };
+}
+
+/** "8-20": layers 8 to 20, both included. */
+export function layers(text: string): { layerStart: number; layerEnd: number } {
+  const match = /^(\d{1,5})-(\d{1,5})$/.exec(text.trim());
+  const [first, last] = [Number(match?.[1]), Number(match?.[2])];
+  if (match === null || last < first)
+    throw new Error('Expected "first-last", such as 8-20.');
+  return { layerStart: first, layerEnd: last + 1 };
+}
+
+/** "10GB", "512MiB", "1000000": bytes. */
+export function bytes(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?$/i.exec(text.trim());
+  if (match === null) throw new Error('Expected a size, such as "10GB".');
+  const power = "kmgt".indexOf((match[2] ?? "").toLowerCase()) + 1;
+  const unit = match[2] === "" ? 1 : (match[3] === "" ? 1000 : 1024) ** power;
+  return Math.round(Number(match[1]) * unit);
 }
 
 export const port = wholeNumber(0, 65_535);

@@ -1,7 +1,7 @@
 /** Streams one chat completion from a gateway: what `shoal chat` and `shoal up` print. */
 import { EventSourceParserStream } from "eventsource-parser/stream";
 import { z } from "zod";
-import { ShoalError } from "../lib/index.ts";
+import { isShoalError, ShoalError } from "../lib/index.ts";
 
 export interface ChatRequest {
   prompt: string;
@@ -23,11 +23,13 @@ export interface ChatResult {
   characters: number;
 }
 
+/** Of a chat (`delta`) or of a plain completion (`text`). */
 const Chunk = z.object({
   choices: z
     .array(
       z.object({
-        delta: z.object({ content: z.string().nullish() }),
+        delta: z.object({ content: z.string().nullish() }).default({}),
+        text: z.string().default(""),
         finish_reason: z.string().nullish(),
       }),
     )
@@ -49,21 +51,7 @@ export async function streamChat(
 ): Promise<ChatResult> {
   const startedMs = performance.now();
   const model = await servedModel(apiUrl, options);
-  const { prompt, system, maxTokens, temperature, seed } = request;
-  const messages = [
-    ...(system === undefined ? [] : [{ role: "system", content: system }]),
-    { role: "user", content: prompt },
-  ];
-  const body = {
-    model,
-    messages,
-    max_tokens: maxTokens,
-    temperature,
-    seed,
-    stream: true,
-    stream_options: { include_usage: true },
-  };
-  const response = await call(`${apiUrl}/v1/chat/completions`, options, body);
+  const response = await ask(apiUrl, model, request, options);
   const result: ChatResult = {
     tokens: 0,
     promptTokens: 0,
@@ -81,7 +69,7 @@ export async function streamChat(
     const failure = Failure.safeParse(json);
     if (failure.success) throw apiError(failure.data);
     const { choices, usage } = Chunk.parse(json);
-    const text = choices[0]?.delta.content ?? "";
+    const text = choices[0]?.delta.content ?? choices[0]?.text ?? "";
     if (text !== "") {
       if (result.characters === 0)
         result.firstTokenMs = performance.now() - startedMs;
@@ -98,6 +86,35 @@ export async function streamChat(
   if (result.finish === "")
     throw new ShoalError("STREAM_CLOSED", "the gateway ended the answer early");
   return result;
+}
+
+/** A chat; of a model without a chat template, which only goes on with a text, the prompt's continuation. */
+async function ask(
+  apiUrl: string,
+  model: string,
+  request: ChatRequest,
+  options: CallOptions,
+): Promise<Response> {
+  const { prompt, system, maxTokens, temperature, seed } = request;
+  const messages = [
+    ...(system === undefined ? [] : [{ role: "system", content: system }]),
+    { role: "user", content: prompt },
+  ];
+  const rest = {
+    model,
+    max_tokens: maxTokens,
+    temperature,
+    seed,
+    stream: true,
+    stream_options: { include_usage: true },
+  };
+  try {
+    const url = `${apiUrl}/v1/chat/completions`;
+    return await call(url, options, { messages, ...rest });
+  } catch (error) {
+    if (!isShoalError(error, "TEMPLATE_MISSING")) throw error;
+    return await call(`${apiUrl}/v1/completions`, options, { prompt, ...rest });
+  }
 }
 
 type CallOptions = Parameters<typeof streamChat>[3];

@@ -17,6 +17,9 @@ const DEMO_MODEL = fileURLToPath(
 );
 const ENTRY = fileURLToPath(new URL("../../bin/shoal.js", import.meta.url));
 
+/** Room for a story. */
+const MAX_TOKENS = 256;
+
 interface UpFlags {
   model: string;
   nodes: number;
@@ -28,20 +31,15 @@ interface UpFlags {
   diagnosticsPort?: number;
   context?: number;
   once?: boolean;
+  fromSeeder?: boolean;
   verbose?: boolean;
 }
 
 export function upCommand(): Command {
-  const command = withSampling(
-    withCommon(
-      new Command("up").description(
-        "start a whole swarm on this machine and ask it something",
-      ),
-    ),
+  const command = new Command("up").description(
+    "start a whole swarm on this machine and ask it something",
   );
-  command.options.find((o) => o.long === "--max-tokens")?.default(256);
-  command.setOptionValueWithSource("maxTokens", 256, "default");
-  return command
+  return withSampling(withCommon(command), MAX_TOKENS)
     .addOption(
       option("--model <file>", "the GGUF to serve").default(
         DEMO_MODEL,
@@ -81,6 +79,10 @@ export function upCommand(): Command {
         port,
       ),
     )
+    .option(
+      "--from-seeder",
+      "one seeder has the model; the nodes start empty and fetch their shards",
+    )
     .option("--once", "stop after the first reply")
     .option("--verbose", "show the log of every process")
     .action(async (_, self: Command) => {
@@ -102,7 +104,8 @@ export function upCommand(): Command {
         const line = describe(progress);
         if (line !== undefined) say(line);
       };
-      const { model, nodes, apiPort, diagnosticsPort, context } = flags;
+      const { model, nodes, apiPort, diagnosticsPort, context, fromSeeder } =
+        flags;
       const swarm = await startLocalSwarm(
         {
           entry: ENTRY,
@@ -111,6 +114,7 @@ export function upCommand(): Command {
           apiPort,
           diagnosticsPort,
           contextLength: context,
+          fromSeeder,
           onProgress,
         },
         { events, paths: options.paths, signal },

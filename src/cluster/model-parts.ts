@@ -7,7 +7,6 @@ import { join } from "node:path";
 import { MerkleHasher, ShoalError } from "../lib/index.ts";
 import { decodeManifest, type Manifest, manifestId } from "../model/index.ts";
 import { Attached, type Commands } from "../network/index.ts";
-import type { Announcement } from "./announcement.ts";
 import { GET_PART } from "./protocol.ts";
 
 const CHUNK_BYTES = 1024 * 1024;
@@ -18,6 +17,12 @@ const MAX_PART_BYTES = {
   metadata: 256 * 1024 * 1024,
 } as const;
 type Part = keyof typeof MAX_PART_BYTES;
+
+/** Who answers GET_PART. */
+export interface PartHolder {
+  peer: string;
+  addresses: readonly string[];
+}
 
 export interface ModelParts {
   manifest: Manifest;
@@ -32,10 +37,9 @@ export const METADATA_FILE = "metadata.gguf";
 /** Answers GET_PART for one model. */
 export function servePartsOf(
   commands: Commands,
-  id: string,
-  manifestBytes: Uint8Array,
-  metadataPath: string,
+  model: { id: string; manifestBytes: Uint8Array; metadataPath: string },
 ): void {
+  const { id, manifestBytes, metadataPath } = model;
   commands.handle(
     GET_PART.name,
     GET_PART.params,
@@ -65,7 +69,7 @@ export function servePartsOf(
 export async function fetchParts(
   commands: Commands,
   id: string,
-  holders: readonly Announcement[],
+  holders: readonly PartHolder[],
   directory: string,
 ): Promise<ModelParts> {
   const kept = await readKept(id, directory);
@@ -102,7 +106,7 @@ async function readKept(
 async function fetchFrom(
   commands: Commands,
   id: string,
-  holder: Announcement,
+  holder: PartHolder,
   directory: string,
 ): Promise<ModelParts> {
   const manifestBytes = await fetchPart(commands, id, "manifest", holder);
@@ -129,7 +133,7 @@ async function fetchPart(
   commands: Commands,
   id: string,
   part: Part,
-  holder: Announcement,
+  holder: PartHolder,
 ): Promise<Uint8Array> {
   const target = { peerId: holder.peer, addresses: holder.addresses };
   const chunks: Uint8Array[] = [];

@@ -3,7 +3,8 @@
  * elsewhere after a fault draws the same tokens.
  */
 import type { SamplingOptions } from "./sampling.ts";
-import { loadNative, type Native, type Pointer } from "./native.ts";
+import { loadNative } from "./native.ts";
+import type { Native, Pointer } from "./native-types.ts";
 import type { Stage } from "./stage.ts";
 
 export class Sampler implements Disposable {

@@ -8,14 +8,14 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import type { ShardInfo } from "../model/index.ts";
 import { ShoalError } from "../lib/index.ts";
-import {
-  type ContextParams,
-  loadNative,
-  type LlamaBatch,
-  type Native,
-  type Pointer,
-  type TypeTraits,
-} from "./native.ts";
+import { loadNative } from "./native.ts";
+import type {
+  ContextParams,
+  LlamaBatch,
+  Native,
+  Pointer,
+  TypeTraits,
+} from "./native-types.ts";
 
 export interface StageOptions {
   /** Tokens one session may hold, prompt and reply. */

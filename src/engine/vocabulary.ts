@@ -1,6 +1,7 @@
 /** A vocabulary-only load of llama.cpp: the tokenizer, in the engine's child process (child.ts). */
 import { ShoalError } from "../lib/index.ts";
-import { loadNative, type Native, type Pointer } from "./native.ts";
+import { loadNative } from "./native.ts";
+import type { Native, Pointer } from "./native-types.ts";
 
 /** What the parent needs to turn tokens into text without asking again. */
 export interface VocabularyInfo {

@@ -16,5 +16,6 @@ export {
 } from "./local-swarm.ts";
 export { startRendezvous, type RendezvousOptions } from "./rendezvous.ts";
 export { type Role, type RoleContext, type RoleInfo } from "./role.ts";
+export { type SeederOptions, startSeeder } from "./seeder.ts";
 export { type NodeOptions, startNode } from "./shard-node.ts";
 export { VERSION } from "./version.ts";

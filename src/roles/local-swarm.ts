@@ -11,6 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { defaultThreads } from "../engine/index.ts";
 import { openModel } from "../gguf/index.ts";
+import { describeModel } from "../model/index.ts";
 import {
   isShoalError,
   type ShoalError,
@@ -36,6 +37,8 @@ export interface LocalSwarmOptions {
   /** Of each node; undefined: the cores divided among them. */
   threads?: number | undefined;
   cluster?: string;
+  /** One seeder has the model; the nodes start empty and fetch their shards. */
+  fromSeeder?: boolean | undefined;
   /** Each fact as it comes: a process is ready, a child's event, a death. */
   onProgress?: (progress: LocalSwarmProgress) => void;
 }
@@ -100,18 +103,12 @@ export async function startLocalSwarm(
     await Promise.all(last.map((child) => child.stop(STOP_GRACE_MS / 2)));
   });
   const model = await openModel(options.model);
-  const split = await splitOnce(
-    model,
-    options.model,
-    nodes,
-    join(paths.data, "models"),
-    { events, signal },
-  );
+  const { name, layerCount } = describeModel(model);
   const sizeBytes = model.files.reduce((sum, file) => sum + file.sizeBytes, 0);
   onProgress?.({
     type: "model",
-    name: split.manifest.name,
-    layers: split.manifest.layerCount,
+    name,
+    layers: layerCount,
     sizeBytes,
   });
   const common = (name: string): string[] => [
@@ -151,19 +148,24 @@ export async function startLocalSwarm(
     options.contextLength === undefined
       ? []
       : ["--context", String(options.contextLength)];
+  const { fromSeeder = false } = options;
+  /** What each node has at its start: the shards in a folder, or nothing. */
+  const given: string[] = [];
+  if (fromSeeder) {
+    const args = ["seed", options.model, "--shards", String(nodes), ...joined];
+    const seeder = start("seeder", [...args, ...common("seeder")]);
+    await seeder.whenReady(READY_TIMEOUT_MS, signal);
+  } else {
+    const cache = join(paths.data, "models");
+    const how = { events, signal };
+    const split = await splitOnce(model, options.model, nodes, cache, how);
+    given.push("--model-dir", split.directory, "--no-seed");
+  }
   const shards = Array.from({ length: nodes }, (_, i) => {
-    const args = [
-      "node",
-      ...joined,
-      "--shard",
-      `${i}/${nodes}`,
-      "--model-dir",
-      split.directory,
-      "--threads",
-      threads,
-      ...context,
-    ];
-    return start(`node ${i}`, [...args, ...common(`node-${i}`)]);
+    const shard = ["--shard", fromSeeder ? String(i) : `${i}/${nodes}`];
+    const args = ["node", ...joined, ...shard, ...given, ...context];
+    const rest = ["--threads", threads, ...common(`node-${i}`)];
+    return start(`node ${i}`, [...args, ...rest]);
   });
   const swarm = Promise.withResolvers<void>();
   const gateway = onFreePort(PORTS.api, options.apiPort, async (port) => {

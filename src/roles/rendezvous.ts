@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { RendezvousService } from "../cluster/index.ts";
 import { clusterStatus, createDiagnostics } from "../diagnostics/index.ts";
 import { Commands, createHost } from "../network/index.ts";
+import { CatalogService } from "../torrent/index.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
 import { VERSION } from "./version.ts";
 
@@ -34,6 +35,9 @@ export function startRendezvous(
     const service = new RendezvousService({ host, commands, events });
     service.start();
     stack.defer(() => service.stop());
+    const catalog = new CatalogService({ host, commands, events });
+    catalog.start();
+    stack.defer(() => catalog.stop());
     await host.start();
     stack.defer(() => host.stop());
     const diagnostics = createDiagnostics({

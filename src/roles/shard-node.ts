@@ -1,8 +1,9 @@
 /**
- * A shard node: loads its shard, joins the cluster, computes.
+ * A shard node: loads its shard, joins the cluster, computes, and shares what lies in its folders.
  *
- * Start, each step logged only after it is a fact: 1. configuration and identity, 2. the shard's file, 3. engine loaded and dry
- * run, 4. host listening, 5. a rendezvous connected, 6. announced and confirmed. Stop: goodbye, then the reverse.
+ * Start, each step logged only after it is a fact: 1. configuration and identity; with a shard on disk 2. engine loaded and dry
+ * run, 3. host listening, a rendezvous connected, 4. announced and confirmed. Without one: 3. first, then the shard is
+ * fetched and put together, 2., 4. Stop: goodbye, then the reverse.
  */
 import { join } from "node:path";
 import {
@@ -13,19 +14,29 @@ import {
 } from "../cluster/index.ts";
 import { ENGINE_DEFAULTS, StageEngine } from "../engine/index.ts";
 import { StageService } from "../inference/index.ts";
-import { formatBytes, formatMs, ShoalError } from "../lib/index.ts";
+import {
+  type EventSink,
+  formatBytes,
+  formatMs,
+  ShoalError,
+} from "../lib/index.ts";
+import type { LayerRange } from "../model/index.ts";
 import { Commands, createHost } from "../network/index.ts";
+import { fetchShard, type PlannedShard } from "./fetch-shard.ts";
 import { joinThroughBootstraps } from "./join.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
-import { findShard } from "./shard-source.ts";
+import { findShard, type ShardSource } from "./shard-source.ts";
 import { reportReadiness } from "./swarm-events.ts";
+import { Torrents } from "./torrents.ts";
 import { VERSION } from "./version.ts";
 
 export interface NodeOptions {
   bootstraps: readonly string[];
   cluster: string;
-  shard: { index: number; count: number };
-  modelDir: string;
+  /** Its number, with the number of all where the shard is on disk; or any layers. */
+  shard: { index: number; count?: number | undefined } | LayerRange;
+  /** Folder with the shard or the model. Undefined: it is fetched. */
+  modelDir?: string | undefined;
   listen: readonly string[];
   /** Tokens of one session; undefined: the model's own, up to DEFAULT_CONTEXT. */
   contextLength?: number | undefined;
@@ -33,6 +44,10 @@ export interface NodeOptions {
   threads: number;
   /** Give up if no bootstrap answers for so long. */
   bootstrapTimeoutMs: number;
+  /** Serve what lies in the folders to others. */
+  seed: boolean;
+  uploadLimit?: number | undefined;
+  downloadLimit?: number | undefined;
 }
 
 /** KV memory grows with the context: models of today claim 128 k, which few prompts use. */
@@ -43,158 +58,216 @@ export function startNode(
   { events, paths, signal }: RoleContext,
 ): Promise<Role> {
   return composed(async (stack) => {
-    const { cluster, shard, modelDir, bootstraps } = options;
-    const name = `${shard.index}/${shard.count}`;
-    const wanted = {
-      modelDir,
-      index: shard.index,
-      count: shard.count,
-      dataDir: paths.data,
-      events,
-      signal,
-    };
-    const source = await findShard(wanted);
-    const { layerStart, layerEnd, sizeBytes, path } = source.shard;
+    const { cluster, bootstraps, modelDir } = options;
+    const modelsDir = join(paths.data, "models");
     const host = await createHost({
       keyPath: join(paths.state, "node.key"),
       listen: options.listen,
       events,
       version: VERSION,
     });
-    events.info("CONFIG", `shard ${name} of ${source.manifest.name}`, {
+    const commands = new Commands(host);
+    const stages = new StageService({ host, events });
+    const membership = new Membership({ host, commands, events, cluster });
+    const torrents = new Torrents({
+      host,
+      commands,
+      events,
       cluster,
-      layers: `${layerStart}-${layerEnd - 1}`,
-      model: source.id,
+      directories: [modelsDir, ...(modelDir === undefined ? [] : [modelDir])],
+      stateDir: paths.state,
+      uploadLimit: options.uploadLimit,
+      downloadLimit: options.downloadLimit,
+    });
+    let planned: PlannedShard | undefined;
+    let engine: StageEngine | undefined;
+    let state: OwnState["state"] = "joining";
+    const own = (): OwnState | undefined =>
+      planned && ownState(planned, state, stages, engine);
+    const announce = async (next: OwnState["state"]): Promise<void> => {
+      state = next;
+      const said = own();
+      if (said !== undefined) await membership.announce(said);
+    };
+    const announceLater = (next: OwnState["state"]): void => {
+      announce(next).catch((error: unknown) => {
+        const { code, message } = ShoalError.from(error);
+        const what = `the change to ${next} was not announced: ${message}`;
+        events.warn("CLUSTER", what, { code });
+      });
+    };
+    /** Loads the shard and offers it for sessions. */
+    const hold = async (source: ShardSource): Promise<void> => {
+      engine = await loadEngine(options, source, events);
+      stack.defer(() => engine?.stop());
+      servePartsOf(commands, source);
+      const { layerStart, layerEnd } = source.shard;
+      stages.hold({ manifest: source.id, layerStart, layerEnd, engine });
+      stack.defer(engine.onDown(() => announceLater("loading")));
+      stack.defer(engine.onUp(() => announceLater("ready")));
+    };
+
+    events.info("CONFIG", `shard node of cluster ${cluster}`, {
+      shard: nameOf(options.shard),
       bootstrap: bootstraps,
       peer: host.peerId,
     });
-
-    const engine = await loadEngine(
-      options,
-      source.shard.path,
-      source.manifest.contextLength,
-      { events },
-    );
-    stack.defer(() => engine.stop());
-    const info = engine.info;
-    if (info === undefined)
-      throw new ShoalError(
-        "ENGINE_DIED",
-        "the engine died right after its dry run",
-      );
-    events.info(
-      "SHARD",
-      `shard ${name} is loaded: validated, mapped, dry run done`,
-      {
-        file: path,
-        size: formatBytes(sizeBytes),
-        loaded: formatMs(info.loadMs),
-        dryRun: formatMs(info.dryRunMs),
-        memory: formatBytes(info.rssBytes),
-        context: info.contextLength,
-        threads: options.threads,
-      },
-    );
-
-    const commands = new Commands(host);
-    servePartsOf(
-      commands,
-      source.id,
-      source.manifestBytes,
-      source.metadataPath,
-    );
-    const stages = new StageService({ host, events });
-    stages.hold({ manifest: source.id, layerStart, layerEnd, engine });
+    const local = await localShard(options, modelsDir, events, signal);
+    if (local !== undefined) {
+      planned = local;
+      await hold(local);
+      state = "ready";
+    }
     stages.start();
-    const membership = new Membership({ host, commands, events, cluster });
     membership.start();
     stack.defer(() => membership.stop());
     await host.start();
     stack.defer(() => host.stop());
     stack.defer(() => stages.stop());
-
-    const own = (state: OwnState["state"]): OwnState => {
-      const { activeSessions, maxSessions, msPerToken } = stages.stats();
-      return {
-        manifest: source.id,
-        model: source.manifest.name,
-        layerCount: source.manifest.layerCount,
-        layerStart,
-        layerEnd,
-        shard,
-        state,
-        contextLength: info.contextLength,
-        batchTokens: engine.batchTokens,
-        sessions: { active: activeSessions, max: maxSessions },
-        msPerToken,
-        memoryBytes: engine.info?.rssBytes,
-        version: VERSION,
-      };
-    };
-    const current = (): OwnState =>
-      own(engine.info === undefined ? "loading" : "ready");
+    stack.defer(() => torrents.stop());
+    if (options.seed || local === undefined) seedLater(torrents, events);
+    stack.defer(reportReadiness(membership, events));
     const joined = await joinThroughBootstraps({
       host,
       targets: bootstraps,
       events,
       join: async (peer) => {
         await membership.join(peer);
-        refuseOtherModel(membership.view(), source.id);
-        await membership.announce(current());
-        events.info("CLUSTER", "announced, and confirmed by the rendezvous", {
-          cluster,
-          members: membership.announcements().length,
-        });
+        if (planned !== undefined)
+          refuseOtherModel(membership.view(), planned.id);
+        await announce(state);
+        events.info(
+          "CLUSTER",
+          planned === undefined
+            ? "joined: the rendezvous told who is there"
+            : "announced, and confirmed by the rendezvous",
+          { cluster, members: membership.announcements().length },
+        );
+        await torrents.syncWith(peer);
       },
       timeoutMs: options.bootstrapTimeoutMs,
       signal,
     });
     stack.defer(() => joined.stop());
-    const announce = (state: OwnState["state"]): void => {
-      membership.announce(own(state)).catch((error: unknown) => {
-        const { code, message } = ShoalError.from(error);
-        events.warn(
-          "CLUSTER",
-          `the change to ${state} was not announced: ${message}`,
-          { code },
-        );
-      });
-    };
-    stack.defer(engine.onDown(() => announce("loading")));
-    stack.defer(engine.onUp(() => announce("ready")));
-    stack.defer(reportReadiness(membership, events));
     stack.defer(() => membership.leave());
+    if (local === undefined) {
+      const fetched = await fetchShard({
+        commands,
+        membership,
+        torrents,
+        wanted: options.shard,
+        modelsDir,
+        events,
+        signal,
+        onPlanned: (plan) => {
+          planned = plan;
+          announceLater("downloading");
+        },
+      });
+      announceLater("loading");
+      await hold(fetched);
+      await announce("ready");
+      events.info("CLUSTER", "announced as ready, confirmed", { cluster });
+    }
     return { peerId: host.peerId, addresses: host.addresses() };
   });
 }
 
+/** The shard in the node's folder; undefined where it has to be fetched. */
+async function localShard(
+  options: NodeOptions,
+  modelsDir: string,
+  events: EventSink,
+  signal: AbortSignal,
+): Promise<(ShardSource & PlannedShard) | undefined> {
+  const { shard, modelDir } = options;
+  if (modelDir === undefined || !("index" in shard)) return undefined;
+  const { index, count } = shard;
+  if (count === undefined) {
+    throw new ShoalError(
+      "USAGE",
+      `of how many is shard ${index}? With --model-dir it takes "i/n"`,
+      { index },
+    );
+  }
+  const wanted = { modelDir, index, count, modelsDir, events, signal };
+  return { ...(await findShard(wanted)), number: { index, count } };
+}
+
+function ownState(
+  { id, manifest, range, number }: PlannedShard,
+  state: OwnState["state"],
+  stages: StageService,
+  engine: StageEngine | undefined,
+): OwnState {
+  const { activeSessions, maxSessions, msPerToken } = stages.stats();
+  return {
+    ...range,
+    manifest: id,
+    model: manifest.name,
+    layerCount: manifest.layerCount,
+    shard: number,
+    state,
+    contextLength: engine?.info?.contextLength ?? 0,
+    batchTokens: engine?.batchTokens ?? 0,
+    sessions: { active: activeSessions, max: maxSessions },
+    msPerToken,
+    memoryBytes: engine?.info?.rssBytes,
+    version: VERSION,
+  };
+}
+
 async function loadEngine(
   options: NodeOptions,
-  path: string,
-  modelContext: number,
-  { events }: Pick<RoleContext, "events">,
+  { shard, manifest }: ShardSource,
+  events: EventSink,
 ): Promise<StageEngine> {
+  const { contextLength = DEFAULT_CONTEXT, sessions, threads } = options;
   let shownMs = 0;
   const engine = new StageEngine({
-    path,
-    contextLength: Math.min(
-      options.contextLength ?? DEFAULT_CONTEXT,
-      modelContext,
-    ),
-    sessions: options.sessions,
+    path: shard.path,
+    contextLength: Math.min(contextLength, manifest.contextLength),
+    sessions,
     batchTokens: ENGINE_DEFAULTS.batchTokens,
-    threads: options.threads,
+    threads,
     events,
     onProgress: (fraction) => {
       if (fraction < 1 && performance.now() - shownMs < 500) return;
       shownMs = performance.now();
-      events.info("TENSOR_LOAD", `${Math.round(fraction * 100)} %`, {
-        file: path,
-      });
+      const percent = `${Math.round(fraction * 100)} %`;
+      events.info("TENSOR_LOAD", percent, { file: shard.path });
     },
   });
-  await engine.start();
+  const info = await engine.start();
+  const { layerStart, layerEnd } = shard;
+  events.info("SHARD", "loaded: validated, mapped, dry run done", {
+    layers: `${layerStart}-${layerEnd - 1}`,
+    model: manifest.name,
+    file: shard.path,
+    size: formatBytes(shard.sizeBytes),
+    loaded: formatMs(info.loadMs),
+    dryRun: formatMs(info.dryRunMs),
+    memory: formatBytes(info.rssBytes),
+    context: info.contextLength,
+    threads,
+  });
   return engine;
+}
+
+/** Hashing what lies in the folders may take long: nothing waits for it. */
+function seedLater(torrents: Torrents, events: EventSink): void {
+  torrents.start().catch((error: unknown) => {
+    const { code, message } = ShoalError.from(error);
+    events.error("TORRENT", `the folders can not be seeded: ${message}`, {
+      code,
+    });
+  });
+}
+
+function nameOf(shard: NodeOptions["shard"]): string {
+  if ("layerStart" in shard)
+    return `layers ${shard.layerStart}-${shard.layerEnd - 1}`;
+  return `${shard.index}/${shard.count ?? "?"}`;
 }
 
 function refuseOtherModel(view: ClusterView | undefined, model: string): void {
@@ -202,9 +275,6 @@ function refuseOtherModel(view: ClusterView | undefined, model: string): void {
   throw new ShoalError(
     "CLUSTER_MODEL_MISMATCH",
     `the cluster serves another model, ${view.model} (${view.manifest}): this node's is ${model}`,
-    {
-      cluster: view.manifest,
-      node: model,
-    },
+    { cluster: view.manifest, node: model },
   );
 }

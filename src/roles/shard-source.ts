@@ -33,14 +33,15 @@ export interface ShardSource {
   manifestBytes: Uint8Array;
   metadataPath: string;
   shard: ShardInfo;
+  range: LayerRange;
 }
 
 export interface ShardWanted {
   modelDir: string;
   index: number;
   count: number;
-  /** Where shards that were assembled are kept. */
-  dataDir: string;
+  /** Where shards that were assembled are kept, by model. */
+  modelsDir: string;
   events: EventSink;
   signal: AbortSignal;
 }
@@ -110,6 +111,7 @@ async function fromSplit(wanted: ShardWanted): Promise<ShardSource> {
     manifestBytes,
     metadataPath: join(modelDir, METADATA_FILE),
     shard,
+    range,
   };
 }
 
@@ -136,7 +138,7 @@ async function fromOriginal(
   wanted: ShardWanted,
   path: string,
 ): Promise<ShardSource> {
-  const { index, count, dataDir, events, signal } = wanted;
+  const { index, count, modelsDir, events, signal } = wanted;
   const source = await openModel(path);
   events.info("TENSOR_LOAD", "indexing the model", {
     file: path,
@@ -146,7 +148,7 @@ async function fromOriginal(
   const manifestBytes = encodeManifest(manifest);
   const id = manifestId(manifestBytes);
   const range = rangeOf(manifest, index, count);
-  const directory = join(dataDir, "models", id);
+  const directory = join(modelsDir, id);
   await mkdir(directory, { recursive: true });
   const metadataPath = join(directory, METADATA_FILE);
   await writeMetadata(source, metadataPath);
@@ -160,5 +162,5 @@ async function fromOriginal(
     await assembleShard({ source, manifest, range, path: shardPath, signal });
   const shard = kept ?? (await readShard(shardPath));
   checkShard(shard, manifest, range);
-  return { id, manifest, manifestBytes, metadataPath, shard };
+  return { id, manifest, manifestBytes, metadataPath, shard, range };
 }

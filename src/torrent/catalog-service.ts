@@ -55,15 +55,15 @@ export class CatalogService {
     commands.handle(
       WHO_HAS.name,
       WHO_HAS.params,
-      ({ cluster, root }, { peer }) => {
-        const entry = this.#catalogs.get(cluster)?.get(root);
-        const holders = (entry?.holders ?? []).filter(
-          (holder) => holder.peer !== peer,
-        );
+      ({ cluster, of }, { peer }) => {
+        const catalog = this.#catalogs.get(cluster);
+        const entry = "root" in of ? catalog?.get(of.root) : undefined;
+        const known =
+          "root" in of ? entry?.holders : catalog?.holdersOf(of.manifest);
         return {
           sizeBytes: entry?.sizeBytes ?? null,
           name: entry?.name ?? null,
-          holders: someOf(holders),
+          holders: someOf((known ?? []).filter((h) => h.peer !== peer)),
         };
       },
     );

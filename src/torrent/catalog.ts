@@ -93,6 +93,17 @@ export class Catalog {
     return kept === undefined ? undefined : this.#entry(kept);
   }
 
+  /** Who lists any content of this model, by its manifest's CID. */
+  holdersOf(manifest: string): Holder[] {
+    const holders = new Map<string, Holder>();
+    for (const kept of this.#contents.values()) {
+      if (kept.listing.manifest !== manifest) continue;
+      for (const holder of this.#entry(kept).holders)
+        holders.set(holder.peer, holder);
+    }
+    return [...holders.values()];
+  }
+
   /** In order of name, then root. */
   list(): CatalogEntry[] {
     return [...this.#contents.values()]

@@ -113,6 +113,8 @@ export class Hasher implements AsyncDisposable {
   #spawn(): Worker {
     const worker = new Worker(new URL("hash-worker.ts", import.meta.url), {
       name: "shoal-hash",
+      // What the process was called with (`--eval`) is not for its threads.
+      execArgv: [],
     });
     worker.on("message", (report: HashReport) => this.#receive(report));
     const onEnd = (error?: Error): void => {

@@ -31,14 +31,15 @@ interface Pending {
 type Of<T> = Extract<Answer, { type: T }>;
 
 export class PeerLink implements SourceLink {
-  readonly tellsMetadata = true;
+  readonly metadataIsCostly = false;
   readonly sourceId: string;
   readonly #links: PeerLinks;
   readonly #channel: number;
   readonly #root: Root;
   readonly #listener: LinkListener;
   readonly #pending = new Map<number, Pending>();
-  #page: { first: number; settle: (page: Of<17> | ShoalError) => void } | undefined;
+  #page:
+    { first: number; settle: (page: Of<17> | ShoalError) => void } | undefined;
   #closed = false;
   sizeBytes: number | undefined;
   have: PieceSet | undefined;
@@ -72,12 +73,18 @@ export class PeerLink implements SourceLink {
     return this.#links.lastDataMs;
   }
 
-  async metadata(signal: AbortSignal): Promise<ContentMetadata> {
+  async metadata(
+    checkSize: (sizeBytes: number) => void,
+    signal: AbortSignal,
+  ): Promise<ContentMetadata> {
     let hashes: Uint8Array | undefined;
     let first = 0;
     for (;;) {
       const page = await this.#askPage(first, signal);
+      checkSize(page.sizeBytes);
       hashes ??= new Uint8Array(pieceCount(page.sizeBytes) * HASH_BYTES);
+      if (hashes.length !== pieceCount(page.sizeBytes) * HASH_BYTES)
+        throw malformed("the size changed from page to page");
       hashes.set(page.hashes, first * HASH_BYTES);
       first += page.hashes.length / HASH_BYTES;
       const { sizeBytes } = page;
@@ -182,7 +189,7 @@ export class PeerLink implements SourceLink {
     pending.filled += data.length;
     this.#links.onData(data.length);
     if (!pending.cancelled) {
-      pending.bytes ??= Buffer.allocUnsafeSlow(pending.sizeBytes);
+      pending.bytes ??= this.#links.buffers.take(pending.sizeBytes);
       pending.bytes.set(data, offset);
     }
     if (pending.filled < pending.sizeBytes) return;
@@ -228,7 +235,11 @@ export class PeerLink implements SourceLink {
 
   #onHaveMap({ sizeBytes, first, bits }: Of<16>): void {
     if (this.#closed) return;
-    if (first === 0 || this.sizeBytes !== sizeBytes || this.have === undefined) {
+    if (
+      first === 0 ||
+      this.sizeBytes !== sizeBytes ||
+      this.have === undefined
+    ) {
       this.sizeBytes = sizeBytes;
       this.have = new PieceSet(pieceCount(sizeBytes));
     }
@@ -295,6 +306,7 @@ export class PeerLink implements SourceLink {
     const pending = this.#pending.get(piece);
     if (pending === undefined || pending.cancelled) return;
     pending.cancelled = true;
+    if (pending.bytes !== undefined) this.#links.buffers.give(pending.bytes);
     pending.bytes = undefined;
     this.#links.send(encodeAsk(AskType.Cancel, this.#channel, piece));
     pending.settle(ShoalError.from(reason));

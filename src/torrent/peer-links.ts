@@ -5,6 +5,7 @@
 import { ShoalError, type Clock } from "../lib/index.ts";
 import type { FrameStream } from "../network/index.ts";
 import { PeerLink } from "./peer-link.ts";
+import type { PieceBuffers } from "./piece-buffers.ts";
 import { RateLimit } from "./rate.ts";
 import type { LinkListener } from "./source.ts";
 import { DEFAULTS } from "./transfer-defaults.ts";
@@ -20,6 +21,7 @@ import {
 export interface PeerLinksOptions {
   stream: FrameStream;
   clock: Clock;
+  buffers: PieceBuffers;
   stallMs: number;
   /** No content is open any more. */
   onIdle: () => void;
@@ -31,6 +33,7 @@ const SMOOTHING = 0.3;
 export class PeerLinks {
   readonly peer: string;
   readonly clock: Clock;
+  readonly buffers: PieceBuffers;
   readonly #stream: FrameStream;
   readonly #options: PeerLinksOptions;
   readonly #links = new Map<number, PeerLink>();
@@ -56,6 +59,7 @@ export class PeerLinks {
     this.#stream = options.stream;
     this.peer = options.stream.peer;
     this.clock = options.clock;
+    this.buffers = options.buffers;
     this.#chatter = new RateLimit(
       options.clock,
       DEFAULTS.chatterBytesPerSecond,
@@ -112,7 +116,10 @@ export class PeerLinks {
   }
 
   /** A request got its whole answer; `leftBytes` of it did not come. */
-  onAnswered(leftBytes: number, arrived?: { sizeBytes: number; askedMs: number }): void {
+  onAnswered(
+    leftBytes: number,
+    arrived?: { sizeBytes: number; askedMs: number },
+  ): void {
     this.outstandingPieces--;
     this.outstandingBytes -= leftBytes;
     this.#noteProgress();

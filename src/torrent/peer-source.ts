@@ -2,6 +2,7 @@
 import { ShoalError, type Clock } from "../lib/index.ts";
 import type { Host } from "../network/index.ts";
 import { PeerLinks, type PeerLinksOptions } from "./peer-links.ts";
+import type { PieceBuffers } from "./piece-buffers.ts";
 import type { LinkListener, PeerSpec, Source, SourceLink } from "./source.ts";
 import { DEFAULTS } from "./transfer-defaults.ts";
 import type { Root } from "./types.ts";
@@ -10,6 +11,7 @@ import { MAX_ANSWER_BYTES, MAX_ASK_BYTES, TORRENT_PROTOCOL } from "./wire.ts";
 export interface PeerSourceOptions {
   host: Pick<Host, "openStream">;
   clock: Clock;
+  buffers: PieceBuffers;
   stallMs?: number | undefined;
   connectMs?: number | undefined;
   idleStreamMs?: number | undefined;
@@ -60,7 +62,8 @@ export class PeerSource implements Source {
   }
 
   async #connect(): Promise<PeerLinks> {
-    const { host, clock, stallMs = DEFAULTS.stallMs } = this.#options;
+    const { host, clock, buffers } = this.#options;
+    const { stallMs = DEFAULTS.stallMs } = this.#options;
     const { connectMs = DEFAULTS.connectMs } = this.#options;
     const { peerId, addresses = [] } = this.#spec;
     try {
@@ -77,6 +80,7 @@ export class PeerSource implements Source {
       const options: PeerLinksOptions = {
         stream,
         clock,
+        buffers,
         stallMs,
         onIdle: () => this.#onIdle(),
       };

@@ -24,16 +24,6 @@ const BLOCK = 16 * 1024;
  * first padded to a power of two where the file ends in it, the others to the piece; above them the layer padded with hashes of empty pieces.
  */
 function reference(data: Uint8Array): { root: string; layer: string } {
-  const rootHash = (hashes: Uint8Array[]): Uint8Array => {
-    assert.equal(Math.log2(hashes.length) % 1, 0);
-    let level = hashes;
-    while (level.length > 1) {
-      level = level.flatMap((node, i) =>
-        i % 2 === 0 ? [sha(node, level[i + 1]!)] : [],
-      );
-    }
-    return level[0]!;
-  };
   const perPiece = MIB / BLOCK;
   const pieces: Uint8Array[] = [];
   for (let at = 0; at < data.length; at += MIB) {
@@ -53,6 +43,17 @@ function sha(...parts: Uint8Array[]): Uint8Array {
   return parts
     .reduce((hasher, part) => hasher.update(part), createHash("sha256"))
     .digest();
+}
+
+function rootHash(hashes: readonly Uint8Array[]): Uint8Array {
+  assert.equal(Math.log2(hashes.length) % 1, 0);
+  let level = hashes;
+  while (level.length > 1) {
+    level = level.flatMap((node, i) =>
+      i % 2 === 0 ? [sha(node, level[i + 1]!)] : [],
+    );
+  }
+  return level[0]!;
 }
 
 function ceilPower(n: number): number {

@@ -31,10 +31,16 @@ export const SYNC_TORRENTS = {
   }),
 } as const;
 
-/** anyone → rendezvous: who has this content? */
+/** anyone → rendezvous: who has this content, or any of this model? */
 export const WHO_HAS = {
   name: "WHO_HAS",
-  params: z.object({ cluster, root: rootSchema }),
+  params: z.object({
+    cluster,
+    of: z.union([
+      z.object({ root: rootSchema }),
+      z.object({ manifest: z.string().max(128) }),
+    ]),
+  }),
   result: z.object({
     sizeBytes: z.number().int().min(0).nullable(),
     name: z.string().max(256).nullable(),

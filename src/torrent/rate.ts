@@ -61,7 +61,8 @@ export class RateLimit {
 
   #refill(): void {
     const now = this.#clock.now();
-    const gained = (Math.max(0, now - this.#atMs) / 1000) * this.#bytesPerSecond;
+    const gained =
+      (Math.max(0, now - this.#atMs) / 1000) * this.#bytesPerSecond;
     this.#atMs = now;
     if (this.#bytesPerSecond === Infinity) {
       this.#tokens = 0;

@@ -55,8 +55,8 @@ export interface SourceLink {
   readonly sizeBytes: number | undefined;
   /** Verified pieces, as the source says; undefined until it did. */
   readonly have: PieceSet | undefined;
-  /** Whether it can tell metadata. */
-  readonly tellsMetadata: boolean;
+  /** True: it has to read all of the content for it. */
+  readonly metadataIsCostly: boolean;
   /** Requests it takes now. */
   readonly room: number;
   /** It waits for its turn at the source: requests are kept, but not answered yet. */
@@ -66,8 +66,13 @@ export interface SourceLink {
   readonly outstandingBytes: number;
   /** When data last came, ms of the clock; 0: never. */
   readonly lastDataMs: number;
-  /** Not verified. Rejects CONTENT_UNKNOWN where the source has none. */
-  metadata(signal: AbortSignal): Promise<ContentMetadata>;
+  /** Asked for here, perhaps cancelled, and not answered yet. */
+  isAsked(piece: number): boolean;
+  /** Not verified. `checkSize` throws where the size cannot be. Rejects CONTENT_UNKNOWN where the source has none. */
+  metadata(
+    checkSize: (sizeBytes: number) => void,
+    signal: AbortSignal,
+  ): Promise<ContentMetadata>;
   /**
    * The bytes of one piece, `sizeBytes` of them, not verified. Rejects PIECE_MISSING (not to be had here), BUSY (later), ABORTED, or with
    * what closed the link.

@@ -42,6 +42,8 @@ export const DEFAULTS = Object.freeze({
   sourcesPerDownload: 256,
   /** A piece asked for this long ago from a source that has fallen silent may be asked from another as well. */
   silentMs: 1_000,
+  /** A piece that will take a source less than this is not asked from another as well. */
+  raceMs: 500,
   /** A source that came last in so many races in a row is dropped for a while. */
   lostRaces: 4,
   retryInitialMs: 500,

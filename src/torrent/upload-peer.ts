@@ -192,7 +192,9 @@ export class UploadPeer implements SlotHolder {
       ask.channel !== this.#nextChannel ||
       this.#channels.size >= DEFAULTS.channelsPerPeer
     ) {
-      throw malformed(`channel ${ask.channel}, ${this.#channels.size} are open`);
+      throw malformed(
+        `channel ${ask.channel}, ${this.#channels.size} are open`,
+      );
     }
     this.#nextChannel++;
     const channel: Channel = { root: ask.root, told: undefined };
@@ -322,8 +324,9 @@ export class UploadPeer implements SlotHolder {
 
   #read(request: Request): Promise<Uint8Array | Reason> {
     const root = this.#channels.get(request.channel)?.root ?? "";
-    request.read ??= this.#shared.store.readPiece(root, request.piece).catch(
-      (error: unknown) => {
+    request.read ??= this.#shared.store
+      .readPiece(root, request.piece)
+      .catch((error: unknown) => {
         if (isShoalError(error, "CONTENT_CHANGED")) return Reason.Changed;
         if (isShoalError(error, "PIECE_MISSING", "CONTENT_UNKNOWN"))
           return Reason.NotHere;
@@ -333,8 +336,7 @@ export class UploadPeer implements SlotHolder {
           { root, piece: request.piece },
         );
         return Reason.Unreadable;
-      },
-    );
+      });
     return request.read;
   }
 

@@ -16,7 +16,7 @@ import { splitModel } from "../../src/model/index.ts";
 import { processesOf, shoal } from "../support/cli.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { writeRandomModel } from "../support/models.ts";
-import { DEMO_MODEL } from "../support/swarm.ts";
+import { DEMO_MODEL, STORIES, storiesMissing } from "../support/swarm.ts";
 
 /** One line, with the code in brackets at its end. */
 function assertError(stderr: string, code: string): void {
@@ -47,6 +47,34 @@ test("up --once prints a story made by 4 nodes and leaves nothing running", asyn
   );
   assert.deepEqual(processesOf(home), []);
 });
+
+test(
+  "up tells a story by a model without a chat template too",
+  { skip: storiesMissing },
+  async (t) => {
+    const home = await temporaryFolder(t);
+    const run = await shoal([
+      "up",
+      "--once",
+      "--home",
+      home,
+      "--model",
+      STORIES,
+      "--nodes",
+      "5",
+      "--prompt",
+      "Once upon a time",
+      "--temperature",
+      "0",
+      "--max-tokens",
+      "20",
+      "--api-port",
+      "0",
+    ]);
+    assert.equal(run.code, 0, run.stderr);
+    assert.match(run.stdout, /^, there was a little girl named Lily\./);
+  },
+);
 
 test("Ctrl-C stops every process", async (t) => {
   const home = await temporaryFolder(t);

@@ -2,7 +2,8 @@
  * llama.cpp by itself: a whole file, one context with the library's default parameters, greedy. What Shoal's text is held against.
  * Shares the libraries and their bindings with the engine, and nothing else.
  */
-import { loadNative, type Pointer } from "../../src/engine/native.ts";
+import { loadNative } from "../../src/engine/native.ts";
+import type { Pointer } from "../../src/engine/native-types.ts";
 
 export class Llama implements Disposable {
   #native = loadNative();

@@ -1,0 +1,53 @@
+/** `shoal seed`: publishes a model for a cluster and serves it from its file. */
+import { Command } from "commander";
+import { startSeeder } from "../roles/index.ts";
+import {
+  bytes,
+  common,
+  option,
+  required,
+  wholeNumber,
+  withCommon,
+  withMembership,
+} from "./options.ts";
+import { runRole } from "./run-role.ts";
+
+interface SeedFlags {
+  bootstrap?: string[];
+  cluster?: string;
+  listen: string[];
+  bootstrapTimeout: number;
+  shards?: number;
+  uploadLimit?: number;
+}
+
+export function seedCommand(): Command {
+  const command = new Command("seed").description(
+    "publish a model for a cluster, and serve it from its file",
+  );
+  return withCommon(withMembership(command))
+    .argument("<model>", "the GGUF; of a model in several files, any one")
+    .addOption(
+      option(
+        "--shards <n>",
+        "into how many shards the cluster cuts it",
+        wholeNumber(1, 65_535),
+      ),
+    )
+    .addOption(
+      option("--upload-limit <rate>", "bytes per second, such as 10MB", bytes),
+    )
+    .action(async (model: string, _, self: Command) => {
+      const flags = self.opts<SeedFlags>();
+      const options = {
+        bootstraps: required(flags.bootstrap, "--bootstrap"),
+        cluster: required(flags.cluster, "--cluster"),
+        shards: required(flags.shards, "--shards"),
+        model,
+        listen: flags.listen,
+        bootstrapTimeoutMs: flags.bootstrapTimeout * 1000,
+        uploadLimit: flags.uploadLimit,
+      };
+      await runRole(common(self), (context) => startSeeder(options, context));
+    });
+}

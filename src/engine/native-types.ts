@@ -1,0 +1,131 @@
+/** The native surface as the engine sees it: what native.ts binds, in TypeScript's terms. */
+
+/** An address in native memory. */
+export type Pointer = bigint & { readonly __pointer: unique symbol };
+
+/** `struct llama_batch`: the arrays have n_tokens entries; `embd` is (n_tokens, n_embd) f32 and excludes `token`. */
+export interface LlamaBatch {
+  n_tokens: number;
+  token: Int32Array | null;
+  embd: Float32Array | null;
+  pos: Int32Array;
+  n_seq_id: Int32Array;
+  seq_id: BigUint64Array;
+  logits: Int8Array;
+}
+
+export interface ModelParams {
+  n_gpu_layers: number;
+  progress_callback: Pointer | null;
+  vocab_only: boolean;
+  use_extra_bufts: boolean;
+  [field: string]: unknown;
+}
+
+export interface ContextParams {
+  n_ctx: number;
+  n_batch: number;
+  n_ubatch: number;
+  n_seq_max: number;
+  n_outputs_max: number;
+  n_outputs_max_per_seq: number;
+  n_threads: number;
+  n_threads_batch: number;
+  cb_eval: Pointer | null;
+  kv_unified: boolean;
+  [field: string]: unknown;
+}
+
+/** How a ggml type's rows become f32; `to_float` is undefined for F32. */
+export interface TypeTraits {
+  blockSize: number;
+  blockBytes: number;
+  toFloat:
+    ((row: Uint8Array, out: Float32Array, count: number) => void) | undefined;
+}
+
+export interface Native {
+  /** Where the libraries were found. */
+  directory: string;
+  systemInfo(): string;
+  modelDefaultParams(): ModelParams;
+  contextDefaultParams(): ContextParams;
+  loadModel(path: string, params: ModelParams): Pointer | null;
+  freeModel(model: Pointer): void;
+  newContext(model: Pointer, params: ContextParams): Pointer | null;
+  freeContext(context: Pointer): void;
+  /** 0 on success, 1 where no KV slot was found, 2 aborted, negative on error. */
+  decode(context: Pointer, batch: LlamaBatch): number;
+  /** The logits of the i-th output of the last decode (-1 is the last), a view of native memory, n_vocab long. */
+  logits(context: Pointer, index: number, vocabSize: number): Float32Array;
+  contextPerSequence(context: Pointer): number;
+  embeddingLength(model: Pointer): number;
+  layerCount(model: Pointer): number;
+  trainedContext(model: Pointer): number;
+  modelSizeBytes(model: Pointer): number;
+  removeSequence(
+    context: Pointer,
+    sequence: number,
+    from: number,
+    to: number,
+  ): boolean;
+  tensorName(tensor: Pointer): string;
+  tensorBytes(tensor: Pointer): number;
+  readTensor(tensor: Pointer, into: Float32Array, sizeBytes: number): void;
+  typeTraits(type: number): TypeTraits;
+  vocab(model: Pointer): Pointer;
+  vocabSize(vocab: Pointer): number;
+  vocabType(vocab: Pointer): number;
+  isEndOfGeneration(vocab: Pointer, token: number): boolean;
+  isControl(vocab: Pointer, token: number): boolean;
+  bos(vocab: Pointer): number;
+  eos(vocab: Pointer): number;
+  addsBos(vocab: Pointer): boolean;
+  /** Tokens written, or the negated count that would be needed. */
+  tokenize(
+    vocab: Pointer,
+    text: Uint8Array,
+    tokens: Int32Array,
+    addSpecial: boolean,
+    parseSpecial: boolean,
+  ): number;
+  /** Bytes written, or the negated count that would be needed. */
+  tokenToPiece(
+    vocab: Pointer,
+    token: number,
+    into: Uint8Array,
+    special: boolean,
+  ): number;
+  newChain(): Pointer;
+  freeSampler(sampler: Pointer): void;
+  chainAdd(chain: Pointer, sampler: Pointer): void;
+  chainLength(chain: Pointer): number;
+  chainRemove(chain: Pointer, index: number): Pointer;
+  samplerAccept(sampler: Pointer, token: number): void;
+  /** Samples from the i-th output of the last decode and accepts the token. */
+  sample(chain: Pointer, context: Pointer, index: number): number;
+  greedy(): Pointer;
+  dist(seed: number): Pointer;
+  topK(k: number): Pointer;
+  topP(p: number, minKeep: number): Pointer;
+  minP(p: number, minKeep: number): Pointer;
+  temperature(t: number): Pointer;
+  penalties(
+    vocabSize: number,
+    lastN: number,
+    repeat: number,
+    frequency: number,
+    presence: number,
+  ): Pointer;
+  logitBias(
+    vocabSize: number,
+    bias: readonly (readonly [token: number, bias: number])[],
+  ): Pointer;
+  /** A native callback asked for every tensor: see ggml_backend_sched_eval_callback. */
+  evalCallback(callback: (tensor: Pointer, ask: boolean) => boolean): Pointer;
+  progressCallback(callback: (fraction: number) => boolean): Pointer;
+  addressOf(array: ArrayBufferView): bigint;
+}
+
+/** A line of the libraries' own log; levels: 1 debug, 2 info, 3 warning, 4 error, 5 continued. */
+export type NativeLog = (level: number, text: string) => void;

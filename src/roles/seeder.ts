@@ -1,0 +1,154 @@
+/**
+ * A seeder: publishes a model for a cluster and serves it straight from its file. Nothing is copied or cut.
+ *
+ * Start: 1. the file is read and hashed (the hashes are kept), 2. host listening, a rendezvous connected, 3. the cluster's record
+ * published, signed by the cluster's key, and every content listed. Stop: the reverse.
+ */
+import { mkdir, readFile, rm, symlink } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import {
+  CLUSTER_RECORD_DEFAULTS,
+  Membership,
+  METADATA_FILE,
+  sealClusterRecord,
+  servePartsOf,
+} from "../cluster/index.ts";
+import { openModel } from "../gguf/index.ts";
+import { ShoalError } from "../lib/index.ts";
+import {
+  decodeManifest,
+  manifestId,
+  planLayers,
+  writeMetadata,
+} from "../model/index.ts";
+import { Commands, createHost } from "../network/index.ts";
+import { joinThroughBootstraps } from "./join.ts";
+import { composed, type Role, type RoleContext } from "./role.ts";
+import { Torrents } from "./torrents.ts";
+import { VERSION } from "./version.ts";
+
+export interface SeederOptions {
+  bootstraps: readonly string[];
+  cluster: string;
+  /** GGUF; of a model in several files, any one. */
+  model: string;
+  /** Shards of the cluster's plan. */
+  shards: number;
+  listen: readonly string[];
+  bootstrapTimeoutMs: number;
+  uploadLimit?: number | undefined;
+}
+
+export function startSeeder(
+  options: SeederOptions,
+  { events, paths, signal }: RoleContext,
+): Promise<Role> {
+  return composed(async (stack) => {
+    const { bootstraps, cluster, shards } = options;
+    const model = await openModel(options.model, { signal });
+    const host = await createHost({
+      keyPath: join(paths.state, "seeder.key"),
+      listen: options.listen,
+      events,
+      version: VERSION,
+    });
+    events.info("CONFIG", `seeder of cluster ${cluster}`, {
+      model: basename(options.model),
+      shards,
+      bootstrap: bootstraps,
+      peer: host.peerId,
+    });
+    const commands = new Commands(host);
+    const membership = new Membership({ host, commands, events, cluster });
+    // Only this model, not what else lies beside it: a folder of links to its files.
+    const links = join(paths.state, "seeding", cluster);
+    await rm(links, { recursive: true, force: true });
+    await mkdir(links, { recursive: true });
+    for (const { path } of model.files)
+      await symlink(resolve(path), join(links, basename(path)));
+    const torrents = new Torrents({
+      host,
+      commands,
+      events,
+      cluster,
+      directories: [links],
+      stateDir: paths.state,
+      uploadLimit: options.uploadLimit,
+    });
+    stack.defer(() => torrents.stop());
+    await torrents.start();
+    const { id, manifestBytes } = await indexed(torrents);
+    const manifest = decodeManifest(manifestBytes);
+    planLayers(manifest, shards); // refuses a number of shards that can not be
+    const metadataPath = join(links, `.${METADATA_FILE}`);
+    await writeMetadata(model, metadataPath, { signal });
+    servePartsOf(commands, { id, manifestBytes, metadataPath });
+
+    membership.start();
+    stack.defer(() => membership.stop());
+    await host.start();
+    stack.defer(() => host.stop());
+    // A host that is never started: the cluster's key as a signer.
+    const key = await createHost({
+      keyPath: join(paths.state, "clusters", `${cluster}.key`),
+    });
+    const issuedMs = Date.now();
+    const record = await sealClusterRecord(
+      {
+        v: 1,
+        cluster,
+        key: key.peerId,
+        manifest: id,
+        model: manifest.name,
+        shards,
+        replication: CLUSTER_RECORD_DEFAULTS.replication,
+        origin: [],
+        seq: issuedMs,
+        issuedMs,
+      },
+      (data) => key.sign(data),
+    );
+    const joined = await joinThroughBootstraps({
+      host,
+      targets: bootstraps,
+      events,
+      join: async (peer) => {
+        await membership.join(peer);
+        await membership.publish(record);
+        await torrents.syncWith(peer);
+        events.info(
+          "CLUSTER",
+          `published: ${cluster} serves ${manifest.name}`,
+          {
+            manifest: id,
+            shards,
+            key: key.peerId,
+          },
+        );
+      },
+      timeoutMs: options.bootstrapTimeoutMs,
+      signal,
+    });
+    stack.defer(() => joined.stop());
+    return { peerId: host.peerId, addresses: host.addresses() };
+  });
+}
+
+/** The manifest that the store made while it hashed the model. */
+async function indexed(
+  torrents: Torrents,
+): Promise<{ id: string; manifestBytes: Uint8Array }> {
+  for (const { manifest, ranges } of torrents.store.list()) {
+    const [range] = ranges;
+    if (manifest === undefined || range === undefined || ranges.length > 1)
+      continue;
+    if (!range.path.endsWith(".cbor")) continue;
+    const manifestBytes = await readFile(range.path);
+    if (manifestId(manifestBytes) === manifest)
+      return { id: manifest, manifestBytes };
+  }
+  throw new ShoalError(
+    "MODEL_NOT_LANGUAGE",
+    "the model could not be indexed: its log tells why",
+  );
+}

@@ -1,0 +1,249 @@
+/** The sources of one download: which are linked, which are to be tried again, and what each has. */
+import { isShoalError, ShoalError, type Clock } from "../lib/index.ts";
+import { PieceSet } from "./piece-set.ts";
+import type { PiecePicker } from "./piece-picker.ts";
+import {
+  sourceIdOf,
+  type LinkListener,
+  type Source,
+  type SourceLink,
+  type SourceSpec,
+} from "./source.ts";
+import { isHostile, type SourcePool, type Standing } from "./source-pool.ts";
+import { DEFAULTS } from "./transfer-defaults.ts";
+import type { Root } from "./types.ts";
+
+export interface Attached {
+  readonly id: string;
+  readonly source: Source;
+  readonly standing: Standing;
+  link: SourceLink | undefined;
+  opening: boolean;
+  /** Has nothing that is open: not looked at until something changes. */
+  dry: boolean;
+  /** Not asked before this. */
+  pausedUntilMs: number;
+  lostRaces: number;
+  /** Counted in the picker. */
+  counted: PieceSet | undefined;
+  expected: PieceSet | undefined;
+}
+
+export interface DownloadLinksOptions {
+  root: Root;
+  pool: SourcePool;
+  clock: Clock;
+  signal: AbortSignal;
+  /** There may be something to ask for. */
+  onChange: () => void;
+}
+
+export class DownloadLinks implements LinkListener {
+  readonly #options: DownloadLinksOptions;
+  readonly #attached = new Map<string, Attached>();
+  #picker: PiecePicker | undefined;
+  /** Known once the metadata are verified. */
+  #sizeBytes: number | undefined;
+
+  constructor(options: DownloadLinksOptions) {
+    this.#options = options;
+  }
+
+  /** Linked ones. */
+  get active(): Attached[] {
+    return [...this.#attached.values()].filter((a) => a.link !== undefined);
+  }
+
+  add(spec: SourceSpec): void {
+    const { pool } = this.#options;
+    const id = sourceIdOf(spec);
+    const known = this.#attached.get(id);
+    // A peer's address may be new; an origin's ranges are what they are.
+    const source = pool.source(spec);
+    if (known !== undefined || this.#isFull()) return;
+    this.#attached.set(id, {
+      id,
+      source,
+      standing: pool.standing(id),
+      link: undefined,
+      opening: false,
+      dry: false,
+      pausedUntilMs: 0,
+      lostRaces: 0,
+      counted: undefined,
+      expected: undefined,
+    });
+    this.openMore();
+  }
+
+  /** Links to sources that are due. */
+  openMore(): void {
+    const now = this.#options.clock.now();
+    let linked = 0;
+    for (const { link, opening } of this.#attached.values()) {
+      if (link !== undefined || opening) linked++;
+    }
+    for (const attached of this.#attached.values()) {
+      if (linked >= DEFAULTS.linksPerDownload) return;
+      const { link, opening, standing } = attached;
+      if (link !== undefined || opening || standing.banned) continue;
+      if (standing.retryAtMs > now) continue;
+      linked++;
+      void this.#open(attached);
+    }
+  }
+
+  /** From here on what the sources have is counted. */
+  count(picker: PiecePicker, sizeBytes: number): void {
+    this.#picker = picker;
+    this.#sizeBytes = sizeBytes;
+    for (const { link } of this.active) {
+      if (link?.have !== undefined) this.onHave(link, link.have, true);
+    }
+  }
+
+  /** Something that was asked for is open again. */
+  wet(): void {
+    for (const attached of this.#attached.values()) attached.dry = false;
+  }
+
+  /** The link is given up; the source is tried again later. */
+  drop(attached: Attached, error: ShoalError): void {
+    const { link } = attached;
+    if (link === undefined) return;
+    link.close();
+    this.#onLost(attached, error);
+  }
+
+  /** Banned somewhere else. */
+  dropBanned(id: string): void {
+    const attached = this.#attached.get(id);
+    if (attached?.standing.banned !== undefined)
+      this.drop(attached, attached.standing.banned);
+  }
+
+  close(): void {
+    for (const attached of this.#attached.values()) {
+      attached.link?.close();
+      attached.link = undefined;
+    }
+    this.#attached.clear();
+  }
+
+  // told by the links
+
+  onChange(link: SourceLink): void {
+    const attached = this.#of(link);
+    if (attached === undefined) return;
+    if (link.have === undefined) this.#uncount(attached);
+    this.#options.onChange();
+  }
+
+  onHave(link: SourceLink, pieces: Iterable<number>, verified: boolean): void {
+    const attached = this.#of(link);
+    if (attached === undefined) return;
+    attached.dry = false;
+    if (this.#picker !== undefined && link.have !== undefined) {
+      if (link.sizeBytes !== this.#sizeBytes) {
+        this.drop(
+          attached,
+          new ShoalError(
+            "CONTENT_INVALID",
+            `${attached.id} says ${link.sizeBytes ?? 0} bytes, the content has ${this.#sizeBytes ?? 0}`,
+            { source: attached.id },
+          ),
+        );
+        return;
+      }
+      this.#count(attached, link.have, pieces, verified);
+    }
+    this.#options.onChange();
+  }
+
+  onClosed(link: SourceLink, error: ShoalError): void {
+    const attached = this.#of(link);
+    if (attached !== undefined) this.#onLost(attached, error);
+  }
+
+  /** The source does not have it after all. */
+  uncountPiece(attached: Attached, piece: number): void {
+    if (attached.counted?.delete(piece) === true)
+      this.#picker?.change(piece, -1);
+  }
+
+  async #open(attached: Attached): Promise<void> {
+    const { root, signal } = this.#options;
+    attached.opening = true;
+    try {
+      const link = await attached.source.open(root, this, signal);
+      attached.opening = false;
+      if (signal.aborted || attached.standing.banned !== undefined) {
+        link.close();
+        return;
+      }
+      attached.link = link;
+      attached.dry = false;
+      if (link.have !== undefined) this.onHave(link, link.have, true);
+    } catch (error) {
+      attached.opening = false;
+      if (!signal.aborted) this.#onLost(attached, ShoalError.from(error));
+    }
+  }
+
+  #onLost(attached: Attached, error: ShoalError): void {
+    const { pool, root } = this.#options;
+    attached.link = undefined;
+    attached.lostRaces = 0;
+    this.#uncount(attached);
+    if (isHostile(error)) pool.ban(attached.id, root, error);
+    else if (!isShoalError(error, "SOURCE_BANNED"))
+      pool.failed(attached.id, error);
+    this.#options.onChange();
+  }
+
+  #of(link: SourceLink): Attached | undefined {
+    const attached = this.#attached.get(link.sourceId);
+    return attached?.link === link ? attached : undefined;
+  }
+
+  #isFull(): boolean {
+    if (this.#attached.size < DEFAULTS.sourcesPerDownload) return false;
+    // One that never answered makes room.
+    for (const [id, { link, opening, standing }] of this.#attached) {
+      if (link === undefined && !opening && standing.failures > 0) {
+        this.#attached.delete(id);
+        return false;
+      }
+    }
+    return true;
+  }
+
+  // availability
+
+  #count(
+    attached: Attached,
+    have: PieceSet,
+    pieces: Iterable<number>,
+    verified: boolean,
+  ): void {
+    const picker = this.#picker;
+    attached.counted ??= new PieceSet(have.size);
+    attached.expected ??= new PieceSet(have.size);
+    const { counted, expected } = attached;
+    for (const piece of pieces) {
+      if (!verified) {
+        if (!counted.has(piece) && expected.add(piece))
+          picker?.change(piece, 1);
+      } else if (counted.add(piece) && !expected.delete(piece)) {
+        picker?.change(piece, 1);
+      }
+    }
+  }
+
+  #uncount(attached: Attached): void {
+    for (const set of [attached.counted, attached.expected]) {
+      for (const piece of set ?? []) this.#picker?.change(piece, -1);
+    }
+    attached.counted = attached.expected = undefined;
+  }
+}

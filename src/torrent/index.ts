@@ -1,0 +1,36 @@
+/**
+ * The weights between nodes. A content is bytes with an id: the root of their Merkle tree (BEP 52), whatever the file is called. The
+ * store finds the contents of a machine's folders and what is coming in; uploads serve them, downloads fetch what is missing from
+ * many sources at once, each piece verified before it is written; the sync tells a rendezvous, which answers who has what.
+ *
+ *     const store = new TorrentStore({ directories: ["models"], stateDir, events });
+ *     const uploads = new Uploads({ host, store, events });
+ *     const downloads = new Downloads({ host, store, events });
+ *     const path = await downloads.download({ root, name, kind: "part", path: "layer.3", sources: [{ kind: "peer", peerId }] });
+ */
+export {
+  Catalog,
+  type CatalogEntry,
+  type Endpoint,
+  type Listing,
+} from "./catalog.ts";
+export { CatalogService } from "./catalog-service.ts";
+export type { DownloadOptions, DownloadProgress } from "./content-download.ts";
+export { Downloads, type DownloadStats } from "./download.ts";
+export { isRoot, toRoot } from "./piece-tree.ts";
+export type { CatalogFile } from "./protocol.ts";
+export type { OriginRange, SourceSpec } from "./source.ts";
+export {
+  type StoreSummary,
+  TorrentStore,
+  type TorrentStoreOptions,
+} from "./store.ts";
+export { isWhole, listingOf, TorrentSync } from "./sync.ts";
+export type {
+  Content,
+  ContentKind,
+  ContentStore,
+  FileRange,
+  Root,
+} from "./types.ts";
+export { Uploads, type UploadStats } from "./upload.ts";

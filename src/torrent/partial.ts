@@ -1,0 +1,314 @@
+/**
+ * A content that is coming in: `<path>.part`, as long as the whole from the start and full of holes, and `<path>.part.state` with what is
+ * known of it. Each piece is verified before it is written and can be read from then on. At the end the file gets its name.
+ */
+import { constants } from "node:fs";
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
+import { basename } from "node:path";
+import { type EventSink, ShoalError } from "../lib/index.ts";
+import type { Hasher } from "./hasher.ts";
+import {
+  type PartialDescription,
+  PartialState,
+  readPartialState,
+} from "./partial-state.ts";
+import { PieceSet } from "./piece-set.ts";
+import {
+  HASH_BYTES,
+  pieceCount,
+  pieceSize,
+  verifyPiece,
+} from "./piece-tree.ts";
+import {
+  readAll,
+  stampOf,
+  syncFolderOf,
+  writeAll,
+  writeError,
+} from "./store-files.ts";
+import { type Content, type PartialContent, PIECE_BYTES } from "./types.ts";
+
+export interface PartialFileOptions {
+  /** The final path. */
+  path: string;
+  hasher: Hasher;
+  events: EventSink;
+  /** A piece more is there. */
+  onPiece: () => void;
+  /** The file has its name. */
+  onFinish: () => Promise<void>;
+  /** It is read and written no more: it was finished, or given up for now. */
+  onClose: () => void;
+}
+
+export const PART_SUFFIX = ".part";
+export const STATE_SUFFIX = ".part.state";
+
+export class PartialFile implements PartialContent {
+  readonly content: Content;
+  #options: PartialFileOptions;
+  #data: FileHandle;
+  #state: PartialState;
+  /** Its bits are `content.have`. */
+  #have: PieceSet;
+  #writes = new Map<number, Promise<void>>();
+  #finishing: Promise<string> | undefined;
+  #closing: Promise<void> | undefined;
+  #released: Promise<void> | undefined;
+
+  private constructor(
+    description: PartialDescription,
+    options: PartialFileOptions,
+    files: { data: FileHandle; state: PartialState; have: PieceSet },
+  ) {
+    const { metadata, name, kind, manifest } = description;
+    this.#options = options;
+    this.#data = files.data;
+    this.#state = files.state;
+    this.#have = files.have;
+    const path = `${options.path}${PART_SUFFIX}`;
+    this.content = {
+      metadata,
+      kind,
+      name,
+      manifest,
+      ranges: [{ path, offset: 0, sizeBytes: metadata.sizeBytes }],
+      primary: false,
+      have: files.have.bits,
+    };
+  }
+
+  /** Takes up what is there of the same content; of another it is thrown away. */
+  static async open(
+    description: PartialDescription,
+    options: PartialFileOptions,
+  ): Promise<PartialFile> {
+    const { path } = options;
+    const { sizeBytes } = description.metadata;
+    const partPath = `${path}${PART_SUFFIX}`;
+    const data = await openOrCreate(partPath);
+    try {
+      const marked = await markedPieces(description, options);
+      if (marked.count === 0) await data.truncate(0);
+      await data.truncate(sizeBytes);
+      const have = await verified(marked, description, options);
+      const state = await PartialState.create(
+        `${path}${STATE_SUFFIX}`,
+        description,
+        have.bits,
+      );
+      return new PartialFile(description, options, { data, state, have });
+    } catch (error) {
+      await data.close();
+      throw writeError(error, partPath);
+    }
+  }
+
+  get path(): string {
+    return this.#options.path;
+  }
+
+  /** Still to be written. */
+  get missingBytes(): number {
+    const { sizeBytes } = this.content.metadata;
+    const { size, count } = this.#have;
+    const last = size - 1;
+    const full = size - count - (this.#have.has(last) ? 0 : 1);
+    const lastBytes = this.#have.has(last) ? 0 : pieceSize(sizeBytes, last);
+    return full * PIECE_BYTES + lastBytes;
+  }
+
+  async writePiece(index: number, bytes: Uint8Array): Promise<void> {
+    this.#refuseIfClosed();
+    verifyPiece(this.content.metadata, index, bytes);
+    if (this.#have.has(index)) return;
+    // The same piece from two sources: one write.
+    let write = this.#writes.get(index);
+    if (write === undefined) {
+      write = this.#write(index, bytes).finally(() => {
+        this.#writes.delete(index);
+      });
+      this.#writes.set(index, write);
+    }
+    await write;
+  }
+
+  async read(index: number): Promise<Uint8Array> {
+    const { root, sizeBytes } = this.content.metadata;
+    this.#refuseIfClosed();
+    if (!this.#have.has(index)) {
+      throw new ShoalError(
+        "PIECE_MISSING",
+        `piece ${index} of ${this.content.name} is not here yet`,
+        { root, piece: index },
+      );
+    }
+    const bytes = new Uint8Array(pieceSize(sizeBytes, index));
+    const read = await readAll(this.#data, bytes, index * PIECE_BYTES);
+    if (read === bytes.length) return bytes;
+    const path = `${this.path}${PART_SUFFIX}`;
+    throw new ShoalError(
+      "CONTENT_CHANGED",
+      `${path} became shorter while it was written`,
+      { root, path },
+    );
+  }
+
+  finish(): Promise<string> {
+    // Where it fails (no space left), it can be tried again.
+    this.#finishing ??= this.#finish().finally(() => {
+      this.#finishing = undefined;
+    });
+    return this.#finishing;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #write(index: number, bytes: Uint8Array): Promise<void> {
+    try {
+      await writeAll(this.#data, bytes, index * PIECE_BYTES);
+    } catch (error) {
+      throw writeError(error, `${this.path}${PART_SUFFIX}`);
+    }
+    this.#have.add(index);
+    // Both wait for it, so that who heard of the piece finds it after a kill.
+    await this.#state.mark(index);
+    this.#options.onPiece();
+  }
+
+  async #finish(): Promise<string> {
+    this.#refuseIfClosed();
+    const { path, onFinish } = this.#options;
+    if (!this.#have.isFull) {
+      const missing = this.#have.size - this.#have.count;
+      throw new ShoalError(
+        "PIECE_MISSING",
+        `${missing} pieces of ${this.content.name} are missing`,
+        { root: this.content.metadata.root, missing },
+      );
+    }
+    await Promise.allSettled(this.#writes.values());
+    try {
+      await this.#data.datasync();
+      await this.#giveName();
+    } catch (error) {
+      throw writeError(error, path);
+    }
+    try {
+      // It is served under its name before it ends to be under this one.
+      await onFinish();
+    } finally {
+      await this.#release();
+      await rm(this.#state.path, { force: true });
+    }
+    return path;
+  }
+
+  async #giveName(): Promise<void> {
+    const { path } = this.#options;
+    const partPath = `${path}${PART_SUFFIX}`;
+    // Another process may have begun the same name anew: then this is no longer the file that was written.
+    const { ino } = await this.#data.stat({ bigint: true });
+    if ((await stampOf(partPath))?.inode !== String(ino)) {
+      throw new ShoalError(
+        "CONTENT_CHANGED",
+        `${partPath} was replaced while it was written`,
+        { path: partPath },
+      );
+    }
+    await refuseToOverwrite(path);
+    await rename(partPath, path);
+    await syncFolderOf(path);
+  }
+
+  async #close(): Promise<void> {
+    await this.#finishing?.catch(() => {});
+    await this.#release();
+  }
+
+  #release(): Promise<void> {
+    this.#released ??= this.#releaseOnce();
+    return this.#released;
+  }
+
+  async #releaseOnce(): Promise<void> {
+    await Promise.allSettled(this.#writes.values());
+    this.#options.onClose();
+    await this.#data.close();
+    await this.#state[Symbol.asyncDispose]();
+  }
+
+  #refuseIfClosed(): void {
+    if ((this.#closing ?? this.#released) === undefined) return;
+    throw new ShoalError(
+      "ABORTED",
+      `the download of ${this.content.name} was closed`,
+      { root: this.content.metadata.root },
+    );
+  }
+}
+
+/** Throws FILE_UNWRITABLE: a download never takes another file's place. */
+export async function refuseToOverwrite(path: string): Promise<void> {
+  if ((await stampOf(path)) === undefined) return;
+  throw new ShoalError("FILE_UNWRITABLE", `${path} is there already`, { path });
+}
+
+async function openOrCreate(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, constants.O_RDWR | constants.O_CREAT);
+  } catch (error) {
+    throw writeError(error, path);
+  }
+}
+
+async function markedPieces(
+  { metadata }: PartialDescription,
+  { path, events }: PartialFileOptions,
+): Promise<PieceSet> {
+  const size = pieceCount(metadata.sizeBytes);
+  const state = await readPartialState(`${path}${STATE_SUFFIX}`);
+  if (state === undefined) return new PieceSet(size);
+  if (state.metadata.root === metadata.root) return state.marked;
+  events.warn("TORRENT", "an unfinished download of another content is lost", {
+    path: basename(path),
+    root: state.metadata.root,
+  });
+  return new PieceSet(size);
+}
+
+/** Of the marked pieces those whose bytes are there. */
+async function verified(
+  marked: PieceSet,
+  { metadata, name }: PartialDescription,
+  { path, hasher, events }: PartialFileOptions,
+): Promise<PieceSet> {
+  const have = new PieceSet(marked.size);
+  if (marked.count === 0) return have;
+  const pieces = [...marked];
+  const hashes = await hasher.hashPieces(
+    pieces.map((piece) => ({
+      path: `${path}${PART_SUFFIX}`,
+      offset: piece * PIECE_BYTES,
+      sizeBytes: pieceSize(metadata.sizeBytes, piece),
+    })),
+    { isOnly: marked.size === 1 },
+  );
+  for (const [i, piece] of pieces.entries()) {
+    const actual = hashes.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES);
+    const at = piece * HASH_BYTES;
+    const expected = metadata.pieceHashes.subarray(at, at + HASH_BYTES);
+    if (Buffer.compare(actual, expected) === 0) have.add(piece);
+  }
+  events.info("TORRENT", "taking up an unfinished download", {
+    name,
+    root: metadata.root,
+    pieces: have.size,
+    have: have.count,
+    damaged: marked.count - have.count,
+  });
+  return have;
+}
