@@ -56,6 +56,8 @@ export interface LocalSwarm {
   statusUrl: string;
   bootstrap: string;
   cluster: string;
+  /** Each process has its own home in it, by its name. Gone when the swarm is. */
+  home: string;
   /** Names and process ids. */
   processes: { name: string; pid: number | undefined }[];
   stop(): Promise<void>;
@@ -202,6 +204,7 @@ export async function startLocalSwarm(
     statusUrl: rendezvous.url ?? "",
     bootstrap,
     cluster,
+    home,
     processes: children.map(({ name, pid }) => ({ name, pid })),
     stop: () => kept.disposeAsync(),
   };

@@ -30,6 +30,7 @@ export async function startSwarm(options: {
   model?: string;
   contextLength?: number;
   threads?: number;
+  fromSeeder?: boolean;
 }): Promise<TestSwarm> {
   const home = await mkdtemp(join(tmpdir(), "shoal-test-"));
   const progress: LocalSwarmProgress[] = [];
@@ -45,6 +46,7 @@ export async function startSwarm(options: {
         diagnosticsPort: 0,
         contextLength: options.contextLength,
         threads: options.threads,
+        fromSeeder: options.fromSeeder,
         onProgress: (step) => progress.push(step),
       },
       {

@@ -1,0 +1,39 @@
+/** One seeder has the model; every node starts with nothing but the cluster's name and a bootstrap address. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { splitModel } from "../../src/model/index.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { Llama } from "../support/llama.ts";
+import { complete, DEMO_MODEL, startSwarm } from "../support/swarm.ts";
+
+const NODES = 4;
+const sha256 = (bytes: Uint8Array): string =>
+  createHash("sha256").update(bytes).digest("hex");
+
+test("empty nodes fetch their shards, which are everyone else's, and answer as llama.cpp does", async (t) => {
+  const cut = await temporaryFolder(t);
+  await splitModel({ path: DEMO_MODEL, shards: NODES, outDir: cut });
+  await using swarm = await startSwarm({ nodes: NODES, fromSeeder: true });
+  for (let i = 0; i < NODES; i++) {
+    const models = join(swarm.home, `node-${i}`, "data", "models");
+    const files = await readdir(models, { recursive: true });
+    const shards = files.filter((name) => /layers-\d+-\d+\.gguf$/.test(name));
+    assert.equal(shards.length, 1, files.join(", "));
+    const fetched = await readFile(join(models, shards[0]!));
+    const expected = await readFile(join(cut, `shard-${i}.gguf`));
+    assert.equal(sha256(fetched), sha256(expected), `shard ${i}`);
+    // The parts are in the shard now; none is left beside it.
+    assert.deepEqual(
+      files.filter((name) => /parts\/./.test(name)),
+      [],
+    );
+  }
+  using llama = new Llama(DEMO_MODEL);
+  const prompt = "Once upon a time";
+  const expected = llama.text(llama.greedy(llama.tokenize(prompt), 64));
+  const reply = await complete(swarm.apiUrl, prompt, 64);
+  assert.equal(reply.text, expected);
+});
