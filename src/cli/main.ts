@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { ShoalError } from "../lib/index.ts";
 import { VERSION } from "../roles/index.ts";
 import { chatCommand } from "./chat.ts";
+import { getCommand } from "./get.ts";
 import { inspectCommand } from "./inspect.ts";
 import { nodeCommand } from "./node.ts";
 import { rendezvousCommand } from "./rendezvous.ts";
@@ -28,6 +29,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     nodeCommand(),
     serveCommand(),
     seedCommand(),
+    getCommand(),
     chatCommand(),
     splitCommand(),
     inspectCommand(),

@@ -8,6 +8,7 @@
  */
 export type { RoleMessage } from "./child-role.ts";
 export { type GatewayRoleOptions, startGateway } from "./gateway.ts";
+export { getFile, type GetFileOptions } from "./get-file.ts";
 export {
   type LocalSwarm,
   type LocalSwarmOptions,

@@ -5,6 +5,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { splitModel } from "../../src/model/index.ts";
+import { shoal } from "../support/cli.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { Llama } from "../support/llama.ts";
 import { complete, DEMO_MODEL, startSwarm } from "../support/swarm.ts";
@@ -36,4 +37,23 @@ test("empty nodes fetch their shards, which are everyone else's, and answer as l
   const expected = llama.text(llama.greedy(llama.tokenize(prompt), 64));
   const reply = await complete(swarm.apiUrl, prompt, 64);
   assert.equal(reply.text, expected);
+
+  const at = [
+    "--bootstrap",
+    swarm.bootstrap,
+    "--cluster",
+    swarm.cluster,
+    "--listen",
+    "127.0.0.1:0",
+    "--home",
+    cut,
+  ];
+  const list = await shoal(["get", ...at]);
+  assert.match(list.stdout, /layer\.3 of Shoal demo\n/);
+  const out = join(cut, "copy.gguf");
+  const got = await shoal(["get", "shoal-demo.gguf", "--out", out, ...at]);
+  assert.equal(got.code, 0, got.stderr);
+  assert.ok((await readFile(out)).equals(await readFile(DEMO_MODEL)));
+  const none = await shoal(["get", "nothing.gguf", ...at]);
+  assert.match(none.stderr, /\(CONTENT_UNKNOWN\)/);
 });

@@ -1,0 +1,110 @@
+/** Fetches one listed content: what `shoal get` does. Joins as a reader, serves nothing when it is done. */
+import { resolve } from "node:path";
+import { Membership } from "../cluster/index.ts";
+import { ShoalError } from "../lib/index.ts";
+import { Commands, createHost } from "../network/index.ts";
+import type { CatalogFile, DownloadProgress } from "../torrent/index.ts";
+import { joinThroughBootstraps } from "./join.ts";
+import type { RoleContext } from "./role.ts";
+import { Torrents } from "./torrents.ts";
+import { VERSION } from "./version.ts";
+
+export interface GetFileOptions {
+  bootstraps: readonly string[];
+  cluster: string;
+  /** Root, or name where only one content has it. Undefined: nothing is fetched, the list is all. */
+  wanted?: string | undefined;
+  /** Where to; undefined: its name, here. */
+  out?: string | undefined;
+  listen: readonly string[];
+  bootstrapTimeoutMs: number;
+  downloadLimit?: number | undefined;
+  onProgress?: (progress: DownloadProgress) => void;
+}
+
+export interface GetFileResult {
+  files: CatalogFile[];
+  /** Undefined where nothing was wanted. */
+  path: string | undefined;
+}
+
+export async function getFile(
+  options: GetFileOptions,
+  { events, paths, signal }: RoleContext,
+): Promise<GetFileResult> {
+  await using stack = new AsyncDisposableStack();
+  const { bootstraps, cluster, wanted, listen, downloadLimit } = options;
+  const host = await createHost({ listen, events, version: VERSION });
+  const commands = new Commands(host);
+  const membership = new Membership({ host, commands, events, cluster });
+  const torrents = new Torrents({
+    host,
+    commands,
+    events,
+    cluster,
+    directories: [],
+    stateDir: paths.state,
+    downloadLimit,
+  });
+  membership.start();
+  stack.defer(() => membership.stop());
+  await host.start();
+  stack.defer(() => host.stop());
+  stack.defer(() => torrents.stop());
+  await torrents.start();
+  const joined = await joinThroughBootstraps({
+    host,
+    targets: bootstraps,
+    events,
+    join: async (peer) => {
+      await membership.join(peer);
+      await torrents.syncWith(peer);
+    },
+    timeoutMs: options.bootstrapTimeoutMs,
+    signal,
+  });
+  stack.defer(() => joined.stop());
+  const files = await torrents.listFiles();
+  if (wanted === undefined) return { files, path: undefined };
+  const file = choose(files, wanted, cluster);
+  const path = await torrents.fetch({
+    root: file.root,
+    sizeBytes: file.sizeBytes,
+    path: resolve(options.out ?? fileNameOf(file)),
+    name: file.name,
+    kind: file.kind,
+    signal,
+    ...(options.onProgress && { onProgress: options.onProgress }),
+  });
+  return { files, path };
+}
+
+/** Throws CONTENT_UNKNOWN where nothing or more than one content is meant. */
+function choose(
+  files: readonly CatalogFile[],
+  wanted: string,
+  cluster: string,
+): CatalogFile {
+  const meant = files.filter((f) => f.root === wanted || f.name === wanted);
+  const [file, ...others] = meant;
+  if (file === undefined) {
+    throw new ShoalError(
+      "CONTENT_UNKNOWN",
+      `nobody in cluster ${cluster} lists ${wanted}`,
+      { wanted },
+    );
+  }
+  if (others.length > 0) {
+    throw new ShoalError(
+      "CONTENT_UNKNOWN",
+      `${meant.length} contents are called ${wanted}: name one by its root`,
+      { wanted, roots: meant.map(({ root }) => root) },
+    );
+  }
+  return file;
+}
+
+/** A name comes from a stranger: only what is a file's name of this folder is taken. */
+function fileNameOf({ name, root }: CatalogFile): string {
+  return /^[\w][\w. -]{0,200}$/.test(name) ? name : root;
+}
