@@ -4,7 +4,6 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import {
   access,
-  mkdir,
   open,
   readdir,
   readFile,
@@ -15,11 +14,11 @@ import {
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test, type TestContext } from "node:test";
-import { temporaryFolder } from "../../test/support/folder.ts";
-import { type ErrorCode, Events, isShoalError } from "../lib/index.ts";
+import { type ErrorCode, isShoalError } from "../lib/index.ts";
 import { PieceSet } from "./piece-set.ts";
 import { pieceCount, pieceHash, rootOfPieces, toRoot } from "./piece-tree.ts";
-import { TorrentStore } from "./store.ts";
+import { type StoreFixture, storeFixture } from "./store.fixture.ts";
+import type { TorrentStore } from "./store.ts";
 import { type ContentMetadata, PIECE_BYTES } from "./types.ts";
 
 const MIB = PIECE_BYTES;
@@ -44,17 +43,10 @@ function piece(index: number, of: Uint8Array = data): Uint8Array {
 
 async function storeIn(
   t: TestContext,
-  folder: string,
-): Promise<{ store: TorrentStore; path: string }> {
-  const store = new TorrentStore({
-    directories: [join(folder, "models")],
-    stateDir: join(folder, "state"),
-    events: new Events(),
-    settleMs: 0,
-  });
-  t.after(() => store.stop());
-  await store.start();
-  return { store, path: join(folder, "models", "content") };
+): Promise<StoreFixture & { store: TorrentStore; path: string }> {
+  const fixture = await storeFixture(t);
+  const store = await fixture.start();
+  return { ...fixture, store, path: join(fixture.models, "content") };
 }
 
 function fails(code: ErrorCode): (error: unknown) => boolean {
@@ -62,8 +54,7 @@ function fails(code: ErrorCode): (error: unknown) => boolean {
 }
 
 test("a download is served piece by piece while it comes, and under its name at the end", async (t) => {
-  const folder = await temporaryFolder(t);
-  const { store, path } = await storeIn(t, folder);
+  const { store, path, models } = await storeIn(t);
   let changes = 0;
   store.onChange(() => changes++);
   const partial = await store.open(metadata, { ...description, path });
@@ -86,7 +77,7 @@ test("a download is served piece by piece while it comes, and under its name at 
   }
   assert.equal(await partial.finish(), path);
   assert.deepEqual(await readFile(path), data);
-  assert.deepEqual(await readdir(join(folder, "models")), ["content"]);
+  assert.deepEqual(await readdir(models), ["content"]);
   const content = store.get(root);
   assert.deepEqual(content?.ranges, [
     { path, offset: 0, sizeBytes: SIZE_BYTES },
@@ -96,30 +87,27 @@ test("a download is served piece by piece while it comes, and under its name at 
 });
 
 test("what was downloaded is known after a restart, with its name and kind, and is not hashed", async (t) => {
-  const folder = await temporaryFolder(t);
-  const { store, path } = await storeIn(t, folder);
+  const { store, path, start } = await storeIn(t);
   const options = { ...description, path, manifest: "bafytest" };
   const partial = await store.open(metadata, options);
   for (let i = 0; i < 5; i++) await partial.writePiece(i, piece(i));
   await partial.finish();
   await store.stop();
-  const again = await storeIn(t, folder);
-  const content = again.store.get(metadata.root);
+  const again = await start();
+  const content = again.get(metadata.root);
   assert.equal(content?.name, description.name);
   assert.equal(content.kind, "part");
   assert.equal(content.manifest, "bafytest");
   assert.deepEqual(content.have, PieceSet.full(5).bits);
-  assert.equal(again.store.hashedBytes, 0);
+  assert.equal(again.hashedBytes, 0);
   // Once its bytes are others it is no content any more: it is no GGUF either.
-  await again.store.stop();
+  await again.stop();
   await writeFile(path, randomBytes(SIZE_BYTES));
-  const third = await storeIn(t, folder);
-  assert.deepEqual(third.store.list(), []);
+  assert.deepEqual((await start()).list(), []);
 });
 
 test("bytes that are not the piece's are refused, and nothing of them is on disk", async (t) => {
-  const folder = await temporaryFolder(t);
-  const { store, path } = await storeIn(t, folder);
+  const { store, path, models } = await storeIn(t);
   const partial = await store.open(metadata, { ...description, path });
   const wrong = Buffer.from(piece(1));
   wrong[70_000] = (wrong[70_000] ?? 0) ^ 1;
@@ -141,8 +129,7 @@ test("bytes that are not the piece's are refused, and nothing of them is on disk
 });
 
 test("the same piece from several sources at once is written once", async (t) => {
-  const folder = await temporaryFolder(t);
-  const { store, path } = await storeIn(t, folder);
+  const { store, path, models } = await storeIn(t);
   const partial = await store.open(metadata, { ...description, path });
   let grew = 0;
   store.onChange(() => grew++);
@@ -154,19 +141,17 @@ test("the same piece from several sources at once is written once", async (t) =>
 });
 
 test("metadata that does not fit its root is refused before anything is written", async (t) => {
-  const folder = await temporaryFolder(t);
-  const { store, path } = await storeIn(t, folder);
+  const { store, path, models } = await storeIn(t);
   const pieceHashes = metadata.pieceHashes.map((byte) => byte ^ 1);
   await assert.rejects(
     store.open({ ...metadata, pieceHashes }, { ...description, path }),
     fails("CONTENT_INVALID"),
   );
-  await assert.rejects(access(join(folder, "models")));
+  assert.deepEqual(await readdir(models), []);
 });
 
 test("a download is taken up with what was verified; a piece damaged meanwhile comes again", async (t) => {
-  const folder = await temporaryFolder(t);
-  const { store, path } = await storeIn(t, folder);
+  const { store, path, models } = await storeIn(t);
   const first = await store.open(metadata, { ...description, path });
   for (const i of [0, 2, 4]) await first.writePiece(i, piece(i));
   await first.close();
@@ -189,8 +174,7 @@ test("a download is taken up with what was verified; a piece damaged meanwhile c
 });
 
 test("an unfinished download of another content under the same name is thrown away", async (t) => {
-  const folder = await temporaryFolder(t);
-  const { store, path } = await storeIn(t, folder);
+  const { store, path, models } = await storeIn(t);
   const first = await store.open(metadata, { ...description, path });
   await first.writePiece(0, piece(0));
   await first.close();
@@ -203,8 +187,7 @@ test("an unfinished download of another content under the same name is thrown aw
 });
 
 test("a damaged state is as good as none", async (t) => {
-  const folder = await temporaryFolder(t);
-  const { store, path } = await storeIn(t, folder);
+  const { store, path, models } = await storeIn(t);
   const first = await store.open(metadata, { ...description, path });
   await first.writePiece(0, piece(0));
   await first.close();
@@ -220,8 +203,7 @@ test("a damaged state is as good as none", async (t) => {
 });
 
 test("a state that marks pieces which are not there is not believed", async (t) => {
-  const folder = await temporaryFolder(t);
-  const { store, path } = await storeIn(t, folder);
+  const { store, path, models } = await storeIn(t);
   const first = await store.open(metadata, { ...description, path });
   await first.writePiece(0, piece(0));
   await first.close();
@@ -234,8 +216,7 @@ test("a state that marks pieces which are not there is not believed", async (t) 
 });
 
 test("the same content or path twice at once is refused, and so is a name that is taken", async (t) => {
-  const folder = await temporaryFolder(t);
-  const { store, path } = await storeIn(t, folder);
+  const { store, path, models } = await storeIn(t);
   const partial = await store.open(metadata, { ...description, path });
   await assert.rejects(
     store.open(metadata, { ...description, path: `${path}.other` }),
@@ -246,7 +227,7 @@ test("the same content or path twice at once is refused, and so is a name that i
     store.open(other, { ...description, path }),
     fails("CONTENT_BUSY"),
   );
-  const taken = join(folder, "models", "taken");
+  const taken = join(models, "taken");
   await writeFile(taken, "precious");
   await assert.rejects(
     store.open(other, { ...description, path: taken }),
@@ -263,8 +244,7 @@ test("the same content or path twice at once is refused, and so is a name that i
 });
 
 test("too little room is said before anything is written, also where two only fit alone", async (t) => {
-  const folder = await temporaryFolder(t);
-  const { store, path } = await storeIn(t, folder);
+  const { store, path, models } = await storeIn(t);
   const { bavail, bsize } = await statfs(folder);
   const sparse = (sizeBytes: number, fill: number): ContentMetadata => {
     const pieceHashes = new Uint8Array(32 * pieceCount(sizeBytes)).fill(fill);
@@ -276,7 +256,7 @@ test("too little room is said before anything is written, also where two only fi
     path,
   });
   await assert.rejects(tooMuch, fails("DISK_FULL"));
-  assert.deepEqual(await readdir(join(folder, "models")), []);
+  assert.deepEqual(await readdir(models), []);
   const most = Math.floor(free * 0.6);
   await store.open(sparse(most, 2), { ...description, path });
   await assert.rejects(
@@ -292,7 +272,7 @@ test(
   { skip: canMount ? false : "a disk of its own cannot be mounted here" },
   async (t) => {
     const folder = await temporaryFolder(t);
-    const disk = join(folder, "models");
+    const disk = models;
     await mkdir(disk);
     const mount = spawnSync("mount", [
       "-t",
@@ -304,7 +284,8 @@ test(
     ]);
     assert.equal(mount.status, 0, String(mount.stderr));
     try {
-      const { store, path } = await storeIn(t, folder);
+      const store = await start();
+      const path = join(disk, "content");
       const partial = await store.open(metadata, { ...description, path });
       await partial.writePiece(0, piece(0));
       const other = join(disk, "other");
@@ -348,10 +329,11 @@ const WRITER = `
 `;
 
 test("killed at any moment, a download has every piece that was said to be there, and none that is not", async (t) => {
-  const folder = await temporaryFolder(t);
+  const { folder, models, start } = await storeFixture(t);
   const bytes = randomBytes(40 * MIB + 1);
   const source = join(folder, "source");
   await writeFile(source, bytes);
+  const path = join(models, "content");
   const large = metadataOf(bytes);
   const { root, sizeBytes, pieceHashes } = large;
   const said = new Set<number>();
@@ -380,9 +362,9 @@ test("killed at any moment, a download has every piece that was said to be there
       if (++lines === after) child.kill("SIGKILL");
     });
     await once(child, "close");
-    await assert.rejects(access(join(folder, "models", "content")));
+    await assert.rejects(access(path));
   }
-  const { store, path } = await storeIn(t, folder);
+  const store = await start();
   const partial = await store.open(large, { ...description, path });
   const have = new PieceSet(41, partial.content.have);
   assert.deepEqual(

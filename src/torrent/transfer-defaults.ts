@@ -79,5 +79,5 @@ export const DEFAULTS = Object.freeze({
   /** Peers are told of new pieces after this long, together. */
   haveDelayMs: 20,
   /** Data of a PIECE frame; with the heads just under what the TLS layer sends as one buffer. */
-  dataBytes: 120 * KiB,
+  dataBytes: 248 * KiB,
 });

@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { bytes, layers, shardNumber, targets } from "./options.ts";
+
+test("a shard is i/n, or i alone", () => {
+  assert.deepEqual(shardNumber("3/8"), { index: 3, count: 8 });
+  assert.deepEqual(shardNumber("3"), { index: 3 });
+  for (const wrong of ["8/8", "-1/8", "a/b", "1/0", "", "1/2/3"])
+    assert.throws(() => shardNumber(wrong), Error, wrong);
+});
+
+test("layers are first-last, both included", () => {
+  assert.deepEqual(layers("8-20"), { layerStart: 8, layerEnd: 21 });
+  assert.deepEqual(layers("0-0"), { layerStart: 0, layerEnd: 1 });
+  for (const wrong of ["20-8", "8", "a-b", "8-"])
+    assert.throws(() => layers(wrong), Error, wrong);
+});
+
+test("sizes are as people write them", () => {
+  for (const [text, expected] of [
+    ["1000000", 1_000_000],
+    ["10MB", 10_000_000],
+    ["10MiB", 10_485_760],
+    ["1.5k", 1500],
+    ["2 GiB", 2 ** 31],
+  ] as const)
+    assert.equal(bytes(text), expected, text);
+  for (const wrong of ["", "ten", "-5", "10XB"])
+    assert.throws(() => bytes(wrong), Error, wrong);
+});
+
+test("addresses that can not be are refused before anything starts", () => {
+  assert.deepEqual(targets("a.example, b.example:4000"), [
+    "a.example",
+    " b.example:4000",
+  ]);
+  assert.throws(() => targets("/ip4/nonsense"), { code: "ADDRESS_INVALID" });
+});

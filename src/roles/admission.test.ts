@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Admission } from "./admission.ts";
+
+const never = new AbortController().signal;
+
+test("as many enter as there are places; the next waits for one that leaves", async () => {
+  const admission = new Admission();
+  const leave = await admission.enter(2, never);
+  await admission.enter(2, never);
+  let entered = false;
+  const third = admission.enter(2, never).then((l) => {
+    entered = true;
+    return l;
+  });
+  await new Promise(setImmediate);
+  assert.equal(entered, false);
+  leave();
+  leave(); // a place is given back once
+  await third;
+  assert.equal(admission.active, 2);
+});
+
+test("those that wait come in order", async () => {
+  const admission = new Admission();
+  let leave = await admission.enter(1, never);
+  const order: number[] = [];
+  const waiting = [1, 2, 3].map(async (n) => {
+    const mine = await admission.enter(1, never);
+    order.push(n);
+    return mine;
+  });
+  for (const next of waiting) {
+    leave();
+    leave = await next;
+  }
+  assert.deepEqual(order, [1, 2, 3]);
+});
+
+test("past the queue's bound the answer is BUSY at once", async () => {
+  const admission = new Admission({ maxWaiting: 1 });
+  await admission.enter(1, never);
+  const waiting = admission.enter(1, AbortSignal.timeout(10_000));
+  waiting.catch(() => {});
+  await assert.rejects(admission.enter(1, never), { code: "BUSY" });
+});
+
+test("who waits too long is told BUSY, and its place in the queue is free again", async () => {
+  const admission = new Admission({ maxWaiting: 1, waitTimeoutMs: 10 });
+  const leave = await admission.enter(1, never);
+  await assert.rejects(admission.enter(1, never), { code: "BUSY" });
+  leave();
+  assert.equal(admission.active, 0);
+  await admission.enter(1, never);
+});
+
+test("who goes away while waiting leaves no hole", async () => {
+  const admission = new Admission();
+  const leave = await admission.enter(1, never);
+  const gone = new AbortController();
+  const waiting = admission.enter(1, gone.signal);
+  const next = admission.enter(1, never);
+  gone.abort();
+  await assert.rejects(waiting);
+  leave();
+  (await next)();
+  assert.equal(admission.active, 0);
+});
