@@ -37,6 +37,12 @@ function metadataOf(bytes: Uint8Array): ContentMetadata {
   return { root, sizeBytes: bytes.length, pieceHashes };
 }
 
+/** Of a content that nobody has. */
+function imagined(sizeBytes: number, fill: number): ContentMetadata {
+  const pieceHashes = new Uint8Array(32 * pieceCount(sizeBytes)).fill(fill);
+  return { root: toRoot(rootOfPieces(pieceHashes)), sizeBytes, pieceHashes };
+}
+
 function piece(index: number, of: Uint8Array = data): Uint8Array {
   return of.subarray(index * MIB, (index + 1) * MIB);
 }
@@ -107,7 +113,7 @@ test("what was downloaded is known after a restart, with its name and kind, and 
 });
 
 test("bytes that are not the piece's are refused, and nothing of them is on disk", async (t) => {
-  const { store, path, models } = await storeIn(t);
+  const { store, path } = await storeIn(t);
   const partial = await store.open(metadata, { ...description, path });
   const wrong = Buffer.from(piece(1));
   wrong[70_000] = (wrong[70_000] ?? 0) ^ 1;
@@ -129,7 +135,7 @@ test("bytes that are not the piece's are refused, and nothing of them is on disk
 });
 
 test("the same piece from several sources at once is written once", async (t) => {
-  const { store, path, models } = await storeIn(t);
+  const { store, path } = await storeIn(t);
   const partial = await store.open(metadata, { ...description, path });
   let grew = 0;
   store.onChange(() => grew++);
@@ -151,7 +157,7 @@ test("metadata that does not fit its root is refused before anything is written"
 });
 
 test("a download is taken up with what was verified; a piece damaged meanwhile comes again", async (t) => {
-  const { store, path, models } = await storeIn(t);
+  const { store, path } = await storeIn(t);
   const first = await store.open(metadata, { ...description, path });
   for (const i of [0, 2, 4]) await first.writePiece(i, piece(i));
   await first.close();
@@ -174,7 +180,7 @@ test("a download is taken up with what was verified; a piece damaged meanwhile c
 });
 
 test("an unfinished download of another content under the same name is thrown away", async (t) => {
-  const { store, path, models } = await storeIn(t);
+  const { store, path } = await storeIn(t);
   const first = await store.open(metadata, { ...description, path });
   await first.writePiece(0, piece(0));
   await first.close();
@@ -187,7 +193,7 @@ test("an unfinished download of another content under the same name is thrown aw
 });
 
 test("a damaged state is as good as none", async (t) => {
-  const { store, path, models } = await storeIn(t);
+  const { store, path } = await storeIn(t);
   const first = await store.open(metadata, { ...description, path });
   await first.writePiece(0, piece(0));
   await first.close();
@@ -203,7 +209,7 @@ test("a damaged state is as good as none", async (t) => {
 });
 
 test("a state that marks pieces which are not there is not believed", async (t) => {
-  const { store, path, models } = await storeIn(t);
+  const { store, path } = await storeIn(t);
   const first = await store.open(metadata, { ...description, path });
   await first.writePiece(0, piece(0));
   await first.close();
@@ -244,23 +250,19 @@ test("the same content or path twice at once is refused, and so is a name that i
 });
 
 test("too little room is said before anything is written, also where two only fit alone", async (t) => {
-  const { store, path, models } = await storeIn(t);
+  const { store, path, models, folder } = await storeIn(t);
   const { bavail, bsize } = await statfs(folder);
-  const sparse = (sizeBytes: number, fill: number): ContentMetadata => {
-    const pieceHashes = new Uint8Array(32 * pieceCount(sizeBytes)).fill(fill);
-    return { root: toRoot(rootOfPieces(pieceHashes)), sizeBytes, pieceHashes };
-  };
   const free = Math.min(bavail * bsize, 2 ** 41);
-  const tooMuch = store.open(sparse(free + 64 * MIB, 1), {
+  const tooMuch = store.open(imagined(free + 64 * MIB, 1), {
     ...description,
     path,
   });
   await assert.rejects(tooMuch, fails("DISK_FULL"));
   assert.deepEqual(await readdir(models), []);
   const most = Math.floor(free * 0.6);
-  await store.open(sparse(most, 2), { ...description, path });
+  await store.open(imagined(most, 2), { ...description, path });
   await assert.rejects(
-    store.open(sparse(most, 3), { ...description, path: `${path}.b` }),
+    store.open(imagined(most, 3), { ...description, path: `${path}.b` }),
     fails("DISK_FULL"),
   );
 });
@@ -271,9 +273,7 @@ test(
   "a disk that fills up meanwhile is said so, and the download goes on when there is room",
   { skip: canMount ? false : "a disk of its own cannot be mounted here" },
   async (t) => {
-    const folder = await temporaryFolder(t);
-    const disk = models;
-    await mkdir(disk);
+    const { models: disk, start } = await storeFixture(t);
     const mount = spawnSync("mount", [
       "-t",
       "tmpfs",
