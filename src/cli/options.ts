@@ -96,6 +96,15 @@ export function bytes(text: string): number {
   return Math.round(Number(match[1]) * unit);
 }
 
+/** HTTP(S) URLs, comma-separated. */
+export function urls(text: string): string[] {
+  return text.split(",").map((part) => {
+    const { protocol, href } = new URL(part.trim());
+    if (!/^https?:$/.test(protocol)) throw new Error("Expected http or https.");
+    return href;
+  });
+}
+
 export const port = wholeNumber(0, 65_535);
 
 /** Comma-separated, so that a variable can hold several. */

@@ -6,6 +6,7 @@ import {
   common,
   option,
   required,
+  urls,
   wholeNumber,
   withCommon,
   withMembership,
@@ -19,6 +20,7 @@ interface SeedFlags {
   bootstrapTimeout: number;
   shards?: number;
   uploadLimit?: number;
+  origin: string[];
 }
 
 export function seedCommand(): Command {
@@ -37,6 +39,13 @@ export function seedCommand(): Command {
     .addOption(
       option("--upload-limit <rate>", "bytes per second, such as 10MB", bytes),
     )
+    .addOption(
+      option(
+        "--origin <urls>",
+        "HTTP(S) URLs of the model's files, in order, separated by commas: nodes use them as one more source",
+        urls,
+      ).default([], "none"),
+    )
     .action(async (model: string, _, self: Command) => {
       const flags = self.opts<SeedFlags>();
       const options = {
@@ -47,6 +56,7 @@ export function seedCommand(): Command {
         listen: flags.listen,
         bootstrapTimeoutMs: flags.bootstrapTimeout * 1000,
         uploadLimit: flags.uploadLimit,
+        origin: flags.origin,
       };
       await runRole(common(self), (context) => startSeeder(options, context));
     });

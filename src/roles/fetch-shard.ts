@@ -9,6 +9,7 @@ import {
   MANIFEST_FILE,
   type Membership,
 } from "../cluster/index.ts";
+import { alignUp, DEFAULT_ALIGNMENT } from "../gguf/index.ts";
 import {
   backoffMs,
   type EventSink,
@@ -21,12 +22,13 @@ import {
   checkShard,
   type LayerRange,
   type Manifest,
+  type ManifestPart,
   partsOf,
   planLayers,
   readShard,
 } from "../model/index.ts";
 import type { Commands } from "../network/index.ts";
-import { toRoot } from "../torrent/index.ts";
+import { type SourceSpec, toRoot } from "../torrent/index.ts";
 import { rangeOf, type ShardSource } from "./shard-source.ts";
 import type { Torrents } from "./torrents.ts";
 
@@ -106,6 +108,7 @@ export async function fetchShard(
           path: partPath(part.id),
           name: `${part.id} of ${manifest.name}`,
           kind: "part",
+          origin: originOf(part, served.origin),
           manifest: id,
           signal,
         });
@@ -120,6 +123,22 @@ export async function fetchShard(
   const shard = kept ?? (await readShard(path));
   checkShard(shard, manifest, range);
   return { id, manifest, manifestBytes, metadataPath, shard, range, number };
+}
+
+/** A part's bytes in the original files at an origin: its tensors, each padded with zeros. */
+function originOf(
+  { tensors }: ManifestPart,
+  urls: readonly string[],
+): SourceSpec | undefined {
+  const ranges = tensors.flatMap(({ fileIndex, offset, sizeBytes }) => {
+    const padding = alignUp(sizeBytes, DEFAULT_ALIGNMENT) - sizeBytes;
+    const bytes = { url: urls[fileIndex] ?? "", offset, sizeBytes };
+    return padding === 0
+      ? [bytes]
+      : [bytes, { url: "", offset: 0, sizeBytes: padding }];
+  });
+  const known = tensors.every(({ fileIndex }) => urls[fileIndex] !== undefined);
+  return known ? { kind: "origin", ranges } : undefined;
 }
 
 function planOf(
@@ -143,14 +162,17 @@ async function whatIsServed(
   membership: Membership,
   events: EventSink,
   signal: AbortSignal,
-): Promise<{ manifest: string; shards: number }> {
+): Promise<{ manifest: string; shards: number; origin: readonly string[] }> {
   return await untilAnswered(events, signal, async () => {
     const record = membership.published();
-    if (record !== undefined)
-      return { manifest: record.manifest, shards: record.shards };
+    if (record !== undefined) return record;
     const view = membership.view();
     if (view !== undefined)
-      return { manifest: view.manifest, shards: view.shardCount };
+      return {
+        manifest: view.manifest,
+        shards: view.shardCount,
+        origin: [],
+      };
     throw new ShoalError(
       "SWARM_NOT_READY",
       "the cluster serves no model yet: publish one with `shoal seed`",

@@ -37,6 +37,8 @@ export interface SeederOptions {
   listen: readonly string[];
   bootstrapTimeoutMs: number;
   uploadLimit?: number | undefined;
+  /** HTTP(S) URLs of the model's files, in order, where nodes can get them besides. */
+  origin: readonly string[];
 }
 
 export function startSeeder(
@@ -102,7 +104,7 @@ export function startSeeder(
         model: manifest.name,
         shards,
         replication: CLUSTER_RECORD_DEFAULTS.replication,
-        origin: [],
+        origin: [...options.origin],
         seq: issuedMs,
         issuedMs,
       },

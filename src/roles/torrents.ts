@@ -27,8 +27,6 @@ export interface TorrentsOptions {
   /** Seeded, with their folders. */
   directories: readonly string[];
   stateDir: string;
-  /** HTTP(S) sources besides the members: ranges of a content at an origin. */
-  origin?: (root: Root) => SourceSpec | undefined;
   /** Bytes per second; undefined is no limit. */
   uploadLimit?: number | undefined;
   downloadLimit?: number | undefined;
@@ -42,6 +40,8 @@ export interface FetchOptions {
   name: string;
   kind: "part" | "shard" | "file";
   manifest?: string | undefined;
+  /** Where it can be had besides the members. */
+  origin?: SourceSpec | undefined;
   signal: AbortSignal;
   onProgress?: (progress: DownloadProgress) => void;
 }
@@ -126,7 +126,7 @@ export class Torrents {
     try {
       return await this.#downloads.download({
         ...options,
-        sources: this.#sources(root, until),
+        sources: this.#sources(options, until),
         onProgress: (progress) => {
           options.onProgress?.(progress);
           if (performance.now() - shownMs < 1_000) return;
@@ -155,8 +155,10 @@ export class Torrents {
   }
 
   /** Whoever is known to have it, asked again and again: a download takes a source twice without harm. */
-  async *#sources(root: Root, signal: AbortSignal): AsyncGenerator<SourceSpec> {
-    const origin = this.#options.origin?.(root);
+  async *#sources(
+    { root, origin }: FetchOptions,
+    signal: AbortSignal,
+  ): AsyncGenerator<SourceSpec> {
     if (origin !== undefined) yield origin;
     while (!signal.aborted) {
       for (const { peer, addresses } of await this.whoHas(root))

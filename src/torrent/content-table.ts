@@ -135,7 +135,7 @@ export class ContentTable {
     }
     let changed = "";
     for (const place of entry.places.values()) {
-      const bytes = new Uint8Array(pieceSize(sizeBytes, index));
+      const bytes = Buffer.allocUnsafeSlow(pieceSize(sizeBytes, index));
       const failed = await this.#fill(bytes, place, index * PIECE_BYTES);
       if (failed === undefined) return bytes;
       changed = failed;
@@ -164,9 +164,13 @@ export class ContentTable {
     for (const range of place.ranges) {
       const from = Math.max(start, position);
       const to = Math.min(start + range.sizeBytes, position + bytes.length);
-      if (from < to && range.path !== "") {
+      const into = bytes.subarray(
+        Math.max(0, from - position),
+        Math.max(0, to - position),
+      );
+      if (range.path === "") into.fill(0);
+      else if (into.length > 0) {
         const stamp = place.stamps.get(range.path);
-        const into = bytes.subarray(from - position, to - position);
         const isThere =
           stamp !== undefined &&
           (await this.#readers.read(

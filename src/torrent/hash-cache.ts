@@ -146,7 +146,12 @@ function decode(bytes: Buffer): [string, ContentMetadata][] {
       .array(entrySchema)
       .parse(dagCbor.decode(body))
       .map(([key, sizeBytes, root, pieceHashes]) => {
-        const metadata = { root: toRoot(root), sizeBytes, pieceHashes };
+        // Copied: a view would keep the whole file in memory.
+        const metadata = {
+          root: toRoot(root),
+          sizeBytes,
+          pieceHashes: new Uint8Array(pieceHashes),
+        };
         verifyPieceLayer(metadata);
         return [toRoot(key), metadata];
       });

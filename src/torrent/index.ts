@@ -17,6 +17,7 @@ export {
 export { CatalogService } from "./catalog-service.ts";
 export type { DownloadOptions, DownloadProgress } from "./content-download.ts";
 export { Downloads, type DownloadStats } from "./download.ts";
+export { Hasher, type HashOptions } from "./hasher.ts";
 export { isRoot, toRoot } from "./piece-tree.ts";
 export type { CatalogFile } from "./protocol.ts";
 export type { OriginRange, SourceSpec } from "./source.ts";
@@ -26,11 +27,14 @@ export {
   type TorrentStoreOptions,
 } from "./store.ts";
 export { isWhole, listingOf, TorrentSync } from "./sync.ts";
-export type {
-  Content,
-  ContentKind,
-  ContentStore,
-  FileRange,
-  Root,
+export {
+  type Content,
+  type ContentKind,
+  type ContentMetadata,
+  type ContentStore,
+  type FileRange,
+  type PartialContent,
+  PIECE_BYTES,
+  type Root,
 } from "./types.ts";
 export { Uploads, type UploadStats } from "./upload.ts";

@@ -86,12 +86,13 @@ export class PartialFile implements PartialContent {
     const { path } = options;
     const { sizeBytes } = description.metadata;
     const partPath = `${path}${PART_SUFFIX}`;
+    const before = await unfinished(description, options);
+    // What is not taken up is another file from here on: a process that still writes to the old one finds that out when it ends.
+    if (before === undefined) await rm(partPath, { force: true });
     const data = await openOrCreate(partPath);
     try {
-      const marked = await markedPieces(description, options);
-      if (marked.count === 0) await data.truncate(0);
       await data.truncate(sizeBytes);
-      const have = await verified(marked, description, options);
+      const have = await verified(before, description, options);
       const state = await PartialState.create(
         `${path}${STATE_SUFFIX}`,
         description,
@@ -143,7 +144,7 @@ export class PartialFile implements PartialContent {
         { root, piece: index },
       );
     }
-    const bytes = new Uint8Array(pieceSize(sizeBytes, index));
+    const bytes = Buffer.allocUnsafeSlow(pieceSize(sizeBytes, index));
     const read = await readAll(this.#data, bytes, index * PIECE_BYTES);
     if (read === bytes.length) return bytes;
     const path = `${this.path}${PART_SUFFIX}`;
@@ -265,29 +266,29 @@ async function openOrCreate(path: string): Promise<FileHandle> {
   }
 }
 
-async function markedPieces(
+/** The pieces that an earlier download of the same content has marked. */
+async function unfinished(
   { metadata }: PartialDescription,
   { path, events }: PartialFileOptions,
-): Promise<PieceSet> {
-  const size = pieceCount(metadata.sizeBytes);
+): Promise<PieceSet | undefined> {
   const state = await readPartialState(`${path}${STATE_SUFFIX}`);
-  if (state === undefined) return new PieceSet(size);
+  if (state === undefined) return undefined;
   if (state.metadata.root === metadata.root) return state.marked;
   events.warn("TORRENT", "an unfinished download of another content is lost", {
     path: basename(path),
     root: state.metadata.root,
   });
-  return new PieceSet(size);
+  return undefined;
 }
 
 /** Of the marked pieces those whose bytes are there. */
 async function verified(
-  marked: PieceSet,
+  marked: PieceSet | undefined,
   { metadata, name }: PartialDescription,
   { path, hasher, events }: PartialFileOptions,
 ): Promise<PieceSet> {
-  const have = new PieceSet(marked.size);
-  if (marked.count === 0) return have;
+  const have = new PieceSet(pieceCount(metadata.sizeBytes));
+  if (marked === undefined || marked.count === 0) return have;
   const pieces = [...marked];
   const hashes = await hasher.hashPieces(
     pieces.map((piece) => ({

@@ -136,9 +136,10 @@ export class SourcePool {
   }
 }
 
-/** What only a hostile or broken source does. */
+/** What only a hostile or broken source does: it will not be better the next time. */
 export function isHostile(error: ShoalError): boolean {
   return (
+    error.code === "ORIGIN_INVALID" ||
     error.code === "PIECE_INVALID" ||
     error.code === "CONTENT_INVALID" ||
     error.code === "FRAME_MALFORMED" ||

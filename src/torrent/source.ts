@@ -29,7 +29,7 @@ export interface OriginRange {
 }
 
 export interface Source {
-  /** A peer's id, or the scheme, host and port of an origin: what is banned, and what events name. */
+  /** A peer's id, or the address of an origin's file: what is banned, and what events name. */
   readonly id: string;
   /** Rejects where the source cannot be reached. Closed links say so through the listener. */
   open(
@@ -88,5 +88,8 @@ export interface SourceLink {
 export function sourceIdOf(spec: SourceSpec): string {
   if (spec.kind === "peer") return spec.peerId;
   const first = spec.ranges.find(({ url }) => url !== "");
-  return first === undefined ? "zeros" : new URL(first.url).origin;
+  if (first === undefined) return "zeros";
+  // Without what may be secret.
+  const { origin, pathname } = new URL(first.url);
+  return origin + pathname;
 }

@@ -49,14 +49,20 @@ export class DerivedFiles {
     return path;
   }
 
-  /** Removes those of models that are gone. */
-  async retain(models: readonly (readonly FileStamp[])[]): Promise<void> {
+  /** Removes those of models that are gone; gives the folders they were in. */
+  async retain(
+    models: readonly (readonly FileStamp[])[],
+  ): Promise<ReadonlySet<string>> {
     const wanted = new Set(models.map(keyOf));
+    const removed = new Set<string>();
     const names = await readdir(this.#directory).catch(() => []);
     for (const name of names) {
       if (wanted.has(name)) continue;
-      await rm(join(this.#directory, name), { recursive: true, force: true });
+      const folder = join(this.#directory, name);
+      await rm(folder, { recursive: true, force: true });
+      removed.add(folder);
     }
+    return removed;
   }
 
   async #pathOf(model: readonly FileStamp[], name: string): Promise<string> {

@@ -1,4 +1,4 @@
-/** Downloads of a store: those that are open, with the room they still need, and a list of the finished ones, whose names and kinds no file tells. */
+/** DownloadFiles of a store: those that are open, with the room they still need, and a list of the finished ones, whose names and kinds no file tells. */
 import { mkdir, readFile, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
@@ -37,7 +37,7 @@ interface OpenDownload {
 
 const FILE_NAME = "downloads.json";
 
-export class Downloads {
+export class DownloadFiles {
   #stateDir: string;
   #open = new Set<OpenDownload>();
   #finished = new Map<string, FinishedDownload>();

@@ -220,11 +220,10 @@ async function indexOriginal(
         ...description,
         architecture: rules.name,
         files,
-        parts: parts.map(({ id, tensors }) => ({
-          id,
-          ...partHash(hashed, id),
-          tensors,
-        })),
+        parts: parts.map(({ id, tensors }) => {
+          const { sizeBytes, root } = partHash(hashed, id);
+          return { id, sizeBytes, root, tensors };
+        }),
       }),
       writeMetadata: (path, signal) => writeMetadata(model, path, { signal }),
     };

@@ -10,7 +10,7 @@ import { encodeManifest, type Manifest, manifestId } from "../model/index.ts";
 import type { ContentTable } from "./content-table.ts";
 import { toRoot } from "./piece-tree.ts";
 import type { DerivedFiles } from "./store-derived.ts";
-import type { Downloads, FinishedDownload } from "./store-downloads.ts";
+import type { DownloadFiles, FinishedDownload } from "./store-downloads.ts";
 import { type FileStamp, isSameFile, stampOf } from "./store-files.ts";
 import type { Hashed, Hashing } from "./store-hashing.ts";
 import {
@@ -25,7 +25,7 @@ import type { ContentMetadata, FileRange, Root } from "./types.ts";
 
 export interface StoreIndexerOptions {
   table: ContentTable;
-  downloads: Downloads;
+  downloads: DownloadFiles;
   hashing: Hashing;
   derived: DerivedFiles;
   events: EventSink;
@@ -78,9 +78,20 @@ export class StoreIndexer {
         this.#fail(stamp, ShoalError.from(error));
       }
     }
-    const models = [...this.#files.values()].map(({ stamps }) => stamps);
-    await this.#options.derived.retain(models);
+    await this.#retainDerived();
     return isMore;
+  }
+
+  /** With a model its manifest and metadata part go. */
+  async #retainDerived(): Promise<void> {
+    const { derived, table, onContent } = this.#options;
+    const models = [...this.#files.values()].map(({ stamps }) => stamps);
+    const removed = await derived.retain(models);
+    const lost = table.retain(
+      ({ stamps }) =>
+        ![...stamps.keys()].some((path) => removed.has(dirname(path))),
+    );
+    if (lost.length > 0) onContent();
   }
 
   /** A download that was just finished: its bytes were verified, they need not be hashed. */

@@ -11,6 +11,11 @@ const MAX_FILES = 20_000;
 const UNFINISHED =
   /\.(?:part|tmp|temp|partial|incomplete|download|crdownload|aria2|state)$/i;
 
+/** Left alone, and no reason to look again: a download writes a thousand times a second. */
+export function isUnfinished(name: string): boolean {
+  return name.startsWith(".") || UNFINISHED.test(name);
+}
+
 export interface Listing {
   files: string[];
   /** To be watched. */
@@ -56,7 +61,7 @@ async function walk(
       listing.isCut = true;
     } else if (entry.name.endsWith(STATE_SUFFIX)) {
       listing.states.push(path);
-    } else if (!UNFINISHED.test(entry.name)) {
+    } else if (!isUnfinished(entry.name)) {
       listing.files.push(path);
     }
   }

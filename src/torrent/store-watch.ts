@@ -1,6 +1,7 @@
 /** Says when to look at the directories again: soon after something moved in them, and every so often in case nothing told. */
 import { type FSWatcher, watch } from "node:fs";
 import type { Clock } from "../lib/index.ts";
+import { isUnfinished } from "./store-scan.ts";
 
 export interface WatchOptions {
   clock: Clock;
@@ -18,6 +19,7 @@ export class FolderWatch {
   #watchers = new Map<string, FSWatcher>();
   #cancelSoon: (() => void) | undefined;
   #cancelPoll: (() => void) | undefined;
+  #failed = new Set<string>();
   #isStopped = false;
 
   constructor(options: WatchOptions) {
@@ -64,17 +66,25 @@ export class FolderWatch {
   }
 
   #watch(folder: string): void {
-    const { onError } = this.#options;
     try {
-      const watcher = watch(folder, { persistent: false }, () => this.soon());
+      const watcher = watch(folder, { persistent: false }, (_, name) => {
+        if (name === null || !isUnfinished(name)) this.soon();
+      });
       watcher.on("error", (error) => {
         watcher.close();
         this.#watchers.delete(folder);
-        onError(folder, error);
+        this.#fail(folder, error);
       });
       this.#watchers.set(folder, watcher);
     } catch (error) {
-      onError(folder, error);
+      this.#fail(folder, error);
     }
+  }
+
+  /** Told once, tried at every look. */
+  #fail(folder: string, error: unknown): void {
+    if (this.#failed.has(folder)) return;
+    this.#failed.add(folder);
+    this.#options.onError(folder, error);
   }
 }

@@ -1,10 +1,13 @@
 /** Stores over a folder of a test's own. */
+import assert from "node:assert/strict";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { Events, type ShoalEvent } from "../lib/index.ts";
+import { pieceCount, verifyPiece } from "./piece-tree.ts";
 import { TorrentStore, type TorrentStoreOptions } from "./store.ts";
+import type { Content, Root } from "./types.ts";
 
 export interface StoreFixture {
   folder: string;
@@ -46,4 +49,52 @@ export async function storeFixture(t: TestContext): Promise<StoreFixture> {
       return store;
     },
   };
+}
+
+/** Layers of 2.6 MB: three pieces each. */
+export const MODEL = {
+  layers: 4,
+  embeddingLength: 256,
+  feedForward: 704,
+  tied: true,
+  vocab: "bytes",
+} as const;
+
+/** The whole content, each piece verified. */
+export async function read(store: TorrentStore, root: Root): Promise<Buffer> {
+  const content = store.get(root);
+  assert.ok(content, `no ${root}`);
+  const pieces: Uint8Array[] = [];
+  for (let i = 0; i < pieceCount(content.metadata.sizeBytes); i++) {
+    const piece = await store.readPiece(root, i);
+    verifyPiece(content.metadata, i, piece);
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces);
+}
+
+export function rootsOf(store: TorrentStore): Root[] {
+  return store
+    .list()
+    .map(({ metadata }) => metadata.root)
+    .toSorted();
+}
+
+export function named(store: TorrentStore, name: string): Content {
+  const [content, another] = store.list().filter((each) => each.name === name);
+  assert.ok(content, `no content called ${name}`);
+  assert.equal(another, undefined, `two contents called ${name}`);
+  return content;
+}
+
+/** Resolves when the store says that `isSo`. */
+export async function until(
+  store: TorrentStore,
+  isSo: () => boolean,
+): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const end = store.onChange(() => isSo() && resolve());
+  if (isSo()) resolve();
+  await promise;
+  end();
 }

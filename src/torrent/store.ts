@@ -6,6 +6,7 @@ import {
   type EventSink,
   formatBytes,
   isShoalError,
+  reasonOf,
   ShoalError,
   systemClock,
 } from "../lib/index.ts";
@@ -17,7 +18,7 @@ import { type PartialDescription, readPartialState } from "./partial-state.ts";
 import { PART_SUFFIX, STATE_SUFFIX } from "./partial.ts";
 import { verifyPieceLayer } from "./piece-tree.ts";
 import { DerivedFiles } from "./store-derived.ts";
-import { Downloads } from "./store-downloads.ts";
+import { DownloadFiles } from "./store-downloads.ts";
 import { isSameFile, stampOf } from "./store-files.ts";
 import { Hashing } from "./store-hashing.ts";
 import { StoreIndexer } from "./store-indexer.ts";
@@ -73,7 +74,7 @@ export class TorrentStore implements ContentStore, AsyncDisposable {
   #stopping = new AbortController();
   #hasher = new Hasher();
   #table: ContentTable;
-  #downloads: Downloads;
+  #downloads: DownloadFiles;
   #cache: HashCache;
   #hashing: Hashing;
   #settling: Settling;
@@ -95,7 +96,7 @@ export class TorrentStore implements ContentStore, AsyncDisposable {
     const { events, clock, settleMs } = this.#options;
     this.#primary = new Set(primary.map((path) => resolve(path)));
     this.#table = new ContentTable((path) => this.#primary.has(path));
-    this.#downloads = new Downloads(stateDir);
+    this.#downloads = new DownloadFiles(stateDir);
     this.#cache = new HashCache(join(stateDir, "hashes"));
     this.#settling = new Settling(settleMs, () => clock.now());
     this.#hashing = new Hashing({
@@ -175,12 +176,19 @@ export class TorrentStore implements ContentStore, AsyncDisposable {
     return this.#table.get(root) ?? this.#downloads.partial(root)?.content;
   }
 
-  /** Manifests of the models that are here, by their CID, and the roots under which their bytes are served. */
-  manifests(): ReadonlyMap<string, { manifest: Manifest; root?: Root }> {
-    return this.#indexer.manifests;
+  /** Manifests that were seen here, by their CID. The root: under which its bytes are served, where they are. */
+  manifests(): Map<string, { manifest: Manifest; root?: Root }> {
+    return new Map(
+      [...this.#indexer.manifests].map(([id, { manifest, root }]) => [
+        id,
+        root !== undefined && this.#table.has(root)
+          ? { manifest, root }
+          : { manifest },
+      ]),
+    );
   }
 
-  /** Downloads that can be taken up with `open`. */
+  /** DownloadFiles that can be taken up with `open`. */
   async unfinished(): Promise<(PartialDescription & { path: string })[]> {
     const found: (PartialDescription & { path: string })[] = [];
     const open = new Set(this.#downloads.partials().map(({ path }) => path));
@@ -274,7 +282,8 @@ export class TorrentStore implements ContentStore, AsyncDisposable {
 
   async #scan(): Promise<void> {
     const { directories, events, settleMs } = this.#options;
-    this.#stopping.signal.throwIfAborted();
+    const { signal } = this.#stopping;
+    if (signal.aborted) throw reasonOf(signal);
     const listing = await listFiles(directories);
     if (listing.isCut)
       events.warn("TORRENT", "too many files or folders: some are left out");

@@ -35,6 +35,18 @@ export const DEFAULTS = Object.freeze({
   chatterBurstBytes: 64 * MiB,
   chatterBytesPerSecond: 2 * MiB,
 
+  // an HTTP origin
+  originRequests: 4,
+  /** A response's head, and a response's bytes as `stallMs` has it for peers. */
+  originHeadMs: 15_000,
+  originRedirects: 5,
+  /** A redirect's target is used directly for this long: signed links of model hubs live for an hour. */
+  originRedirectMs: 300_000,
+  /** A server that sends all of a file may, if the file is this small. */
+  originWholeBytes: 4 * MiB,
+  /** Retry-After may ask for no more. */
+  originRetryMaxMs: 600_000,
+
   // one download
   /** Sources used at once; more are kept in reserve. */
   linksPerDownload: 24,
@@ -78,6 +90,6 @@ export const DEFAULTS = Object.freeze({
   streamsPerPeer: 2,
   /** Peers are told of new pieces after this long, together. */
   haveDelayMs: 20,
-  /** Data of a PIECE frame; with the heads just under what the TLS layer sends as one buffer. */
-  dataBytes: 248 * KiB,
+  /** Data of a PIECE frame: five make a piece, and one fits the frame reader's first buffer. */
+  dataBytes: 208 * KiB,
 });
