@@ -10,7 +10,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   model: ["lib", "gguf"],
   engine: ["lib", "gguf", "model"],
   network: ["lib"],
-  torrent: ["lib", "model", "network"],
+  torrent: ["lib", "gguf", "model", "network"],
   cluster: ["lib", "model", "network"],
   inference: ["lib", "model", "engine", "network", "cluster"],
   gateway: ["lib", "engine", "inference", "cluster"],

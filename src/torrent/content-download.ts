@@ -163,7 +163,14 @@ export class ContentDownload {
   }
 
   addSource(spec: SourceSpec): void {
-    if (!this.#over.signal.aborted) this.#links.add(spec);
+    if (this.#over.signal.aborted) return;
+    try {
+      this.#links.add(spec);
+    } catch (error) {
+      // No address. That is no reason to do without the others.
+      const { code, message } = ShoalError.from(error);
+      this.#shared.events.warn("TORRENT", `no source: ${message}`, { code });
+    }
   }
 
   dropBanned(id: string): void {
