@@ -16,8 +16,8 @@ import { writeRandomModel } from "../test/support/models.ts";
 import { startSwarm } from "../test/support/swarm.ts";
 import { median, report, round } from "./support.ts";
 
-const PAIRS = 7;
-const TOKENS = 100;
+const PAIRS = 5;
+const TOKENS = 80;
 const PROMPT = Array.from({ length: 16 }, (_, i) => 300 + i);
 
 const directory = await mkdtemp(join(tmpdir(), "shoal-bench-"));

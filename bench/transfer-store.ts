@@ -62,7 +62,7 @@ export class FileStore implements ContentStore {
     return {
       content,
       writePiece: async (index, bytes) => {
-        if (process.env.V !== 'none') verifyPiece(metadata, index, bytes);
+        if (process.env.V !== "none") verifyPiece(metadata, index, bytes);
         await file.write(bytes, 0, bytes.length, index * PIECE_BYTES);
         content.have[index >> 3] =
           (content.have[index >> 3] ?? 0) | (1 << (index & 7));

@@ -21,12 +21,13 @@ import { RateMeter, type RateLimit } from "./rate.ts";
 import type { SourceLink, SourceSpec } from "./source.ts";
 import type { SourcePool } from "./source-pool.ts";
 import { DEFAULTS } from "./transfer-defaults.ts";
-import type {
-  ContentKind,
-  ContentMetadata,
-  ContentStore,
-  PartialContent,
-  Root,
+import {
+  type ContentKind,
+  type ContentMetadata,
+  type ContentStore,
+  type PartialContent,
+  PIECE_BYTES,
+  type Root,
 } from "./types.ts";
 
 export interface DownloadOptions {
@@ -274,7 +275,7 @@ export class ContentDownload {
     this.#lastPieceMs = this.#lastAvailableMs = this.#shared.clock.now();
     if (lastPiece !== undefined && !have.has(count - 1)) {
       picker.remove(count - 1);
-      this.#write(count - 1, lastPiece, undefined);
+      void this.#write(count - 1, lastPiece, undefined);
     }
     this.#picker = picker;
     this.#links.count(picker, sizeBytes);
@@ -306,11 +307,34 @@ export class ContentDownload {
   #pick(attached: Attached, link: SourceLink, now: number): number | undefined {
     const { have } = link;
     if (have === undefined || attached.dry) return undefined;
+    const quick = have.isFull ? this.#quickDownloaders(now) : [];
     const piece =
-      this.#picker?.take((p) => have.has(p) && !link.isAsked(p)) ??
-      this.#pickSecond(attached, link, now);
+      this.#picker?.take(
+        (p) =>
+          have.has(p) &&
+          !link.isAsked(p) &&
+          !quick.some(
+            ({ counted, expected }) =>
+              counted?.has(p) === true || expected?.has(p) === true,
+          ),
+      ) ?? this.#pickSecond(attached, link, now);
     if (piece === undefined) attached.dry = true;
     return piece;
+  }
+
+  /**
+   * Sources that have only a part, and deliver without delay: what they have or will have need not come from a seeder. So a seeder
+   * uploads little more than each piece once, however many download. None once this download waits.
+   */
+  #quickDownloaders(now: number): Attached[] {
+    const { quickMs } = DEFAULTS;
+    if (now - this.#lastPieceMs > quickMs) return [];
+    return this.#links.active.filter(({ link }) => {
+      if (link?.have === undefined || link.have.isFull || link.waiting)
+        return false;
+      const rate = link.bytesPerSecond ?? Infinity;
+      return (link.outstandingBytes + PIECE_BYTES) / rate < quickMs / 1000;
+    });
   }
 
   /**
@@ -499,5 +523,5 @@ function isSlower(first: Asker, link: SourceLink, now: number): boolean {
   if (slow === undefined || fast === undefined) return false;
   const leftMs = (first.link.outstandingBytes / slow) * 1000;
   const otherMs = (link.outstandingBytes / fast) * 1000;
-  return leftMs > DEFAULTS.raceMs && leftMs > 2 * otherMs;
+  return leftMs > DEFAULTS.raceMs && leftMs > 3 * otherMs;
 }

@@ -26,13 +26,13 @@ export interface OriginOptions {
 
 export class HttpOrigin implements Source {
   readonly id: string;
-  readonly #spec: OriginSpec;
+  readonly #ranges: readonly OriginRange[];
   readonly #options: OriginOptions & { clock: Clock };
 
   constructor(spec: OriginSpec, options: OriginOptions & { clock: Clock }) {
     for (const { url } of spec.ranges) checkUrl(url);
     this.id = sourceIdOf(spec);
-    this.#spec = spec;
+    this.#ranges = joined(spec.ranges);
     this.#options = options;
   }
 
@@ -41,7 +41,7 @@ export class HttpOrigin implements Source {
     return new OriginLink({
       id: this.id,
       root,
-      ranges: this.#spec.ranges,
+      ranges: this.#ranges,
       listener,
       ...this.#options,
     });
@@ -183,6 +183,23 @@ class OriginLink implements SourceLink {
     this.#closed.abort(error);
     this.#init.listener.onClosed(this, error);
   }
+}
+
+/** Tensors that lie one behind the other in the file need no request each. */
+function joined(ranges: readonly OriginRange[]): OriginRange[] {
+  const result: OriginRange[] = [];
+  for (const range of ranges) {
+    const last = result.at(-1);
+    if (
+      last?.url === range.url &&
+      (range.url === "" || last.offset + last.sizeBytes === range.offset)
+    ) {
+      last.sizeBytes += range.sizeBytes;
+    } else {
+      result.push({ ...range });
+    }
+  }
+  return result;
 }
 
 function checkUrl(text: string): void {

@@ -1,7 +1,7 @@
 /** The sources of all downloads, and how each stands: banned, in back-off, or welcome. */
 import {
   backoffMs,
-  ShoalError,
+  type ShoalError,
   type Clock,
   type EventSink,
 } from "../lib/index.ts";

@@ -53,9 +53,11 @@ export const DEFAULTS = Object.freeze({
   /** Sources known at once: a list from the network may be of any length. */
   sourcesPerDownload: 256,
   /** A piece asked for this long ago from a source that has fallen silent may be asked from another as well. */
-  silentMs: 1_000,
+  silentMs: 2_000,
   /** A piece that will take a source less than this is not asked from another as well. */
-  raceMs: 500,
+  raceMs: 1_500,
+  /** A downloader that delivers within this time spares the seeders the pieces it has or will have. */
+  quickMs: 1_000,
   /** A source that came last in so many races in a row is dropped for a while. */
   lostRaces: 4,
   retryInitialMs: 500,
