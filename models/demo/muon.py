@@ -1,7 +1,7 @@
 """Muon (Keller Jordan, 2024): momentum, then the nearest orthogonal matrix as the update.
 
-It moves the rare directions of a matrix as fast as the common ones; with AdamW alone the model did not learn, in the few
-million tokens it gets, to say a name again.
+It moves the rare directions of a matrix as fast as the common ones. Tried on stories alone, same start and data: loss 1.10
+after 140 steps, with AdamW (2.5e-3) about 1.7.
 """
 
 import torch

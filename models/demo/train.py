@@ -1,6 +1,6 @@
 """Train the demo model on one core. It writes a checkpoint now and then and goes on from it when run again.
 
-    OMP_NUM_THREADS=1 python3 train.py --dir build --steps 1200
+    OMP_NUM_THREADS=1 python3 train.py --dir build --steps 1300
 """
 
 import argparse
@@ -19,7 +19,7 @@ from train_tokenizer import Tokenizer
 # back soon: there the model learns to say a name again, which it did not in the same time from whole stories.
 BEGINNINGS, CLIP, CLIPPED_STEPS = 14, 96, 400
 STORIES, SHORT = 4, 14
-QUESTIONS_FROM, FEW_STORIES, MANY_SHORT = 960, 2, 26  # from this step on mostly questions and their answers
+QUESTIONS_FROM, FEW_STORIES, MANY_SHORT = 960, 1, 30  # from this step on mostly questions and their answers
 GROUP = 16  # steps whose documents are sorted together, so that the rows of a matrix are of like length
 MATRIX_RATE, VECTOR_RATE = 0.02, 3e-3  # peak learning rates: Muon for the matrices, AdamW for embedding and norms
 WARMUP, DECAY = 20, 0.4  # steps; the last part of the schedule, in which the rate falls to nothing
@@ -117,7 +117,7 @@ def train(folder, steps, stop, every):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dir", default="build")
-    parser.add_argument("--steps", type=int, default=1200, help="length of the schedule")
+    parser.add_argument("--steps", type=int, default=1300, help="length of the schedule")
     parser.add_argument("--stop", type=int, default=10**9, help="stop early at this step")
     parser.add_argument("--every", type=int, default=50, help="steps between checkpoints")
     options = parser.parse_args()

@@ -9,7 +9,7 @@ import { DEMO_MODEL } from "../support/swarm.ts";
 const QUESTIONS: [answer: RegExp, wordings: string[]][] = [
   [
     /runs one language model on several machines/,
-    ["What is Shoal?", "what does shoal do", "Tell me about Shoal."],
+    ["What is Shoal?", "what does shoal do", "What is Shoal good for?"],
   ],
   [
     /A shard is a range of layers/,
@@ -24,10 +24,10 @@ const QUESTIONS: [answer: RegExp, wordings: string[]][] = [
     ],
   ],
   [
-    /Run shoal up\./,
+    /Run shoal up\.|npm start/,
     [
       "How do I start a swarm?",
-      "how to run shoal",
+      "how do I start shoal",
       "How can I start the swarm on this machine?",
     ],
   ],
@@ -56,12 +56,8 @@ const QUESTIONS: [answer: RegExp, wordings: string[]][] = [
     ],
   ],
   [
-    /http:\/\/127\.0\.0\.1:51822\/v1/,
-    [
-      "How do I use the OpenAI client?",
-      "what is the address of the API",
-      "What is the base URL of the API?",
-    ],
+    /A node is a machine that loads one shard/,
+    ["What is a node?", "what are nodes", "What does node mean?"],
   ],
   [
     /names the stage/,
