@@ -236,9 +236,11 @@ test("an engine that dies is named, started again, and serves again", async () =
   const stream = await longChat();
   await assert.rejects(
     async () => {
+      let killed = false;
       for await (const chunk of stream) {
-        if ((chunk.choices[0]?.delta.content ?? "") !== "")
-          process.kill(engine, "SIGKILL");
+        if (killed || (chunk.choices[0]?.delta.content ?? "") === "") continue;
+        process.kill(engine, "SIGKILL");
+        killed = true;
       }
     },
     (error: unknown) => {

@@ -35,8 +35,8 @@ export class Llama implements Disposable {
     return tokens.slice(0, count);
   }
 
-  /** The most probable tokens after `prompt`, up to the end of generation or `maxTokens`. */
-  greedy(prompt: Int32Array, maxTokens: number): number[] {
+  /** The most probable tokens after `prompt`, up to the end of generation or `maxTokens`; never `banned`. */
+  greedy(prompt: Int32Array, maxTokens: number, banned = -1): number[] {
     this.#native.removeSequence(this.#context, 0, -1, -1);
     const size = this.#native.vocabSize(this.#vocab);
     const out: number[] = [];
@@ -44,7 +44,9 @@ export class Llama implements Disposable {
     for (let position = 0; out.length < maxTokens; position += next.length) {
       if (out.length > 0) next = Int32Array.of(out.at(-1)!);
       this.#decode(next, position);
-      const token = argmax(this.#native.logits(this.#context, -1, size));
+      const logits = this.#native.logits(this.#context, -1, size);
+      if (banned >= 0) logits[banned] = -Infinity;
+      const token = argmax(logits);
       out.push(token);
       if (this.#native.isEndOfGeneration(this.#vocab, token)) break;
     }

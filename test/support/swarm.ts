@@ -83,8 +83,9 @@ export async function complete(
   apiUrl: string,
   prompt: string | number[],
   maxTokens: number,
-  signal: AbortSignal = AbortSignal.timeout(120_000),
+  banned = -1,
 ): Promise<Completion> {
+  const signal = AbortSignal.timeout(120_000);
   const { data } = (await (
     await fetch(`${apiUrl}/v1/models`, { signal })
   ).json()) as { data: { id: string }[] };
@@ -97,6 +98,7 @@ export async function complete(
       prompt,
       max_tokens: maxTokens,
       temperature: 0,
+      ...(banned >= 0 && { logit_bias: { [banned]: -100 } }),
     }),
   });
   const body = (await response.json()) as {
