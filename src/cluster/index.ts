@@ -29,4 +29,14 @@ export {
   servePartsOf,
 } from "./model-parts.ts";
 export { RendezvousService } from "./rendezvous-service.ts";
+export {
+  ClusterStatus,
+  DhtStatus,
+  MemberStatus,
+  NodeStatus,
+  OwnShardStatus,
+  SessionStatus,
+  SHARD_STATES,
+  STATUS_LIMITS,
+} from "./status.ts";
 export { type ClusterView, clusterView, type ShardView } from "./view.ts";
