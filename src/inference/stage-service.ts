@@ -2,6 +2,7 @@
  * A node's side of the pipeline: holds loaded shards, reserves a KV sequence for each session that a gateway opens, and hands the
  * frames that come in to their sessions.
  */
+import type { StageEngine } from "../engine/index.ts";
 import { type EventSink, ShoalError } from "../lib/index.ts";
 import type { FrameStream, Host } from "../network/index.ts";
 import {
@@ -32,10 +33,15 @@ export const STAGE_DEFAULTS = Object.freeze({
 });
 
 export interface StageStats {
-  activeSessions: number;
-  maxSessions: number;
   totalSessions: number;
   failedSessions: number;
+  /** Tokens computed, prompts' and generated ones. */
+  totalTokens: number;
+}
+
+/** Of one shard. */
+export interface ShardStats {
+  sessions: { active: number; max: number };
   /** Moving average of single-token decodes; undefined before the first. */
   msPerToken: number | undefined;
 }
@@ -49,8 +55,8 @@ export class StageService {
   #sessions = new Map<string, StageSession>();
   #total = 0;
   #failed = 0;
-  #msPerToken: number | undefined;
-  #unsubscribe: (() => void)[] = [];
+  #tokens = 0;
+  #sessionEnded = new Set<() => void>();
 
   constructor(options: StageServiceOptions) {
     this.#host = options.host;
@@ -84,39 +90,74 @@ export class StageService {
       { length: shard.engine.sessions },
       (_, i) => i,
     );
-    const held: Held = { ...shard, scheduler: new Scheduler(), freeSequences };
+    const held: Held = {
+      ...shard,
+      scheduler: new Scheduler(),
+      freeSequences,
+      draining: false,
+      msPerToken: undefined,
+    };
     this.#held.push(held);
-    this.#unsubscribe.push(
-      shard.engine.onDown((error) => {
-        for (const session of this.#all())
-          if (session.held === held) session.engineFailed(error);
-      }),
+    shard.engine.onDown((error) => {
+      for (const session of this.#all())
+        if (session.held === held) session.engineFailed(error);
+    });
+  }
+
+  /**
+   * No new session for the shard of that engine; its running ones end, or fail after `timeoutMs`; then it is held no longer. For a
+   * shard that is not held nothing happens.
+   */
+  async release(engine: StageEngine, timeoutMs: number): Promise<void> {
+    await this.#drain(
+      this.#held.filter((held) => held.engine === engine),
+      timeoutMs,
     );
+    this.#held = this.#held.filter((held) => held.engine !== engine);
+  }
+
+  /** The same for all shards, which are then still held but closed. */
+  async drain(timeoutMs: number): Promise<void> {
+    await this.#drain(this.#held, timeoutMs);
   }
 
   stats(): StageStats {
     return {
-      activeSessions: this.#sessions.size,
-      maxSessions: this.#held.reduce(
-        (sum, held) => sum + held.engine.sessions,
-        0,
-      ),
       totalSessions: this.#total,
       failedSessions: this.#failed,
-      msPerToken: this.#msPerToken,
+      totalTokens: this.#tokens,
     };
   }
 
+  /** Of the shard of that engine; zeros where it is not held. */
+  statsOf(engine: StageEngine): ShardStats {
+    const held = this.#held.find((h) => h.engine === engine);
+    const max = held?.engine.sessions ?? 0;
+    const active = max - (held?.freeSequences.length ?? 0);
+    return { sessions: { active, max }, msPerToken: held?.msPerToken };
+  }
+
   async stop(): Promise<void> {
-    for (const unsubscribe of this.#unsubscribe) unsubscribe();
-    for (const session of this.#all()) {
-      session.fail(
-        new ShoalError("STAGE_LOST", `${session.name} is stopping`, {
-          stage: session.index,
-        }),
-      );
-    }
+    for (const session of this.#all()) session.fail(stopping(session));
     await this.#links.stop();
+  }
+
+  async #drain(helds: readonly Held[], timeoutMs: number): Promise<void> {
+    for (const held of helds) held.draining = true;
+    const left = (): StageSession[] =>
+      this.#all().filter(({ held }) => helds.includes(held));
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const check = (): void => {
+      if (left().length === 0) resolve();
+    };
+    this.#sessionEnded.add(check);
+    const late = setTimeout(() => {
+      for (const session of left()) session.fail(stopping(session));
+    }, timeoutMs);
+    check();
+    await promise;
+    clearTimeout(late);
+    this.#sessionEnded.delete(check);
   }
 
   #all(): StageSession[] {
@@ -172,6 +213,10 @@ export class StageService {
         `${name} is loading its engine again`,
         { stage: frame.stage },
       );
+    if (held.draining)
+      throw new ShoalError("DRAINING", `${name} takes no new session`, {
+        stage: frame.stage,
+      });
     const { promptTokens, maxTokens } = open;
     if (promptTokens + maxTokens > info.contextLength) {
       throw new ShoalError(
@@ -223,6 +268,7 @@ export class StageService {
       onEnd: (ended, error) => {
         this.#sessions.delete(ended.key);
         held.freeSequences.push(ended.sequence);
+        for (const listener of this.#sessionEnded) listener();
         if (error === undefined) return;
         this.#failed++;
         this.#events.warn("SESSION", error.message, {
@@ -231,11 +277,12 @@ export class StageService {
         });
       },
       onDecoded: (tokens, elapsedMs) => {
+        this.#tokens += tokens;
         if (tokens === 1)
-          this.#msPerToken =
-            this.#msPerToken === undefined
+          held.msPerToken =
+            held.msPerToken === undefined
               ? elapsedMs
-              : this.#msPerToken * 0.95 + elapsedMs * 0.05;
+              : held.msPerToken * 0.95 + elapsedMs * 0.05;
       },
     });
     this.#sessions.set(key, session);
@@ -264,6 +311,10 @@ export class StageService {
       );
     }
   }
+}
+
+function stopping({ name, index }: StageSession): ShoalError {
+  return new ShoalError("STAGE_LOST", `${name} is stopping`, { stage: index });
 }
 
 function refuse(frame: PipelineFrame, gateway: Link, error: ShoalError): void {

@@ -28,6 +28,10 @@ export interface HeldShard {
 export interface Held extends HeldShard {
   scheduler: Scheduler;
   freeSequences: number[];
+  /** Takes no new session: the node stops, or gives the shard back. */
+  draining: boolean;
+  /** Moving average of single-token decodes, ms; undefined before the first. */
+  msPerToken: number | undefined;
 }
 
 export interface StageSessionInit {

@@ -72,6 +72,7 @@ const CODES = {
   SWARM_NOT_READY: [503, 69],
   // inference
   BUSY: [503, 69],
+  DRAINING: [503, 75],
   STAGE_LOST: [502, 69],
   STAGE_FAILED: [502, 70],
   SESSION_UNKNOWN: [404, 70],

@@ -42,87 +42,125 @@ export interface PlannedShard {
   number: { index: number; count: number };
 }
 
-export interface FetchShardOptions {
+/** The model that a cluster serves, as far as a node needs it before it has any weights. */
+export interface ServedModel {
+  /** CID of the manifest. */
+  id: string;
+  manifest: Manifest;
+  manifestBytes: Uint8Array;
+  /** A GGUF of all key-values and no weights. */
+  metadataPath: string;
+  /** Shards of the cluster's plan. */
+  shards: number;
+  /** URLs of the original files. */
+  origin: readonly string[];
+  /** Where its files are kept. */
+  directory: string;
+}
+
+export interface ServedModelOptions {
   commands: Commands;
   membership: Membership;
   torrents: Torrents;
-  /** The shard's number in the cluster's plan, or its layers. */
-  wanted: { index: number } | LayerRange;
   /** Folder of all models. */
   modelsDir: string;
   events: EventSink;
   signal: AbortSignal;
-  /** What is being fetched is known from here on. */
-  onPlanned: (planned: PlannedShard) => void;
+}
+
+/** Waits until somebody in the cluster says what it serves and gives its manifest. */
+export async function servedModel(
+  options: ServedModelOptions,
+): Promise<ServedModel> {
+  const { commands, membership, torrents, modelsDir, events, signal } = options;
+  const served = await whatIsServed(membership, events, signal);
+  const { manifest: id, shards, origin } = served;
+  const directory = join(modelsDir, id);
+  const parts = await untilAnswered(events, signal, async () => {
+    const holders = [
+      ...membership.announcements(),
+      ...(await torrents.holdersOf(id)),
+    ];
+    return await fetchParts(commands, id, holders, directory);
+  });
+  const manifestBytes = await readFile(join(directory, MANIFEST_FILE));
+  return { id, ...parts, manifestBytes, shards, origin, directory };
 }
 
 /** Parts that are fetched at once: enough to use several sources, few enough that each gets somewhere. */
 const PARTS_AT_ONCE = 4;
 
+export interface FetchShardOptions {
+  torrents: Torrents;
+  events: EventSink;
+  signal: AbortSignal;
+  /** Of all parts together. */
+  onProgress?: (progress: { doneBytes: number; sizeBytes: number }) => void;
+}
+
+/** The layers `range` of the model, put together from their parts; at once where that was done before. */
 export async function fetchShard(
+  model: ServedModel,
+  range: LayerRange,
   options: FetchShardOptions,
-): Promise<ShardSource & PlannedShard> {
-  const { commands, membership, torrents, wanted, modelsDir, events, signal } =
-    options;
-  const served = await whatIsServed(membership, events, signal);
-  const id = served.manifest;
-  const directory = join(modelsDir, id);
-  const { manifest, metadataPath } = await untilAnswered(
-    events,
-    signal,
-    async () => {
-      const holders = [
-        ...membership.announcements(),
-        ...(await torrents.holdersOf(id)),
-      ];
-      return await fetchParts(commands, id, holders, directory);
-    },
-  );
-  const manifestBytes = await readFile(join(directory, MANIFEST_FILE));
-  const { range, number } = planOf(manifest, wanted, served.shards);
-  options.onPlanned({ id, manifest, range, number });
-  const path = join(
-    directory,
-    `layers-${range.layerStart}-${range.layerEnd}.gguf`,
-  );
+): Promise<ShardSource> {
+  const { id, manifest, directory, metadataPath } = model;
+  const { signal } = options;
+  const { layerStart, layerEnd } = range;
+  const path = join(directory, `layers-${layerStart}-${layerEnd}.gguf`);
   const kept = await readShard(path).catch(() => undefined);
   if (kept === undefined) {
-    const partsDir = join(directory, "parts");
-    await mkdir(partsDir, { recursive: true });
-    const partPath = (id: string): string =>
-      id === "metadata" ? metadataPath : join(partsDir, id);
-    const parts = partsOf(manifest, range).filter(
-      ({ id }) => id !== "metadata",
-    );
-    const totalBytes = parts.reduce((sum, part) => sum + part.sizeBytes, 0);
-    events.info("TORRENT", `fetching ${parts.length} parts`, {
-      size: formatBytes(totalBytes),
-      model: id,
-    });
-    const waiting = parts.values();
-    const work = async (): Promise<void> => {
-      for (const part of waiting) {
-        await torrents.fetch({
-          root: toRoot(part.root),
-          sizeBytes: part.sizeBytes,
-          path: partPath(part.id),
-          name: `${part.id} of ${manifest.name}`,
-          kind: "part",
-          origin: originOf(part, served.origin),
-          manifest: id,
-          signal,
-        });
-      }
-    };
-    await Promise.all(Array.from({ length: PARTS_AT_ONCE }, work));
+    const parts = partsOf(manifest, range);
+    const partPath = (part: string): string =>
+      part === "metadata" ? metadataPath : join(directory, "parts", part);
+    await fetchPartsOfShard(model, parts, partPath, options);
     await assembleFromParts({ manifest, range, partPath, path, signal });
-    await Promise.all(
-      parts.map((part) => rm(partPath(part.id), { force: true })),
-    ); // the shard serves them from here on
+    for (const part of parts)
+      if (part.id !== "metadata") await rm(partPath(part.id), { force: true }); // the shard serves them from here on
   }
   const shard = kept ?? (await readShard(path));
   checkShard(shard, manifest, range);
-  return { id, manifest, manifestBytes, metadataPath, shard, range, number };
+  const { manifestBytes } = model;
+  return { id, manifest, manifestBytes, metadataPath, shard, range };
+}
+
+async function fetchPartsOfShard(
+  model: ServedModel,
+  all: readonly ManifestPart[],
+  partPath: (part: string) => string,
+  { torrents, events, signal, onProgress }: FetchShardOptions,
+): Promise<void> {
+  const parts = all.filter(({ id }) => id !== "metadata");
+  await mkdir(join(model.directory, "parts"), { recursive: true });
+  const sizeBytes = parts.reduce((sum, part) => sum + part.sizeBytes, 0);
+  events.info("TORRENT", `fetching ${parts.length} parts`, {
+    size: formatBytes(sizeBytes),
+    model: model.id,
+  });
+  const done = new Map<string, number>();
+  const tell = (part: string, doneBytes: number): void => {
+    done.set(part, doneBytes);
+    const sum = [...done.values()].reduce((a, b) => a + b, 0);
+    onProgress?.({ doneBytes: sum, sizeBytes });
+  };
+  const waiting = parts.values();
+  const work = async (): Promise<void> => {
+    for (const part of waiting) {
+      await torrents.fetch({
+        root: toRoot(part.root),
+        sizeBytes: part.sizeBytes,
+        path: partPath(part.id),
+        name: `${part.id} of ${model.manifest.name}`,
+        kind: "part",
+        origin: originOf(part, model.origin),
+        manifest: model.id,
+        signal,
+        onProgress: ({ doneBytes }) => tell(part.id, doneBytes),
+      });
+      tell(part.id, part.sizeBytes);
+    }
+  };
+  await Promise.all(Array.from({ length: PARTS_AT_ONCE }, work));
 }
 
 /** A part's bytes in the original files at an origin: its tensors, each padded with zeros. */
@@ -141,20 +179,22 @@ function originOf(
   return known ? { kind: "origin", ranges } : undefined;
 }
 
-function planOf(
-  manifest: Manifest,
-  wanted: FetchShardOptions["wanted"],
-  count: number,
-): Pick<PlannedShard, "range" | "number"> {
+/** A shard by its number in the cluster's plan, or by its layers. Throws MODEL_SHARDS. */
+export function planOf(
+  { id, manifest, shards: count }: ServedModel,
+  wanted: { index: number } | LayerRange,
+): PlannedShard {
   if ("index" in wanted) {
     const { index } = wanted;
-    return { range: rangeOf(manifest, index, count), number: { index, count } };
+    const range = rangeOf(manifest, index, count);
+    return { id, manifest, range, number: { index, count } };
   }
   // Of a range that is not the plan's: the number of the shard it begins in.
   const index = planLayers(manifest, count).findLastIndex(
     ({ layerStart }) => layerStart <= wanted.layerStart,
   );
-  return { range: wanted, number: { index: Math.max(0, index), count } };
+  const number = { index: Math.max(0, index), count };
+  return { id, manifest, range: wanted, number };
 }
 
 /** What the cluster serves: by its own record, else by what its members hold. Waits until somebody says. */

@@ -22,7 +22,12 @@ import {
 } from "../lib/index.ts";
 import type { LayerRange } from "../model/index.ts";
 import { Commands, createHost } from "../network/index.ts";
-import { fetchShard, type PlannedShard } from "./fetch-shard.ts";
+import {
+  fetchShard,
+  planOf,
+  type PlannedShard,
+  servedModel,
+} from "./fetch-shard.ts";
 import { joinThroughBootstraps } from "./join.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
 import { findShard, type ShardSource } from "./shard-source.ts";
@@ -151,19 +156,19 @@ export function startNode(
     stack.defer(() => joined.stop());
     stack.defer(() => membership.leave());
     if (local === undefined) {
-      const fetched = await fetchShard({
+      const model = await servedModel({
         commands,
         membership,
         torrents,
-        wanted: options.shard,
         modelsDir,
         events,
         signal,
-        onPlanned: (plan) => {
-          planned = plan;
-          announceLater("downloading");
-        },
       });
+      planned = planOf(model, options.shard);
+      announceLater("downloading");
+      const { range } = planned;
+      const how = { torrents, events, signal };
+      const fetched = await fetchShard(model, range, how);
       announceLater("loading");
       await hold(fetched);
       await announce("ready");
@@ -200,7 +205,10 @@ function ownState(
   stages: StageService,
   engine: StageEngine | undefined,
 ): OwnState {
-  const { activeSessions, maxSessions, msPerToken } = stages.stats();
+  const { sessions, msPerToken } =
+    engine === undefined
+      ? { sessions: { active: 0, max: 0 }, msPerToken: undefined }
+      : stages.statsOf(engine);
   return {
     ...range,
     manifest: id,
@@ -210,7 +218,7 @@ function ownState(
     state,
     contextLength: engine?.info?.contextLength ?? 0,
     batchTokens: engine?.batchTokens ?? 0,
-    sessions: { active: activeSessions, max: maxSessions },
+    sessions,
     msPerToken,
     memoryBytes: engine?.info?.rssBytes,
     version: VERSION,
