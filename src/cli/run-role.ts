@@ -6,7 +6,7 @@ import { Events, logReader, ShoalError } from "../lib/index.ts";
 import type { Role, RoleContext, RoleMessage } from "../roles/index.ts";
 import type { Common } from "./options.ts";
 
-/** Ctrl-C ends every process within 5 s: a role that takes longer is cut off before. */
+/** What is left after draining takes no longer than this, or is cut off: Ctrl-C on an idle role ends it within 5 s. */
 const STOP_DEADLINE_MS = 3_500;
 
 export async function runRole(
@@ -37,7 +37,8 @@ export async function runRole(
     await new Promise((resolve) =>
       stopping.addEventListener("abort", resolve, { once: true }),
     );
-  events.info("PROCESS", "stopping");
+  events.info("PROCESS", "stopping: what runs may end, nothing new is taken");
+  await role.drain();
   const late = setTimeout(() => {
     events.error(
       "PROCESS",

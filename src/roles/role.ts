@@ -12,6 +12,8 @@ export interface RoleContext {
 export interface Role {
   /** What a parent process (roles/local-swarm.ts) needs to know: addresses, URLs. */
   info: RoleInfo;
+  /** Lets what runs come to its end, and takes nothing new; bounded by the role itself. Comes before `stop`. */
+  drain(): Promise<void>;
   /** Says goodbye and frees everything. Twice without harm. */
   stop(): Promise<void>;
 }
@@ -28,10 +30,12 @@ export interface RoleInfo {
  * goes on; else `stop` undoes it, in reverse.
  */
 export async function composed(
-  start: (stack: AsyncDisposableStack) => Promise<RoleInfo>,
+  start: (
+    stack: AsyncDisposableStack,
+  ) => Promise<RoleInfo & { drain?: () => Promise<void> }>,
 ): Promise<Role> {
   await using stack = new AsyncDisposableStack();
-  const info = await start(stack);
+  const { drain = async () => {}, ...info } = await start(stack);
   const kept = stack.move();
-  return { info, stop: () => kept.disposeAsync() };
+  return { info, drain, stop: () => kept.disposeAsync() };
 }

@@ -117,32 +117,73 @@ export class SwarmBackend implements Backend {
     const limit = Math.max(1, Math.min(...capacityPerLayer(holders)));
     const leave = await this.#admission.enter(limit, request.signal);
     try {
-      const view = this.#view;
-      const route = view && routeOfOneContext(this.#holders(), view.layerCount);
-      if (route === undefined) throw notReady(view);
-      const chunkTokens = Math.min(
-        ...this.#holders().map((a) => a.batchTokens),
-        ENGINE_DEFAULTS.batchTokens,
-      );
-      const { tokens, maxTokens, sampling, signal } = request;
-      const stages = route.map(({ peer, layerStart, layerEnd, addresses }) => ({
+      yield* this.#alongSomeRoute(loaded, request);
+    } finally {
+      leave();
+    }
+  }
+
+  /** A stage that can not take the session is passed over, where another holds its layers: nothing was generated yet. */
+  async *#alongSomeRoute(
+    loaded: Loaded,
+    request: GenerateRequest,
+  ): AsyncGenerator<GeneratedToken, void, undefined> {
+    const avoided = new Set<string>();
+    for (let refusal: ShoalError | undefined; ;) {
+      const route = this.#route(avoided);
+      if (route === undefined) throw refusal ?? notReady(this.#view);
+      let begun = false;
+      try {
+        for await (const token of this.#along(loaded, route, request)) {
+          begun = true;
+          yield token;
+        }
+        return;
+      } catch (error) {
+        refusal = ShoalError.from(error);
+        const peer = refusingPeer(refusal, route);
+        if (begun || peer === undefined || request.signal.aborted) throw error;
+        avoided.add(peer);
+        this.#options.events.info(
+          "SESSION",
+          `looking for another route: ${refusal.message}`,
+          { code: refusal.code, peer },
+        );
+      }
+    }
+  }
+
+  #route(avoided: ReadonlySet<string>): Candidate[] | undefined {
+    const holders = this.#holders().filter((a) => !avoided.has(a.peer));
+    return this.#view && routeOfOneContext(holders, this.#view.layerCount);
+  }
+
+  #along(
+    { manifest }: Loaded,
+    candidates: readonly Candidate[],
+    { tokens, maxTokens, sampling, signal }: GenerateRequest,
+  ): AsyncGenerator<GeneratedToken, void, undefined> {
+    const chunkTokens = Math.min(
+      ...this.#holders().map((a) => a.batchTokens),
+      ENGINE_DEFAULTS.batchTokens,
+    );
+    const route = candidates.map(
+      ({ peer, layerStart, layerEnd, addresses }) => ({
         peer,
         layerStart,
         layerEnd,
         addresses,
-      }));
-      yield* this.#pipeline.generate({
-        manifest: loaded.manifest,
-        route: stages,
-        tokens,
-        maxTokens,
-        sampling,
-        chunkTokens,
-        signal,
-      });
-    } finally {
-      leave();
-    }
+      }),
+    );
+    return this.#pipeline.generate({
+      manifest,
+      route,
+      tokens,
+      maxTokens,
+      sampling,
+      chunkTokens,
+      signal,
+    });
   }
 
   #holders(): Announcement[] {
@@ -215,6 +256,17 @@ async function openVocabulary(
     chatTemplate: typeof template === "string" ? template : undefined,
     tokenizer: await Tokenizer.load(parts.metadataPath),
   };
+}
+
+/** The holder that did not take the session; undefined where the error is not of that kind. */
+function refusingPeer(
+  { code, details }: ShoalError,
+  route: readonly Candidate[],
+): string | undefined {
+  const refusals = ["BUSY", "DRAINING", "STAGE_LOST", "STAGE_FAILED"];
+  if (!refusals.includes(code) || typeof details.stage !== "number")
+    return undefined;
+  return route[details.stage]?.peer;
 }
 
 /** Sessions that fit at each layer range, its holders together. */
