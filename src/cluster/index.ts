@@ -9,6 +9,15 @@
  *     membership.onChange((view) => console.log(view?.ready, view?.missing));
  */
 export {
+  type Adoption,
+  ADOPTION,
+  adoptions,
+  type CoverageHistory,
+  NO_HISTORY,
+  observeCoverage,
+  shouldGiveBack,
+} from "./adoption.ts";
+export {
   type Announcement,
   ANNOUNCEMENT,
   NODE_STATES,
@@ -28,7 +37,21 @@ export {
   type ModelParts,
   servePartsOf,
 } from "./model-parts.ts";
+export {
+  PLACEMENT,
+  type Placement,
+  placeShard,
+  shouldYield,
+} from "./placement.ts";
 export { RendezvousService } from "./rendezvous-service.ts";
+export {
+  MEMORY,
+  needsOf,
+  type PlanShard,
+  planShards,
+  type ShardNeeds,
+  usableBytes,
+} from "./shard-needs.ts";
 export {
   ClusterStatus,
   DhtStatus,
