@@ -17,6 +17,9 @@ export const ANNOUNCEMENT = Object.freeze({
   maxBytes: 8 * 1024,
 });
 
+/** Version of what nodes tell each other of the cluster. */
+export const PROTOCOL = 1;
+
 export const NODE_STATES = [
   "joining",
   "downloading",
@@ -29,8 +32,21 @@ export type NodeState = (typeof NODE_STATES)[number];
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 
+/** What a node has to offer; the same for all its shards. */
+export const Capacity = z.object({
+  memoryBytes: count,
+  freeMemoryBytes: count,
+  threads: count,
+  /** Its name; left out where there is none. */
+  gpu: z.string().max(64).optional(),
+});
+export type Capacity = z.infer<typeof Capacity>;
+
+/** Peers are many and ids long: the last characters tell them apart well enough for a picture. */
+export const LINKS = Object.freeze({ max: 16, characters: 8 });
+
 export const Announcement = z.object({
-  v: z.literal(1),
+  v: z.literal(PROTOCOL),
   cluster: z.string().min(1).max(128),
   peer: z.string().min(1).max(128),
   /** CID of the model's manifest. */
@@ -49,7 +65,15 @@ export const Announcement = z.object({
   batchTokens: count,
   sessions: z.object({ active: count, max: count }),
   msPerToken: z.number().min(0).optional(),
+  /** Resident memory of the shard's engine. */
   memoryBytes: count.optional(),
+  /** While it is downloaded. */
+  progress: z.object({ doneBytes: count, sizeBytes: count }).optional(),
+  capacity: Capacity.optional(),
+  /** Taken on since nobody else held it; given back when others do. */
+  adopted: z.boolean().optional(),
+  /** Peers this one is connected to: the ends of their ids. */
+  links: z.array(z.string().max(LINKS.characters)).max(LINKS.max).optional(),
   addresses: z.array(z.string().max(512)).max(16),
   version: z.string().max(32),
   /** Grows with every record of this peer: an older one never replaces a newer one. */
@@ -91,6 +115,13 @@ export async function unseal(
   sealed: Sealed,
   nowMs: number,
 ): Promise<Announcement> {
+  const announcement = readUnproved(sealed);
+  await prove(sealed, announcement, nowMs);
+  return announcement;
+}
+
+/** What the record says, in bounds; nobody has looked at its signature yet. Throws ANNOUNCEMENT_INVALID or PROTOCOL_VERSION. */
+export function readUnproved(sealed: Sealed): Announcement {
   const bytes = Buffer.from(sealed.record, "base64");
   if (bytes.length > ANNOUNCEMENT.maxBytes)
     throw invalid("oversized", `${bytes.length} bytes`);
@@ -99,6 +130,14 @@ export async function unseal(
     value = decode(bytes);
   } catch (error) {
     throw invalid("malformed", "not dag-cbor", error);
+  }
+  const version = versionOf(value);
+  if (version !== undefined && version !== PROTOCOL) {
+    throw new ShoalError(
+      "PROTOCOL_VERSION",
+      `an announcement of protocol ${version}, this node speaks ${PROTOCOL}: update the older of the two`,
+      { reason: "version", theirs: version, ours: PROTOCOL },
+    );
   }
   const parsed = Announcement.safeParse(value);
   if (!parsed.success)
@@ -113,6 +152,16 @@ export async function unseal(
       `layers ${announcement.layerStart} to ${announcement.layerEnd} of ${announcement.layerCount}`,
     );
   }
+  return announcement;
+}
+
+/** Checks signature and time. Throws ANNOUNCEMENT_INVALID. */
+export async function prove(
+  sealed: Sealed,
+  announcement: Announcement,
+  nowMs: number,
+): Promise<void> {
+  const bytes = Buffer.from(sealed.record, "base64");
   if (
     !(await verify(
       announcement.peer,
@@ -129,7 +178,13 @@ export async function unseal(
       "expired",
       `expired ${nowMs - announcement.issuedMs - announcement.ttlMs} ms ago`,
     );
-  return announcement;
+}
+
+function versionOf(value: unknown): number | undefined {
+  const { v } = (typeof value === "object" && value !== null ? value : {}) as {
+    v?: unknown;
+  };
+  return typeof v === "number" ? v : undefined;
 }
 
 function invalid(reason: string, what: string, cause?: unknown): ShoalError {

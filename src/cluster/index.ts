@@ -5,7 +5,7 @@
  *     const membership = new Membership({ host, commands, events, cluster: "friends" });
  *     membership.start();
  *     await membership.join(rendezvousPeer);
- *     await membership.announce({ manifest, layerStart: 0, layerEnd: 8, state: "ready", … });
+ *     await membership.hold(() => ({ manifest, layerStart: 0, layerEnd: 8, state: "ready", … })); // again at each change
  *     membership.onChange((view) => console.log(view?.ready, view?.missing));
  */
 export {
@@ -20,6 +20,7 @@ export {
 export {
   type Announcement,
   ANNOUNCEMENT,
+  type Capacity,
   NODE_STATES,
   type NodeState,
 } from "./announcement.ts";
@@ -29,7 +30,21 @@ export {
   sealClusterRecord,
   unsealClusterRecord,
 } from "./cluster-record.ts";
-export { Membership, type OwnState } from "./membership.ts";
+export { clusterStatus } from "./cluster-status.ts";
+export { Membership, type MembershipOptions } from "./membership.ts";
+export type { OwnState } from "./own-shards.ts";
+export {
+  type LoadShardRequest,
+  type NodeCommandsOptions,
+  serveNodeCommands,
+} from "./node-commands.ts";
+export {
+  GET_CAPABILITIES,
+  GET_CLUSTER,
+  GET_NODE_STATUS,
+  LOAD_SHARD,
+  SWARM_STATUS,
+} from "./protocol.ts";
 export {
   fetchParts,
   MANIFEST_FILE,

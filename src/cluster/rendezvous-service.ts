@@ -9,24 +9,14 @@ import {
   systemClock,
 } from "../lib/index.ts";
 import type { Commands, Host } from "../network/index.ts";
-import { type Sealed, unseal } from "./announcement.ts";
+import type { Sealed } from "./announcement.ts";
 import {
-  type ClusterRecord,
-  supersedes,
-  unsealClusterRecord,
-} from "./cluster-record.ts";
-import {
-  ANNOUNCE,
-  CLUSTER_CHANGED,
-  GET_CLUSTER,
-  PUBLISH_CLUSTER,
-  RECORDS_PER_MESSAGE,
-} from "./protocol.ts";
-import {
-  ClusterRecords,
-  type HolderRecord,
-  MAX_RECORDS_PER_CLUSTER,
-} from "./records.ts";
+  type ServedCluster,
+  serveClusterCommands,
+} from "./cluster-commands.ts";
+import { KnownCluster, type Taken } from "./known-cluster.ts";
+import { CLUSTER_CHANGED } from "./protocol.ts";
+import type { ClusterStatus } from "./status.ts";
 
 export interface RendezvousServiceOptions {
   host: Host;
@@ -44,10 +34,8 @@ const RENDEZVOUS_DEFAULTS = Object.freeze({
   pushTimeoutMs: 5_000,
 });
 
-interface Cluster {
-  records: ClusterRecords;
+interface Cluster extends ServedCluster {
   subscribers: Set<string>;
-  published: { record: ClusterRecord; sealed: Sealed } | undefined;
 }
 
 export class RendezvousService {
@@ -67,46 +55,11 @@ export class RendezvousService {
   }
 
   start(): void {
-    this.#commands.handle(
-      ANNOUNCE.name,
-      ANNOUNCE.params,
-      async ({ cluster, sealed }, { peer }) => {
-        const announcement = await unseal(sealed, this.#clock.now());
-        if (announcement.peer !== peer || announcement.cluster !== cluster) {
-          throw new ShoalError(
-            "COMMAND_UNAUTHORIZED",
-            "a peer announces itself, in the cluster it names",
-          );
-        }
-        const { records } = this.#cluster(cluster);
-        this.#put(cluster, { announcement, sealed });
-        return { members: records.size };
-      },
-    );
-    this.#commands.handle(
-      GET_CLUSTER.name,
-      GET_CLUSTER.params,
-      ({ cluster, subscribe, offset }, { peer }) => {
-        const known = subscribe
-          ? this.#cluster(cluster)
-          : this.#clusters.get(cluster);
-        if (subscribe) known?.subscribers.add(peer);
-        const records = known?.records.list(this.#clock.now()) ?? [];
-        const page = records.slice(offset, offset + RECORDS_PER_MESSAGE);
-        return {
-          records: page.map((record) => record.sealed),
-          total: records.length,
-          record: known?.published?.sealed ?? null,
-        };
-      },
-    );
-    this.#commands.handle(
-      PUBLISH_CLUSTER.name,
-      PUBLISH_CLUSTER.params,
-      async ({ cluster, record }) => ({
-        record: await this.#publish(cluster, record),
-      }),
-    );
+    serveClusterCommands(this.#commands, {
+      clock: this.#clock,
+      open: (name) => this.#open(name),
+      find: (name) => this.#clusters.get(name),
+    });
     this.#unsubscribe = this.#host.onPeer(({ type, peer }) => {
       if (type === "disconnected") this.#onDisconnected(peer);
     });
@@ -118,116 +71,102 @@ export class RendezvousService {
     this.#cancelSweep?.();
   }
 
-  /** Members of each cluster, for the status. */
-  members(): { cluster: string; records: HolderRecord[] }[] {
-    const now = this.#clock.now();
-    return [...this.#clusters].map(([cluster, { records }]) => ({
-      cluster,
-      records: records.list(now),
-    }));
+  /** Each cluster as the rendezvous sees it. */
+  status(): ClusterStatus[] {
+    return [...this.#clusters.values()].map(({ known }) => known.status());
   }
 
-  #cluster(name: string): Cluster {
-    let cluster = this.#clusters.get(name);
-    if (cluster === undefined) {
-      if (this.#clusters.size >= RENDEZVOUS_DEFAULTS.maxClusters) {
-        throw new ShoalError(
-          "CLUSTER_FULL",
-          "this rendezvous keeps no more clusters",
-          { clusters: this.#clusters.size },
-        );
-      }
-      cluster = {
-        records: new ClusterRecords(),
-        subscribers: new Set(),
-        published: undefined,
-      };
-      this.#clusters.set(name, cluster);
+  #open(name: string): Cluster {
+    const open = this.#clusters.get(name);
+    if (open !== undefined) return open;
+    if (this.#clusters.size >= RENDEZVOUS_DEFAULTS.maxClusters) {
+      throw new ShoalError(
+        "CLUSTER_FULL",
+        "this rendezvous keeps no more clusters",
+        { clusters: this.#clusters.size },
+      );
     }
+    const known = new KnownCluster(name, this.#host.peerId, this.#clock);
+    const subscribers = new Set<string>();
+    const cluster: Cluster = {
+      known,
+      subscribers,
+      own: () => [],
+      ownAnnouncements: () => [],
+      onTaken: (sealed, taken) => this.#onTaken(cluster, sealed, taken),
+      onPublished: () => {
+        const { published } = known;
+        if (published === undefined) return;
+        const { manifest, model, shards, key } = published;
+        this.#events.info("CLUSTER", `cluster ${name} serves ${model}`, {
+          manifest,
+          shards,
+          key,
+        });
+        this.#push(cluster, [], []);
+      },
+      subscribe: (peer) => void subscribers.add(peer),
+      pull: () => {}, // its members announce themselves here
+    };
+    this.#clusters.set(name, cluster);
     return cluster;
   }
 
-  #put(name: string, record: HolderRecord): void {
-    const { records } = this.#cluster(name);
-    const { peer, state, layerStart, layerEnd, shard } = record.announcement;
-    if (records.size >= MAX_RECORDS_PER_CLUSTER)
-      throw new ShoalError(
-        "CLUSTER_FULL",
-        `cluster ${name} has too many members`,
-      );
-    const outcome = records.put(record);
+  #onTaken(
+    cluster: Cluster,
+    sealed: Sealed,
+    { announcement, outcome }: Taken,
+  ): void {
     if (outcome === "stale") return;
+    const { peer, state, layerStart, layerEnd, shard } = announcement;
     if (outcome !== "renewed") {
-      const shown = {
-        cluster: name,
-        peer,
-        shard: `${shard.index}/${shard.count}`,
-        layers: `${layerStart}-${layerEnd - 1}`,
-        state,
-      };
       this.#events.info(
         "CLUSTER",
         state === "gone" ? "a member said goodbye" : `a member is ${state}`,
-        shown,
+        {
+          cluster: cluster.known.name,
+          peer,
+          shard: `${shard.index}/${shard.count}`,
+          layers: `${layerStart}-${layerEnd - 1}`,
+          state,
+        },
       );
     }
-    if (state === "gone") records.expire(this.#clock.now());
-    this.#push(name, [record], state === "gone" ? [peer] : []);
-  }
-
-  /** Keeps the record if it is newer, and gives back the one that holds. */
-  async #publish(name: string, sealed: Sealed): Promise<Sealed> {
-    const record = await unsealClusterRecord(sealed);
-    if (record.cluster !== name)
-      throw new ShoalError(
-        "COMMAND_UNAUTHORIZED",
-        "the record is of another cluster",
-      );
-    const cluster = this.#cluster(name);
-    if (!supersedes(record, cluster.published?.record))
-      return cluster.published?.sealed ?? sealed;
-    cluster.published = { record, sealed };
-    const { manifest, model, shards, key } = record;
-    this.#events.info("CLUSTER", `cluster ${name} serves ${model}`, {
-      manifest,
-      shards,
-      key,
-    });
-    this.#push(name, [], []);
-    return sealed;
+    if (state === "gone") cluster.known.records.expire(this.#clock.now());
+    this.#push(cluster, [{ peer, sealed }], []);
   }
 
   #onDisconnected(peer: string): void {
     if (this.#host.connections().some((connection) => connection.peer === peer))
       return; // another connection is left
-    for (const [name, { records, subscribers }] of this.#clusters) {
+    for (const [name, cluster] of this.#clusters) {
+      const { known, subscribers } = cluster;
       subscribers.delete(peer);
-      if (records.removePeer(peer)) {
+      if (known.records.removePeer(peer)) {
         this.#events.warn(
           "CLUSTER",
           "a member is gone: its connection was lost",
           { cluster: name, peer },
         );
-        this.#push(name, [], [peer]);
+        this.#push(cluster, [], [peer]);
       }
-      if (records.size === 0 && subscribers.size === 0)
+      if (known.records.size === 0 && subscribers.size === 0)
         this.#clusters.delete(name);
     }
   }
 
   #push(
-    name: string,
-    records: readonly HolderRecord[],
+    { known, subscribers }: Cluster,
+    records: readonly { peer: string; sealed: Sealed }[],
     gone: readonly string[],
   ): void {
-    const about = new Set(records.map(({ announcement }) => announcement.peer));
+    const about = new Set(records.map(({ peer }) => peer));
     const message = {
-      cluster: name,
+      cluster: known.name,
       records: records.map(({ sealed }) => sealed),
       gone: [...gone],
-      record: this.#cluster(name).published?.sealed ?? null,
+      record: known.publishedSealed ?? null,
     };
-    const { subscribers } = this.#cluster(name);
     for (const subscriber of subscribers) {
       if (about.has(subscriber)) continue;
       this.#commands
@@ -244,15 +183,15 @@ export class RendezvousService {
           this.#events.warn(
             "CLUSTER",
             `a subscriber did not take the news: ${why}`,
-            { cluster: name, peer: subscriber, code },
+            { cluster: known.name, peer: subscriber, code },
           );
         });
     }
   }
 
   #sweep(): void {
-    for (const { records } of this.#clusters.values())
-      records.expire(this.#clock.now());
+    for (const { known } of this.#clusters.values())
+      known.records.expire(this.#clock.now());
     this.#cancelSweep = this.#clock.after(RENDEZVOUS_DEFAULTS.sweepMs, () =>
       this.#sweep(),
     );

@@ -11,4 +11,3 @@ export {
   type Diagnostics,
   type DiagnosticsOptions,
 } from "./server.ts";
-export { clusterStatus, type ClusterStatus } from "./status.ts";

@@ -67,7 +67,14 @@ const CODES = {
   ORIGIN_INVALID: [502, 76],
   // cluster
   ANNOUNCEMENT_INVALID: [400, 76],
+  /** The other speaks another version of the protocol. */
+  PROTOCOL_VERSION: [400, 76],
+  /** Its clock and ours are too far apart. */
+  CLOCK_SKEW: [400, 65],
+  CLUSTER_UNKNOWN: [404, 66],
   CLUSTER_MODEL_MISMATCH: [409, 65],
+  /** Of the cluster's model, but of another plan. */
+  CLUSTER_PLAN_MISMATCH: [409, 65],
   CLUSTER_FULL: [503, 69],
   SWARM_NOT_READY: [503, 69],
   MEMORY_INSUFFICIENT: [507, 69],

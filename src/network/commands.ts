@@ -112,6 +112,11 @@ export class Commands {
     });
   }
 
+  /** Names of what is answered here. */
+  names(): string[] {
+    return [...this.#commands.keys()].sort();
+  }
+
   /** The result, checked. Rejects with the code the peer gave, COMMAND_MALFORMED for an answer of another shape, or DEADLINE … */
   async call<S extends z.ZodType>(
     target: PeerTarget | string,

@@ -34,6 +34,7 @@ export {
   type HostOptions,
 } from "./host.ts";
 export { verify } from "./identity.ts";
+export { RateLimit } from "./rate-limit.ts";
 export type {
   RequestContext,
   RequestHandler,

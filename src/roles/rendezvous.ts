@@ -5,7 +5,7 @@
  */
 import { join } from "node:path";
 import { RendezvousService } from "../cluster/index.ts";
-import { clusterStatus, createDiagnostics } from "../diagnostics/index.ts";
+import { createDiagnostics } from "../diagnostics/index.ts";
 import { Commands, createHost } from "../network/index.ts";
 import { CatalogService } from "../torrent/index.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
@@ -50,12 +50,7 @@ export function startRendezvous(
         addresses: host.addresses(),
         connections: host.connections(),
         dhtPeers: host.dhtPeers(),
-        clusters: service.members().map(({ cluster, records }) =>
-          clusterStatus(
-            cluster,
-            records.map(({ announcement }) => announcement),
-          ),
-        ),
+        clusters: service.status(),
       }),
     });
     const { url } = await diagnostics.start();

@@ -5,6 +5,7 @@
  * run, 3. host listening, a rendezvous connected, 4. announced and confirmed. Without one: 3. first, then the shard is
  * fetched and put together, 2., 4. Stop: goodbye, then the reverse.
  */
+import { freemem, totalmem } from "node:os";
 import { join } from "node:path";
 import {
   type ClusterView,
@@ -73,7 +74,17 @@ export function startNode(
     });
     const commands = new Commands(host);
     const stages = new StageService({ host, events });
-    const membership = new Membership({ host, commands, events, cluster });
+    const membership = new Membership({
+      host,
+      commands,
+      events,
+      cluster,
+      capacity: () => ({
+        memoryBytes: totalmem(),
+        freeMemoryBytes: freemem(),
+        threads: options.threads,
+      }),
+    });
     const torrents = new Torrents({
       host,
       commands,
@@ -87,12 +98,11 @@ export function startNode(
     let planned: PlannedShard | undefined;
     let engine: StageEngine | undefined;
     let state: OwnState["state"] = "joining";
-    const own = (): OwnState | undefined =>
-      planned && ownState(planned, state, stages, engine);
     const announce = async (next: OwnState["state"]): Promise<void> => {
       state = next;
-      const said = own();
-      if (said !== undefined) await membership.announce(said);
+      const plan = planned;
+      if (plan !== undefined)
+        await membership.hold(() => ownState(plan, state, stages, engine));
     };
     const announceLater = (next: OwnState["state"]): void => {
       announce(next).catch((error: unknown) => {

@@ -1,0 +1,150 @@
+/** The commands about a cluster, answered alike by members and rendezvous. What they do with news is theirs. */
+import { type Clock, ShoalError } from "../lib/index.ts";
+import { type Commands, RateLimit } from "../network/index.ts";
+import type { Announcement, Sealed } from "./announcement.ts";
+import type { KnownCluster, Taken } from "./known-cluster.ts";
+import {
+  ANNOUNCE,
+  GET_CLUSTER,
+  PUBLISH_CLUSTER,
+  SHARD_LOADED,
+  SWARM_READY,
+  SWARM_STATUS,
+} from "./protocol.ts";
+import type { HolderRecord } from "./records.ts";
+import { fitsReply } from "./status-size.ts";
+import type { ClusterStatus } from "./status.ts";
+import { clusterView } from "./view.ts";
+
+/** One cluster, as the commands see it. */
+export interface ServedCluster {
+  known: KnownCluster;
+  /** What this process itself announces, sealed. */
+  own: () => HolderRecord[];
+  ownAnnouncements: () => Announcement[];
+  /** An announcement was kept, or is no news. */
+  onTaken: (sealed: Sealed, taken: Taken, from: string) => void;
+  onPublished: (sealed: Sealed, from: string) => void;
+  /** `peer` wants to hear of changes. */
+  subscribe: (peer: string) => void;
+  /** Ask `peer` for the records it has. */
+  pull: (peer: string) => void;
+}
+
+export interface ClusterServer {
+  clock: Clock;
+  /** The cluster; made if need be and there is room for it. Throws CLUSTER_UNKNOWN or CLUSTER_FULL. */
+  open: (cluster: string) => ServedCluster;
+  /** The cluster if it is known here. */
+  find: (cluster: string) => ServedCluster | undefined;
+}
+
+/** A status is made anew for each who asks, and large: a few at once, then this many a second. */
+const STATUS_RATE = { burst: 20, perSecond: 4 } as const;
+/** Of hints: readiness does not change more often. */
+const HINT_RATE = { burst: 20, perSecond: 1 } as const;
+
+export function serveClusterCommands(
+  commands: Commands,
+  server: ClusterServer,
+): void {
+  const { open, find, clock } = server;
+  const statusRate = new RateLimit(
+    STATUS_RATE.burst,
+    STATUS_RATE.perSecond,
+    clock,
+  );
+  const hintRate = new RateLimit(HINT_RATE.burst, HINT_RATE.perSecond, clock);
+  const take = async (
+    cluster: string,
+    sealed: Sealed,
+    from: string,
+  ): Promise<ServedCluster> => {
+    const served = open(cluster);
+    const taken = await served.known.take(sealed, from);
+    served.onTaken(sealed, taken, from);
+    return served;
+  };
+  commands.handle(
+    ANNOUNCE.name,
+    ANNOUNCE.params,
+    async ({ cluster, sealed }, { peer }) => {
+      const { known, own } = await take(cluster, sealed, peer);
+      return { members: known.records.size + own().length };
+    },
+  );
+  commands.handle(
+    SHARD_LOADED.name,
+    SHARD_LOADED.params,
+    async ({ cluster, sealed }, { peer }) => {
+      const served = await take(cluster, sealed, peer);
+      return { ready: viewOf(served, clock.now())?.ready ?? false };
+    },
+  );
+  commands.handle(
+    GET_CLUSTER.name,
+    GET_CLUSTER.params,
+    ({ cluster, subscribe, offset }, { peer }) => {
+      const served = subscribe ? open(cluster) : find(cluster);
+      if (served === undefined) return { records: [], total: 0, record: null };
+      if (subscribe) served.subscribe(peer);
+      return served.known.page(offset, served.own());
+    },
+  );
+  commands.handle(
+    PUBLISH_CLUSTER.name,
+    PUBLISH_CLUSTER.params,
+    async ({ cluster, record }, { peer }) => {
+      const served = open(cluster);
+      if (await served.known.takePublished(record))
+        served.onPublished(record, peer);
+      return { record: served.known.publishedSealed ?? record };
+    },
+  );
+  commands.handle(
+    SWARM_READY.name,
+    SWARM_READY.params,
+    ({ cluster, manifest }, { peer }) => {
+      limit(hintRate, peer);
+      const served = find(cluster) ?? unknownCluster(cluster);
+      const view = viewOf(served, clock.now());
+      if (view?.ready !== true || view.manifest !== manifest) served.pull(peer);
+      return {
+        ready: view?.ready ?? false,
+        missing: view?.missing ?? [],
+        members: served.known.records.size + served.own().length,
+      };
+    },
+  );
+  commands.handle(
+    SWARM_STATUS.name,
+    SWARM_STATUS.params,
+    ({ cluster }, { peer }): ClusterStatus => {
+      limit(statusRate, peer);
+      const { known, ownAnnouncements } =
+        find(cluster) ?? unknownCluster(cluster);
+      const status = known.status(ownAnnouncements());
+      return fitsReply(status, [status.members]);
+    },
+  );
+}
+
+/** Throws RATE_LIMITED. */
+export function limit(rate: RateLimit, peer: string): void {
+  if (!rate.take(peer))
+    throw new ShoalError("RATE_LIMITED", "too often, slow down", { peer });
+}
+
+export function unknownCluster(cluster: string): never {
+  throw new ShoalError("CLUSTER_UNKNOWN", `not a member of ${cluster}`, {
+    cluster,
+  });
+}
+
+function viewOf(
+  { known, ownAnnouncements }: ServedCluster,
+  nowMs: number,
+): ReturnType<typeof clusterView> {
+  const others = known.records.list(nowMs).map((r) => r.announcement);
+  return clusterView([...ownAnnouncements(), ...others]);
+}

@@ -1,0 +1,164 @@
+/** What a person reads of a cluster: every shard of the plan, and the one reason why prompts can not run. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Announcement } from "./announcement.ts";
+import { clusterStatus } from "./cluster-status.ts";
+import { nodeStatusThatFits, MAX_STATUS_BYTES } from "./status-size.ts";
+import { ClusterStatus, NodeStatus } from "./status.ts";
+
+function holder(
+  index: number,
+  changes: Partial<Announcement> = {},
+): Announcement {
+  return {
+    v: 1,
+    cluster: "c",
+    peer: `peer-number-${index}`,
+    manifest: "m",
+    model: "demo",
+    layerCount: 16,
+    layerStart: index * 4,
+    layerEnd: index * 4 + 4,
+    shard: { index, count: 4 },
+    state: "ready",
+    contextLength: 512,
+    batchTokens: 128,
+    sessions: { active: 0, max: 4 },
+    addresses: [],
+    version: "0",
+    seq: 1,
+    issuedMs: 1000,
+    ttlMs: 60_000,
+    ...changes,
+  };
+}
+const all = [0, 1, 2, 3].map((index) => holder(index));
+
+function statusOf(
+  announcements: readonly Announcement[],
+  published?: { manifest: string; model: string; shards: number },
+): ClusterStatus {
+  const status = clusterStatus({
+    cluster: "c",
+    announcements,
+    ownPeer: "peer-number-0",
+    published,
+    refused: {},
+    sinceMs: () => 7,
+  });
+  assert.deepEqual(ClusterStatus.parse(status), status, "the schema says so");
+  return status;
+}
+
+const reasons: [string, Announcement[], string | null][] = [
+  ["nothing is wrong", all, null],
+  [
+    "a shard has no holder",
+    all.toSpliced(3, 1),
+    "shard 3 of 4 (layers 12-15) has no holder",
+  ],
+  [
+    "several have none",
+    all.toSpliced(1, 2),
+    "shard 1 of 4 (layers 4-11) has no holder",
+  ],
+  [
+    "one is downloaded",
+    all.with(
+      2,
+      holder(2, {
+        state: "downloading",
+        progress: { doneBytes: 43, sizeBytes: 99 },
+      }),
+    ),
+    "shard 2 of 4 is being downloaded by …number-2, 43 %",
+  ],
+  [
+    "one is loaded",
+    all.with(2, holder(2, { state: "loading" })),
+    "shard 2 of 4 is being loaded by …number-2",
+  ],
+  [
+    "one leaves",
+    all.with(2, holder(2, { state: "draining" })),
+    "shard 2 of 4 has only …number-2, which is leaving",
+  ],
+  [
+    "one is loaded and another has none",
+    all.with(1, holder(1, { state: "loading" })).toSpliced(3, 1),
+    "shard 3 of 4 (layers 12-15) has no holder",
+  ],
+  [
+    "ranges do not chain",
+    all.with(1, holder(1, { layerStart: 5, layerEnd: 8 })),
+    "the shards that are there do not fit together",
+  ],
+  ["nobody is there", [], "no node has joined the cluster"],
+];
+for (const [name, announcements, reason] of reasons) {
+  test(`the reason where ${name}`, () => {
+    assert.equal(statusOf(announcements).reason, reason);
+  });
+}
+
+test("every shard of the plan has a line, its best state in it", () => {
+  const status = statusOf([
+    ...all.toSpliced(2, 1),
+    holder(1, { peer: "q", state: "loading" }),
+    holder(2, { state: "downloading" }),
+  ]);
+  assert.deepEqual(
+    status.shards.map((s) => [s.index, s.state, s.loaded, s.holders]),
+    [
+      [0, "local", 1, 1],
+      [1, "loaded", 1, 2],
+      [2, "downloading", 0, 1],
+      [3, "loaded", 1, 1],
+    ],
+  );
+  assert.deepEqual(status.missing, [2]);
+  assert.equal(status.members[0]?.sinceMs, 7);
+});
+
+test("a published plan that nobody holds yet is shown", () => {
+  const status = statusOf([], { manifest: "m", model: "demo", shards: 2 });
+  assert.equal(status.reason, "no node holds a shard of demo yet");
+  assert.deepEqual(
+    [status.shardCount, status.missing, status.shards.map((s) => s.state)],
+    [2, [0, 1], ["offline", "offline"]],
+  );
+});
+
+test("a status larger than a reply is cut until it fits, the original is not", () => {
+  const long = "x".repeat(500);
+  const one = statusOf([
+    holder(0, { addresses: Array.from({ length: 16 }, () => long) }),
+  ]);
+  const [member] = one.members;
+  assert.ok(member);
+  const members = Array.from({ length: 2048 }, () => member);
+  const status: NodeStatus = {
+    v: 1,
+    role: "rendezvous",
+    version: "0",
+    peer: "p",
+    addresses: [],
+    startedMs: 0,
+    nowMs: 0,
+    ready: true,
+    reason: null,
+    process: { memoryBytes: 0, cpuSeconds: 0, threads: null },
+    api: null,
+    shards: [],
+    connections: [],
+    clusters: [{ ...one, members }],
+    torrents: null,
+    sessions: null,
+    dht: { peers: 0, records: null, provided: 0, selfTest: null, lookups: [] },
+  };
+  const cut = nodeStatusThatFits(status);
+  assert.ok(Buffer.byteLength(JSON.stringify(cut)) <= MAX_STATUS_BYTES);
+  assert.ok((cut.clusters[0]?.members.length ?? 0) > 100);
+  assert.equal(status.clusters[0]?.members.length, 2048);
+  NodeStatus.parse(cut);
+});

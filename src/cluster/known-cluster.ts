@@ -1,0 +1,183 @@
+/**
+ * What one process knows of one cluster: the records that proved good, what the cluster serves, and what was refused. Members and
+ * rendezvous have the same.
+ */
+import { type Clock, ShoalError } from "../lib/index.ts";
+import {
+  type Announcement,
+  prove,
+  readUnproved,
+  type Sealed,
+} from "./announcement.ts";
+import {
+  type ClusterRecord,
+  supersedes,
+  unsealClusterRecord,
+} from "./cluster-record.ts";
+import { clusterStatus } from "./cluster-status.ts";
+import { RECORDS_PER_MESSAGE } from "./protocol.ts";
+import {
+  ClusterRecords,
+  holderKey,
+  type HolderRecord,
+  type PutOutcome,
+} from "./records.ts";
+import { Refusals } from "./refusals.ts";
+import type { ClusterStatus } from "./status.ts";
+
+export interface Taken {
+  announcement: Announcement;
+  outcome: Exclude<PutOutcome, "full">;
+}
+
+export class KnownCluster {
+  readonly name: string;
+  readonly records = new ClusterRecords();
+  readonly refusals = new Refusals();
+  readonly #clock: Clock;
+  readonly #ownPeer: string;
+  #published: { record: ClusterRecord; sealed: Sealed } | undefined;
+
+  /** Records of `ownPeer` are no news: this process knows better. */
+  constructor(name: string, ownPeer: string, clock: Clock) {
+    this.name = name;
+    this.#ownPeer = ownPeer;
+    this.#clock = clock;
+  }
+
+  /**
+   * Keeps an announcement if it is news. Throws what it is refused with, and counts it. `from` is given where a peer announces
+   * itself: it must be its own, and it hears of its clock and plan.
+   */
+  async take(sealed: Sealed, from?: string): Promise<Taken> {
+    try {
+      return await this.#take(sealed, from);
+    } catch (thrown) {
+      const error = ShoalError.from(thrown);
+      this.refusals.addError(error);
+      throw from === undefined ? error : aboutClock(error);
+    }
+  }
+
+  /** What the cluster serves, by its own signed word; undefined while nobody published it. */
+  get published(): ClusterRecord | undefined {
+    return this.#published?.record;
+  }
+
+  get publishedSealed(): Sealed | undefined {
+    return this.#published?.sealed;
+  }
+
+  /** Keeps the cluster's record if it is newer. Returns whether it was. Throws ANNOUNCEMENT_INVALID or COMMAND_UNAUTHORIZED. */
+  async takePublished(sealed: Sealed): Promise<boolean> {
+    const record = await unsealClusterRecord(sealed);
+    if (record.cluster !== this.name) {
+      throw new ShoalError(
+        "COMMAND_UNAUTHORIZED",
+        "the record is of another cluster",
+        { cluster: record.cluster },
+      );
+    }
+    if (!supersedes(record, this.#published?.record)) return false;
+    this.#published = { record, sealed };
+    return true;
+  }
+
+  /** A page of all records that live, as GET_CLUSTER gives it; `own` come first. */
+  page(
+    offset: number,
+    own: readonly HolderRecord[] = [],
+  ): { records: Sealed[]; total: number; record: Sealed | null } {
+    const records = [...own, ...this.records.list(this.#clock.now())];
+    const page = records.slice(offset, offset + RECORDS_PER_MESSAGE);
+    return {
+      records: page.map(({ sealed }) => sealed),
+      total: records.length,
+      record: this.#published?.sealed ?? null,
+    };
+  }
+
+  /** `own` is what this process itself announces. */
+  status(own: readonly Announcement[] = []): ClusterStatus {
+    const others = this.records.list(this.#clock.now());
+    return clusterStatus({
+      cluster: this.name,
+      announcements: [...own, ...others.map((r) => r.announcement)],
+      ownPeer: this.#ownPeer,
+      published: this.published,
+      refused: this.refusals.toObject(),
+      sinceMs: (a) => this.records.sinceMs(a),
+    });
+  }
+
+  async #take(sealed: Sealed, from: string | undefined): Promise<Taken> {
+    const announcement = readUnproved(sealed);
+    const { cluster, peer, seq, issuedMs } = announcement;
+    if (cluster !== this.name)
+      throw refused("foreign", `it is of cluster ${cluster}, not ${this.name}`);
+    if (from !== undefined && peer !== from) {
+      throw new ShoalError(
+        "COMMAND_UNAUTHORIZED",
+        "a peer announces itself, not others",
+        { reason: "impostor" },
+      );
+    }
+    if (peer === this.#ownPeer) return { announcement, outcome: "stale" };
+    const key = holderKey(announcement);
+    const knownSeq = this.records.seqOf(key) ?? -1;
+    // Before the signature is looked at: what is no news costs no arithmetic.
+    if (knownSeq > seq) this.refusals.add("stale");
+    if (knownSeq >= seq) return { announcement, outcome: "stale" };
+    await prove(sealed, announcement, this.#clock.now());
+    if (from !== undefined && this.records.get(key) === undefined)
+      this.#refuseOtherPlan(announcement);
+    const outcome = this.records.put({ announcement, sealed }, issuedMs);
+    if (outcome === "full") {
+      throw new ShoalError(
+        "CLUSTER_FULL",
+        `cluster ${cluster} takes no more of ${peer}`,
+        { reason: "full" },
+      );
+    }
+    return { announcement, outcome };
+  }
+
+  /** Only of a newcomer: when the cluster's record changes, its members need time to follow. */
+  #refuseOtherPlan({ manifest, model, shard }: Announcement): void {
+    const published = this.published;
+    if (published === undefined) return;
+    if (manifest !== published.manifest) {
+      throw new ShoalError(
+        "CLUSTER_MODEL_MISMATCH",
+        `the cluster serves another model, ${published.model} (${published.manifest}): this node's is ${model} (${manifest})`,
+        { reason: "mismatch", cluster: published.manifest, node: manifest },
+      );
+    }
+    if (shard.count !== published.shards) {
+      throw new ShoalError(
+        "CLUSTER_PLAN_MISMATCH",
+        `the cluster's plan has ${published.shards} shards, this node's ${shard.count}`,
+        { reason: "mismatch", cluster: published.shards, node: shard.count },
+      );
+    }
+  }
+}
+
+function refused(reason: string, what: string): ShoalError {
+  return new ShoalError(
+    "ANNOUNCEMENT_INVALID",
+    `announcement refused (${reason}): ${what}`,
+    { reason },
+  );
+}
+
+/** Fresh from its peer and yet of another time: one of the two clocks is wrong. */
+function aboutClock(error: ShoalError): ShoalError {
+  const { reason } = error.details;
+  if (reason !== "expired" && reason !== "future") return error;
+  return new ShoalError(
+    "CLOCK_SKEW",
+    `the clocks of the two machines are too far apart: ${error.message}`,
+    error.details,
+  );
+}

@@ -1,0 +1,386 @@
+/** Members and rendezvous over real sockets: who is told what, and who is refused with which code. */
+import assert from "node:assert/strict";
+import { test, type TestContext } from "node:test";
+import { type Clock, Events, ShoalError, systemClock } from "../lib/index.ts";
+import { Commands, type Host } from "../network/index.ts";
+import {
+  makeHost,
+  startHost,
+  targetOf,
+  within,
+} from "../../test/support/network.ts";
+import {
+  GET_CAPABILITIES,
+  GET_NODE_STATUS,
+  LOAD_SHARD,
+  Membership,
+  type MembershipOptions,
+  type NodeStatus,
+  type OwnState,
+  RendezvousService,
+  sealClusterRecord,
+  serveNodeCommands,
+  SWARM_STATUS,
+} from "./index.ts";
+import { encode } from "@ipld/dag-cbor";
+import { ANNOUNCE, GET_CLUSTER } from "./protocol.ts";
+
+const WAIT_MS = 60_000;
+
+interface Peer {
+  host: Host;
+  commands: Commands;
+}
+
+async function startRendezvous(
+  t: TestContext,
+): Promise<Peer & { service: RendezvousService }> {
+  const host = await makeHost(t);
+  const commands = new Commands(host);
+  const service = new RendezvousService({
+    host,
+    commands,
+    events: new Events(),
+  });
+  service.start();
+  t.after(() => service.stop());
+  await host.start();
+  return { host, commands, service };
+}
+
+async function startMember(
+  t: TestContext,
+  options: Partial<MembershipOptions> = {},
+): Promise<Peer & { membership: Membership }> {
+  const host = await makeHost(t);
+  const commands = new Commands(host);
+  const membership = new Membership({
+    host,
+    commands,
+    events: new Events(),
+    cluster: "friends",
+    ...options,
+  });
+  membership.start();
+  t.after(() => membership.stop());
+  await host.start();
+  return { host, commands, membership };
+}
+
+async function joined(
+  t: TestContext,
+  through: Peer,
+  options: Partial<MembershipOptions> = {},
+): Promise<Peer & { membership: Membership }> {
+  const member = await startMember(t, options);
+  await member.host.connect(targetOf(through.host, "TCP"));
+  await member.membership.join(through.host.peerId);
+  return member;
+}
+
+function shard(
+  index: number,
+  changes: Partial<OwnState> = {},
+  count = 2,
+): () => OwnState {
+  return () => ({
+    manifest: "m",
+    model: "demo",
+    layerCount: 2 * count,
+    layerStart: 2 * index,
+    layerEnd: 2 * index + 2,
+    shard: { index, count },
+    state: "ready",
+    contextLength: 512,
+    batchTokens: 128,
+    sessions: { active: 0, max: 4 },
+    version: "0",
+    ...changes,
+  });
+}
+
+/** Waits until what a member sees satisfies `is`. */
+async function sees(
+  { membership }: { membership: Membership },
+  is: (membership: Membership) => boolean,
+  what: string,
+): Promise<void> {
+  await within(
+    new Promise<void>((resolve) => {
+      const end = membership.onChange(() => {
+        if (!is(membership)) return;
+        queueMicrotask(() => end());
+        resolve();
+      });
+    }),
+    what,
+    WAIT_MS,
+  );
+}
+const holders =
+  (...expected: string[]) =>
+  (membership: Membership): boolean =>
+    membership
+      .announcements()
+      .map((a) => `${a.shard.index} ${a.state}`)
+      .sort()
+      .join() === expected.join();
+
+test("a node with several shards gives each back by itself, and says goodbye for all", async (t) => {
+  const rendezvous = await startRendezvous(t);
+  const node = await joined(t, rendezvous, {
+    capacity: () => ({ memoryBytes: 8, freeMemoryBytes: 4, threads: 2 }),
+  });
+  const gateway = await joined(t, rendezvous);
+  await node.membership.hold(shard(0));
+  await node.membership.hold(
+    shard(1, {
+      state: "downloading",
+      adopted: true,
+      progress: { doneBytes: 1, sizeBytes: 2 },
+    }),
+  );
+  await sees(gateway, holders("0 ready", "1 downloading"), "both shards");
+  const [first, second] = gateway.membership
+    .announcements()
+    .sort((a, b) => a.layerStart - b.layerStart);
+  assert.deepEqual(first?.capacity?.threads, 2);
+  assert.ok(first?.links?.includes(rendezvous.host.peerId.slice(-8)));
+  assert.deepEqual(
+    [second?.adopted, second?.progress],
+    [true, { doneBytes: 1, sizeBytes: 2 }],
+  );
+  await node.membership.hold(shard(1));
+  await sees(gateway, (m) => m.view()?.ready === true, "readiness");
+  await node.membership.release({ layerStart: 2, layerEnd: 4 });
+  await sees(gateway, holders("0 ready"), "one shard left");
+  assert.deepEqual(gateway.membership.view()?.missing, [1]);
+  await node.membership.hold(shard(1));
+  await node.membership.leave();
+  await sees(gateway, holders(), "nobody left");
+});
+
+test("a node that knows one member joins through it", async (t) => {
+  const first = await startMember(t);
+  await first.membership.hold(shard(0));
+  const second = await joined(t, first);
+  assert.ok(holders("0 ready")(second.membership));
+  await second.membership.hold(shard(1));
+  await sees(first, (m) => m.view()?.ready === true, "the newcomer's shard");
+});
+
+test("two clusters at one rendezvous do not see each other", async (t) => {
+  const rendezvous = await startRendezvous(t);
+  const ours = await joined(t, rendezvous);
+  const theirs = await joined(t, rendezvous, { cluster: "others" });
+  await ours.membership.hold(shard(0));
+  await theirs.membership.hold(shard(1));
+  const witness = await joined(t, rendezvous);
+  assert.ok(holders("0 ready")(witness.membership));
+  assert.ok(holders("1 ready")(theirs.membership));
+  const asked = theirs.commands.call(
+    targetOf(ours.host, "TCP"),
+    SWARM_STATUS.name,
+    { cluster: "others" },
+    SWARM_STATUS.result,
+  );
+  await assert.rejects(asked, { code: "CLUSTER_UNKNOWN" });
+});
+
+const TEN_MINUTES_MS = 600_000;
+const off = (ms: number): Clock => ({
+  now: () => systemClock.now() + ms,
+  after: (waitMs, fn) => systemClock.after(waitMs, fn),
+});
+const newcomers: [
+  name: string,
+  options: Partial<MembershipOptions>,
+  says: () => OwnState,
+  code: string,
+  reason: string,
+][] = [
+  [
+    "of another model",
+    {},
+    shard(0, { manifest: "other" }),
+    "CLUSTER_MODEL_MISMATCH",
+    "mismatch",
+  ],
+  ["of another plan", {}, shard(0, {}, 4), "CLUSTER_PLAN_MISMATCH", "mismatch"],
+  [
+    "whose clock is 10 minutes late",
+    { clock: off(-TEN_MINUTES_MS) },
+    shard(0),
+    "CLOCK_SKEW",
+    "expired",
+  ],
+  [
+    "whose clock is 10 minutes early",
+    { clock: off(TEN_MINUTES_MS) },
+    shard(0),
+    "CLOCK_SKEW",
+    "future",
+  ],
+];
+for (const [name, options, says, code, reason] of newcomers) {
+  test(`a newcomer ${name} is told ${code}`, async (t) => {
+    const rendezvous = await startRendezvous(t);
+    const publisher = await joined(t, rendezvous);
+    await publisher.membership.publish(
+      await sealClusterRecord(
+        {
+          v: 1,
+          cluster: "friends",
+          key: publisher.host.peerId,
+          manifest: "m",
+          model: "demo",
+          shards: 2,
+          replication: 2,
+          origin: [],
+          seq: 1,
+          issuedMs: systemClock.now(),
+        },
+        (data) => publisher.host.sign(data),
+      ),
+    );
+    const newcomer = await joined(t, rendezvous, options);
+    await assert.rejects(newcomer.membership.hold(says), { code });
+    const [cluster] = rendezvous.service.status();
+    assert.deepEqual(cluster?.members, []);
+    assert.deepEqual(cluster?.refused, { [reason]: 1 });
+  });
+}
+
+test("a record of an older protocol, of another cluster, or of another peer is refused and counted", async (t) => {
+  const rendezvous = await startRendezvous(t);
+  const stranger = await startHost(t);
+  const commands = new Commands(stranger);
+  const other = await startMember(t);
+  const target = targetOf(rendezvous.host, "TCP");
+  const announce = (sealed: unknown): Promise<unknown> =>
+    commands.call(
+      target,
+      ANNOUNCE.name,
+      { cluster: "friends", sealed },
+      ANNOUNCE.result,
+    );
+  const bytes = encode({ v: 0, cluster: "friends" });
+  const old = {
+    record: Buffer.from(bytes).toString("base64"),
+    signature: Buffer.from(await stranger.sign(bytes)).toString("base64"),
+  };
+  await assert.rejects(announce(old), { code: "PROTOCOL_VERSION" });
+  await other.membership.hold(shard(0));
+  const { records } = await commands.call(
+    targetOf(other.host, "TCP"),
+    GET_CLUSTER.name,
+    { cluster: "friends", subscribe: false, offset: 0 },
+    GET_CLUSTER.result,
+  );
+  await assert.rejects(announce(records[0]), { code: "COMMAND_UNAUTHORIZED" });
+  const elsewhere = await startMember(t, { cluster: "others" });
+  await elsewhere.membership.hold(shard(0));
+  const foreign = await commands.call(
+    targetOf(elsewhere.host, "TCP"),
+    GET_CLUSTER.name,
+    { cluster: "others", subscribe: false, offset: 0 },
+    GET_CLUSTER.result,
+  );
+  await assert.rejects(announce(foreign.records[0]), {
+    code: "ANNOUNCEMENT_INVALID",
+  });
+  assert.deepEqual(rendezvous.service.status()[0]?.refused, {
+    version: 1,
+    impostor: 1,
+    foreign: 1,
+  });
+});
+
+test("a shard is taken only for a member, and a no is an answer", async (t) => {
+  const asked: unknown[] = [];
+  const node = await startMember(t, {
+    onLoadShard: (request) => {
+      asked.push(request.shard.index);
+      return request.shard.index === 0
+        ? Promise.resolve()
+        : Promise.reject(new ShoalError("DISK_FULL", "no room for it"));
+    },
+  });
+  const member = await joined(t, node);
+  const params = (index: number): object => ({
+    cluster: "friends",
+    manifest: "m",
+    shard: { index, count: 2 },
+    layerStart: 0,
+    layerEnd: 2,
+  });
+  const ask = (index: number): Promise<unknown> =>
+    member.commands.call(
+      node.host.peerId,
+      LOAD_SHARD.name,
+      params(index),
+      LOAD_SHARD.result,
+    );
+  await assert.rejects(ask(0), { code: "COMMAND_UNAUTHORIZED" });
+  await member.membership.hold(shard(1));
+  assert.deepEqual(await ask(0), { accepted: true, code: null, reason: null });
+  assert.deepEqual(await ask(1), {
+    accepted: false,
+    code: "DISK_FULL",
+    reason: "no room for it",
+  });
+  assert.deepEqual(asked, [0, 1]);
+});
+
+test("a process says what it is and how it is; who asks without end is slowed down", async (t) => {
+  const node = await startMember(t);
+  const status: NodeStatus = {
+    v: 1,
+    role: "node",
+    version: "0",
+    peer: node.host.peerId,
+    addresses: [],
+    startedMs: 0,
+    nowMs: 0,
+    ready: false,
+    reason: "it is a test",
+    process: { memoryBytes: 0, cpuSeconds: 0, threads: null },
+    api: null,
+    shards: [],
+    connections: [],
+    clusters: [node.membership.status()],
+    torrents: null,
+    sessions: null,
+    dht: { peers: 0, records: null, provided: 0, selfTest: null, lookups: [] },
+  };
+  serveNodeCommands({
+    commands: node.commands,
+    role: "node",
+    version: "0",
+    status: () => status,
+  });
+  const asker = await startMember(t);
+  const target = targetOf(node.host, "TCP");
+  const capabilities = await asker.commands.call(
+    target,
+    GET_CAPABILITIES.name,
+    {},
+    GET_CAPABILITIES.result,
+  );
+  assert.equal(capabilities.protocol, 1);
+  assert.ok(capabilities.commands.includes("SWARM_STATUS"));
+  const ask = (): Promise<NodeStatus> =>
+    asker.commands.call(
+      target,
+      GET_NODE_STATUS.name,
+      {},
+      GET_NODE_STATUS.result,
+    );
+  assert.deepEqual(await ask(), status);
+  const many = await Promise.allSettled(Array.from({ length: 100 }, ask));
+  const codes = many.map((r) =>
+    r.status === "rejected" ? ShoalError.from(r.reason).code : "ok",
+  );
+  assert.ok(codes.includes("ok"));
+  assert.ok(codes.includes("RATE_LIMITED"));
+});

@@ -1,0 +1,43 @@
+/** How often announcements were refused, by reason. The reasons are a closed list: nobody can make this grow. */
+
+export const REFUSALS = [
+  /** Not signed by the peer it names. */
+  "forged",
+  "expired",
+  "future",
+  "malformed",
+  "oversized",
+  /** Of another protocol version. */
+  "version",
+  /** Older than what is known: replayed, or late. */
+  "stale",
+  /** Of another cluster. */
+  "foreign",
+  /** Of a peer that is not the one who announces itself. */
+  "impostor",
+  /** Of another model than the cluster's record names, or of another plan. */
+  "mismatch",
+  /** More than one peer or one cluster may have. */
+  "full",
+  /** A suspicion of somebody who is not connected to it, or too many. */
+  "suspicion",
+] as const;
+export type Refusal = (typeof REFUSALS)[number];
+
+export class Refusals {
+  #counts = new Map<Refusal, number>();
+
+  add(reason: Refusal): void {
+    this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + 1);
+  }
+
+  /** By what the error says of itself; what says nothing of the kind is malformed. */
+  addError(error: { details: { reason?: unknown } }): void {
+    const { reason } = error.details;
+    this.add(REFUSALS.find((known) => known === reason) ?? "malformed");
+  }
+
+  toObject(): Record<string, number> {
+    return Object.fromEntries(this.#counts);
+  }
+}
