@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Announcement, NodeState } from "./announcement.ts";
+import * as fc from "fast-check";
+import {
+  type Announcement,
+  NODE_STATES,
+  type NodeState,
+} from "./announcement.ts";
 import { ClusterRecords } from "./records.ts";
 import { clusterView } from "./view.ts";
 
@@ -108,4 +113,190 @@ test("an older record never replaces a newer one; what expires or says goodbye i
   assert.equal(records.list(1000).length, 0);
   assert.equal(records.expire(1000), true);
   assert.equal(records.size, 0);
+});
+
+test("shards that all have a ready holder but do not chain: the one where the chain breaks is missing", () => {
+  const view = clusterView(
+    four.with(2, holder("p2", 3, 6, { shard: { index: 2, count: 4 } })),
+  );
+  assert.deepEqual([view?.ready, view?.missing], [false, [2]]);
+});
+
+test("a record of a plan that can not be is passed over, however large its number", () => {
+  const hostile = holder("x", 0, 2, {
+    shard: { index: 0, count: Number.MAX_SAFE_INTEGER },
+  });
+  assert.equal(clusterView([hostile]), undefined);
+  assert.deepEqual(clusterView([...four.slice(1), hostile])?.missing, [0]);
+});
+
+// ---- what holds for every set of records
+
+const LAYERS = 8;
+const peer = fc.string({ minLength: 1, maxLength: 2 });
+const state = fc.constantFrom(...NODE_STATES);
+
+/** Holders of the plan's four shards. */
+const planned = fc
+  .record({ peer, shard: fc.nat({ max: 3 }), state })
+  .map(({ peer, shard, state }) =>
+    holder(peer, shard * 2, shard * 2 + 2, { state }),
+  );
+/** Whatever passes the schema: other plans, other models, lies. */
+const wild = fc
+  .record({
+    peer,
+    state,
+    manifest: fc.constantFrom("m", "m", "other"),
+    model: fc.constantFrom("demo", "lie"),
+    layerCount: fc.constantFrom(LAYERS, LAYERS, 1, 65_536),
+    layerStart: fc.oneof(fc.nat({ max: LAYERS }), fc.constant(65_535)),
+    layerEnd: fc.oneof(
+      fc.integer({ min: 1, max: LAYERS + 1 }),
+      fc.constant(65_536),
+    ),
+    shard: fc.record({
+      index: fc.oneof(fc.nat({ max: 5 }), fc.constant(Number.MAX_SAFE_INTEGER)),
+      count: fc.oneof(
+        fc.integer({ min: 1, max: 6 }),
+        fc.constant(Number.MAX_SAFE_INTEGER),
+      ),
+    }),
+  })
+  .map(({ peer, layerStart, layerEnd, ...rest }) =>
+    holder(peer, layerStart, layerEnd, rest),
+  );
+/** One record of each peer and range, as ClusterRecords keeps them. */
+const unique = (items: Announcement[]): Announcement[] => [
+  ...new Map(
+    items.map((a) => [`${a.peer}/${a.layerStart}-${a.layerEnd}`, a]),
+  ).values(),
+];
+const mostlyPlanned = fc
+  .array(
+    fc.oneof({ weight: 4, arbitrary: planned }, { weight: 1, arbitrary: wild }),
+    { maxLength: 16 },
+  )
+  .map(unique);
+const anyRecords = fc.oneof(
+  mostlyPlanned,
+  fc.array(wild, { maxLength: 16 }).map(unique),
+);
+
+test("property: the order of the records does not matter", () => {
+  const shuffles = anyRecords.chain((records) =>
+    fc.tuple(
+      fc.constant(records),
+      fc.shuffledSubarray(records, { minLength: records.length }),
+    ),
+  );
+  fc.assert(
+    fc.property(shuffles, ([records, shuffled]) => {
+      assert.deepEqual(clusterView(shuffled), clusterView(records));
+    }),
+  );
+});
+
+test("property: ready means complete, and nothing is missing exactly where it is ready", () => {
+  fc.assert(
+    fc.property(anyRecords, (records) => {
+      const view = clusterView(records);
+      if (view === undefined) return;
+      assert.ok(!view.ready || view.complete);
+      assert.equal(view.missing.length === 0, view.ready);
+      for (const index of view.missing)
+        assert.ok(index >= 0 && index < view.shardCount);
+    }),
+  );
+});
+
+test("property: ready is what a walk over ready ranges finds", () => {
+  fc.assert(
+    fc.property(mostlyPlanned, (records) => {
+      const view = clusterView(records);
+      if (view === undefined) return;
+      const usable = records.filter(
+        (a) =>
+          a.state === "ready" &&
+          a.manifest === view.manifest &&
+          a.layerCount === view.layerCount &&
+          a.shard.index < a.shard.count &&
+          a.shard.count <= a.layerCount,
+      );
+      const canReach = (layer: number): boolean =>
+        layer === view.layerCount ||
+        usable.some(
+          (a) =>
+            a.layerStart === layer &&
+            a.layerEnd > layer &&
+            canReach(a.layerEnd),
+        );
+      assert.equal(view.ready, canReach(0));
+    }),
+  );
+});
+
+test("property: one more ready holder of the model never loses readiness", () => {
+  const holders = fc.array(planned, { maxLength: 16 }).map(unique);
+  // Its range may be any: what chains with nothing helps nobody, and harms nobody.
+  const more = fc
+    .tuple(fc.nat({ max: LAYERS - 1 }), fc.integer({ min: 1, max: LAYERS }))
+    .filter(([start, end]) => start < end)
+    .map(([start, end]) =>
+      holder("newcomer", start, end, {
+        shard: { index: Math.floor(start / 2), count: 4 },
+      }),
+    );
+  fc.assert(
+    fc.property(holders, more, (records, newcomer) => {
+      const before = clusterView(records);
+      const after = clusterView([...records, newcomer]);
+      assert.ok(before?.ready !== true || after?.ready === true);
+      assert.ok(before?.complete !== true || after?.complete === true);
+      const were = new Set(before?.missing ?? [0, 1, 2, 3]);
+      if (before !== undefined)
+        assert.ok(after?.missing.every((i) => were.has(i)));
+    }),
+  );
+});
+
+test("property: who is gone or expired never counts", () => {
+  const records = fc.array(
+    fc.tuple(planned, fc.nat({ max: 120_000 }), fc.nat({ max: 60_000 })),
+    { maxLength: 16 },
+  );
+  fc.assert(
+    fc.property(records, fc.nat({ max: 180_000 }), (all, nowMs) => {
+      const kept = new ClusterRecords();
+      const announcements = unique(
+        all.map(([a, issuedMs, ttlMs]) => ({ ...a, issuedMs, ttlMs })),
+      );
+      for (const announcement of announcements)
+        kept.put({ announcement, sealed: { record: "", signature: "" } });
+      const live = announcements.filter(
+        (a) => a.state !== "gone" && a.issuedMs + a.ttlMs > nowMs,
+      );
+      const listed = kept.list(nowMs).map((record) => record.announcement);
+      assert.deepEqual(clusterView(listed), clusterView(live));
+      // Nor where somebody hands them to the view itself.
+      assert.deepEqual(
+        clusterView(announcements.filter((a) => a.state === "gone")),
+        undefined,
+      );
+    }),
+  );
+});
+
+test("property: a node counts itself: whoever is added is among the holders of its layers", () => {
+  const records = fc.array(planned, { maxLength: 16 });
+  fc.assert(
+    fc.property(records, fc.nat({ max: 3 }), (others, shard) => {
+      const own = holder("self", shard * 2, shard * 2 + 2);
+      const view = clusterView([...others, own]);
+      const of = view?.shards.find((s) => s.layerStart === shard * 2);
+      assert.ok(of?.holders.some((a) => a.peer === "self"));
+      assert.ok(of?.loaded);
+      assert.ok(!view?.missing.includes(shard));
+    }),
+  );
 });

@@ -1,5 +1,6 @@
 /** Who holds what, and whether the pipeline is complete and ready: a pure function of the records. Any node computes it. */
 import type { Announcement } from "./announcement.ts";
+import { compare } from "./coverage.ts";
 
 export interface ShardView {
   /** The shard's number in the plan. */
@@ -27,77 +28,120 @@ export interface ClusterView {
   missing: number[];
 }
 
-/** Undefined where nobody is known. Where members hold different models, the one with most holders counts. */
+/**
+ * Undefined where nobody is known. Where members hold different models, the one with most holders counts. The order of the records
+ * changes nothing, and records that can not be true (layers or numbers beyond the model) count for nothing: anybody can sign those.
+ */
 export function clusterView(
   announcements: readonly Announcement[],
 ): ClusterView | undefined {
-  const model = mostCommon(announcements, (a) => a.manifest);
+  const live = announcements
+    .filter((a) => a.state !== "gone" && isPossible(a))
+    .sort(inOrder);
+  const model = mostCommon(live, (a) => a.manifest);
   if (model === undefined) return undefined;
-  const holders = announcements.filter((a) => a.manifest === model.manifest);
-  const shardCount =
-    mostCommon(holders, (a) => a.shard.count)?.shard.count ?? 1;
+  const { manifest } = model;
+  const ofModel = live.filter((a) => a.manifest === manifest);
+  const { layerCount } = mostCommon(ofModel, (a) => a.layerCount) ?? model;
+  const holders = ofModel.filter((a) => a.layerCount === layerCount);
+  const { shard } = mostCommon(holders, (a) => a.shard.count) ?? model;
   const shards = [
     ...Map.groupBy(holders, (a) => `${a.layerStart}-${a.layerEnd}`).values(),
   ].flatMap((group) => {
-    const [first] = group;
+    const first = mostCommon(group, (a) => a.shard.index);
     if (first === undefined) return [];
-    const { layerStart, layerEnd, shard } = first;
     return [
       {
-        index: shard.index,
-        layerStart,
-        layerEnd,
+        index: first.shard.index,
+        layerStart: first.layerStart,
+        layerEnd: first.layerEnd,
         holders: group,
         loaded: group.some((a) => a.state === "ready"),
       },
     ];
   });
   shards.sort((a, b) => a.layerStart - b.layerStart || a.layerEnd - b.layerEnd);
-  const ready = new Set(
-    holders
-      .filter((a) => a.state === "ready" && a.shard.count === shardCount)
-      .map((a) => a.shard.index),
-  );
-  const layersReady = covers(
-    shards.filter((s) => s.loaded),
-    model.layerCount,
-  );
+  const reached = reachOf(shards.filter((s) => s.loaded));
+  const ready = reached === layerCount;
   return {
-    manifest: model.manifest,
+    manifest,
     model: model.model,
-    layerCount: model.layerCount,
-    shardCount,
+    layerCount,
+    shardCount: shard.count,
     shards,
-    complete: covers(shards, model.layerCount),
-    ready: layersReady,
-    missing: layersReady
+    complete: reachOf(shards) === layerCount,
+    ready,
+    missing: ready
       ? []
-      : Array.from({ length: shardCount }, (_, i) => i).filter(
-          (i) => !ready.has(i),
-        ),
+      : missingOf(holders, shard.count, { layerCount, reached }),
   };
 }
 
-/** True where whole ranges chain from layer 0 to `layerCount`: a range can not be entered in its middle. */
-function covers(
+/** Of the plan's numbers those without a ready holder; where all have one and do not chain, the one where the chain breaks. */
+function missingOf(
+  holders: readonly Announcement[],
+  shardCount: number,
+  { layerCount, reached }: { layerCount: number; reached: number },
+): number[] {
+  const ofPlan = holders.filter((a) => a.shard.count === shardCount);
+  const ready = new Set(
+    ofPlan.filter((a) => a.state === "ready").map((a) => a.shard.index),
+  );
+  const missing = Array.from({ length: shardCount }, (_, i) => i).filter(
+    (i) => !ready.has(i),
+  );
+  if (missing.length > 0) return missing;
+  const atGap = ofPlan.find(
+    (a) => a.layerStart <= reached && a.layerEnd > reached,
+  );
+  return [
+    atGap?.shard.index ?? Math.floor((reached * shardCount) / layerCount),
+  ];
+}
+
+function isPossible({
+  layerStart,
+  layerEnd,
+  layerCount,
+  shard,
+}: Announcement): boolean {
+  return (
+    layerStart >= 0 &&
+    layerStart < layerEnd &&
+    layerEnd <= layerCount &&
+    shard.index < shard.count &&
+    shard.count <= layerCount
+  );
+}
+
+/** The layer up to which whole ranges chain from layer 0: a range can not be entered in its middle. */
+function reachOf(
   ranges: readonly { layerStart: number; layerEnd: number }[],
-  layerCount: number,
-): boolean {
+): number {
   const reached = new Set([0]);
   for (const range of ranges)
     if (reached.has(range.layerStart)) reached.add(range.layerEnd); // ranges come sorted by start
-  return reached.has(layerCount);
+  return Math.max(...reached);
+}
+
+/** By what a record says and not by when it came; of a tie the first value wins. */
+function inOrder(a: Announcement, b: Announcement): number {
+  return (
+    compare(a.peer, b.peer) ||
+    a.layerStart - b.layerStart ||
+    a.layerEnd - b.layerEnd ||
+    b.seq - a.seq
+  );
 }
 
 function mostCommon(
   announcements: readonly Announcement[],
   key: (a: Announcement) => string | number,
 ): Announcement | undefined {
-  const groups = [...Map.groupBy(announcements, key).values()];
+  const groups = [...Map.groupBy(announcements, key)];
   groups.sort(
-    (a, b) =>
-      b.length - a.length ||
-      String(a[0] && key(a[0])).localeCompare(String(b[0] && key(b[0]))),
+    ([a, those], [b, others]) =>
+      others.length - those.length || compare(String(a), String(b)),
   );
-  return groups[0]?.[0];
+  return groups[0]?.[1][0];
 }
