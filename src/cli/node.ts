@@ -26,6 +26,7 @@ interface NodeFlags {
   context?: number;
   sessions: number;
   threads: number;
+  memory?: number;
   seed: boolean;
   uploadLimit?: number;
   downloadLimit?: number;
@@ -39,7 +40,7 @@ export function nodeCommand(): Command {
     .addOption(
       option(
         "--shard <i/n>",
-        "the shard: 0/4 is the first of four; without --model-dir also 0 alone, of the cluster's plan",
+        "the shard: 0/4 is the first of four; without --model-dir also 0 alone, of the cluster's plan (default: what the cluster needs most)",
         shardNumber,
       ),
     )
@@ -72,6 +73,13 @@ export function nodeCommand(): Command {
       ).default(defaultThreads(), "half of the cores"),
     )
     .addOption(
+      option(
+        "--memory <size>",
+        "memory for shards, at most, such as 8GB (default: what is free)",
+        bytes,
+      ),
+    )
+    .addOption(
       option("--upload-limit <rate>", "bytes per second, such as 10MB", bytes),
     )
     .addOption(
@@ -87,12 +95,13 @@ export function nodeCommand(): Command {
       const options = {
         bootstraps: required(flags.bootstrap, "--bootstrap"),
         cluster: required(flags.cluster, "--cluster"),
-        shard: flags.layers ?? required(flags.shard, "--shard"),
+        shard: flags.layers ?? flags.shard,
         modelDir: flags.modelDir,
         listen: flags.listen,
         contextLength: flags.context,
         sessions: flags.sessions,
         threads: flags.threads,
+        memoryBytes: flags.memory,
         bootstrapTimeoutMs: flags.bootstrapTimeout * 1000,
         seed: flags.seed,
         uploadLimit: flags.uploadLimit,

@@ -45,6 +45,7 @@ export {
   LOAD_SHARD,
   SWARM_STATUS,
 } from "./protocol.ts";
+export { coverageOf, type Swarm } from "./coverage.ts";
 export {
   fetchParts,
   MANIFEST_FILE,
@@ -64,6 +65,7 @@ export {
   needsOf,
   type PlanShard,
   planShards,
+  type SessionRoom,
   type ShardNeeds,
   usableBytes,
 } from "./shard-needs.ts";

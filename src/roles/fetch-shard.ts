@@ -2,7 +2,7 @@
  * A shard for a node that has nothing: the cluster's record names model and plan, the manifest names the parts, the parts come
  * from whoever has them, and the shard is put together from them. Its content id is everybody's.
  */
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { access, mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import {
   fetchParts,
@@ -106,8 +106,7 @@ export async function fetchShard(
 ): Promise<ShardSource> {
   const { id, manifest, directory, metadataPath } = model;
   const { signal } = options;
-  const { layerStart, layerEnd } = range;
-  const path = join(directory, `layers-${layerStart}-${layerEnd}.gguf`);
+  const path = shardPath(model, range);
   const kept = await readShard(path).catch(() => undefined);
   if (kept === undefined) {
     const parts = partsOf(manifest, range);
@@ -122,6 +121,24 @@ export async function fetchShard(
   checkShard(shard, manifest, range);
   const { manifestBytes } = model;
   return { id, manifest, manifestBytes, metadataPath, shard, range };
+}
+
+/** Whether these layers were fetched before. */
+export async function isFetched(
+  model: ServedModel,
+  range: LayerRange,
+): Promise<boolean> {
+  return await access(shardPath(model, range)).then(
+    () => true,
+    () => false,
+  );
+}
+
+function shardPath(
+  { directory }: ServedModel,
+  { layerStart, layerEnd }: LayerRange,
+): string {
+  return join(directory, `layers-${layerStart}-${layerEnd}.gguf`);
 }
 
 async function fetchPartsOfShard(

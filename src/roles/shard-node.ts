@@ -1,35 +1,30 @@
 /**
- * A shard node: loads its shard, joins the cluster, computes, and shares what lies in its folders.
+ * A shard node: holds shards, joins the cluster, computes, and shares what lies in its folders.
  *
  * Start, each step logged only after it is a fact: 1. configuration and identity; with a shard on disk 2. engine loaded and dry
- * run, 3. host listening, a rendezvous connected, 4. announced and confirmed. Without one: 3. first, then the shard is
- * fetched and put together, 2., 4. Stop: goodbye, then the reverse.
+ * run, 3. host listening, a rendezvous connected, 4. announced and confirmed. Without one: 3. first, then the shard that was
+ * named, or that the cluster needs most, is fetched and put together, 2., 4. Stop: draining, goodbye, then the reverse.
  */
-import { freemem, totalmem } from "node:os";
+import { totalmem } from "node:os";
 import { join } from "node:path";
 import {
   type ClusterView,
   Membership,
-  type OwnState,
-  servePartsOf,
+  type SessionRoom,
 } from "../cluster/index.ts";
-import { ENGINE_DEFAULTS, StageEngine } from "../engine/index.ts";
 import { StageService } from "../inference/index.ts";
-import {
-  type EventSink,
-  formatBytes,
-  formatMs,
-  ShoalError,
-} from "../lib/index.ts";
+import { type EventSink, ShoalError } from "../lib/index.ts";
 import type { LayerRange } from "../model/index.ts";
 import { Commands, createHost } from "../network/index.ts";
 import {
-  fetchShard,
-  planOf,
   type PlannedShard,
+  planOf,
+  type ServedModel,
   servedModel,
 } from "./fetch-shard.ts";
 import { joinThroughBootstraps } from "./join.ts";
+import { NodeShards } from "./node-shards.ts";
+import { Placement } from "./placement.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
 import { findShard, type ShardSource } from "./shard-source.ts";
 import { reportReadiness } from "./swarm-events.ts";
@@ -39,8 +34,9 @@ import { VERSION } from "./version.ts";
 export interface NodeOptions {
   bootstraps: readonly string[];
   cluster: string;
-  /** Its number, with the number of all where the shard is on disk; or any layers. */
-  shard: { index: number; count?: number | undefined } | LayerRange;
+  /** Its number, with the number of all where the shard is on disk; or any layers. Undefined: what the cluster needs most. */
+  shard?:
+    { index: number; count?: number | undefined } | LayerRange | undefined;
   /** Folder with the shard or the model. Undefined: it is fetched. */
   modelDir?: string | undefined;
   listen: readonly string[];
@@ -48,6 +44,8 @@ export interface NodeOptions {
   contextLength?: number | undefined;
   sessions: number;
   threads: number;
+  /** Memory for all its shards, at most; undefined: what is free. */
+  memoryBytes?: number | undefined;
   /** Give up if no bootstrap answers for so long. */
   bootstrapTimeoutMs: number;
   /** Serve what lies in the folders to others. */
@@ -61,11 +59,13 @@ const DEFAULT_CONTEXT = 4096;
 
 export function startNode(
   options: NodeOptions,
-  { events, paths, signal }: RoleContext,
+  { events, paths, signal: starting }: RoleContext,
 ): Promise<Role> {
   return composed(async (stack) => {
-    const { cluster, bootstraps, modelDir } = options;
+    const { cluster, bootstraps, modelDir, sessions, threads } = options;
     const modelsDir = join(paths.data, "models");
+    const stopping = new AbortController();
+    const signal = AbortSignal.any([starting, stopping.signal]);
     const host = await createHost({
       keyPath: join(paths.state, "node.key"),
       listen: options.listen,
@@ -81,8 +81,9 @@ export function startNode(
       cluster,
       capacity: () => ({
         memoryBytes: totalmem(),
-        freeMemoryBytes: freemem(),
-        threads: options.threads,
+        // Who named a shard wants that one and no other.
+        freeMemoryBytes: options.shard === undefined ? offered() : 0,
+        threads,
       }),
     });
     const torrents = new Torrents({
@@ -95,44 +96,30 @@ export function startNode(
       uploadLimit: options.uploadLimit,
       downloadLimit: options.downloadLimit,
     });
-    let planned: PlannedShard | undefined;
-    let engine: StageEngine | undefined;
-    let state: OwnState["state"] = "joining";
-    const announce = async (next: OwnState["state"]): Promise<void> => {
-      state = next;
-      const plan = planned;
-      if (plan !== undefined)
-        await membership.hold(() => ownState(plan, state, stages, engine));
-    };
-    const announceLater = (next: OwnState["state"]): void => {
-      announce(next).catch((error: unknown) => {
-        const { code, message } = ShoalError.from(error);
-        const what = `the change to ${next} was not announced: ${message}`;
-        events.warn("CLUSTER", what, { code });
-      });
-    };
-    /** Loads the shard and offers it for sessions. */
-    const hold = async (source: ShardSource): Promise<void> => {
-      engine = await loadEngine(options, source, events);
-      stack.defer(() => engine?.stop());
-      servePartsOf(commands, source);
-      const { layerStart, layerEnd } = source.shard;
-      stages.hold({ manifest: source.id, layerStart, layerEnd, engine });
-      stack.defer(engine.onDown(() => announceLater("loading")));
-      stack.defer(engine.onUp(() => announceLater("ready")));
-    };
+    const contextLength = options.contextLength ?? DEFAULT_CONTEXT;
+    const offered = (): number => freeMemory(options, shards);
+    const shards: NodeShards = new NodeShards({
+      commands,
+      membership,
+      torrents,
+      stages,
+      events,
+      contextLength,
+      sessions,
+      threads,
+      local: (planned) =>
+        localShard(options, planned, modelsDir, events, signal),
+      signal,
+    });
 
     events.info("CONFIG", `shard node of cluster ${cluster}`, {
-      shard: nameOf(options.shard),
+      shard: nameOfWanted(options.shard),
       bootstrap: bootstraps,
       peer: host.peerId,
     });
-    const local = await localShard(options, modelsDir, events, signal);
-    if (local !== undefined) {
-      planned = local;
-      await hold(local);
-      state = "ready";
-    }
+    const here = await namedShard(options, modelsDir, events, signal);
+    stack.defer(() => shards.stop());
+    if (here !== undefined) await shards.load(here, here);
     stages.start();
     membership.start();
     stack.defer(() => membership.stop());
@@ -140,7 +127,7 @@ export function startNode(
     stack.defer(() => host.stop());
     stack.defer(() => stages.stop());
     stack.defer(() => torrents.stop());
-    if (options.seed || local === undefined) seedLater(torrents, events);
+    if (options.seed || here === undefined) seedLater(torrents, events);
     stack.defer(reportReadiness(membership, events));
     const joined = await joinThroughBootstraps({
       host,
@@ -148,16 +135,14 @@ export function startNode(
       events,
       join: async (peer) => {
         await membership.join(peer);
-        if (planned !== undefined)
-          refuseOtherModel(membership.view(), planned.id);
-        await announce(state);
-        events.info(
-          "CLUSTER",
-          planned === undefined
-            ? "joined: the rendezvous told who is there"
-            : "announced, and confirmed by the rendezvous",
-          { cluster, members: membership.announcements().length },
-        );
+        const { manifest } = shards;
+        if (manifest !== undefined)
+          refuseOtherModel(membership.view(), manifest);
+        const how = manifest === undefined ? "joined" : "announced";
+        events.info("CLUSTER", `${how}, confirmed by the rendezvous`, {
+          cluster,
+          members: membership.announcements().length,
+        });
         await torrents.syncWith(peer);
       },
       timeoutMs: options.bootstrapTimeoutMs,
@@ -165,38 +150,64 @@ export function startNode(
     });
     stack.defer(() => joined.stop());
     stack.defer(() => membership.leave());
-    if (local === undefined) {
-      const model = await servedModel({
-        commands,
-        membership,
-        torrents,
-        modelsDir,
-        events,
-        signal,
-      });
-      planned = planOf(model, options.shard);
-      announceLater("downloading");
-      const { range } = planned;
-      const how = { torrents, events, signal };
-      const fetched = await fetchShard(model, range, how);
-      announceLater("loading");
-      await hold(fetched);
-      await announce("ready");
-      events.info("CLUSTER", "announced as ready, confirmed", { cluster });
+    stack.defer(() => stopping.abort(new ShoalError("ABORTED", "stopped")));
+    if (here === undefined) {
+      const how = { commands, membership, torrents, modelsDir, events, signal };
+      const model = await servedModel(how);
+      const room = roomOf(model, contextLength, sessions);
+      await settle(
+        options,
+        model,
+        shards,
+        () =>
+          new Placement({
+            peer: host.peerId,
+            model,
+            membership,
+            shards,
+            room,
+            freeMemoryBytes: offered,
+            events,
+            signal,
+          }),
+      );
     }
-    return { peerId: host.peerId, addresses: host.addresses() };
+    return {
+      peerId: host.peerId,
+      addresses: host.addresses(),
+      drain: () => shards.drain(),
+    };
   });
 }
 
-/** The shard in the node's folder; undefined where it has to be fetched. */
-async function localShard(
+/** Takes the shard that was named, or one that is needed; then helps out where one is missing. */
+async function settle(
+  { shard: wanted }: NodeOptions,
+  model: ServedModel,
+  shards: NodeShards,
+  placement: () => Placement,
+): Promise<void> {
+  if (wanted !== undefined) {
+    const planned = planOf(model, wanted);
+    await shards.claim(planned);
+    await shards.fetch(model, planned);
+    return;
+  }
+  const placed = placement();
+  await placed.settle();
+  void placed.watch();
+}
+
+/** The shard of that number in the operator's folder; undefined where it has to be fetched. */
+async function namedShard(
   options: NodeOptions,
   modelsDir: string,
   events: EventSink,
   signal: AbortSignal,
 ): Promise<(ShardSource & PlannedShard) | undefined> {
   const { shard, modelDir } = options;
-  if (modelDir === undefined || !("index" in shard)) return undefined;
+  if (modelDir === undefined || shard === undefined || !("index" in shard))
+    return undefined;
   const { index, count } = shard;
   if (count === undefined) {
     throw new ShoalError(
@@ -209,67 +220,47 @@ async function localShard(
   return { ...(await findShard(wanted)), number: { index, count } };
 }
 
-function ownState(
-  { id, manifest, range, number }: PlannedShard,
-  state: OwnState["state"],
-  stages: StageService,
-  engine: StageEngine | undefined,
-): OwnState {
-  const { sessions, msPerToken } =
-    engine === undefined
-      ? { sessions: { active: 0, max: 0 }, msPerToken: undefined }
-      : stages.statsOf(engine);
-  return {
-    ...range,
-    manifest: id,
-    model: manifest.name,
-    layerCount: manifest.layerCount,
-    shard: number,
-    state,
-    contextLength: engine?.info?.contextLength ?? 0,
-    batchTokens: engine?.batchTokens ?? 0,
-    sessions,
-    msPerToken,
-    memoryBytes: engine?.info?.rssBytes,
-    version: VERSION,
-  };
+/** The same for a shard that was not named: only if the folder holds the cluster's model. */
+async function localShard(
+  { modelDir, shard }: NodeOptions,
+  { id, number }: PlannedShard,
+  modelsDir: string,
+  events: EventSink,
+  signal: AbortSignal,
+): Promise<ShardSource | undefined> {
+  if (modelDir === undefined || shard !== undefined) return undefined;
+  try {
+    const wanted = { modelDir, ...number, modelsDir, events, signal };
+    const found = await findShard(wanted);
+    return found.id === id ? found : undefined;
+  } catch (error) {
+    signal.throwIfAborted();
+    const { code, message } = ShoalError.from(error);
+    const what = `the shard is not taken from --model-dir: ${message}`;
+    events.info("SHARD", what, { code });
+    return undefined;
+  }
 }
 
-async function loadEngine(
-  options: NodeOptions,
-  { shard, manifest }: ShardSource,
-  events: EventSink,
-): Promise<StageEngine> {
-  const { contextLength = DEFAULT_CONTEXT, sessions, threads } = options;
-  let shownMs = 0;
-  const engine = new StageEngine({
-    path: shard.path,
+/** Memory that one more shard may take. */
+function freeMemory({ memoryBytes }: NodeOptions, shards: NodeShards): number {
+  const free = process.availableMemory();
+  if (memoryBytes === undefined) return free;
+  const used = shards
+    .statuses()
+    .reduce((sum, shard) => sum + (shard.memoryBytes ?? 0), 0);
+  return Math.max(0, Math.min(free, memoryBytes - used));
+}
+
+function roomOf(
+  { manifest }: ServedModel,
+  contextLength: number,
+  sessions: number,
+): SessionRoom {
+  return {
     contextLength: Math.min(contextLength, manifest.contextLength),
     sessions,
-    batchTokens: ENGINE_DEFAULTS.batchTokens,
-    threads,
-    events,
-    onProgress: (fraction) => {
-      if (fraction < 1 && performance.now() - shownMs < 500) return;
-      shownMs = performance.now();
-      const percent = `${Math.round(fraction * 100)} %`;
-      events.info("TENSOR_LOAD", percent, { file: shard.path });
-    },
-  });
-  const info = await engine.start();
-  const { layerStart, layerEnd } = shard;
-  events.info("SHARD", "loaded: validated, mapped, dry run done", {
-    layers: `${layerStart}-${layerEnd - 1}`,
-    model: manifest.name,
-    file: shard.path,
-    size: formatBytes(shard.sizeBytes),
-    loaded: formatMs(info.loadMs),
-    dryRun: formatMs(info.dryRunMs),
-    memory: formatBytes(info.rssBytes),
-    context: info.contextLength,
-    threads,
-  });
-  return engine;
+  };
 }
 
 /** Hashing what lies in the folders may take long: nothing waits for it. */
@@ -282,7 +273,8 @@ function seedLater(torrents: Torrents, events: EventSink): void {
   });
 }
 
-function nameOf(shard: NodeOptions["shard"]): string {
+function nameOfWanted(shard: NodeOptions["shard"]): string {
+  if (shard === undefined) return "what the cluster needs most";
   if ("layerStart" in shard)
     return `layers ${shard.layerStart}-${shard.layerEnd - 1}`;
   return `${shard.index}/${shard.count ?? "?"}`;

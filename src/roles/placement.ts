@@ -1,0 +1,195 @@
+/**
+ * A node that was told no shard finds one: what nobody holds first (cluster/placement.ts decides, here it is carried out). It claims
+ * it, hears whom else, gives way where it must, and fetches it. Later it takes on a second one where a shard has had nobody
+ * for a while, and gives that back when others hold it.
+ */
+import {
+  type Adoption,
+  adoptions,
+  type CoverageHistory,
+  coverageOf,
+  type Membership,
+  needsOf,
+  NO_HISTORY,
+  observeCoverage,
+  placeShard,
+  type PlanShard,
+  planShards,
+  type SessionRoom,
+  shouldGiveBack,
+  shouldYield,
+  type Swarm,
+  usableBytes,
+} from "../cluster/index.ts";
+import { type EventSink, ShoalError, sleep } from "../lib/index.ts";
+import { planLayers } from "../model/index.ts";
+import {
+  isFetched,
+  type PlannedShard,
+  planOf,
+  type ServedModel,
+} from "./fetch-shard.ts";
+import { nameOf, type NodeShards } from "./node-shards.ts";
+
+export interface PlacementOptions {
+  /** This node. */
+  peer: string;
+  model: ServedModel;
+  membership: Membership;
+  shards: NodeShards;
+  room: SessionRoom;
+  freeMemoryBytes: () => number;
+  events: EventSink;
+  signal: AbortSignal;
+}
+
+const PLACEMENT_DEFAULTS = Object.freeze({
+  /** A claim reaches everybody within a second; whoever claims the same at the same time is known by then. */
+  claimMs: 1_500,
+  /** Where no shard fits, or a fetch failed: how often it is tried again. */
+  againMs: 5_000,
+  /** How often the node looks whether a shard is without anybody. */
+  watchMs: 2_000,
+});
+
+export class Placement {
+  #options: PlacementOptions;
+  #plan: PlanShard[];
+  #history: CoverageHistory = NO_HISTORY;
+  #adopting: Promise<void> | undefined;
+
+  constructor(options: PlacementOptions) {
+    this.#options = options;
+    const { manifest, shards } = options.model;
+    this.#plan = planShards(manifest, planLayers(manifest, shards));
+  }
+
+  /** Takes a first shard. Resolves when it is ready; rejects only with the signal's reason. */
+  async settle(): Promise<void> {
+    const { shards, model, events, signal } = this.#options;
+    for (let said = ""; ;) {
+      try {
+        const planned = await this.#claimOne();
+        await shards.fetch(model, planned);
+        return;
+      } catch (error) {
+        signal.throwIfAborted();
+        const { code, message } = ShoalError.from(error);
+        if (message !== said)
+          events.warn("SHARD", `no shard yet: ${message}`, { code });
+        said = message;
+      }
+      await sleep(PLACEMENT_DEFAULTS.againMs, signal);
+    }
+  }
+
+  /** Watches for shards without a holder, until the signal; then waits for what it began. */
+  async watch(): Promise<void> {
+    const { signal, events } = this.#options;
+    while (!signal.aborted) {
+      try {
+        await this.#look();
+      } catch (error) {
+        if (signal.aborted) return;
+        const { code, message } = ShoalError.from(error);
+        events.warn("SHARD", `not taken on: ${message}`, { code });
+      }
+      await sleep(PLACEMENT_DEFAULTS.watchMs, signal).catch(() => {});
+    }
+    await this.#adopting;
+  }
+
+  #swarm(): Swarm & SessionRoom {
+    const { membership, model, room } = this.#options;
+    return {
+      ...room,
+      manifest: model.id,
+      shards: this.#plan,
+      announcements: membership.announcements(),
+    };
+  }
+
+  /** Claims a shard, and another where someone else comes first at it. */
+  async #claimOne(): Promise<PlannedShard> {
+    const { shards, peer, events, signal } = this.#options;
+    let { shard, reason } = await this.#choose();
+    for (;;) {
+      const planned = planOf(this.#options.model, { index: shard.index });
+      events.info("SHARD", `taking ${nameOf(planned)}: ${reason}`);
+      await shards.claim(planned);
+      try {
+        await sleep(PLACEMENT_DEFAULTS.claimMs, signal);
+      } catch (error) {
+        await shards.unclaim(planned);
+        throw error;
+      }
+      const other = shouldYield({ ...this.#swarm(), peer });
+      if (other === undefined) return planned;
+      await shards.unclaim(planned);
+      ({ shard, reason } = other);
+    }
+  }
+
+  async #choose(): Promise<{ shard: PlanShard; reason: string }> {
+    const { peer, freeMemoryBytes, model } = this.#options;
+    const swarm = this.#swarm();
+    const capacity = { freeMemoryBytes: freeMemoryBytes() };
+    const placed = placeShard({ ...swarm, peer, capacity });
+    if (placed.shard === undefined) throw placed.error;
+    // What lies here from an earlier run is as good where nobody needs another more.
+    const others = swarm.announcements.filter((a) => a.peer !== peer);
+    const coverage = coverageOf({ ...swarm, announcements: others });
+    const holdersOf = (shard: PlanShard): number => {
+      const found = coverage.find((c) => c.shard.index === shard.index);
+      return (found?.ready.length ?? 0) + (found?.claims.length ?? 0);
+    };
+    for (const shard of this.#plan) {
+      if (shard.index === placed.shard.index) continue;
+      if (holdersOf(shard) > holdersOf(placed.shard)) continue;
+      const { totalBytes } = needsOf(shard, swarm);
+      if (totalBytes > usableBytes(capacity.freeMemoryBytes)) continue;
+      if (await isFetched(model, shard))
+        return { shard, reason: "it lies here from an earlier run" };
+    }
+    return placed;
+  }
+
+  async #look(): Promise<void> {
+    const { peer, shards, events, model } = this.#options;
+    const input = { ...this.#swarm(), nowMs: Date.now() };
+    this.#history = observeCoverage(this.#history, input);
+    const now = { ...input, history: this.#history };
+    const mine: Adoption | undefined = adoptions(now).find(
+      (adoption) => adoption.peer === peer,
+    );
+    if (mine !== undefined) {
+      const planned = planOf(model, { index: mine.shard.index });
+      if (shards.holds(planned)) return;
+      events.info("SHARD", `adopting ${nameOf(planned)}: ${mine.reason}`);
+      await shards.claim(planned, true);
+      this.#adopting = this.#adopt(planned);
+    }
+    for (const planned of shards.adopted()) {
+      const shard = this.#plan[planned.number.index];
+      if (shard === undefined) continue;
+      const reason = shouldGiveBack({ ...now, peer, shard });
+      if (reason === undefined) continue;
+      events.info("SHARD", `giving ${nameOf(planned)} back: ${reason}`);
+      await shards.release(planned);
+    }
+  }
+
+  /** While it is fetched the watch goes on: someone else may have taken it first. */
+  async #adopt(planned: PlannedShard): Promise<void> {
+    const { shards, model, events } = this.#options;
+    try {
+      await shards.fetch(model, planned);
+    } catch (error) {
+      const { code, message } = ShoalError.from(error);
+      if (code === "ABORTED") return;
+      events.warn("SHARD", `${nameOf(planned)} was not adopted: ${message}`, {
+        code,
+      });
+    }
+  }
+}

@@ -1,0 +1,224 @@
+/** A swarm of many processes knows itself: who is there, what is missing, and when prompts can run. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { join } from "node:path";
+import { splitModel } from "../../src/model/index.ts";
+import type { ShoalEvent } from "../../src/lib/index.ts";
+import {
+  type Member,
+  shuffled,
+  TestCluster,
+  WAIT_MS,
+} from "../support/cluster.ts";
+import { complete, DEMO_MODEL } from "../support/swarm.ts";
+
+const SHARDS = 8;
+const PROMPT = "Once upon a time";
+
+/** Every process within 5 s of the fact; here with what a busy machine takes on top. */
+const NOTICE_MS = 5_000;
+const SILENT_MS = 15_000;
+
+const missing = (shard: number) => (event: ShoalEvent) =>
+  event.tag === "SWARM" &&
+  event.message.startsWith("no longer ready") &&
+  event.message.includes(`shard ${shard} `);
+
+test("eight nodes in any order become ready, one is killed and comes back, and all know it each time", async (t) => {
+  await using cluster = await TestCluster.start();
+  const dir = join(cluster.home, "shards");
+  await splitModel({ path: DEMO_MODEL, shards: SHARDS, outDir: dir });
+  const node = (i: number) =>
+    cluster.start("node", `node-${i}`, [
+      "--shard",
+      `${i}/${SHARDS}`,
+      "--model-dir",
+      dir,
+      "--no-seed",
+      "--threads",
+      "1",
+    ]);
+  const seed = Date.now() % 100_000;
+  t.diagnostic(`started in the order of seed ${seed}`);
+  const gateway = cluster.start("serve", "gateway", ["--api-port", "0"]);
+  const nodes = new Map(
+    shuffled([...Array(SHARDS).keys()], seed).map((i) => [i, node(i)]),
+  );
+  const infos = await Promise.all([...nodes.values()].map((n) => n.ready()));
+  assert.equal(new Set(infos.map(({ peerId }) => peerId)).size, SHARDS);
+
+  const everyone = [gateway, ...nodes.values()];
+  const ready = await Promise.all(everyone.map((m) => m.swarmReady()));
+  const lastLoad = Math.max(
+    ...[...nodes.values()].map(
+      (n) =>
+        n.events.find(
+          (e) => e.tag === "SHARD" && e.message.startsWith("loaded"),
+        )!.timeMs,
+    ),
+  );
+  const late = Math.max(...ready.map((e) => e.timeMs)) - lastLoad;
+  t.diagnostic(`all saw it ready ${late} ms after the last load`);
+  assert.ok(late < NOTICE_MS, `${late} ms after the last load`);
+
+  const { url } = await gateway.ready();
+  const healthy = async (status: number) => {
+    const until = Date.now() + WAIT_MS;
+    for (;;) {
+      const response = await fetch(`${url}/health`);
+      const body = (await response.json()) as { error?: { message: string } };
+      if (response.status === status) return body;
+      assert.ok(Date.now() < until, `health stayed ${response.status}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  };
+  await healthy(200);
+  const first = await complete(url!, PROMPT, 16);
+  assert.ok(first.tokens > 0);
+
+  const victim = 3;
+  const rest = everyone.filter((m) => m !== nodes.get(victim));
+  const marks = rest.map((m) => m.mark());
+  const killedMs = Date.now();
+  await nodes.get(victim)!.kill();
+  const lost = await Promise.all(
+    rest.map((m, i) =>
+      m.event(missing(victim), `shard ${victim} to be missed`, marks[i]),
+    ),
+  );
+  const noticed = Math.max(...lost.map((e) => e.timeMs)) - killedMs;
+  t.diagnostic(`all missed the killed node after ${noticed} ms`);
+  assert.ok(noticed < NOTICE_MS, `${noticed} ms after the kill`);
+  await assert.rejects(
+    complete(url!, PROMPT, 4),
+    (error: Error) =>
+      error.message.startsWith("503") &&
+      error.message.includes(`shard ${victim} of ${SHARDS}`),
+  );
+
+  const again = rest.map((m) => m.mark());
+  const back = node(victim);
+  const { peerId } = await back.ready();
+  assert.equal(peerId, infos[[...nodes.keys()].indexOf(victim)]!.peerId);
+  await Promise.all(
+    [...rest, back].map((m, i) => m.swarmReady(again[i] ?? 0, WAIT_MS)),
+  );
+  await healthy(200);
+  assert.equal((await complete(url!, PROMPT, 16)).text, first.text);
+});
+
+test("a node that falls silent is missed within 15 s, and is back when it wakes", async (t) => {
+  await using cluster = await TestCluster.start();
+  const { gateway, nodes } = await small(cluster, 2);
+  const [, sleeper] = nodes;
+  const rest = [gateway, nodes[0]!];
+  const marks = rest.map((m) => m.mark());
+  const stoppedMs = Date.now();
+  process.kill(sleeper!.pid, "SIGSTOP");
+  const lost = await Promise.all(
+    rest.map((m, i) => m.event(missing(1), "shard 1 to be missed", marks[i])),
+  );
+  const noticed = Math.max(...lost.map((e) => e.timeMs)) - stoppedMs;
+  t.diagnostic(`missed after ${noticed} ms`);
+  assert.ok(noticed < SILENT_MS, `${noticed} ms after it fell silent`);
+  const again = rest.map((m) => m.mark());
+  process.kill(sleeper!.pid, "SIGCONT");
+  await Promise.all(rest.map((m, i) => m.swarmReady(again[i])));
+});
+
+test("a node that is told to stop lets its sessions end, and takes no new one", async () => {
+  await using cluster = await TestCluster.start();
+  const { nodes, url } = await small(cluster, 2);
+  const [leaving] = nodes;
+  const { data } = (await (await fetch(`${url}/v1/models`)).json()) as {
+    data: { id: string }[];
+  };
+  const response = await fetch(`${url}/v1/completions`, {
+    method: "POST",
+    signal: AbortSignal.timeout(WAIT_MS),
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({
+      model: data[0]!.id,
+      prompt: PROMPT,
+      max_tokens: 200,
+      temperature: 0,
+      logit_bias: { 2: -100 },
+      stream: true,
+    }),
+  });
+  assert.equal(response.status, 200);
+  const reader = response.body!.pipeThrough(new TextDecoderStream());
+  let text = "";
+  let told = false;
+  for await (const chunk of reader) {
+    text += chunk;
+    if (!told) void leaving!.stop(60_000);
+    told = true;
+  }
+  assert.match(text, /"finish_reason":"length"/);
+  assert.match(text, /\[DONE\]\s*$/);
+  const ended = await leaving!.child.exited;
+  assert.match(ended.message, /exit status 0/);
+  await assert.rejects(complete(url, PROMPT, 4), /503.*shard 0 of 2/);
+});
+
+test("nodes that are told no shard take one each, and a third adopts what is lost", async (t) => {
+  await using cluster = await TestCluster.start();
+  const seeder = cluster.start("seed", "seeder", [DEMO_MODEL, "--shards", "2"]);
+  await seeder.ready();
+  const gateway = cluster.start("serve", "gateway", ["--api-port", "0"]);
+  const how = ["--threads", "1", "--memory", "4GB"];
+  const nodes = [0, 1].map((i) => cluster.start("node", `node-${i}`, how));
+  await Promise.all([gateway, ...nodes].map((m) => m.swarmReady()));
+  const taken = nodes.map((m) => shardTaken(m));
+  assert.deepEqual(new Set(taken), new Set(["0/2", "1/2"]));
+  const { url = "" } = await gateway.ready();
+  await answering(url);
+  const before = await complete(url, PROMPT, 12);
+
+  const [left, lost] = nodes;
+  const from = [left!, gateway].map((m) => m.mark());
+  await lost!.kill();
+  await Promise.all([
+    left!.event(
+      (e) => e.tag === "SHARD" && e.message.startsWith("adopting"),
+      "the lost shard to be adopted",
+      from[0],
+    ),
+    gateway.swarmReady(from[1]),
+  ]);
+  await answering(url);
+  assert.equal((await complete(url, PROMPT, 12)).text, before.text);
+  t.diagnostic(`adopted by ${left!.name}, which held ${taken[0]}`);
+});
+
+/** "0/2": the shard that a node without `--shard` chose. */
+function shardTaken(member: Member): string | undefined {
+  const said = member.events.findLast(
+    (e) => e.tag === "CLUSTER" && e.message.startsWith("announced as ready"),
+  );
+  return String(said?.fields.shard).split(" ")[0];
+}
+
+async function answering(url: string): Promise<void> {
+  const until = Date.now() + WAIT_MS;
+  while ((await fetch(`${url}/health`)).status !== 200) {
+    assert.ok(Date.now() < until, "the gateway is not ready");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** A cluster of `count` nodes with a shard of the demo model each, and a gateway; ready. */
+async function small(cluster: TestCluster, count: number) {
+  const dir = join(cluster.home, "shards");
+  await splitModel({ path: DEMO_MODEL, shards: count, outDir: dir });
+  const gateway = cluster.start("serve", "gateway", ["--api-port", "0"]);
+  const how = ["--model-dir", dir, "--no-seed", "--threads", "1"];
+  const nodes = Array.from({ length: count }, (_, i) =>
+    cluster.start("node", `node-${i}`, ["--shard", `${i}/${count}`, ...how]),
+  );
+  await Promise.all([gateway, ...nodes].map((m) => m.swarmReady()));
+  const { url = "" } = await gateway.ready();
+  await answering(url);
+  return { gateway, nodes, url };
+}
