@@ -143,6 +143,9 @@ export function withCommon(command: Command): Command {
         .choices([...LEVELS])
         .default("info"),
     )
+    .addOption(
+      option("--ascii", "print plain ASCII: no signs, no letters beyond it"),
+    )
     .hook("preAction", (_, action) => readConfig(action));
 }
 
@@ -179,6 +182,7 @@ const Common = z.object({
   config: z.string().optional(),
   log: z.enum(["text", "json"]),
   logLevel: z.enum(LEVELS),
+  ascii: z.boolean().default(false),
 });
 export type Common = z.infer<typeof Common> & { paths: Paths };
 

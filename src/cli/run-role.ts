@@ -2,7 +2,7 @@
  * Runs a role until it is told to stop: by SIGINT or SIGTERM, or by the end of the process that started it. Prints its log, and
  * tells a parent over IPC what became fact (roles/child-role.ts).
  */
-import { Events, logReader, ShoalError } from "../lib/index.ts";
+import { Events, logReader, ShoalError, showsColors } from "../lib/index.ts";
 import type { Role, RoleContext, RoleMessage } from "../roles/index.ts";
 import type { Common } from "./options.ts";
 
@@ -62,15 +62,18 @@ function print(line: string): void {
   process.stdout.write(line);
 }
 
-export function newEvents(options: Pick<Common, "log" | "logLevel">): Events {
+export function newEvents(
+  options: Pick<Common, "log" | "logLevel" | "ascii">,
+): Events {
   const events = new Events();
-  const color = process.stdout.isTTY && process.env.NO_COLOR === undefined;
   events.subscribe(
     logReader({
       format: options.log,
       level: options.logLevel,
       write: print,
-      color,
+      ascii: options.ascii,
+      color: showsColors(process.stdout),
+      width: process.stdout.isTTY ? () => process.stdout.columns : undefined,
     }),
   );
   process.on("uncaughtException", (error) => {

@@ -43,6 +43,8 @@ export interface ShoalEvent {
   tag: EventTag;
   message: string;
   fields: EventFields;
+  /** A report for people: what they read in place of message and fields, a line each, in no more columns than LOG_LINE_COLUMNS. */
+  lines?: readonly string[];
 }
 
 export type EventReader = (event: ShoalEvent) => void;
@@ -50,7 +52,12 @@ export type EventReader = (event: ShoalEvent) => void;
 /** The narrow face that other folders take: somewhere to say what happened. */
 export interface EventSink {
   debug(tag: EventTag, message: string, fields?: EventFields): void;
-  info(tag: EventTag, message: string, fields?: EventFields): void;
+  info(
+    tag: EventTag,
+    message: string,
+    fields?: EventFields,
+    lines?: readonly string[],
+  ): void;
   warn(tag: EventTag, message: string, fields?: EventFields): void;
   error(tag: EventTag, message: string, fields?: EventFields): void;
 }
@@ -74,6 +81,7 @@ export class Events implements EventSink {
     tag: EventTag,
     message: string,
     fields: EventFields = {},
+    lines?: readonly string[],
   ): void {
     const event: ShoalEvent = {
       timeMs: this.#now(),
@@ -81,6 +89,7 @@ export class Events implements EventSink {
       tag,
       message,
       fields,
+      ...(lines && { lines }),
     };
     for (const reader of this.#readers) reader(event);
   }
@@ -88,8 +97,13 @@ export class Events implements EventSink {
   debug(tag: EventTag, message: string, fields?: EventFields): void {
     this.emit("debug", tag, message, fields);
   }
-  info(tag: EventTag, message: string, fields?: EventFields): void {
-    this.emit("info", tag, message, fields);
+  info(
+    tag: EventTag,
+    message: string,
+    fields?: EventFields,
+    lines?: readonly string[],
+  ): void {
+    this.emit("info", tag, message, fields, lines);
   }
   warn(tag: EventTag, message: string, fields?: EventFields): void {
     this.emit("warn", tag, message, fields);

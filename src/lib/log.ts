@@ -1,67 +1,137 @@
-/** The log: a reader of events. For people one line each with its tag, for machines JSON lines (through pino). */
+/**
+ * The log: a reader of events. For people lines with time, level and tag; for machines JSON lines (through pino).
+ *
+ *     12:00:00.123 info  [CONNECT]      connected to the bootstrap peer=12D3… transport=QUIC
+ *     {"level":"info","time":"2026-01-01T12:00:00.123Z","tag":"CONNECT","peer":"12D3…","transport":"QUIC","msg":"connected to the bootstrap"}
+ */
 import pino from "pino";
 import {
   type EventFields,
   type EventLevel,
   type EventReader,
   LEVELS,
+  type ShoalEvent,
 } from "./events.ts";
+import {
+  paint,
+  paintSigns,
+  printable,
+  toAscii,
+  wrapWords,
+} from "./terminal.ts";
 
 export interface LogOptions {
   format: "text" | "json";
   level: EventLevel;
   /** Where lines go. */
   write: (line: string) => void;
-  color?: boolean;
+  color?: boolean | undefined;
+  /** Text in plain ASCII. */
+  ascii?: boolean | undefined;
+  /** Columns of the terminal now: longer lines are broken there. Without: one line an event, for files and pipes. */
+  width?: (() => number) | undefined;
 }
 
-const COLORS: Readonly<Record<EventLevel, string>> = {
-  debug: "\u001B[2m",
-  info: "\u001B[36m",
-  warn: "\u001B[33m",
-  error: "\u001B[31m",
-};
-const RESET = "\u001B[0m";
-const DIM = "\u001B[2m";
+/** Columns a log is made for: reports that come as lines are no wider. */
+export const LOG_COLUMNS = 120;
+/** Of time, level and tag, before the message. */
+const PREFIX_COLUMNS = "12:00:00.123 error [TORRENT_SYNC] ".length;
+/** What a report's lines may take of it. */
+export const LOG_LINE_COLUMNS = LOG_COLUMNS - PREFIX_COLUMNS;
+/** Less is no place for words beside time and tag: the terminal may break the lines itself. */
+const MIN_WRAP_COLUMNS = PREFIX_COLUMNS + 30;
+
+const STYLES = {
+  debug: "gray",
+  info: "cyan",
+  warn: "yellow",
+  error: "red",
+} as const satisfies Record<EventLevel, string>;
 
 export function logReader(options: LogOptions): EventReader {
-  const { format, level, write } = options;
-  const lowest = LEVELS.indexOf(level);
-  if (format === "json") {
-    const logger = pino({ level, base: null, timestamp: false }, { write });
-    return (event) => {
-      const { timeMs, tag, message, fields } = event;
-      logger[event.level](
-        { time: new Date(timeMs).toISOString(), tag, ...fields },
-        message,
-      );
-    };
-  }
-  return (event) => {
-    if (LEVELS.indexOf(event.level) < lowest) return;
-    const time = new Date(event.timeMs).toISOString().slice(11, 23);
-    const tag = `[${event.tag}]`;
-    const mark =
-      event.level === "warn" || event.level === "error"
-        ? `${event.level}: `
-        : "";
-    const fields = formatFields(event.fields);
-    if (options.color === true) {
-      write(
-        `${DIM}${time}${RESET} ${COLORS[event.level]}${tag}${RESET} ${mark}${event.message}${DIM}${fields}${RESET}\n`,
-      );
-    } else {
-      write(`${time} ${tag} ${mark}${event.message}${fields}\n`);
-    }
+  return options.format === "json" ? jsonReader(options) : textReader(options);
+}
+
+/** Keys of the line itself: a field of that name gets an underscore. */
+const RESERVED = new Set(["level", "time", "tag", "msg"]);
+
+function jsonReader({ level, write }: LogOptions): EventReader {
+  const formatters = { level: (label: string) => ({ level: label }) };
+  const logger = pino(
+    { level, base: null, timestamp: false, formatters },
+    { write },
+  );
+  return ({ timeMs, level: of, tag, message, fields }) => {
+    const named = Object.entries(fields).map(([key, value]) => [
+      RESERVED.has(key) ? `${key}_` : key,
+      value,
+    ]);
+    logger[of](
+      {
+        time: new Date(timeMs).toISOString(),
+        tag,
+        ...Object.fromEntries(named),
+      },
+      message,
+    );
   };
 }
 
-function formatFields(fields: EventFields): string {
-  let text = "";
-  for (const [key, value] of Object.entries(fields)) {
-    if (value === undefined) continue;
-    const shown = Array.isArray(value) ? value.join(",") : String(value);
-    text += ` ${key}=${/[\s"]/.test(shown) ? JSON.stringify(shown) : shown}`;
-  }
-  return text;
+function textReader(options: LogOptions): EventReader {
+  const { level, write, color = false, ascii = false } = options;
+  const lowest = LEVELS.indexOf(level);
+  const styled = (style: Parameters<typeof paint>[0], text: string): string =>
+    color ? paint(style, text) : text;
+  const print = (lines: readonly string[]): void => {
+    for (const line of lines) write(`${ascii ? toAscii(line) : line}\n`);
+  };
+  return (event) => {
+    if (LEVELS.indexOf(event.level) < lowest) return;
+    const prefix = prefixOf(event, styled);
+    if (event.lines !== undefined) {
+      print(
+        event.lines.map((line) => {
+          const text = printable(line);
+          return prefix + (color ? paintSigns(text) : text);
+        }),
+      );
+      return;
+    }
+    const loud = event.level === "warn" || event.level === "error";
+    const words = printable(event.message)
+      .split(" ")
+      .map((word) => (loud ? styled(STYLES[event.level], word) : word));
+    const fields = fieldsOf(event.fields).map((field) => styled("dim", field));
+    const width = options.width?.() ?? Infinity;
+    const columns = width < MIN_WRAP_COLUMNS ? Infinity : width;
+    const [first = "", ...more] = wrapWords(
+      [...words, ...fields],
+      columns - PREFIX_COLUMNS,
+      2,
+    );
+    const indent = " ".repeat(PREFIX_COLUMNS);
+    print([prefix + first, ...more.map((line) => indent + line)]);
+  };
+}
+
+function prefixOf(
+  { timeMs, level, tag }: ShoalEvent,
+  styled: (style: Parameters<typeof paint>[0], text: string) => string,
+): string {
+  const time = new Date(timeMs).toISOString().slice(11, 23);
+  const shown = `[${tag}]`;
+  const padding = " ".repeat(
+    Math.max(1, "[TORRENT_SYNC] ".length - shown.length),
+  );
+  return `${styled("dim", time)} ${styled(STYLES[level], level.padEnd(5))} ${styled(STYLES[level], shown)}${padding}`;
+}
+
+function fieldsOf(fields: EventFields): string[] {
+  return Object.entries(fields).flatMap(([key, value]) => {
+    if (value === undefined) return [];
+    const shown = printable(
+      Array.isArray(value) ? value.join(",") : String(value),
+    );
+    return [`${key}=${/[\s"]/.test(shown) ? JSON.stringify(shown) : shown}`];
+  });
 }
