@@ -5,12 +5,14 @@ import { startNode } from "../roles/index.ts";
 import {
   bytes,
   common,
+  diagnosticsOf,
   layers,
   option,
   required,
   shardNumber,
   wholeNumber,
   withCommon,
+  withDiagnostics,
   withMembership,
 } from "./options.ts";
 import { runRole } from "./run-role.ts";
@@ -36,7 +38,9 @@ export function nodeCommand(): Command {
   const command = new Command("node").description(
     "hold a shard of the model and compute with it",
   );
-  return withCommon(withMembership(command))
+  return withDiagnostics(withCommon(withMembership(command)), {
+    host: "127.0.0.1",
+  })
     .addOption(
       option(
         "--shard <i/n>",
@@ -102,6 +106,7 @@ export function nodeCommand(): Command {
         sessions: flags.sessions,
         threads: flags.threads,
         memoryBytes: flags.memory,
+        diagnostics: diagnosticsOf(self),
         bootstrapTimeoutMs: flags.bootstrapTimeout * 1000,
         seed: flags.seed,
         uploadLimit: flags.uploadLimit,

@@ -177,6 +177,39 @@ export function withMembership(command: Command): Command {
     );
 }
 
+/** Where a role shows itself over HTTP. */
+export function withDiagnostics(
+  command: Command,
+  defaults: { host: string; port?: number },
+): Command {
+  return command
+    .addOption(
+      option(
+        "--diagnostics-host <address>",
+        "address of the page, the status and the metrics",
+      ).default(defaults.host),
+    )
+    .addOption(
+      option(
+        "--diagnostics-port <port>",
+        `their port; 0 is any free one, "off" is none (default: ${defaults.port ?? "the first free one from 51823"})`,
+        (text) => (text === "off" ? text : port(text)),
+      ).default(defaults.port, ""),
+    );
+}
+
+export function diagnosticsOf(
+  command: Command,
+): { host: string; port: number | undefined } | undefined {
+  const { diagnosticsHost: host, diagnosticsPort } = command.opts<{
+    diagnosticsHost: string;
+    diagnosticsPort?: number | "off";
+  }>();
+  return diagnosticsPort === "off"
+    ? undefined
+    : { host, port: diagnosticsPort };
+}
+
 const Common = z.object({
   home: z.string().optional(),
   config: z.string().optional(),

@@ -3,20 +3,27 @@ import { Command } from "commander";
 import { DIAGNOSTICS_DEFAULTS } from "../diagnostics/index.ts";
 import { NETWORK_DEFAULTS } from "../network/index.ts";
 import { startRendezvous } from "../roles/index.ts";
-import { common, listens, option, port, withCommon } from "./options.ts";
+import {
+  common,
+  diagnosticsOf,
+  listens,
+  option,
+  withCommon,
+  withDiagnostics,
+} from "./options.ts";
 import { runRole } from "./run-role.ts";
 
 interface RendezvousFlags {
   listen: string[];
-  diagnosticsHost: string;
-  diagnosticsPort: number;
+  api?: string;
 }
 
 export function rendezvousCommand(): Command {
   const command = new Command("rendezvous").description(
     "run the server where nodes meet",
   );
-  return withCommon(command)
+  const place = { host: "0.0.0.0", port: DIAGNOSTICS_DEFAULTS.port };
+  return withDiagnostics(withCommon(command), place)
     .addOption(
       option(
         "--listen <addresses>",
@@ -29,19 +36,14 @@ export function rendezvousCommand(): Command {
     )
     .addOption(
       option(
-        "--diagnostics-host <address>",
-        "address of the status over HTTP",
-      ).default("0.0.0.0"),
-    )
-    .addOption(
-      option(
-        "--diagnostics-port <port>",
-        "port of the status over HTTP",
-        port,
-      ).default(DIAGNOSTICS_DEFAULTS.port),
+        "--api <url>",
+        "a gateway's API that the page offers to try; it must allow the page's origin",
+        (text) => new URL(text).origin,
+      ),
     )
     .action(async (_, self: Command) => {
-      const options = self.opts<RendezvousFlags>();
+      const { listen, api } = self.opts<RendezvousFlags>();
+      const options = { listen, api, diagnostics: diagnosticsOf(self) };
       await runRole(common(self), (context) =>
         startRendezvous(options, context),
       );

@@ -4,11 +4,13 @@ import { startSeeder } from "../roles/index.ts";
 import {
   bytes,
   common,
+  diagnosticsOf,
   option,
   required,
   urls,
   wholeNumber,
   withCommon,
+  withDiagnostics,
   withMembership,
 } from "./options.ts";
 import { runRole } from "./run-role.ts";
@@ -27,7 +29,9 @@ export function seedCommand(): Command {
   const command = new Command("seed").description(
     "publish a model for a cluster, and serve it from its file",
   );
-  return withCommon(withMembership(command))
+  return withDiagnostics(withCommon(withMembership(command)), {
+    host: "127.0.0.1",
+  })
     .argument("<model>", "the GGUF; of a model in several files, any one")
     .addOption(
       option(
@@ -54,6 +58,7 @@ export function seedCommand(): Command {
         shards: required(flags.shards, "--shards"),
         model,
         listen: flags.listen,
+        diagnostics: diagnosticsOf(self),
         bootstrapTimeoutMs: flags.bootstrapTimeout * 1000,
         uploadLimit: flags.uploadLimit,
         origin: flags.origin,

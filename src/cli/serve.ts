@@ -4,10 +4,12 @@ import { GATEWAY_DEFAULTS } from "../gateway/index.ts";
 import { startGateway } from "../roles/index.ts";
 import {
   common,
+  diagnosticsOf,
   option,
   port,
   required,
   withCommon,
+  withDiagnostics,
   withMembership,
 } from "./options.ts";
 import { runRole } from "./run-role.ts";
@@ -27,7 +29,9 @@ export function serveCommand(): Command {
   const command = new Command("serve").description(
     "answer OpenAI's API with what a cluster computes",
   );
-  return withCommon(withMembership(command))
+  return withDiagnostics(withCommon(withMembership(command)), {
+    host: "127.0.0.1",
+  })
     .addOption(
       option("--api-host <address>", "address of the API").default(
         GATEWAY_DEFAULTS.host,
@@ -42,7 +46,10 @@ export function serveCommand(): Command {
       option("--api-key <key>", "answer only requests that carry this key"),
     )
     .addOption(
-      option("--cors-origin <origin>", "let pages of this origin use the API"),
+      option(
+        "--cors-origin <origins>",
+        "let pages of these origins use the API",
+      ),
     )
     .action(async (_, self: Command) => {
       const flags = self.opts<ServeFlags>();
@@ -54,6 +61,7 @@ export function serveCommand(): Command {
         apiPort: flags.apiPort,
         apiKey: flags.apiKey,
         corsOrigin: flags.corsOrigin,
+        diagnostics: diagnosticsOf(self),
         bootstrapTimeoutMs: flags.bootstrapTimeout * 1000,
       };
       await runRole(common(self), (context, tell) =>

@@ -71,12 +71,15 @@ export {
 } from "./shard-needs.ts";
 export {
   ClusterStatus,
+  ConnectionStatus,
   DhtStatus,
   MemberStatus,
   NodeStatus,
   OwnShardStatus,
   SessionStatus,
   SHARD_STATES,
+  ShardStatus,
   STATUS_LIMITS,
+  TorrentStatus,
 } from "./status.ts";
 export { type ClusterView, clusterView, type ShardView } from "./view.ts";

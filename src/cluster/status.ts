@@ -58,6 +58,8 @@ export const ConnectionStatus = z.object({
   roundTripMs: ms.nullable(),
 });
 
+export type ConnectionStatus = z.infer<typeof ConnectionStatus>;
+
 /** A holder of a shard, by its announcement. */
 export const MemberStatus = z.object({
   peer,
@@ -99,6 +101,7 @@ export const ShardStatus = z.object({
   loaded: count,
   holders: count,
 });
+export type ShardStatus = z.infer<typeof ShardStatus>;
 
 export const ClusterStatus = z.object({
   cluster: text,
@@ -128,10 +131,11 @@ export const TorrentStatus = z.object({
         name: text,
         kind: z.string().max(16),
         sizeBytes: count,
-        /** Fraction of it that is here, 0 to 1. */
-        have: z.number().min(0).max(1),
+        /** Fraction of it that is here, 0 to 1; null where none is expected to be (an index of who has what). */
+        have: z.number().min(0).max(1).nullable(),
         /** Of this node's own shards. */
         primary: z.boolean(),
+        /** Who has all of it, as far as is known here. */
         holders: count.nullable(),
         /** Copies to keep. */
         target: count.nullable(),
@@ -156,7 +160,13 @@ export const TorrentStatus = z.object({
   contentCount: count,
   uploadedBytes: count,
   downloadedBytes: count,
+  /** Of the last seconds, all transfers together. */
+  uploadBytesPerSecond: ms,
+  downloadBytesPerSecond: ms,
+  /** Peers that have a stream open to be served. */
+  uploadPeers: count,
 });
+export type TorrentStatus = z.infer<typeof TorrentStatus>;
 
 /** One request, without a word of its text. */
 export const SessionStatus = z.object({
@@ -169,15 +179,20 @@ export const SessionStatus = z.object({
   tokens: count,
   tokensPerSecond: ms.nullable(),
   timeToFirstTokenMs: ms.nullable(),
+  /** Median from one token to the next. */
+  msPerToken: ms.nullable(),
+  /** What of it no stage computed or queued: the wire and the software between. */
+  restMs: ms.nullable(),
   route: z
     .array(
       z.object({
         peer,
         layerStart: count,
         layerEnd: count,
-        /** Medians over this session's tokens. */
+        /** Medians over this session's last tokens. */
         computeMs: ms.nullable(),
         queueMs: ms.nullable(),
+        /** To the next stage: half the round trip that the stage measures to it. */
         wireMs: ms.nullable(),
       }),
     )

@@ -1,13 +1,18 @@
 /**
- * What a role knows, over HTTP, read only: `GET /health` and `GET /api/v1/status`. It computes nothing of its own: a role gives it
- * a function that tells its present state, and everybody who asks sees that.
+ * What a role knows, over HTTP, read only: the page, `GET /api/v1/status` (NodeStatus; its JSON Schema at /api/v1/schema),
+ * `/api/v1/events` (server-sent events, resumable), `/api/v1/history` (the last hour for charts), `/metrics` (Prometheus), `/health`
+ * and `/ready`. It computes nothing of its own: a role gives it a function that tells its present state, once a second however
+ * many ask, and everybody sees that.
  *
- *     const diagnostics = createDiagnostics({ host: "0.0.0.0", port: 51821, status: () => ({ role: "rendezvous", … }) });
- *     const { url } = await diagnostics.start();
+ *     const diagnostics = createDiagnostics({ host: "127.0.0.1", port: undefined, events });
+ *     const host = await createHost({ …, metrics: diagnostics.libp2pMetrics });
+ *     const { url } = await diagnostics.start(() => ({ v: 1, role: "node", … }));
  */
+export { DIAGNOSTICS_DEFAULTS } from "./defaults.ts";
+export type { HistoryColumns } from "./history.ts";
 export {
   createDiagnostics,
-  DIAGNOSTICS_DEFAULTS,
   type Diagnostics,
   type DiagnosticsOptions,
+  STATUS_SCHEMA,
 } from "./server.ts";

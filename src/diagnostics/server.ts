@@ -1,53 +1,290 @@
-/** The HTTP side of diagnostics. */
+/** The HTTP side of diagnostics: routes, headers, listening. */
 import type { AddressInfo } from "node:net";
-import fastify from "fastify";
-import { ShoalError } from "../lib/index.ts";
-
-export const DIAGNOSTICS_DEFAULTS = Object.freeze({
-  port: 51821,
-  /** Nothing is to be sent to it. */
-  bodyLimitBytes: 1024,
-});
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
+import { fastify, type FastifyInstance } from "fastify";
+import { z } from "zod";
+import { NodeStatus, type SessionStatus } from "../cluster/index.ts";
+import {
+  type Clock,
+  type Events,
+  isShoalError,
+  ShoalError,
+  systemClock,
+} from "../lib/index.ts";
+import { apiOrigin, contentSecurityPolicy, isAllowedHost } from "./access.ts";
+import { DIAGNOSTICS_DEFAULTS } from "./defaults.ts";
+import { EventLog } from "./event-log.ts";
+import { EventStreams } from "./event-stream.ts";
+import { History } from "./history.ts";
+import { type Libp2pMetrics, Metrics } from "./metrics.ts";
+import { NOT_BUILT, PAGE_FOLDER, type PageFiles, readPage } from "./page.ts";
 
 export interface DiagnosticsOptions {
   host: string;
-  /** 0 takes any free port. */
-  port: number;
-  /** The role's state now: plain data, no secret, no prompt, no full path. */
-  status: () => object;
+  /** 0 takes any free port; undefined the first free one from 51823. */
+  port: number | undefined;
+  /** Kept from now on, so that the story of the start is in it. */
+  events: Pick<Events, "subscribe">;
+  clock?: Clock;
+  /** Where the built page lies. */
+  pageFolder?: string;
 }
 
 export interface Diagnostics {
-  /** Rejects with PORT_IN_USE. */
-  start(): Promise<{ url: string }>;
+  readonly libp2pMetrics: Libp2pMetrics;
+  /** A request is over. */
+  onSession(session: SessionStatus): void;
+  /** Listens, and tells what `status` says. Rejects with PORT_IN_USE or ADDRESS_INVALID. */
+  start(status: () => NodeStatus): Promise<{ url: string; port: number }>;
   stop(): Promise<void>;
 }
 
 export function createDiagnostics(options: DiagnosticsOptions): Diagnostics {
-  const { host, port, status } = options;
-  const server = fastify({
-    bodyLimit: DIAGNOSTICS_DEFAULTS.bodyLimitBytes,
-    forceCloseConnections: true,
-  });
-  server.get("/health", () => ({ status: "ok" }));
-  server.get("/api/v1/status", () => status());
-  return {
-    async start() {
+  return new HttpDiagnostics(options);
+}
+
+const SECURITY_HEADERS = Object.freeze({
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-resource-policy": "same-origin",
+});
+const JSON_TYPE = "application/json; charset=utf-8";
+/** Not worth compressing below. */
+const GZIP_FROM_BYTES = 4_096;
+
+const compress = promisify(gzip);
+
+class HttpDiagnostics implements Diagnostics {
+  readonly #options: DiagnosticsOptions;
+  readonly #clock: Clock;
+  readonly #metrics = new Metrics();
+  readonly #log: EventLog;
+  readonly #streams: EventStreams;
+  readonly #history = new History();
+  readonly #unsubscribe: () => void;
+  readonly #server: FastifyInstance;
+  #page: PageFiles = new Map();
+  #compute: (() => NodeStatus) | undefined;
+  #cached: { atMs: number; status: NodeStatus } | undefined;
+  #json: { of: NodeStatus; text: string; zipped?: Promise<Buffer> } | undefined;
+  #cancelSample: (() => void) | undefined;
+
+  constructor(options: DiagnosticsOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#log = new EventLog(this.#clock.now().toString(36));
+    this.#streams = new EventStreams(this.#log);
+    this.#unsubscribe = options.events.subscribe((event) => {
+      this.#log.push(event);
+      this.#metrics.onEvent(event);
+    });
+    this.#server = this.#routes();
+  }
+
+  get libp2pMetrics(): Libp2pMetrics {
+    return this.#metrics.libp2p();
+  }
+
+  onSession(session: SessionStatus): void {
+    this.#metrics.onSession(session);
+  }
+
+  async start(
+    status: () => NodeStatus,
+  ): Promise<{ url: string; port: number }> {
+    this.#compute = status;
+    this.#page = await readPage(this.#options.pageFolder ?? PAGE_FOLDER);
+    this.#metrics.start(() => this.#status());
+    await this.#listen();
+    this.#streams.start();
+    this.#sample();
+    const { port } = this.#server.server.address() as AddressInfo;
+    const { host } = this.#options;
+    const shown = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
+    const name = shown.includes(":") ? `[${shown}]` : shown;
+    return { url: `http://${name}:${port}`, port };
+  }
+
+  async stop(): Promise<void> {
+    this.#unsubscribe();
+    this.#cancelSample?.();
+    this.#streams.stop();
+    await this.#server.close();
+    this.#metrics.stop();
+  }
+
+  /** Computed at most once a second, however many ask. */
+  #status(): NodeStatus {
+    const now = this.#clock.now();
+    const ageMs = now - (this.#cached?.atMs ?? -Infinity);
+    if (
+      this.#cached !== undefined &&
+      ageMs >= 0 &&
+      ageMs < DIAGNOSTICS_DEFAULTS.statusAgeMs
+    )
+      return this.#cached.status;
+    if (this.#compute === undefined)
+      throw new ShoalError("INTERNAL", "asked before the start");
+    const status = this.#compute();
+    this.#cached = { atMs: now, status };
+    return status;
+  }
+
+  #statusJson(): { text: string; zipped: () => Promise<Buffer> } {
+    const status = this.#status();
+    if (this.#json?.of !== status)
+      this.#json = { of: status, text: JSON.stringify(status) };
+    const json = this.#json;
+    return {
+      text: json.text,
+      zipped: () => (json.zipped ??= compress(json.text, { level: 1 })),
+    };
+  }
+
+  #sample(): void {
+    this.#history.add(this.#status());
+    this.#cancelSample = this.#clock.after(
+      DIAGNOSTICS_DEFAULTS.historyStepMs,
+      () => this.#sample(),
+    );
+  }
+
+  async #listen(): Promise<void> {
+    const { port } = this.#options;
+    if (port !== undefined) {
+      await this.#listenOn(port);
+      return;
+    }
+    const { firstFreePort, portsTried } = DIAGNOSTICS_DEFAULTS;
+    for (let tried = 0; tried < portsTried; tried++) {
       try {
-        await server.listen({ host, port });
+        await this.#listenOn(firstFreePort + tried);
+        return;
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+        if (!isShoalError(error, "PORT_IN_USE")) throw error;
+      }
+    }
+    await this.#listenOn(0);
+  }
+
+  async #listenOn(port: number): Promise<void> {
+    const { host } = this.#options;
+    try {
+      // Fastify would open a second server for the other address of "localhost".
+      await this.#server.listen({
+        host: host === "localhost" ? "127.0.0.1" : host,
+        port,
+      });
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "EADDRINUSE") {
         throw new ShoalError(
           "PORT_IN_USE",
-          `port ${port} for the status is in use`,
+          `port ${port} for diagnostics is in use`,
           { host, port },
           error,
         );
       }
-      const bound = server.server.address() as AddressInfo;
-      const shown = host === "0.0.0.0" ? "127.0.0.1" : host;
-      return { url: `http://${shown}:${bound.port}` };
-    },
-    stop: () => server.close(),
-  };
+      throw new ShoalError(
+        "ADDRESS_INVALID",
+        `diagnostics can not listen on ${host}, port ${port}: ${code ?? "?"}`,
+        { host, port },
+        error,
+      );
+    }
+  }
+
+  #routes(): FastifyInstance {
+    const server = fastify({
+      bodyLimit: DIAGNOSTICS_DEFAULTS.bodyLimitBytes,
+      forceCloseConnections: true,
+      http: { headersTimeout: DIAGNOSTICS_DEFAULTS.headersTimeoutMs },
+    });
+    server.server.maxConnections = DIAGNOSTICS_DEFAULTS.maxConnections;
+    server.setErrorHandler((thrown, _, reply) => {
+      const { statusCode } = thrown as { statusCode?: number };
+      const error = isShoalError(thrown)
+        ? thrown
+        : statusCode !== undefined && statusCode < 500
+          ? new ShoalError("REQUEST_INVALID", "the request is not valid")
+          : new ShoalError("INTERNAL", "diagnostics failed");
+      void reply
+        .code(statusCode ?? error.httpStatus)
+        .send({ error: { code: error.code, message: error.message } });
+    });
+    server.setNotFoundHandler(async (_, reply) =>
+      reply.code(404).send({
+        error: { code: "NOT_FOUND", message: "there is no such page" },
+      }),
+    );
+    server.addHook("onRequest", async (request, reply) => {
+      reply.headers(SECURITY_HEADERS).header("cache-control", "no-store");
+      if (isAllowedHost(this.#options.host, request.headers.host)) return;
+      throw new ShoalError(
+        "FORBIDDEN",
+        "this process shows itself to its own machine only: ask for it by its address or as localhost",
+      );
+    });
+    server.get("/health", () => ({ status: "ok" }));
+    server.get("/ready", async (_, reply) => {
+      const { ready, reason } = this.#status();
+      return reply.code(ready ? 200 : 503).send({ ready, reason });
+    });
+    server.get("/api/v1/status", async (request, reply) => {
+      const { text, zipped } = this.#statusJson();
+      reply.type(JSON_TYPE).header("vary", "accept-encoding");
+      const accepts = request.headers["accept-encoding"] ?? "";
+      if (text.length < GZIP_FROM_BYTES || !/\bgzip\b/.test(accepts))
+        return reply.send(text);
+      return reply.header("content-encoding", "gzip").send(await zipped());
+    });
+    server.get("/api/v1/schema", async (_, reply) =>
+      reply.type("application/schema+json").send(STATUS_SCHEMA),
+    );
+    server.get("/api/v1/history", () => this.#history.columns());
+    server.get("/api/v1/events", (request, reply) => {
+      if (this.#streams.isFull)
+        throw new ShoalError("BUSY", "too many readers of events");
+      const { "last-event-id": header } = request.headers;
+      const { after } = request.query as { after?: unknown };
+      const lastId =
+        typeof header === "string" && header !== ""
+          ? header
+          : typeof after === "string"
+            ? after
+            : undefined;
+      reply.hijack();
+      this.#streams.open(request.raw, reply.raw, lastId, SECURITY_HEADERS);
+    });
+    server.get("/metrics", async (_, reply) =>
+      reply.type(this.#metrics.contentType).send(await this.#metrics.text()),
+    );
+    server.get("/*", async (request, reply) => {
+      const path = request.url.split("?", 1)[0] ?? "/";
+      const { headers } = request;
+      const file = this.#page.get(path);
+      if (file === undefined && (path !== "/" || this.#page.size > 0))
+        return reply.callNotFound();
+      const origin = apiOrigin(this.#status().api, headers.host);
+      reply
+        .header("content-security-policy", contentSecurityPolicy(origin))
+        .header("x-frame-options", "DENY");
+      if (file === undefined)
+        return reply.code(503).type("text/html; charset=utf-8").send(NOT_BUILT);
+      reply
+        .header("etag", file.etag)
+        .header(
+          "cache-control",
+          file.immutable ? "public, max-age=31536000, immutable" : "no-cache",
+        );
+      if (headers["if-none-match"] === file.etag) return reply.code(304).send();
+      return reply.type(file.type).send(file.bytes);
+    });
+    return server;
+  }
 }
+
+/** What /api/v1/status answers, as JSON Schema. */
+export const STATUS_SCHEMA: string = JSON.stringify(z.toJSONSchema(NodeStatus));

@@ -40,6 +40,8 @@ export async function* generateText(
     requestId,
   });
   const iterator = generated[Symbol.asyncIterator]();
+  /** It came to its end, and was not given up. */
+  let isOver = false;
   try {
     for (let completionTokens = 1; ; completionTokens++) {
       const { token, finish } = await next(
@@ -52,6 +54,7 @@ export async function* generateText(
       let part =
         finish === "stop" ? "" : text.push(model.tokenizer.piece(token));
       if (finish !== undefined) part += text.end();
+      isOver = text.stoppedBy !== undefined || finish !== undefined;
       if (text.stoppedBy !== undefined) {
         yield { text: part, completionTokens, finish: "stop" };
         return;
@@ -63,7 +66,9 @@ export async function* generateText(
       yield { text: part, completionTokens };
     }
   } finally {
-    ended.abort(new ShoalError("ABORTED", "the generation is over"));
+    ended.abort(
+      new ShoalError("ABORTED", "the generation is over", { isOver }),
+    );
     // Not awaited: an iterator that hangs would hang this one too.
     iterator.return?.().catch(() => {});
   }

@@ -109,6 +109,33 @@ test("an allowed origin passes its preflight and reads answers, streams and erro
   }
 });
 
+for (const [origin, host, allowed] of [
+  ["http://one.example", "127.0.0.1:51822", true],
+  ["http://two.example:81", "127.0.0.1:51822", true],
+  ["http://127.0.0.1:51823", "127.0.0.1:51822", true],
+  ["http://localhost:51823", "localhost:51822", true],
+  ["http://localhost:51823", "127.0.0.1:51822", false],
+  ["http://127.0.0.1:51824", "127.0.0.1:51822", false],
+  ["https://127.0.0.1:51823", "127.0.0.1:51822", false],
+  ["http://three.example", "127.0.0.1:51822", false],
+] as const) {
+  test(`${origin} may ${allowed ? "" : "not "}ask ${host}: listed origins and the gateway's own page may`, async () => {
+    const { app } = inProcess({
+      corsOrigin: "http://one.example,http://two.example:81",
+      pagePort: 51823,
+    });
+    const response = await app.inject({
+      url: "/v1/models",
+      headers: { origin, host },
+    });
+    assert.equal(
+      response.headers["access-control-allow-origin"],
+      allowed ? origin : undefined,
+    );
+    assert.equal(response.headers.vary, "origin");
+  });
+}
+
 test("a form or plain text, which a page could send unasked, is 415", async () => {
   const { app } = inProcess();
   for (const type of ["text/plain", "application/x-www-form-urlencoded"]) {

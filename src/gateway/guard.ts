@@ -12,13 +12,17 @@ export interface GuardOptions {
   host: string;
   apiKey: string | undefined;
   corsOrigin: string | undefined;
+  pagePort: number | undefined;
 }
 
 export function guard(app: FastifyInstance, options: GuardOptions): void {
-  const { apiKey, corsOrigin } = options;
-  if (corsOrigin !== undefined) {
+  const { apiKey } = options;
+  if (options.corsOrigin !== undefined || options.pagePort !== undefined) {
     app.addHook("onRequest", async (request, reply) => {
-      allowOrigin(corsOrigin, request, reply);
+      reply.header("vary", "origin");
+      const origin = allowedOrigin(options, request);
+      if (origin === undefined) return;
+      allowOrigin(origin, request, reply);
       // A preflight carries no credentials and wants no answer but these headers.
       if (request.method === "OPTIONS") await reply.code(204).send();
     });
@@ -38,6 +42,21 @@ export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || host.startsWith("127.");
 }
 
+/** The page's own origin where it may ask: it is listed, or it is the diagnostics page at the same name. */
+function allowedOrigin(
+  { corsOrigin, pagePort }: GuardOptions,
+  request: FastifyRequest,
+): string | undefined {
+  if (corsOrigin === "*") return "*";
+  const { origin, host = "" } = request.headers;
+  if (origin === undefined) return undefined;
+  const page = `http://${host.replace(/:\d+$/, "")}:${pagePort}`;
+  const isPage = pagePort !== undefined && origin === page;
+  return isPage || corsOrigin?.split(",").includes(origin) === true
+    ? origin
+    : undefined;
+}
+
 function allowOrigin(
   origin: string,
   request: FastifyRequest,
@@ -46,7 +65,6 @@ function allowOrigin(
   reply.headers({
     "access-control-allow-origin": origin,
     "access-control-expose-headers": "x-request-id, retry-after",
-    vary: "origin",
   });
   if (request.method !== "OPTIONS") return;
   const asked = request.headers["access-control-request-headers"];

@@ -17,8 +17,10 @@ export interface GatewayOptions {
   port?: number;
   /** Where set, everything but /health answers only requests with `Authorization: Bearer <apiKey>`. */
   apiKey?: string;
-  /** The origin whose pages may use the API from a browser, or "*". Unset: none may. */
+  /** The origins whose pages may use the API from a browser, comma-separated, or "*". Unset: none may. */
   corsOrigin?: string;
+  /** Port of this gateway's own page, which may use the API too when it was asked for by the same host name. */
+  pagePort?: number;
   /** Largest request body. */
   bodyLimitBytes?: number;
   /** Requests handled at once, each with its body in memory; the next is told BUSY. */
@@ -68,9 +70,9 @@ export const MAX_MODEL_NAME_CHARS = 512;
 export const MAX_CONNECTIONS = 1024;
 
 export type GatewaySettings = Required<
-  Omit<GatewayOptions, "apiKey" | "corsOrigin">
+  Omit<GatewayOptions, "apiKey" | "corsOrigin" | "pagePort">
 > &
-  Pick<GatewayOptions, "apiKey" | "corsOrigin">;
+  Pick<GatewayOptions, "apiKey" | "corsOrigin" | "pagePort">;
 
 function whole(min: number, max: number): z.ZodNumber {
   const error = `to be ${min} to ${max}`;
@@ -92,10 +94,11 @@ const checked = z.object({
   corsOrigin: z
     .string({ error: "to be an origin" })
     .regex(
-      /^(\*|https?:\/\/[^/\s]+)$/,
+      /^(\*|https?:\/\/[^/\s,]+(,https?:\/\/[^/\s,]+)*)$/,
       'to be "*" or an origin such as http://localhost:3000',
     )
     .optional(),
+  pagePort: whole(1, 65_535).optional(),
   bodyLimitBytes: whole(1024, 2 ** 30),
   maxRequests: whole(1, 100_000),
   firstTokenTimeoutMs: duration,

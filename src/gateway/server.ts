@@ -75,6 +75,7 @@ export function buildServer(
     host: settings.host,
     apiKey: settings.apiKey,
     corsOrigin: settings.corsOrigin,
+    pagePort: settings.pagePort,
   });
   modelRoutes(app, backend);
   completionRoutes(app, settings, exchanges);

@@ -13,6 +13,7 @@
  * Numbers are little-endian.
  */
 import { ShoalError } from "../lib/index.ts";
+import { TIMES_BYTES } from "./stage-times.ts";
 
 export const PIPELINE_PROTOCOL = "/shoal/pipeline/1.0.0";
 export const HEADER_BYTES = 32;
@@ -40,6 +41,8 @@ export const FrameType = {
   Close: 7,
   /** stage → gateway: JSON error. The session is over at this stage. */
   Error: 8,
+  /** stage → gateway: where this stage's time goes (stage-times.ts). For people only: nothing depends on it. */
+  Times: 9,
 } as const;
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 
@@ -123,6 +126,10 @@ export function decodeFrame(bytes: Uint8Array): PipelineFrame {
     case FrameType.Token:
       if (length !== 4)
         throw malformed(`TOKEN has ${length} bytes, expected 4`);
+      break;
+    case FrameType.Times:
+      if (length !== TIMES_BYTES)
+        throw malformed(`TIMES has ${length} bytes, expected ${TIMES_BYTES}`);
       break;
     case FrameType.Opened:
     case FrameType.Prefilled:

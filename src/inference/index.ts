@@ -24,6 +24,11 @@ export {
   uncovered,
 } from "./route.ts";
 export {
+  type SessionEntry,
+  SessionLog,
+  type SessionTotals,
+} from "./session-log.ts";
+export {
   StageService,
   type StageStats,
   STAGE_DEFAULTS,

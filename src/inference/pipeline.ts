@@ -14,6 +14,7 @@ import {
 } from "./frames.ts";
 import { type Link, Links } from "./links.ts";
 import { layersOf, type RouteStage } from "./route.ts";
+import { decodeTimes, type StageTimes } from "./stage-times.ts";
 
 export interface GenerateOptions {
   /** CID of the model's manifest. */
@@ -28,6 +29,8 @@ export interface GenerateOptions {
   chunkTokens: number;
   /** Frees every stage at once. */
   signal: AbortSignal;
+  /** Told now and then where a stage's time goes. */
+  onTimes?: ((stage: number, times: StageTimes) => void) | undefined;
 }
 
 export interface GeneratedToken {
@@ -236,6 +239,8 @@ export class Pipeline {
     if (route[frame.stage]?.peer !== from.peer) return; // not that stage's peer: no say in this session
     if (frame.type === FrameType.Error) {
       session.fail(ShoalError.fromObject(parseError(frame.body)));
+    } else if (frame.type === FrameType.Times) {
+      session.options.onTimes?.(frame.stage, decodeTimes(frame.body));
     } else if (
       frame.type === FrameType.Opened ||
       frame.stage === route.length - 1

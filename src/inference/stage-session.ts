@@ -14,6 +14,7 @@ import type { Link } from "./links.ts";
 import type { OpenBody } from "./open.ts";
 import { layersOf } from "./route.ts";
 import type { Scheduler } from "./scheduler.ts";
+import { encodeTimes, StageClock } from "./stage-times.ts";
 
 /** A shard this node computes with. */
 export interface HeldShard {
@@ -46,6 +47,8 @@ export interface StageSessionInit {
   /** Called once, when the session is over at this stage. */
   onEnd: (session: StageSession, error: ShoalError | undefined) => void;
   onDecoded: (tokens: number, elapsedMs: number) => void;
+  /** Half the smoothed round trip to a peer, if it was measured. */
+  wireMs: (peer: string) => number | undefined;
 }
 
 export class StageSession {
@@ -61,6 +64,9 @@ export class StageSession {
   /** The position the next frame must start at. */
   #position = 0;
   #closed = false;
+  #clock = new StageClock();
+  /** Of the last decode. */
+  #computeMs = 0;
 
   constructor(init: StageSessionInit) {
     this.#init = init;
@@ -197,6 +203,7 @@ export class StageSession {
       case FrameType.Opened:
       case FrameType.Prefilled:
       case FrameType.Error:
+      case FrameType.Times:
       default:
         throw new ShoalError(
           "FRAME_MALFORMED",
@@ -240,9 +247,14 @@ export class StageSession {
     sample: boolean,
   ): void {
     const position = this.#position;
+    const arrivedMs = performance.now();
     this.#position += tokens.length;
     this.held.scheduler.add(this.key, {
-      run: () => this.#decode(position, tokens, activations, sample),
+      run: async () => {
+        const queueMs = performance.now() - arrivedMs;
+        await this.#decode(position, tokens, activations, sample);
+        if (tokens.length === 1) this.#tellTimes(queueMs);
+      },
       fail: (error) => this.engineFailed(error),
     });
   }
@@ -264,6 +276,7 @@ export class StageSession {
       want,
     );
     const elapsedMs = performance.now() - startedMs;
+    this.#computeMs = elapsedMs;
     this.#init.onDecoded(tokens.length, elapsedMs);
     if (this.#closed) return;
     const elapsedUs = elapsedMs * 1000;
@@ -330,6 +343,18 @@ export class StageSession {
       else this.next.send({ ...head, stage: 0 }, bytesOf(tokens));
     }
     this.gateway.send(head, bytesOf(tokens));
+  }
+
+  /** After the result is on its way. */
+  #tellTimes(queueMs: number): void {
+    if (!this.#clock.add(this.#computeMs, queueMs) || this.#closed) return;
+    const wireMs =
+      this.next === undefined ? 0 : this.#init.wireMs(this.next.peer);
+    const { tokens } = this.#clock;
+    this.gateway.send(
+      this.#head(FrameType.Times),
+      encodeTimes(tokens, this.#clock.times(wireMs)),
+    );
   }
 
   #head(type: FrameType): FrameHead {

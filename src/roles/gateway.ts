@@ -1,15 +1,21 @@
 /**
  * The gateway: finds the shards of a cluster and answers OpenAI's API.
  *
- * Start: 1. identity, 2. API listening (it answers 503 with the reason from its first second), 3. host and a rendezvous,
+ * Start: 1. identity, 2. page and API listening (it answers 503 with the reason from its first second), 3. host and a rendezvous,
  * 4. view and vocabulary as they come. Stop: the reverse.
  */
 import { join } from "node:path";
 import { Membership } from "../cluster/index.ts";
 import { createGateway } from "../gateway/index.ts";
+import { SessionLog } from "../inference/index.ts";
 import { Commands, createHost } from "../network/index.ts";
 import { joinThroughBootstraps } from "./join.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
+import {
+  type DiagnosticsPlace,
+  sessionsOfGateway,
+  watchRole,
+} from "./status.ts";
 import { SwarmBackend } from "./swarm-backend.ts";
 import { reportReadiness } from "./swarm-events.ts";
 import { VERSION } from "./version.ts";
@@ -22,6 +28,8 @@ export interface GatewayRoleOptions {
   apiPort: number;
   apiKey?: string | undefined;
   corsOrigin?: string | undefined;
+  /** Of the page; undefined: none. */
+  diagnostics?: DiagnosticsPlace | undefined;
   bootstrapTimeoutMs: number;
   /** Told when prompts can be answered, and when no longer. */
   onReady?: ((ready: boolean) => void) | undefined;
@@ -41,6 +49,7 @@ export function startGateway(
       apiKey,
       corsOrigin,
     } = options;
+    const watch = watchRole("gateway", options.diagnostics, events);
     const host = await createHost({
       keyPath: join(paths.state, "gateway.key"),
       listen,
@@ -54,10 +63,21 @@ export function startGateway(
     });
     const commands = new Commands(host);
     const membership = new Membership({ host, commands, events, cluster });
+    const sessions = new SessionLog(Date.now, (session) =>
+      watch.onSession(session),
+    );
     const backend = new SwarmBackend(
-      { host, commands, membership, events, dataDir: paths.data },
+      { host, commands, membership, events, dataDir: paths.data, sessions },
       options.onReady,
     );
+    let apiUrl: string | undefined;
+    const at = await watch.start(stack, {
+      host,
+      notReady: () => backend.notReady()?.message,
+      clusters: () => [membership.status()],
+      api: () => apiUrl,
+      sessions: () => sessionsOfGateway(sessions, backend.maxSessions()),
+    });
     const api = createGateway({
       backend,
       events,
@@ -65,9 +85,11 @@ export function startGateway(
       port: apiPort,
       ...(apiKey !== undefined && { apiKey }),
       ...(corsOrigin !== undefined && { corsOrigin }),
+      ...(at && { pagePort: at.port }),
     });
     const { url } = await api.start();
     stack.defer(() => api.stop());
+    apiUrl = url;
     membership.start();
     stack.defer(() => membership.stop());
     await host.start();
@@ -91,6 +113,11 @@ export function startGateway(
       signal,
     });
     stack.defer(() => joined.stop());
-    return { peerId: host.peerId, addresses: host.addresses(), url };
+    return {
+      peerId: host.peerId,
+      addresses: host.addresses(),
+      url,
+      ...(at && { diagnosticsUrl: at.url }),
+    };
   });
 }

@@ -6,7 +6,7 @@
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { once } from "node:events";
-import { createServer } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { defaultThreads } from "../engine/index.ts";
@@ -127,11 +127,17 @@ export async function startLocalSwarm(
     "--diagnostics-port",
     String(diagnosticsPort ?? (await freeOf(PORTS.diagnostics))),
   ];
+  // Known before the gateway runs, so that the rendezvous' page can name it.
+  const apiPort =
+    options.apiPort === undefined || options.apiPort === 0
+      ? await freeOf(options.apiPort ?? PORTS.api, true)
+      : options.apiPort;
+  const apiUrl = `http://127.0.0.1:${apiPort}`;
   const rendezvous = await onFreePort(
     PORTS.rendezvous,
     options.rendezvousPort,
     async (port) => {
-      const listen = ["--listen", `127.0.0.1:${port}`];
+      const listen = ["--listen", `127.0.0.1:${port}`, "--api", apiUrl];
       const args = ["rendezvous", ...listen, ...status, ...common(RENDEZVOUS)];
       return await start(RENDEZVOUS, args).whenReady(READY_TIMEOUT_MS, signal);
     },
@@ -170,19 +176,15 @@ export async function startLocalSwarm(
     return start(`node ${i}`, [...args, ...rest]);
   });
   const swarm = Promise.withResolvers<void>();
-  const gateway = onFreePort(PORTS.api, options.apiPort, async (port) => {
-    const args = [
-      "serve",
-      ...joined,
-      "--api-port",
-      String(port),
-      ...common("gateway"),
-    ];
-    const child = start("gateway", args, (ready) => {
-      if (ready) swarm.resolve();
-    });
-    return await child.whenReady(READY_TIMEOUT_MS, signal);
-  });
+  const page = new URL(rendezvous.url ?? "http://127.0.0.1");
+  const args = ["serve", ...joined, "--api-port", String(apiPort)];
+  const pages = ["127.0.0.1", "localhost"].map(
+    (h) => `http://${h}:${page.port}`,
+  );
+  args.push("--cors-origin", pages.join(","), ...common("gateway"));
+  const gateway = start("gateway", args, (ready) => {
+    if (ready) swarm.resolve();
+  }).whenReady(READY_TIMEOUT_MS, signal);
   const whole = Promise.all([
     gateway,
     swarm.promise,
@@ -216,14 +218,14 @@ function bothTransports({ addresses, peerId }: RoleInfo): string {
   return `${host}:${port}/p2p/${peerId}`;
 }
 
-/** The port if nobody listens on it, else 0. */
-async function freeOf(port: number): Promise<number> {
+/** The port if nobody listens on it, else 0; with `named` the number of another that is free now. */
+async function freeOf(port: number, named = false): Promise<number> {
   const server = createServer();
   try {
     await once(server.listen(port, "127.0.0.1"), "listening");
-    return port;
+    return (server.address() as AddressInfo).port;
   } catch {
-    return 0;
+    return named ? await freeOf(0, true) : 0;
   } finally {
     server.close();
   }

@@ -1,22 +1,27 @@
 /**
  * The rendezvous: knows the members of each cluster and is a DHT server from its first second.
  *
- * Start: 1. identity, 2. cluster service, host and DHT, 3. status over HTTP. Stop: the reverse.
+ * Start: 1. identity, 2. page over HTTP, 3. cluster service, host and DHT. Stop: the reverse.
  */
 import { join } from "node:path";
 import { RendezvousService } from "../cluster/index.ts";
-import { createDiagnostics } from "../diagnostics/index.ts";
 import { Commands, createHost } from "../network/index.ts";
 import { CatalogService } from "../torrent/index.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
+import {
+  type DiagnosticsPlace,
+  torrentsOfRendezvous,
+  watchRole,
+} from "./status.ts";
 import { VERSION } from "./version.ts";
 
 export interface RendezvousOptions {
   /** Multiaddrs to listen on. */
   listen: readonly string[];
-  /** Of the status over HTTP. */
-  diagnosticsHost: string;
-  diagnosticsPort: number;
+  /** Of the page; undefined: none. */
+  diagnostics?: DiagnosticsPlace | undefined;
+  /** A gateway that its page offers to try. */
+  api?: string | undefined;
 }
 
 export function startRendezvous(
@@ -24,6 +29,7 @@ export function startRendezvous(
   { events, paths }: RoleContext,
 ): Promise<Role> {
   return composed(async (stack) => {
+    const watch = watchRole("rendezvous", options.diagnostics, events);
     const host = await createHost({
       keyPath: join(paths.state, "rendezvous.key"),
       listen: options.listen,
@@ -38,24 +44,21 @@ export function startRendezvous(
     const catalog = new CatalogService({ host, commands, events });
     catalog.start();
     stack.defer(() => catalog.stop());
-    await host.start();
-    stack.defer(() => host.stop());
-    const diagnostics = createDiagnostics({
-      host: options.diagnosticsHost,
-      port: options.diagnosticsPort,
-      status: () => ({
-        role: "rendezvous",
-        version: VERSION,
-        peer: host.peerId,
-        addresses: host.addresses(),
-        connections: host.connections(),
-        dhtPeers: host.dhtPeers(),
-        clusters: service.status(),
-      }),
+    let isListening = false;
+    const at = await watch.start(stack, {
+      host,
+      notReady: () => (isListening ? undefined : "it does not listen yet"),
+      clusters: () => service.status(),
+      api: () => options.api,
+      torrents: () => torrentsOfRendezvous(catalog),
     });
-    const { url } = await diagnostics.start();
-    stack.defer(() => diagnostics.stop());
-    events.info("STATUS", "status over HTTP", { url: `${url}/api/v1/status` });
-    return { peerId: host.peerId, addresses: host.addresses(), url };
+    await host.start();
+    isListening = true;
+    stack.defer(() => host.stop());
+    return {
+      peerId: host.peerId,
+      addresses: host.addresses(),
+      ...(at && { url: at.url, diagnosticsUrl: at.url }),
+    };
   });
 }

@@ -23,6 +23,8 @@ export interface RoleInfo {
   addresses: string[];
   /** A gateway's API, or a rendezvous' status page. */
   url?: string;
+  /** The page and its API, where the role shows itself. */
+  diagnosticsUrl?: string;
 }
 
 /**

@@ -24,6 +24,11 @@ import {
 import { Commands, createHost } from "../network/index.ts";
 import { joinThroughBootstraps } from "./join.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
+import {
+  type DiagnosticsPlace,
+  torrentsOfMember,
+  watchRole,
+} from "./status.ts";
 import { Torrents } from "./torrents.ts";
 import { VERSION } from "./version.ts";
 
@@ -39,6 +44,8 @@ export interface SeederOptions {
   uploadLimit?: number | undefined;
   /** HTTP(S) URLs of the model's files, in order, where nodes can get them besides. */
   origin: readonly string[];
+  /** Of the page; undefined: none. */
+  diagnostics?: DiagnosticsPlace | undefined;
 }
 
 export function startSeeder(
@@ -48,6 +55,7 @@ export function startSeeder(
   return composed(async (stack) => {
     const { bootstraps, cluster, shards } = options;
     const model = await openModel(options.model, { signal });
+    const watch = watchRole("seeder", options.diagnostics, events);
     const host = await createHost({
       keyPath: join(paths.state, "seeder.key"),
       listen: options.listen,
@@ -78,6 +86,13 @@ export function startSeeder(
       uploadLimit: options.uploadLimit,
     });
     stack.defer(() => torrents.stop());
+    let isPublished = false;
+    const at = await watch.start(stack, {
+      host,
+      notReady: () => (isPublished ? undefined : "it has not published yet"),
+      clusters: () => [membership.status()],
+      torrents: () => torrentsOfMember(torrents),
+    });
     await torrents.start();
     const { id, manifestBytes } = await indexed(torrents);
     const manifest = decodeManifest(manifestBytes);
@@ -118,6 +133,7 @@ export function startSeeder(
         await membership.join(peer);
         await membership.publish(record);
         await torrents.syncWith(peer);
+        isPublished = true;
         events.info(
           "CLUSTER",
           `published: ${cluster} serves ${manifest.name}`,
@@ -132,7 +148,11 @@ export function startSeeder(
       signal,
     });
     stack.defer(() => joined.stop());
-    return { peerId: host.peerId, addresses: host.addresses() };
+    return {
+      peerId: host.peerId,
+      addresses: host.addresses(),
+      ...(at && { diagnosticsUrl: at.url }),
+    };
   });
 }
 

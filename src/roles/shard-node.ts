@@ -27,6 +27,13 @@ import { NodeShards } from "./node-shards.ts";
 import { Placement } from "./placement.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
 import { findShard, type ShardSource } from "./shard-source.ts";
+import {
+  type DiagnosticsPlace,
+  notReadyShards,
+  sessionsOfNode,
+  torrentsOfMember,
+  watchRole,
+} from "./status.ts";
 import { reportReadiness } from "./swarm-events.ts";
 import { Torrents } from "./torrents.ts";
 import { VERSION } from "./version.ts";
@@ -52,6 +59,8 @@ export interface NodeOptions {
   seed: boolean;
   uploadLimit?: number | undefined;
   downloadLimit?: number | undefined;
+  /** Of the page; undefined: none. */
+  diagnostics?: DiagnosticsPlace | undefined;
 }
 
 /** KV memory grows with the context: models of today claim 128 k, which few prompts use. */
@@ -66,6 +75,7 @@ export function startNode(
     const modelsDir = join(paths.data, "models");
     const stopping = new AbortController();
     const signal = AbortSignal.any([starting, stopping.signal]);
+    const watch = watchRole("node", options.diagnostics, events);
     const host = await createHost({
       keyPath: join(paths.state, "node.key"),
       listen: options.listen,
@@ -110,6 +120,14 @@ export function startNode(
       local: (planned) =>
         localShard(options, planned, modelsDir, events, signal),
       signal,
+    });
+    const at = await watch.start(stack, {
+      host,
+      notReady: () => notReadyShards(shards.statuses()),
+      clusters: () => [membership.status()],
+      shards: () => shards.statuses(),
+      torrents: () => torrentsOfMember(torrents),
+      sessions: () => sessionsOfNode(stages, shards.statuses()),
     });
 
     events.info("CONFIG", `shard node of cluster ${cluster}`, {
@@ -176,6 +194,7 @@ export function startNode(
       peerId: host.peerId,
       addresses: host.addresses(),
       drain: () => shards.drain(),
+      ...(at && { diagnosticsUrl: at.url }),
     };
   });
 }

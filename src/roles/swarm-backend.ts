@@ -18,7 +18,13 @@ import type {
   ServedModel,
 } from "../gateway/index.ts";
 import { readGguf } from "../gguf/index.ts";
-import { type Candidate, Pipeline, planRoute } from "../inference/index.ts";
+import {
+  type Candidate,
+  Pipeline,
+  planRoute,
+  type SessionEntry,
+  type SessionLog,
+} from "../inference/index.ts";
 import { backoffMs, type EventSink, ShoalError, sleep } from "../lib/index.ts";
 import type { Commands, Host } from "../network/index.ts";
 import { Admission } from "./admission.ts";
@@ -31,6 +37,8 @@ export interface SwarmBackendOptions {
   events: EventSink;
   /** Where models' metadata is kept. */
   dataDir: string;
+  /** Told of each request. */
+  sessions: SessionLog;
 }
 
 interface Loaded {
@@ -113,11 +121,33 @@ export class SwarmBackend implements Backend {
     loaded: Loaded,
     request: GenerateRequest,
   ): AsyncGenerator<GeneratedToken, void, undefined> {
+    const { requestId, tokens, signal } = request;
+    const entry = this.#options.sessions.begin(requestId, tokens.length);
+    try {
+      for await (const token of this.#run(loaded, request, entry)) {
+        if (token.finish !== "stop") entry.token();
+        if (token.finish !== undefined) entry.end();
+        yield token;
+      }
+    } catch (error) {
+      entry.end(error);
+      throw error;
+    } finally {
+      // Returned before its end: the reader had enough (a stop string), or is gone.
+      entry.end(signal.aborted ? signal.reason : undefined);
+    }
+  }
+
+  async *#run(
+    loaded: Loaded,
+    request: GenerateRequest,
+    entry: SessionEntry,
+  ): AsyncGenerator<GeneratedToken, void, undefined> {
     const holders = this.#holders();
     const limit = Math.max(1, Math.min(...capacityPerLayer(holders)));
     const leave = await this.#admission.enter(limit, request.signal);
     try {
-      yield* this.#alongSomeRoute(loaded, request);
+      yield* this.#alongSomeRoute(loaded, request, entry);
     } finally {
       leave();
     }
@@ -127,6 +157,7 @@ export class SwarmBackend implements Backend {
   async *#alongSomeRoute(
     loaded: Loaded,
     request: GenerateRequest,
+    entry: SessionEntry,
   ): AsyncGenerator<GeneratedToken, void, undefined> {
     const avoided = new Set<string>();
     for (let refusal: ShoalError | undefined; ;) {
@@ -134,7 +165,7 @@ export class SwarmBackend implements Backend {
       if (route === undefined) throw refusal ?? notReady(this.#view);
       let begun = false;
       try {
-        for await (const token of this.#along(loaded, route, request)) {
+        for await (const token of this.#along(loaded, route, request, entry)) {
           begun = true;
           yield token;
         }
@@ -162,6 +193,7 @@ export class SwarmBackend implements Backend {
     { manifest }: Loaded,
     candidates: readonly Candidate[],
     { tokens, maxTokens, sampling, signal }: GenerateRequest,
+    entry: SessionEntry,
   ): AsyncGenerator<GeneratedToken, void, undefined> {
     const chunkTokens = Math.min(
       ...this.#holders().map((a) => a.batchTokens),
@@ -175,6 +207,7 @@ export class SwarmBackend implements Backend {
         addresses,
       }),
     );
+    entry.routed(route);
     return this.#pipeline.generate({
       manifest,
       route,
@@ -183,7 +216,14 @@ export class SwarmBackend implements Backend {
       sampling,
       chunkTokens,
       signal,
+      onTimes: (stage, times) => entry.stageTimes(stage, times),
     });
+  }
+
+  /** Sessions that fit in the swarm at once; 0 while there is none. */
+  maxSessions(): number {
+    const capacity = capacityPerLayer(this.#holders());
+    return capacity.length === 0 ? 0 : Math.min(...capacity);
   }
 
   #holders(): Announcement[] {

@@ -7,6 +7,7 @@ import { formatBytes, type EventSink, sleep } from "../lib/index.ts";
 import type { Commands, Host } from "../network/index.ts";
 import {
   type CatalogFile,
+  type DownloadStats,
   Downloads,
   type DownloadProgress,
   type Endpoint,
@@ -17,6 +18,7 @@ import {
   TorrentStore,
   TorrentSync,
   Uploads,
+  type UploadStats,
 } from "../torrent/index.ts";
 
 export interface TorrentsOptions {
@@ -137,6 +139,14 @@ export class Torrents {
     } finally {
       done.abort();
     }
+  }
+
+  /** What is moving. */
+  transfers(): { uploads: UploadStats; downloads: DownloadStats } {
+    return {
+      uploads: this.#uploads.stats(),
+      downloads: this.#downloads.stats(),
+    };
   }
 
   stats(): { uploadedBytes: number; downloadedBytes: number } {

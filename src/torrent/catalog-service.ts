@@ -91,6 +91,11 @@ export class CatalogService {
     this.#unsubscribe?.();
   }
 
+  /** What is listed in all clusters, for the status. */
+  list(): CatalogEntry[] {
+    return [...this.#catalogs.values()].flatMap((catalog) => catalog.list());
+  }
+
   #catalog(cluster: string): Catalog {
     let catalog = this.#catalogs.get(cluster);
     if (catalog !== undefined) return catalog;

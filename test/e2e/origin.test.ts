@@ -44,7 +44,7 @@ test("a node fetches its layers from the origin by ranges", async (t) => {
     signal,
   });
   const rendezvous = await startRendezvous(
-    { listen, diagnosticsHost: "127.0.0.1", diagnosticsPort: 0 },
+    { listen, diagnostics: { host: "127.0.0.1", port: 0 } },
     context("rendezvous"),
   );
   t.after(() => rendezvous.stop());

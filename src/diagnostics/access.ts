@@ -1,0 +1,58 @@
+/** Who may look, and what the page may reach. */
+import { isIP } from "node:net";
+
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || host.startsWith("127.");
+}
+
+/** The name in a Host header, without its port and brackets; undefined where it is none. */
+export function hostName(header: string | undefined): string | undefined {
+  const match =
+    /^(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::\d{1,5})?$/.exec(
+      header ?? "",
+    );
+  return match?.[1];
+}
+
+/**
+ * A page on the Internet can give itself a name that resolves to 127.0.0.1 and read what listens there. So what listens on
+ * loopback answers to loopback's names only.
+ */
+export function isAllowedHost(
+  listensOn: string,
+  header: string | undefined,
+): boolean {
+  if (!isLoopback(listensOn) || header === undefined) return true;
+  const name = hostName(header)?.replace(/^\[(.*)\]$/, "$1");
+  return (
+    name !== undefined && (isIP(name) !== 0 || /(^|\.)localhost$/i.test(name))
+  );
+}
+
+/** Where the page finds a gateway: one that listens on this machine is asked for by the name the page itself was asked for. */
+export function apiOrigin(
+  api: string | null,
+  header: string | undefined,
+): string | undefined {
+  if (api === null || !URL.canParse(api)) return undefined;
+  const url = new URL(api);
+  const bare = url.hostname.replace(/^\[(.*)\]$/, "$1");
+  const here = hostName(header);
+  const isHere = isLoopback(bare) || bare === "0.0.0.0" || bare === "::";
+  if (isHere && here !== undefined) url.hostname = here;
+  return url.origin;
+}
+
+/** Scripts, styles and data from this origin, data from the gateway besides, and nothing else from anywhere. */
+export function contentSecurityPolicy(api: string | undefined): string {
+  return [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self'",
+    `connect-src 'self'${api === undefined ? "" : ` ${api}`}`,
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join("; ");
+}

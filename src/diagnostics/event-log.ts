@@ -1,0 +1,84 @@
+/**
+ * The last events, each with an id that its readers can come back with. An id is `<run>-<number>`: a number alone would mean
+ * another event after a restart.
+ */
+import type { ShoalEvent } from "../lib/index.ts";
+import { DIAGNOSTICS_DEFAULTS } from "./defaults.ts";
+import { publicEvent } from "./redact.ts";
+
+export interface KeptEvent {
+  seq: number;
+  id: string;
+  event: ShoalEvent;
+  /** As it goes over the wire, made once for all readers. */
+  block: string;
+}
+
+export interface EventsSince {
+  /** The event after which a reader goes on. */
+  afterSeq: number;
+  /** Events that came after what the reader knows and are no longer kept; null: unknown, it knew another run's. */
+  missed: number | null;
+}
+
+export class EventLog {
+  /** Distinguishes this run from those before it. */
+  readonly run: string;
+  #kept: KeptEvent[] = [];
+  #newest = 0;
+  #size: number;
+  #listeners = new Set<(kept: KeptEvent) => void>();
+
+  constructor(run: string, size: number = DIAGNOSTICS_DEFAULTS.eventsKept) {
+    this.run = run;
+    this.#size = size;
+  }
+
+  get newest(): number {
+    return this.#newest;
+  }
+
+  /** The number of the oldest event that is kept; of the next one where none is. */
+  get oldest(): number {
+    return this.#newest - this.#kept.length + 1;
+  }
+
+  push(event: ShoalEvent): void {
+    const seq = ++this.#newest;
+    const id = `${this.run}-${seq}`;
+    const shown = publicEvent(event);
+    const data = JSON.stringify({ id, ...shown });
+    const kept = {
+      seq,
+      id,
+      event: shown,
+      block: `id: ${id}\ndata: ${data}\n\n`,
+    };
+    this.#kept.push(kept);
+    if (this.#kept.length > this.#size) this.#kept.shift();
+    for (const listener of this.#listeners) listener(kept);
+  }
+
+  /** Returns the function that ends the subscription. */
+  subscribe(listener: (kept: KeptEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** The event after number `seq`, or the oldest there is. */
+  after(seq: number): KeptEvent | undefined {
+    return this.#kept[Math.max(0, seq - this.oldest + 1)];
+  }
+
+  /** Where a reader goes on that has seen `lastId`; undefined: it has seen none, and gets all that is kept. */
+  since(lastId: string | undefined): EventsSince {
+    const first = this.oldest - 1;
+    if (lastId === undefined) return { afterSeq: first, missed: 0 };
+    const [run, number = ""] = lastId.split("-");
+    const seq = Number(number);
+    const isOurs =
+      run === this.run && /^\d{1,15}$/.test(number) && seq <= this.#newest;
+    if (!isOurs) return { afterSeq: first, missed: null };
+    return { afterSeq: Math.max(seq, first), missed: Math.max(0, first - seq) };
+  }
+}

@@ -1,0 +1,83 @@
+/** The page's files, as `npm run build` makes them in web/dist: few, fixed, kept in memory. */
+import { createHash } from "node:crypto";
+import { readdir, readFile } from "node:fs/promises";
+import { extname, join, relative, sep } from "node:path";
+import { ShoalError } from "../lib/index.ts";
+import { DIAGNOSTICS_DEFAULTS } from "./defaults.ts";
+
+export interface PageFile {
+  bytes: Buffer;
+  type: string;
+  etag: string;
+  /** Its name changes with its content. */
+  immutable: boolean;
+}
+
+/** By the path of their URL; empty where the page was not built. */
+export type PageFiles = ReadonlyMap<string, PageFile>;
+
+const TYPES: Readonly<Record<string, string>> = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".svg": "image/svg+xml",
+};
+
+export const PAGE_FOLDER: string = join(import.meta.dirname, "../../web/dist");
+
+/** Throws FILE_UNREADABLE where the folder holds what is no page. */
+export async function readPage(folder: string): Promise<PageFiles> {
+  const files = new Map<string, PageFile>();
+  let totalBytes = 0;
+  for (const path of await filesOf(folder)) {
+    const type = TYPES[extname(path)];
+    if (type === undefined) continue;
+    const bytes = await readFile(path);
+    totalBytes += bytes.length;
+    if (
+      totalBytes > DIAGNOSTICS_DEFAULTS.pageBytes ||
+      files.size >= DIAGNOSTICS_DEFAULTS.pageFiles
+    )
+      throw new ShoalError(
+        "FILE_UNREADABLE",
+        "the folder of the page holds more than a page",
+        { files: files.size, totalBytes },
+      );
+    const url = `/${relative(folder, path).split(sep).join("/")}`;
+    const etag = `"${createHash("sha256").update(bytes).digest("base64url").slice(0, 22)}"`;
+    const file = { bytes, type, etag, immutable: url.startsWith("/assets/") };
+    files.set(url, file);
+    if (url === "/index.html") files.set("/", file);
+  }
+  return files;
+}
+
+async function filesOf(folder: string): Promise<string[]> {
+  try {
+    const entries = await readdir(folder, {
+      recursive: true,
+      withFileTypes: true,
+    });
+    return entries
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw new ShoalError(
+      "FILE_UNREADABLE",
+      "the folder of the page can not be read",
+      {},
+      error,
+    );
+  }
+}
+
+export const NOT_BUILT = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>Shoal: the page was not built</title>
+<h1>The page was not built</h1>
+<p>Run <code>npm run build</code> in Shoal's folder and start this process again. Meanwhile:
+<a href="/api/v1/status">status</a>, <a href="/metrics">metrics</a>, <code>shoal top</code>.</p>
+</html>
+`;

@@ -1,0 +1,125 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SessionStatus, STATUS_LIMITS } from "../cluster/index.ts";
+import { isShoalError, ShoalError } from "../lib/index.ts";
+import { SessionLog } from "./session-log.ts";
+import { decodeTimes, encodeTimes, StageClock } from "./stage-times.ts";
+
+const ROUTE = [
+  { peer: "a", layerStart: 0, layerEnd: 4, addresses: [] },
+  { peer: "b", layerStart: 4, layerEnd: 8, addresses: [] },
+];
+
+function logAt(): { log: SessionLog; pass: (ms: number) => void } {
+  let now = 1_000;
+  return { log: new SessionLog(() => now), pass: (ms) => (now += ms) };
+}
+
+test("a session is told of from its queue to its end", () => {
+  const { log, pass } = logAt();
+  const entry = log.begin("id", 7);
+  assert.equal(log.recent()[0]!.state, "queued");
+  pass(5);
+  entry.routed(ROUTE);
+  assert.equal(log.recent()[0]!.state, "prefill");
+  pass(15);
+  entry.token();
+  for (let i = 0; i < 4; i++) {
+    pass(10);
+    entry.token();
+  }
+  entry.stageTimes(0, { computeMs: 3, queueMs: 1, wireMs: 0.5 });
+  assert.equal(log.recent()[0]!.restMs, null, "one stage has said nothing yet");
+  entry.stageTimes(1, { computeMs: 2, queueMs: 0, wireMs: undefined });
+  entry.end();
+  const status = SessionStatus.parse(log.recent()[0]);
+  assert.deepEqual(status, {
+    id: "id",
+    startedMs: 1_000,
+    endedMs: 1_060,
+    state: "done",
+    error: null,
+    promptTokens: 7,
+    tokens: 5,
+    tokensPerSecond: 100,
+    timeToFirstTokenMs: 20,
+    msPerToken: 10,
+    restMs: 4,
+    route: [
+      {
+        peer: "a",
+        layerStart: 0,
+        layerEnd: 4,
+        computeMs: 3,
+        queueMs: 1,
+        wireMs: 0.5,
+      },
+      {
+        peer: "b",
+        layerStart: 4,
+        layerEnd: 8,
+        computeMs: 2,
+        queueMs: 0,
+        wireMs: null,
+      },
+    ],
+  });
+  assert.deepEqual(log.totals(), { active: 0, total: 1, failed: 0, tokens: 5 });
+});
+
+for (const [name, error, state] of [
+  ["its end", undefined, "done"],
+  [
+    "a stop string",
+    new ShoalError("ABORTED", "over", { isOver: true }),
+    "done",
+  ],
+  ["a client that left", new ShoalError("ABORTED", "gone"), "cancelled"],
+  ["a lost stage", new ShoalError("STAGE_LOST", "stage 1"), "failed"],
+] as const) {
+  test(`after ${name} it is ${state}, and the first word counts`, () => {
+    const { log } = logAt();
+    const entry = log.begin("id", 1);
+    entry.end(error);
+    entry.end(new ShoalError("INTERNAL", "later"));
+    assert.equal(log.recent()[0]!.state, state);
+    assert.equal(log.totals().failed, state === "failed" ? 1 : 0);
+  });
+}
+
+test("what runs comes first, and only the last that ended are kept", () => {
+  const { log } = logAt();
+  const running = log.begin("running", 1);
+  for (let i = 0; i < 200; i++) log.begin(`${i}`, 1).end();
+  const recent = log.recent();
+  assert.equal(recent.length, STATUS_LIMITS.sessions);
+  assert.deepEqual(
+    recent.slice(0, 3).map(({ id }) => id),
+    ["running", "199", "198"],
+  );
+  running.end();
+  assert.equal(log.totals().total, 201);
+});
+
+test("a stage's times survive the wire, unknown stays unknown", () => {
+  for (const wireMs of [0.25, undefined]) {
+    const times = { computeMs: 1.234, queueMs: 0, wireMs };
+    assert.deepEqual(decodeTimes(encodeTimes(9, times)), times);
+  }
+  assert.throws(
+    () => decodeTimes(new Uint8Array(15)),
+    (error) => isShoalError(error, "FRAME_MALFORMED"),
+  );
+});
+
+test("a stage tells its times after tokens 1, 2, 4, 8, and each 16th", () => {
+  const clock = new StageClock();
+  const told = Array.from({ length: 64 }, (_, i) =>
+    clock.add(i, 0) ? i + 1 : 0,
+  );
+  assert.deepEqual(
+    told.filter((n) => n > 0),
+    [1, 2, 4, 8, 16, 32, 48, 64],
+  );
+  assert.equal(clock.times(undefined).computeMs, 32);
+});

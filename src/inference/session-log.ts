@@ -1,0 +1,201 @@
+/**
+ * The running and the last requests of a gateway: who computed what and how fast, never a word of the text. Bounded; medians are
+ * over the last tokens.
+ */
+import { type SessionStatus, STATUS_LIMITS } from "../cluster/index.ts";
+import { ShoalError } from "../lib/index.ts";
+import type { RouteStage } from "./route.ts";
+import type { StageTimes } from "./stage-times.ts";
+
+/** One request, told of by whoever runs it. */
+export interface SessionEntry {
+  /** It waited for its turn and has a route now. */
+  routed(route: readonly RouteStage[]): void;
+  stageTimes(stage: number, times: StageTimes): void;
+  token(): void;
+  /** Twice without harm: the first counts. */
+  end(error?: unknown): void;
+}
+
+export interface SessionTotals {
+  active: number;
+  total: number;
+  failed: number;
+  tokens: number;
+}
+
+/** Gaps between tokens that a session's median is made of. */
+const GAPS_KEPT = 64;
+
+interface Hop extends Partial<StageTimes> {
+  stage: RouteStage;
+}
+
+class Entry implements SessionEntry {
+  readonly id: string;
+  readonly promptTokens: number;
+  readonly startedMs: number;
+  endedMs: number | null = null;
+  error: string | null = null;
+  state: SessionStatus["state"] = "queued";
+  tokens = 0;
+  #hops: Hop[] = [];
+  #firstTokenMs: number | undefined;
+  #lastTokenMs: number | undefined;
+  #gaps: number[] = [];
+  #log: SessionLog;
+
+  constructor(log: SessionLog, id: string, promptTokens: number) {
+    this.#log = log;
+    this.id = id;
+    this.promptTokens = promptTokens;
+    this.startedMs = log.now();
+  }
+
+  routed(route: readonly RouteStage[]): void {
+    this.#hops = route.map((stage) => ({ stage }));
+    this.state = "prefill";
+  }
+
+  stageTimes(stage: number, times: StageTimes): void {
+    const hop = this.#hops[stage];
+    if (hop !== undefined) Object.assign(hop, times);
+  }
+
+  token(): void {
+    const now = this.#log.now();
+    this.tokens++;
+    this.#log.onToken();
+    this.#firstTokenMs ??= now;
+    if (this.#lastTokenMs !== undefined) {
+      this.#gaps.push(now - this.#lastTokenMs);
+      if (this.#gaps.length > GAPS_KEPT) this.#gaps.shift();
+    }
+    this.#lastTokenMs = now;
+    this.state = "decode";
+  }
+
+  end(error?: unknown): void {
+    if (this.endedMs !== null) return;
+    this.endedMs = this.#log.now();
+    const { code, details } = ShoalError.from(error ?? null);
+    if (error === undefined || details.isOver === true) this.state = "done";
+    else {
+      this.state = code === "ABORTED" ? "cancelled" : "failed";
+      this.error = code;
+    }
+    this.#log.onEnd(this);
+  }
+
+  status(): SessionStatus {
+    const gapMs = median(this.#gaps);
+    const spentMs = this.#hops.reduce<number | null>(
+      (sum, { computeMs, queueMs }) =>
+        sum === null || computeMs === undefined
+          ? null
+          : sum + computeMs + (queueMs ?? 0),
+      0,
+    );
+    return {
+      id: this.id,
+      startedMs: this.startedMs,
+      endedMs: this.endedMs,
+      state: this.state,
+      error: this.error,
+      promptTokens: this.promptTokens,
+      tokens: this.tokens,
+      tokensPerSecond: this.#tokensPerSecond(),
+      timeToFirstTokenMs:
+        this.#firstTokenMs === undefined
+          ? null
+          : Math.max(0, this.#firstTokenMs - this.startedMs),
+      msPerToken: gapMs === undefined ? null : round(gapMs),
+      // Medians of different things do not add up exactly: below nothing is nothing.
+      restMs:
+        gapMs === undefined || spentMs === null
+          ? null
+          : round(Math.max(0, gapMs - spentMs)),
+      route: this.#hops.map(({ stage, computeMs, queueMs, wireMs }) => ({
+        peer: stage.peer,
+        layerStart: stage.layerStart,
+        layerEnd: stage.layerEnd,
+        computeMs: computeMs ?? null,
+        queueMs: queueMs ?? null,
+        wireMs: wireMs ?? null,
+      })),
+    };
+  }
+
+  /** From the first token to the last: the prompt's own time is told apart. */
+  #tokensPerSecond(): number | null {
+    const [first, last] = [this.#firstTokenMs, this.#lastTokenMs];
+    if (first === undefined || last === undefined || last <= first) return null;
+    return round(((this.tokens - 1) * 1000) / (last - first));
+  }
+}
+
+export class SessionLog {
+  #now: () => number;
+  #onEnd: ((session: SessionStatus) => void) | undefined;
+  #running = new Set<Entry>();
+  #ended: Entry[] = [];
+  #total = 0;
+  #failed = 0;
+  #tokens = 0;
+
+  constructor(
+    now: () => number = Date.now,
+    onEnd?: (session: SessionStatus) => void,
+  ) {
+    this.#now = now;
+    this.#onEnd = onEnd;
+  }
+
+  begin(id: string, promptTokens: number): SessionEntry {
+    const entry = new Entry(this, id.slice(0, 64), promptTokens);
+    this.#running.add(entry);
+    this.#total++;
+    return entry;
+  }
+
+  /** Running ones first, then the last that ended, newest first. */
+  recent(): SessionStatus[] {
+    const newest = [...this.#running].reverse();
+    return [...newest, ...[...this.#ended].reverse()]
+      .slice(0, STATUS_LIMITS.sessions)
+      .map((entry) => entry.status());
+  }
+
+  totals(): SessionTotals {
+    return {
+      active: this.#running.size,
+      total: this.#total,
+      failed: this.#failed,
+      tokens: this.#tokens,
+    };
+  }
+
+  now(): number {
+    return this.#now();
+  }
+
+  onToken(): void {
+    this.#tokens++;
+  }
+
+  onEnd(entry: Entry): void {
+    this.#running.delete(entry);
+    if (entry.state === "failed") this.#failed++;
+    this.#ended.push(entry);
+    if (this.#ended.length > STATUS_LIMITS.sessions) this.#ended.shift();
+    this.#onEnd?.(entry.status());
+  }
+}
+
+function median(values: readonly number[]): number | undefined {
+  return [...values].sort((a, b) => a - b)[values.length >> 1];
+}
+
+function round(value: number): number {
+  return Number(value.toFixed(3));
+}

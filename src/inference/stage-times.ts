@@ -1,0 +1,86 @@
+/**
+ * Where a token's time goes at one stage: medians over the last tokens of a session, told to the gateway now and then, behind the
+ * result that was sent on. Durations only, so that no two clocks are compared.
+ *
+ *     0  u32  tokens decoded one by one so far
+ *     4  u32  compute, µs: from the decode's start to its result
+ *     8  u32  queue, µs: from the frame's arrival to the decode's start
+ *    12  u32  wire, µs: half the smoothed round trip to the next stage; 0xffffffff where it is unknown
+ */
+import { ShoalError } from "../lib/index.ts";
+
+export interface StageTimes {
+  computeMs: number;
+  queueMs: number;
+  /** Undefined: unknown. */
+  wireMs: number | undefined;
+}
+
+export const TIMES_BYTES = 16;
+const UNKNOWN = 0xffffffff;
+/** Tokens that a median is made of. */
+const KEPT = 64;
+/** Told after tokens 1, 2, 4, 8, 16, and each 16th from there: short replies have times too, long ones cost a frame in 16. */
+const EVERY = 16;
+
+export class StageClock {
+  #computeMs: number[] = [];
+  #queueMs: number[] = [];
+  #tokens = 0;
+
+  get tokens(): number {
+    return this.#tokens;
+  }
+
+  /** One token. True where it is time to tell. */
+  add(computeMs: number, queueMs: number): boolean {
+    const at = this.#tokens++ % KEPT;
+    this.#computeMs[at] = computeMs;
+    this.#queueMs[at] = queueMs;
+    const n = this.#tokens;
+    return n % EVERY === 0 || (n < EVERY && (n & (n - 1)) === 0);
+  }
+
+  times(wireMs: number | undefined): StageTimes {
+    return {
+      computeMs: median(this.#computeMs),
+      queueMs: median(this.#queueMs),
+      wireMs,
+    };
+  }
+}
+
+export function encodeTimes(tokens: number, times: StageTimes): Uint8Array {
+  const out = Buffer.alloc(TIMES_BYTES);
+  out.writeUInt32LE(Math.min(tokens, UNKNOWN), 0);
+  out.writeUInt32LE(toUs(times.computeMs), 4);
+  out.writeUInt32LE(toUs(times.queueMs), 8);
+  out.writeUInt32LE(
+    times.wireMs === undefined ? UNKNOWN : toUs(times.wireMs),
+    12,
+  );
+  return out;
+}
+
+export function decodeTimes(body: Uint8Array): StageTimes {
+  if (body.length !== TIMES_BYTES)
+    throw new ShoalError(
+      "FRAME_MALFORMED",
+      `TIMES has ${body.length} bytes, expected ${TIMES_BYTES}`,
+    );
+  const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
+  const wire = view.getUint32(12, true);
+  return {
+    computeMs: view.getUint32(4, true) / 1000,
+    queueMs: view.getUint32(8, true) / 1000,
+    wireMs: wire === UNKNOWN ? undefined : wire / 1000,
+  };
+}
+
+function toUs(ms: number): number {
+  return Math.min(UNKNOWN - 1, Math.max(0, Math.round(ms * 1000)));
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
+}

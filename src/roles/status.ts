@@ -1,0 +1,230 @@
+/**
+ * What a role knows of itself, put together from its pieces: the one NodeStatus that its page, its command and its report show.
+ * And how a role is watched over HTTP:
+ *
+ *     const watch = watchRole("node", options.diagnostics, events);      // first, so that the story of the start is in it
+ *     const host = await createHost({ …, metrics: watch.metrics });
+ *     const url = await watch.start(stack, { host, clusters: () => [...], … });
+ */
+import {
+  type ClusterStatus,
+  type NodeStatus,
+  type OwnShardStatus,
+  type SessionStatus,
+  STATUS_LIMITS,
+  type TorrentStatus,
+} from "../cluster/index.ts";
+import { createDiagnostics, type Diagnostics } from "../diagnostics/index.ts";
+import type { SessionLog, StageService } from "../inference/index.ts";
+import type { Events } from "../lib/index.ts";
+import type { Host } from "../network/index.ts";
+import {
+  type CatalogService,
+  type Content,
+  isWhole,
+  PIECE_BYTES,
+} from "../torrent/index.ts";
+import type { Torrents } from "./torrents.ts";
+import { VERSION } from "./version.ts";
+
+/** Where a role shows itself; `port` undefined is the first free one from 51823. */
+export interface DiagnosticsPlace {
+  host: string;
+  port?: number | undefined;
+}
+
+/** What a status is made of. Whatever a role has not is left out. */
+export interface StatusPieces {
+  host: Pick<Host, "peerId" | "addresses" | "connections" | "dhtPeers">;
+  /** Why /ready says no; undefined where it says yes. */
+  notReady: () => string | undefined;
+  clusters: () => ClusterStatus[];
+  api?: (() => string | undefined) | undefined;
+  shards?: () => OwnShardStatus[];
+  torrents?: () => TorrentStatus;
+  sessions?: () => NodeStatus["sessions"];
+}
+
+export interface RoleWatch {
+  /** For the host; undefined where the role is not watched. */
+  readonly metrics: Diagnostics["libp2pMetrics"] | undefined;
+  onSession(session: SessionStatus): void;
+  /** Listens until the stack is disposed of. Returns where, if the role is watched. */
+  start(
+    stack: AsyncDisposableStack,
+    pieces: StatusPieces,
+  ): Promise<{ url: string; port: number } | undefined>;
+}
+
+export function watchRole(
+  role: NodeStatus["role"],
+  place: DiagnosticsPlace | undefined,
+  events: Events,
+): RoleWatch {
+  const startedMs = Date.now();
+  const diagnostics =
+    place && createDiagnostics({ host: place.host, port: place.port, events });
+  return {
+    metrics: diagnostics?.libp2pMetrics,
+    onSession: (session) => diagnostics?.onSession(session),
+    async start(stack, pieces) {
+      if (diagnostics === undefined) return undefined;
+      stack.defer(() => diagnostics.stop());
+      const at = await diagnostics.start(() =>
+        nodeStatus(role, startedMs, pieces),
+      );
+      events.info("STATUS", "page and status over HTTP", { url: at.url });
+      return at;
+    },
+  };
+}
+
+export function nodeStatus(
+  role: NodeStatus["role"],
+  startedMs: number,
+  pieces: StatusPieces,
+): NodeStatus {
+  const { host, notReady, clusters, api, shards, torrents, sessions } = pieces;
+  const reason = notReady() ?? null;
+  const { user, system } = process.cpuUsage();
+  return {
+    v: 1,
+    role,
+    version: VERSION,
+    peer: host.peerId,
+    addresses: host.addresses().slice(0, 64),
+    startedMs,
+    nowMs: Date.now(),
+    ready: reason === null,
+    reason,
+    process: {
+      memoryBytes: process.memoryUsage.rss(),
+      cpuSeconds: (user + system) / 1e6,
+      threads: null,
+    },
+    api: api?.() ?? null,
+    shards: shards?.() ?? [],
+    connections: host
+      .connections()
+      .slice(0, STATUS_LIMITS.connections)
+      .map((connection) => ({
+        peer: connection.peer,
+        transport: connection.transport,
+        relayed: connection.transport === "relayed",
+        address: connection.address,
+        direction: connection.direction,
+        sinceMs: connection.sinceMs,
+        roundTripMs: connection.rttMs ?? null,
+      })),
+    clusters: clusters().slice(0, STATUS_LIMITS.clusters),
+    torrents: torrents?.() ?? null,
+    sessions: sessions?.() ?? null,
+    dht: {
+      peers: host.dhtPeers(),
+      records: null,
+      provided: 0,
+      selfTest: null,
+      lookups: [],
+    },
+  };
+}
+
+/** Why a node is not ready: the first of its shards that is not. */
+export function notReadyShards(
+  shards: readonly OwnShardStatus[],
+): string | undefined {
+  if (shards.length === 0) return "it has no shard yet";
+  const waiting = shards.find(({ state }) => state !== "ready");
+  return waiting && `shard ${waiting.index} is ${waiting.state}`;
+}
+
+export function sessionsOfNode(
+  stages: StageService,
+  shards: readonly OwnShardStatus[],
+): NodeStatus["sessions"] {
+  const { totalSessions, failedSessions, totalTokens } = stages.stats();
+  const sum = (of: "active" | "max"): number =>
+    shards.reduce((total, { sessions }) => total + sessions[of], 0);
+  return {
+    active: sum("active"),
+    max: sum("max"),
+    total: totalSessions,
+    failed: failedSessions,
+    tokens: totalTokens,
+    recent: [],
+  };
+}
+
+export function sessionsOfGateway(
+  log: SessionLog,
+  max: number,
+): NodeStatus["sessions"] {
+  return { ...log.totals(), max, recent: log.recent() };
+}
+
+export function torrentsOfMember(torrents: Torrents): TorrentStatus {
+  const contents = torrents.store.list();
+  const { uploads, downloads } = torrents.transfers();
+  return {
+    contents: contents.slice(0, STATUS_LIMITS.contents).map((content) => ({
+      root: content.metadata.root,
+      name: content.name.slice(0, 512),
+      kind: content.kind,
+      sizeBytes: content.metadata.sizeBytes,
+      have: haveOf(content),
+      primary: content.primary,
+      holders: null,
+      target: null,
+    })),
+    transfers: downloads.downloads
+      .slice(0, STATUS_LIMITS.transfers)
+      .map((download) => ({
+        root: download.root,
+        name: download.name.slice(0, 512),
+        direction: "down",
+        doneBytes: download.doneBytes,
+        sizeBytes: download.sizeBytes ?? 0,
+        bytesPerSecond: download.bytesPerSecond,
+        peers: download.sources,
+      })),
+    contentCount: contents.length,
+    uploadedBytes: uploads.bytes,
+    downloadedBytes: downloads.bytes,
+    uploadBytesPerSecond: uploads.bytesPerSecond,
+    downloadBytesPerSecond: downloads.bytesPerSecond,
+    uploadPeers: uploads.peers,
+  };
+}
+
+/** The index of a rendezvous: who has what. Nothing of it is here. */
+export function torrentsOfRendezvous(catalog: CatalogService): TorrentStatus {
+  const entries = catalog.list();
+  return {
+    contents: entries.slice(0, STATUS_LIMITS.contents).map((entry) => ({
+      root: entry.root,
+      name: entry.name,
+      kind: entry.kind,
+      sizeBytes: entry.sizeBytes,
+      have: null,
+      primary: false,
+      holders: entry.holders.filter(({ whole }) => whole).length,
+      target: null,
+    })),
+    transfers: [],
+    contentCount: entries.length,
+    uploadedBytes: 0,
+    downloadedBytes: 0,
+    uploadBytesPerSecond: 0,
+    downloadBytesPerSecond: 0,
+    uploadPeers: 0,
+  };
+}
+
+function haveOf(content: Content): number {
+  if (isWhole(content)) return 1;
+  const pieces = Math.ceil(content.metadata.sizeBytes / PIECE_BYTES);
+  let here = 0;
+  for (let i = 0; i < pieces; i++)
+    if (((content.have[i >> 3] ?? 0) & (1 << (i & 7))) !== 0) here++;
+  return pieces === 0 ? 1 : here / pieces;
+}
