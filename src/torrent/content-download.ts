@@ -247,7 +247,8 @@ export class ContentDownload {
     const { root, sources = [], path, name, kind, manifest } = this.#options;
     const { store, events } = this.#shared;
     void this.#takeSources(sources);
-    const known = store.get(root)?.metadata;
+    const known =
+      store.get(root)?.metadata ?? (await store.resumable(root, path));
     const { metadata, lastPiece } =
       known === undefined
         ? await abortable(this.#search.found, this.#over.signal)
@@ -273,6 +274,7 @@ export class ContentDownload {
     });
     const picker = new PiecePicker(have, this.#shared.random);
     this.#lastPieceMs = this.#lastAvailableMs = this.#shared.clock.now();
+    if (lastPiece !== undefined) this.#shared.received.add(lastPiece.length);
     if (lastPiece !== undefined && !have.has(count - 1)) {
       picker.remove(count - 1);
       void this.#write(count - 1, lastPiece, undefined);

@@ -1,12 +1,12 @@
 /**
  * The weights between nodes. A content is bytes with an id: the root of their Merkle tree (BEP 52), whatever the file is called. The
  * store finds the contents of a machine's folders and what is coming in; uploads serve them, downloads fetch what is missing from
- * many sources at once, each piece verified before it is written; the sync tells a rendezvous, which answers who has what.
+ * many sources at once, each piece verified before it is written; a transfer is the three of them with a host, in a thread of their own;
+ * the sync tells a rendezvous, which answers who has what.
  *
- *     const store = new TorrentStore({ directories: ["models"], stateDir, events });
- *     const uploads = new Uploads({ host, store, events });
- *     const downloads = new Downloads({ host, store, events });
- *     const path = await downloads.download({ root, name, kind: "part", path: "layer.3", sources: [{ kind: "peer", peerId }] });
+ *     const transfer = new TransferThread({ host: { listen }, store: { directories: ["models"], stateDir } }, events);
+ *     await transfer.start();
+ *     const path = await transfer.download({ root, name, kind: "part", path: "layer.3", sources: [{ kind: "peer", peerId }] });
  */
 export {
   Catalog,
@@ -37,4 +37,13 @@ export {
   PIECE_BYTES,
   type Root,
 } from "./types.ts";
+export {
+  LocalTransfer,
+  type Transfer,
+  type TransferEndpoint,
+  type TransferLimits,
+  type TransferOptions,
+  type TransferStats,
+} from "./transfer.ts";
+export { TransferThread } from "./transfer-thread.ts";
 export { Uploads, type UploadStats } from "./upload.ts";

@@ -78,6 +78,10 @@ export class StoreDouble implements ContentStore {
     return held.bytes.slice(index * PIECE_BYTES, (index + 1) * PIECE_BYTES);
   }
 
+  async resumable(): Promise<undefined> {
+    return undefined;
+  }
+
   async open(
     metadata: ContentMetadata,
     options: { path: string; name: string },

@@ -222,6 +222,14 @@ export class TorrentStore implements ContentStore, AsyncDisposable {
     }
   }
 
+  async resumable(
+    root: Root,
+    path: string,
+  ): Promise<ContentMetadata | undefined> {
+    const state = await readPartialState(`${resolve(path)}${STATE_SUFFIX}`);
+    return state?.metadata.root === root ? state.metadata : undefined;
+  }
+
   async open(
     metadata: ContentMetadata,
     options: {

@@ -62,6 +62,8 @@ export interface ContentStore {
   get(root: Root): Content | undefined;
   /** Bytes of one verified piece. Rejects CONTENT_CHANGED where the file is no longer what was hashed (it is dropped then). */
   readPiece(root: Root, index: number): Promise<Uint8Array>;
+  /** What an earlier download of this content to `path` knew of it: nothing of that need be fetched again. */
+  resumable(root: Root, path: string): Promise<ContentMetadata | undefined>;
   /** Begins or resumes a download to `path`. Rejects DISK_FULL before anything is written. */
   open(
     metadata: ContentMetadata,

@@ -120,6 +120,11 @@ export class Uploads {
     this.#updateSoon();
   }
 
+  /** Who gets what has changed: tells those that wait. */
+  allowChanged(): void {
+    this.#updateSoon();
+  }
+
   setLimits(limits: {
     bytesPerSecond?: number | undefined;
     slots?: number | undefined;
