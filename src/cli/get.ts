@@ -3,7 +3,6 @@ import { Command } from "commander";
 import { formatBytes } from "../lib/index.ts";
 import { getFile } from "../roles/index.ts";
 import {
-  bytes,
   common,
   option,
   required,
@@ -11,31 +10,28 @@ import {
   withMembership,
 } from "./options.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
+import {
+  type TransferFlags,
+  transfersOf,
+  withTransfers,
+} from "./transfer-options.ts";
 
-interface GetFlags {
+interface GetFlags extends TransferFlags {
   bootstrap?: string[];
   cluster?: string;
   listen: string[];
   bootstrapTimeout: number;
   out?: string;
-  downloadLimit?: number;
 }
 
 export function getCommand(): Command {
   const command = new Command("get").description(
     "fetch a file that a cluster shares; without a name, list them",
   );
-  return withCommon(withMembership(command))
+  return withTransfers(withCommon(withMembership(command)))
     .argument("[name]", "the content's root, or its name")
     .addOption(
       option("--out <file>", "where to (default: its name, in this folder)"),
-    )
-    .addOption(
-      option(
-        "--download-limit <rate>",
-        "bytes per second, such as 10MB",
-        bytes,
-      ),
     )
     .action(async (wanted: string | undefined, _, self: Command) => {
       const flags = self.opts<GetFlags>();
@@ -52,7 +48,7 @@ export function getCommand(): Command {
           out: flags.out,
           listen: flags.listen,
           bootstrapTimeoutMs: flags.bootstrapTimeout * 1000,
-          downloadLimit: flags.downloadLimit,
+          ...transfersOf(flags),
         },
         { events, paths: options.paths, signal: stopSignal() },
       );

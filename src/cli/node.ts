@@ -16,8 +16,13 @@ import {
   withMembership,
 } from "./options.ts";
 import { runRole } from "./run-role.ts";
+import {
+  type TransferFlags,
+  transfersOf,
+  withTransfers,
+} from "./transfer-options.ts";
 
-interface NodeFlags {
+interface NodeFlags extends TransferFlags {
   bootstrap?: string[];
   cluster?: string;
   listen: string[];
@@ -30,15 +35,13 @@ interface NodeFlags {
   threads: number;
   memory?: number;
   seed: boolean;
-  uploadLimit?: number;
-  downloadLimit?: number;
 }
 
 export function nodeCommand(): Command {
   const command = new Command("node").description(
     "hold a shard of the model and compute with it",
   );
-  return withDiagnostics(withCommon(withMembership(command)), {
+  return withDiagnostics(withTransfers(withCommon(withMembership(command))), {
     host: "127.0.0.1",
   })
     .addOption(
@@ -83,16 +86,6 @@ export function nodeCommand(): Command {
         bytes,
       ),
     )
-    .addOption(
-      option("--upload-limit <rate>", "bytes per second, such as 10MB", bytes),
-    )
-    .addOption(
-      option(
-        "--download-limit <rate>",
-        "bytes per second, such as 10MB",
-        bytes,
-      ),
-    )
     .option("--no-seed", "do not share what lies in the folders")
     .action(async (_, self: Command) => {
       const flags = self.opts<NodeFlags>();
@@ -109,8 +102,7 @@ export function nodeCommand(): Command {
         diagnostics: diagnosticsOf(self),
         bootstrapTimeoutMs: flags.bootstrapTimeout * 1000,
         seed: flags.seed,
-        uploadLimit: flags.uploadLimit,
-        downloadLimit: flags.downloadLimit,
+        ...transfersOf(flags),
       };
       await runRole(common(self), (context) => startNode(options, context));
     });

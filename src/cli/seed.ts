@@ -2,7 +2,6 @@
 import { Command } from "commander";
 import { startSeeder } from "../roles/index.ts";
 import {
-  bytes,
   common,
   diagnosticsOf,
   option,
@@ -14,14 +13,18 @@ import {
   withMembership,
 } from "./options.ts";
 import { runRole } from "./run-role.ts";
+import {
+  type TransferFlags,
+  transfersOf,
+  withTransfers,
+} from "./transfer-options.ts";
 
-interface SeedFlags {
+interface SeedFlags extends TransferFlags {
   bootstrap?: string[];
   cluster?: string;
   listen: string[];
   bootstrapTimeout: number;
   shards?: number;
-  uploadLimit?: number;
   origin: string[];
 }
 
@@ -29,7 +32,7 @@ export function seedCommand(): Command {
   const command = new Command("seed").description(
     "publish a model for a cluster, and serve it from its file",
   );
-  return withDiagnostics(withCommon(withMembership(command)), {
+  return withDiagnostics(withTransfers(withCommon(withMembership(command))), {
     host: "127.0.0.1",
   })
     .argument("<model>", "the GGUF; of a model in several files, any one")
@@ -39,9 +42,6 @@ export function seedCommand(): Command {
         "into how many shards the cluster cuts it",
         wholeNumber(1, 65_535),
       ),
-    )
-    .addOption(
-      option("--upload-limit <rate>", "bytes per second, such as 10MB", bytes),
     )
     .addOption(
       option(
@@ -60,8 +60,8 @@ export function seedCommand(): Command {
         listen: flags.listen,
         diagnostics: diagnosticsOf(self),
         bootstrapTimeoutMs: flags.bootstrapTimeout * 1000,
-        uploadLimit: flags.uploadLimit,
         origin: flags.origin,
+        ...transfersOf(flags),
       };
       await runRole(common(self), (context) => startSeeder(options, context));
     });

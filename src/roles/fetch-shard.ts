@@ -4,11 +4,7 @@
  */
 import { access, mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import {
-  fetchParts,
-  MANIFEST_FILE,
-  type Membership,
-} from "../cluster/index.ts";
+import { MANIFEST_FILE, type Membership } from "../cluster/index.ts";
 import { alignUp, DEFAULT_ALIGNMENT } from "../gguf/index.ts";
 import {
   backoffMs,
@@ -29,6 +25,7 @@ import {
 } from "../model/index.ts";
 import type { Commands } from "../network/index.ts";
 import { type SourceSpec, toRoot } from "../torrent/index.ts";
+import { fetchModel } from "./fetch-model.ts";
 import { rangeOf, type ShardSource } from "./shard-source.ts";
 import type { Torrents } from "./torrents.ts";
 
@@ -72,17 +69,13 @@ export interface ServedModelOptions {
 export async function servedModel(
   options: ServedModelOptions,
 ): Promise<ServedModel> {
-  const { commands, membership, torrents, modelsDir, events, signal } = options;
+  const { membership, modelsDir, events, signal } = options;
   const served = await whatIsServed(membership, events, signal);
   const { manifest: id, shards, origin } = served;
   const directory = join(modelsDir, id);
-  const parts = await untilAnswered(events, signal, async () => {
-    const holders = [
-      ...membership.announcements(),
-      ...(await torrents.holdersOf(id)),
-    ];
-    return await fetchParts(commands, id, holders, directory);
-  });
+  const parts = await untilAnswered(events, signal, () =>
+    fetchModel({ ...options, id, directory }),
+  );
   const manifestBytes = await readFile(join(directory, MANIFEST_FILE));
   return { id, ...parts, manifestBytes, shards, origin, directory };
 }

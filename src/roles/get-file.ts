@@ -6,10 +6,10 @@ import { Commands, createHost } from "../network/index.ts";
 import type { CatalogFile, DownloadProgress } from "../torrent/index.ts";
 import { joinThroughBootstraps } from "./join.ts";
 import type { RoleContext } from "./role.ts";
-import { Torrents } from "./torrents.ts";
+import { Torrents, type TransferFlags } from "./torrents.ts";
 import { VERSION } from "./version.ts";
 
-export interface GetFileOptions {
+export interface GetFileOptions extends TransferFlags {
   bootstraps: readonly string[];
   cluster: string;
   /** Root, or name where only one content has it. Undefined: nothing is fetched, the list is all. */
@@ -18,7 +18,6 @@ export interface GetFileOptions {
   out?: string | undefined;
   listen: readonly string[];
   bootstrapTimeoutMs: number;
-  downloadLimit?: number | undefined;
   onProgress?: (progress: DownloadProgress) => void;
 }
 
@@ -33,18 +32,16 @@ export async function getFile(
   { events, paths, signal }: RoleContext,
 ): Promise<GetFileResult> {
   await using stack = new AsyncDisposableStack();
-  const { bootstraps, cluster, wanted, listen, downloadLimit } = options;
+  const { bootstraps, cluster, wanted, listen } = options;
   const host = await createHost({ listen, events, version: VERSION });
   const commands = new Commands(host);
   const membership = new Membership({ host, commands, events, cluster });
   const torrents = new Torrents({
-    host,
+    ...options,
     commands,
     events,
-    cluster,
     directories: [],
     stateDir: paths.state,
-    downloadLimit,
   });
   membership.start();
   stack.defer(() => membership.stop());

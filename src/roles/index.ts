@@ -19,4 +19,5 @@ export { startRendezvous, type RendezvousOptions } from "./rendezvous.ts";
 export { type Role, type RoleContext, type RoleInfo } from "./role.ts";
 export { type SeederOptions, startSeeder } from "./seeder.ts";
 export { type NodeOptions, startNode } from "./shard-node.ts";
+export type { TransferFlags } from "./torrents.ts";
 export { VERSION } from "./version.ts";

@@ -29,10 +29,10 @@ import {
   torrentsOfMember,
   watchRole,
 } from "./status.ts";
-import { Torrents } from "./torrents.ts";
+import { Torrents, type TransferFlags } from "./torrents.ts";
 import { VERSION } from "./version.ts";
 
-export interface SeederOptions {
+export interface SeederOptions extends TransferFlags {
   bootstraps: readonly string[];
   cluster: string;
   /** GGUF; of a model in several files, any one. */
@@ -41,7 +41,6 @@ export interface SeederOptions {
   shards: number;
   listen: readonly string[];
   bootstrapTimeoutMs: number;
-  uploadLimit?: number | undefined;
   /** HTTP(S) URLs of the model's files, in order, where nodes can get them besides. */
   origin: readonly string[];
   /** Of the page; undefined: none. */
@@ -77,13 +76,12 @@ export function startSeeder(
     for (const { path } of model.files)
       await symlink(resolve(path), join(links, basename(path)));
     const torrents = new Torrents({
-      host,
+      ...options,
       commands,
       events,
-      cluster,
+      keyPath: join(paths.state, "seeder-transfer.key"),
       directories: [links],
       stateDir: paths.state,
-      uploadLimit: options.uploadLimit,
     });
     stack.defer(() => torrents.stop());
     let isPublished = false;
@@ -94,6 +92,7 @@ export function startSeeder(
       torrents: () => torrentsOfMember(torrents),
     });
     await torrents.start();
+    await torrents.index();
     const { id, manifestBytes } = await indexed(torrents);
     const manifest = decodeManifest(manifestBytes);
     planLayers(manifest, shards); // refuses a number of shards that can not be
@@ -160,7 +159,7 @@ export function startSeeder(
 async function indexed(
   torrents: Torrents,
 ): Promise<{ id: string; manifestBytes: Uint8Array }> {
-  for (const { manifest, ranges } of torrents.store.list()) {
+  for (const { manifest, ranges } of torrents.list()) {
     const [range] = ranges;
     if (manifest === undefined || range === undefined || ranges.length > 1)
       continue;

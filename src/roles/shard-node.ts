@@ -35,10 +35,10 @@ import {
   watchRole,
 } from "./status.ts";
 import { reportReadiness } from "./swarm-events.ts";
-import { Torrents } from "./torrents.ts";
+import { Torrents, type TransferFlags } from "./torrents.ts";
 import { VERSION } from "./version.ts";
 
-export interface NodeOptions {
+export interface NodeOptions extends TransferFlags {
   bootstraps: readonly string[];
   cluster: string;
   /** Its number, with the number of all where the shard is on disk; or any layers. Undefined: what the cluster needs most. */
@@ -57,8 +57,6 @@ export interface NodeOptions {
   bootstrapTimeoutMs: number;
   /** Serve what lies in the folders to others. */
   seed: boolean;
-  uploadLimit?: number | undefined;
-  downloadLimit?: number | undefined;
   /** Of the page; undefined: none. */
   diagnostics?: DiagnosticsPlace | undefined;
 }
@@ -97,14 +95,12 @@ export function startNode(
       }),
     });
     const torrents = new Torrents({
-      host,
+      ...options,
       commands,
       events,
-      cluster,
+      keyPath: join(paths.state, "transfer.key"),
       directories: [modelsDir, ...(modelDir === undefined ? [] : [modelDir])],
       stateDir: paths.state,
-      uploadLimit: options.uploadLimit,
-      downloadLimit: options.downloadLimit,
     });
     const contextLength = options.contextLength ?? DEFAULT_CONTEXT;
     const offered = (): number => freeMemory(options, shards);
@@ -145,7 +141,10 @@ export function startNode(
     stack.defer(() => host.stop());
     stack.defer(() => stages.stop());
     stack.defer(() => torrents.stop());
-    if (options.seed || here === undefined) seedLater(torrents, events);
+    if (options.seed || here === undefined) {
+      await torrents.start();
+      indexLater(torrents, events);
+    }
     stack.defer(reportReadiness(membership, events));
     const joined = await joinThroughBootstraps({
       host,
@@ -283,8 +282,8 @@ function roomOf(
 }
 
 /** Hashing what lies in the folders may take long: nothing waits for it. */
-function seedLater(torrents: Torrents, events: EventSink): void {
-  torrents.start().catch((error: unknown) => {
+function indexLater(torrents: Torrents, events: EventSink): void {
+  torrents.index().catch((error: unknown) => {
     const { code, message } = ShoalError.from(error);
     events.error("TORRENT", `the folders can not be seeded: ${message}`, {
       code,

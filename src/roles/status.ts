@@ -163,8 +163,8 @@ export function sessionsOfGateway(
 }
 
 export function torrentsOfMember(torrents: Torrents): TorrentStatus {
-  const contents = torrents.store.list();
-  const { uploads, downloads } = torrents.transfers();
+  const contents = torrents.list();
+  const { uploads, downloads } = torrents.lastStats() ?? {};
   return {
     contents: contents.slice(0, STATUS_LIMITS.contents).map((content) => ({
       root: content.metadata.root,
@@ -176,7 +176,7 @@ export function torrentsOfMember(torrents: Torrents): TorrentStatus {
       holders: null,
       target: null,
     })),
-    transfers: downloads.downloads
+    transfers: (downloads?.downloads ?? [])
       .slice(0, STATUS_LIMITS.transfers)
       .map((download) => ({
         root: download.root,
@@ -188,11 +188,11 @@ export function torrentsOfMember(torrents: Torrents): TorrentStatus {
         peers: download.sources,
       })),
     contentCount: contents.length,
-    uploadedBytes: uploads.bytes,
-    downloadedBytes: downloads.bytes,
-    uploadBytesPerSecond: uploads.bytesPerSecond,
-    downloadBytesPerSecond: downloads.bytesPerSecond,
-    uploadPeers: uploads.peers,
+    uploadedBytes: uploads?.bytes ?? 0,
+    downloadedBytes: downloads?.bytes ?? 0,
+    uploadBytesPerSecond: uploads?.bytesPerSecond ?? 0,
+    downloadBytesPerSecond: downloads?.bytesPerSecond ?? 0,
+    uploadPeers: uploads?.peers ?? 0,
   };
 }
 

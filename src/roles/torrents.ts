@@ -1,37 +1,48 @@
 /**
  * A member's torrents: what lies in its folders is served, what it lacks is fetched, and each rendezvous knows of both. One
- * composition for nodes, seeders and `shoal get`.
+ * composition for nodes, seeders and `shoal get`. The bytes move in a thread with a host and a port of its own; this thread only
+ * says what is wanted, and tells a rendezvous where that host is.
  */
 import { join } from "node:path";
 import { formatBytes, type EventSink, sleep } from "../lib/index.ts";
-import type { Commands, Host } from "../network/index.ts";
+import type { Commands } from "../network/index.ts";
 import {
   type CatalogFile,
-  type DownloadStats,
-  Downloads,
+  type Content,
   type DownloadProgress,
   type Endpoint,
   isWhole,
   listingOf,
   type Root,
   type SourceSpec,
-  TorrentStore,
   TorrentSync,
-  Uploads,
-  type UploadStats,
+  type TransferStats,
+  TransferThread,
 } from "../torrent/index.ts";
+import { VERSION } from "./version.ts";
 
-export interface TorrentsOptions {
-  host: Host;
-  commands: Commands;
-  events: EventSink;
-  cluster: string;
-  /** Seeded, with their folders. */
-  directories: readonly string[];
-  stateDir: string;
+/** What an operator may set of the transfers. */
+export interface TransferFlags {
+  /** TCP port that transfers are answered on; undefined: any. */
+  transferPort?: number | undefined;
   /** Bytes per second; undefined is no limit. */
   uploadLimit?: number | undefined;
   downloadLimit?: number | undefined;
+  /** Peers served at once. */
+  uploadSlots?: number | undefined;
+}
+
+export interface TorrentsOptions extends TransferFlags {
+  commands: Commands;
+  events: EventSink;
+  cluster: string;
+  /** Multiaddrs that the member listens on: transfers listen on the same interfaces. */
+  listen: readonly string[];
+  /** Of the transfers' own identity; undefined: one for this run. */
+  keyPath?: string | undefined;
+  /** Seeded, with their folders. */
+  directories: readonly string[];
+  stateDir: string;
 }
 
 export interface FetchOptions {
@@ -44,61 +55,82 @@ export interface FetchOptions {
   manifest?: string | undefined;
   /** Where it can be had besides the members. */
   origin?: SourceSpec | undefined;
+  /** No source had a missing piece for this long: CONTENT_UNAVAILABLE. */
+  unavailableMs?: number | undefined;
   signal: AbortSignal;
   onProgress?: (progress: DownloadProgress) => void;
 }
 
 /** Holders come and go: they are asked for this often while a download runs. */
 const ASK_AGAIN_MS = 2_000;
+/** Addresses of one endpoint that others are told. */
+const ADDRESSES_TOLD = 16;
 
 export class Torrents {
-  readonly store: TorrentStore;
   #options: TorrentsOptions;
-  #uploads: Uploads;
-  #downloads: Downloads;
+  #transfer: TransferThread;
   #sync: TorrentSync;
   #unsubscribe: (() => void) | undefined;
+  #isStarted = false;
+  #last: TransferStats | undefined;
+  #asking: Promise<void> | undefined;
 
   constructor(options: TorrentsOptions) {
-    const { host, commands, events, cluster, directories, stateDir } = options;
+    const { commands, events, cluster, directories, stateDir } = options;
     this.#options = options;
-    this.store = new TorrentStore({
-      directories,
-      stateDir: join(stateDir, "torrents"),
+    this.#transfer = new TransferThread(
+      {
+        host: {
+          keyPath: options.keyPath,
+          listen: transferListen(options.listen, options.transferPort),
+          version: VERSION,
+        },
+        store: { directories, stateDir: join(stateDir, "torrents") },
+        uploadBytesPerSecond: options.uploadLimit,
+        downloadBytesPerSecond: options.downloadLimit,
+        uploadSlots: options.uploadSlots,
+      },
       events,
-    });
-    const store = this.store;
-    this.#uploads = new Uploads({
-      host,
-      store,
-      events,
-      bytesPerSecond: options.uploadLimit,
-    });
-    this.#downloads = new Downloads({
-      host,
-      store,
-      events,
-      bytesPerSecond: options.downloadLimit,
-      onAsked: (root, piece) => this.#uploads.expect(root, piece),
-    });
+    );
     this.#sync = new TorrentSync({
       commands,
       events,
       cluster,
-      endpoint: () => this.#endpoint(),
-      listings: () => this.store.list().map(listingOf),
+      endpoint: () => this.endpoint(),
+      listings: () => this.list().map(listingOf),
     });
   }
 
-  /** Looks through the folders, which may take as long as hashing them does. */
-  async start(): Promise<void> {
-    this.#uploads.start();
-    await this.store.start();
-    this.#unsubscribe = this.store.onChange(() => this.#sync.changed());
+  /** Where transfers are answered. */
+  endpoint(): Endpoint {
+    const { peer, addresses } = this.#transfer.endpoint();
+    return { peer, addresses: addresses.slice(0, ADDRESSES_TOLD) };
   }
 
+  /** Listens for transfers and may fetch. Rejects PORT_IN_USE. */
+  async start(): Promise<void> {
+    await this.#transfer.start();
+    this.#isStarted = true;
+    this.#unsubscribe = this.#transfer.onChange(() => this.#sync.changed());
+  }
+
+  /** Looks through the folders, which may take as long as hashing them does; contents are served as they come. */
+  async index(): Promise<void> {
+    await this.#transfer.index();
+  }
+
+  /** What is here, without piece hashes. */
+  list(): Content[] {
+    return this.#transfer.list();
+  }
+
+  onChange(listener: () => void): () => void {
+    return this.#transfer.onChange(listener);
+  }
+
+  /** Tells a rendezvous what is here, now and whenever it changes. A member that shares nothing says nothing. */
   async syncWith(rendezvous: string): Promise<void> {
-    await this.#sync.syncWith(rendezvous);
+    if (this.#isStarted) await this.#sync.syncWith(rendezvous);
   }
 
   async listFiles(): Promise<CatalogFile[]> {
@@ -109,25 +141,27 @@ export class Torrents {
     return (await this.#sync.whoHas({ root })).holders;
   }
 
-  /** Who has anything of this model. */
-  async holdersOf(manifest: string): Promise<Endpoint[]> {
-    return (await this.#sync.whoHas({ manifest })).holders;
-  }
-
   /** The content, at its path, verified. Resolves at once where it is there already. */
   async fetch(options: FetchOptions): Promise<string> {
-    const { root, signal, name } = options;
-    const held = this.store.get(root);
+    const { root, sizeBytes, path, name, kind, manifest, signal } = options;
+    const held = this.#transfer.get(root);
     if (held !== undefined && isWhole(held) && held.ranges.length === 1) {
       const [range] = held.ranges;
-      if (range?.path === options.path && range.offset === 0) return range.path;
+      if (range?.path === path && range.offset === 0) return range.path;
     }
     const done = new AbortController();
     const until = AbortSignal.any([signal, done.signal]);
     let shownMs = 0;
     try {
-      return await this.#downloads.download({
-        ...options,
+      return await this.#transfer.download({
+        root,
+        sizeBytes,
+        path,
+        name,
+        kind,
+        manifest,
+        unavailableMs: options.unavailableMs,
+        signal,
         sources: this.#sources(options, until),
         onProgress: (progress) => {
           options.onProgress?.(progress);
@@ -141,27 +175,32 @@ export class Torrents {
     }
   }
 
-  /** What is moving. */
-  transfers(): { uploads: UploadStats; downloads: DownloadStats } {
-    return {
-      uploads: this.#uploads.stats(),
-      downloads: this.#downloads.stats(),
-    };
+  async stats(): Promise<TransferStats> {
+    return await this.#transfer.stats();
   }
 
-  stats(): { uploadedBytes: number; downloadedBytes: number } {
-    return {
-      uploadedBytes: this.#uploads.stats().bytes,
-      downloadedBytes: this.#downloads.stats().bytes,
-    };
+  /** What is moving, as of a moment ago: asking it brings the next figures. Undefined before the first. */
+  lastStats(): TransferStats | undefined {
+    if (this.#isStarted) {
+      this.#asking ??= this.#transfer
+        .stats()
+        .then(
+          (stats) => {
+            this.#last = stats;
+          },
+          () => {}, // stopping, or its thread is being started again
+        )
+        .finally(() => {
+          this.#asking = undefined;
+        });
+    }
+    return this.#last;
   }
 
   async stop(): Promise<void> {
     this.#unsubscribe?.();
     await this.#sync.stop();
-    await this.#downloads.stop();
-    await this.#uploads.stop();
-    await this.store.stop();
+    await this.#transfer.stop();
   }
 
   /** Whoever is known to have it, asked again and again: a download takes a source twice without harm. */
@@ -189,9 +228,16 @@ export class Torrents {
       sources,
     });
   }
+}
 
-  #endpoint(): Endpoint {
-    const { host } = this.#options;
-    return { peer: host.peerId, addresses: host.addresses().slice(0, 16) };
-  }
+/** The interfaces of `listen`, TCP only (torrent/transfer-thread.ts tells why), on a port of their own. */
+export function transferListen(
+  listen: readonly string[],
+  port = 0,
+): readonly string[] {
+  const interfaces = listen.flatMap((address) => {
+    const [, family, host] = address.split("/");
+    return family === "ip4" || family === "ip6" ? [`/${family}/${host}`] : [];
+  });
+  return [...new Set(interfaces)].map((each) => `${each}/tcp/${port}`);
 }
