@@ -1,7 +1,7 @@
 /**
- * How fast do contents travel, as against a plain copy? Two processes on loopback, one transport at a time, pairs one after the other: the
- * same bytes over one FrameStream in frames of 256 KiB from memory to nowhere, the same from file to file, and as a content: asked for
- * piece by piece, verified, written. CPU seconds per GiB are those of the whole process, on both sides.
+ * How fast do contents travel, as against a plain copy? Two processes on loopback, each with a thread as a node has it, one transport at a
+ * time, pairs one after the other: the same bytes over one FrameStream in frames of 256 KiB, from memory to nowhere and from file to
+ * file; and as a content: asked for piece by piece, verified, written, synced, renamed. CPU seconds are those of the whole process.
  *
  *     npm exec -c 'node bench/transfer.ts --mib 512 --pairs 5 --transport QUIC,TCP'
  */
@@ -12,186 +12,147 @@ import { mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { Events } from "../src/lib/index.ts";
-import { createHost, type Host } from "../src/network/index.ts";
-import { Downloads } from "../src/torrent/download.ts";
 import { median, report, round } from "./support.ts";
-import { FileStore } from "./transfer-store.ts";
+import type { Order, Remote } from "./transfer-side.ts";
 
-const COPY_PROTOCOL = "/shoal/bench-copy/1";
-const FRAME_BYTES = 256 * 1024;
 const GIB = 2 ** 30;
+const LISTEN: Readonly<Record<string, string>> = {
+  QUIC: "/ip4/127.0.0.1/udp/0/quic-v1",
+  TCP: "/ip4/127.0.0.1/tcp/0",
+};
 
 const { values } = parseArgs({
   options: {
     mib: { type: "string", default: "512" },
     pairs: { type: "string", default: "5" },
     transport: { type: "string", default: "QUIC,TCP" },
-    ways: { type: "string", default: "memory,file,content" },
   },
 });
 const sizeBytes = Number(values.mib) * 2 ** 20;
 
-interface Seeder {
-  peerId: string;
-  addresses: string[];
-  root: string;
-  cpuS: () => Promise<number>;
-  stop: () => Promise<void>;
+class Side {
+  readonly #child = fork(new URL("transfer-side.ts", import.meta.url));
+
+  async do<T>(order: Order): Promise<T> {
+    const answered = once(this.#child, "message");
+    this.#child.send(order);
+    const [answer] = (await answered) as [{ value: T; error?: string }];
+    if (answer.error !== undefined) throw new Error(answer.error);
+    return answer.value;
+  }
+
+  async stop(): Promise<void> {
+    const gone = once(this.#child, "exit");
+    this.#child.disconnect();
+    await gone;
+  }
 }
 
 interface Cost {
   mbps: number;
-  sendS: number;
-  receiveS: number;
+  /** CPU seconds per GiB. */
+  send: number;
+  receive: number;
 }
 
 const folder = await mkdtemp(join(tmpdir(), "shoal-bench-"));
 try {
-  const path = join(folder, "content");
+  const path = join(folder, "original");
   await writeContent(path);
-  for (const transport of values.transport.split(",")) {
+  for (const transport of values.transport.split(","))
     await bench(transport, path);
-  }
 } finally {
   await rm(folder, { recursive: true, force: true });
 }
-process.exit(0);
 
-async function bench(transport: string, path: string): Promise<void> {
-  const seeder = await startSeeder(path, transport);
-  const host = await createHost({ listen: [] });
-  await host.start();
-  await host.connect(seeder);
+async function bench(transport: string, original: string): Promise<void> {
+  const [sender, receiver] = [new Side(), new Side()];
+  const start = (side: Side, name: string): Promise<Remote> =>
+    side.do({
+      op: "start",
+      listen: [LISTEN[transport] ?? ""],
+      stateDir: join(folder, transport, name),
+    });
+  const [remote] = [
+    await start(sender, "sender"),
+    await start(receiver, "receiver"),
+  ];
+  const root = await sender.do<string>({
+    op: "seed",
+    from: original,
+    path: join(folder, transport, "seeded"),
+  });
+  const path = join(folder, "received");
   const ways = {
-    memory: () => copy(host, seeder, undefined),
-    file: () => copy(host, seeder, join(folder, "copy")),
-    content: () => download(host, seeder),
-  };
-  const wanted = new Set(values.ways.split(","));
+    memory: { op: "copy", remote, sizeBytes, path: undefined },
+    file: { op: "copy", remote, sizeBytes, path },
+    content: { op: "download", remote, root, path: `${path}-content` },
+  } as const;
   const costs: Record<keyof typeof ways, Cost[]> = {
     memory: [],
     file: [],
     content: [],
   };
   // Not counted: the compilers see the code.
-  for (const [name, way] of Object.entries(ways))
-    if (wanted.has(name)) await way();
+  for (const order of Object.values(ways)) {
+    await receiver.do(order);
+    await receiver.do({ op: "clean", path: order.path ?? path });
+  }
   for (let i = 0; i < Number(values.pairs); i++) {
-    for (const [name, way] of Object.entries(ways)) {
-      if (!wanted.has(name)) continue;
-      costs[name as keyof typeof ways].push(await timed(seeder, way));
-    }
+    for (const name of ["memory", "content", "file"] as const)
+      costs[name].push(await timed(sender, receiver, ways[name]));
   }
   const of = (name: keyof typeof ways, what: keyof Cost): number =>
     round(median(costs[name].map((cost) => cost[what])));
-  const ratio = (name: keyof typeof ways): number =>
-    round(
-      median(costs.content.map((c, i) => c.mbps / (costs[name][i]?.mbps ?? 0))),
+  const ratios = (name: keyof typeof ways): number[] =>
+    costs.content.map(({ mbps }, i) =>
+      round(mbps / (costs[name][i]?.mbps ?? Number.NaN)),
     );
+  const rss = async (side: Side): Promise<number> =>
+    Math.round((await side.do<{ rssMb: number }>({ op: "cpu" })).rssMb);
   report({
     bench: "transfer",
     transport,
     sizeBytes,
     pairs: costs.content.length,
-    ratioToCopy: ratio("memory"),
-    ratioToFileCopy: ratio("file"),
+    ratioToCopy: median(ratios("memory")),
+    ratioToFileCopy: median(ratios("file")),
+    ratiosToCopy: ratios("memory"),
+    ratiosToFileCopy: ratios("file"),
     contentMBps: of("content", "mbps"),
     copyMBps: of("memory", "mbps"),
     fileCopyMBps: of("file", "mbps"),
-    cpuSecondsPerGiB: Object.fromEntries(
-      Object.keys(ways).map((name) => [
-        name,
-        {
-          send: of(name as keyof typeof ways, "sendS"),
-          receive: of(name as keyof typeof ways, "receiveS"),
-        },
-      ]),
-    ),
+    cpuSecondsPerGiB: {
+      content: {
+        send: of("content", "send"),
+        receive: of("content", "receive"),
+      },
+      copy: { send: of("memory", "send"), receive: of("memory", "receive") },
+      fileCopy: { send: of("file", "send"), receive: of("file", "receive") },
+    },
+    maxRssMb: { sender: await rss(sender), receiver: await rss(receiver) },
   });
-  await host.stop();
-  await seeder.stop();
+  await Promise.all([sender.stop(), receiver.stop()]);
 }
 
-async function timed(seeder: Seeder, way: () => Promise<void>): Promise<Cost> {
-  const sendBefore = await seeder.cpuS();
-  const before = process.cpuUsage();
-  const startMs = performance.now();
-  await way();
-  const seconds = (performance.now() - startMs) / 1000;
-  const { user, system } = process.cpuUsage(before);
+async function timed(
+  sender: Side,
+  receiver: Side,
+  order: Order,
+): Promise<Cost> {
+  const cpu = async (side: Side): Promise<number> =>
+    (await side.do<{ seconds: number }>({ op: "cpu" })).seconds;
+  const before = [await cpu(sender), await cpu(receiver)] as const;
+  const tookMs = await receiver.do<number>(order);
   const perGiB = GIB / sizeBytes;
-  return {
-    mbps: sizeBytes / 1e6 / seconds,
-    sendS: ((await seeder.cpuS()) - sendBefore) * perGiB,
-    receiveS: ((user + system) / 1e6) * perGiB,
+  const cost = {
+    mbps: sizeBytes / 1000 / tookMs,
+    send: ((await cpu(sender)) - before[0]) * perGiB,
+    receive: ((await cpu(receiver)) - before[1]) * perGiB,
   };
-}
-
-async function copy(
-  host: Host,
-  seeder: Seeder,
-  path: string | undefined,
-): Promise<void> {
-  const stream = await host.openStream(seeder, COPY_PROTOCOL, {
-    maxFrameBytes: FRAME_BYTES,
-  });
-  const file = path === undefined ? undefined : await open(path, "w");
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const writes = new Set<Promise<unknown>>();
-  let received = 0;
-  stream.onClose((error) => reject(error ?? new Error("it ended early")));
-  stream.onFrame((frame) => {
-    const write = file?.write(frame, 0, frame.length, received);
-    received += frame.length;
-    if (write !== undefined) {
-      writes.add(write);
-      write.then(() => writes.delete(write), reject);
-    }
-    if (received >= sizeBytes) resolve();
-  });
-  void stream.send(Uint8Array.of(path === undefined ? 0 : 1));
-  await promise;
-  await Promise.all(writes);
-  await stream.close();
-  await file?.close();
-}
-
-async function download(host: Host, seeder: Seeder): Promise<void> {
-  const store = new FileStore();
-  const downloads = new Downloads({ host, store, events: new Events() });
-  await downloads.download({
-    root: seeder.root,
-    sizeBytes,
-    path: join(folder, "downloaded"),
-    name: "bench",
-    kind: "file",
-    sources: [{ kind: "peer", ...seeder }],
-  });
-  await downloads.stop();
-  await store.remove(seeder.root);
-}
-
-async function startSeeder(path: string, transport: string): Promise<Seeder> {
-  const child = fork(new URL("transfer-peer.ts", import.meta.url), [
-    path,
-    transport,
-  ]);
-  process.once("exit", () => child.kill());
-  const [about] = (await once(child, "message")) as [Omit<Seeder, "cpuS">];
-  return {
-    ...about,
-    cpuS: async () => {
-      child.send("cpu");
-      const [{ cpuS }] = (await once(child, "message")) as [{ cpuS: number }];
-      return cpuS;
-    },
-    stop: async () => {
-      const gone = once(child, "exit");
-      child.kill();
-      await gone;
-    },
-  };
+  const { path = "" } = order as { path?: string };
+  await receiver.do({ op: "clean", path });
+  return cost;
 }
 
 async function writeContent(path: string): Promise<void> {
