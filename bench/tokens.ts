@@ -5,12 +5,11 @@
  *
  *     npm exec -c 'node bench/tokens.ts --layers 4 --transport QUIC,TCP'      # 240 MiB a layer
  */
-import { fork } from "node:child_process";
-import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { Side } from "./side.ts";
 import { median, report, round } from "./support.ts";
 import type { Ends, Order } from "./tokens-side.ts";
 
@@ -28,24 +27,6 @@ const { values } = parseArgs({
   },
 });
 
-class Side {
-  readonly #child = fork(new URL("tokens-side.ts", import.meta.url));
-
-  async do<T>(order: Order): Promise<T> {
-    const answered = once(this.#child, "message");
-    this.#child.send(order);
-    const [answer] = (await answered) as [{ value: T; error?: string }];
-    if (answer.error !== undefined) throw new Error(answer.error);
-    return answer.value;
-  }
-
-  async stop(): Promise<void> {
-    const gone = once(this.#child, "exit");
-    this.#child.disconnect();
-    await gone;
-  }
-}
-
 for (const transport of values.transport.split(",")) {
   for (const where of values.where.split(",")) {
     const folder = await mkdtemp(join(tmpdir(), "shoal-bench-"));
@@ -62,9 +43,10 @@ async function bench(
   thread: boolean,
   folder: string,
 ): Promise<void> {
-  const [seeder, node] = [new Side(), new Side()];
+  const program = new URL("tokens-side.ts", import.meta.url);
+  const [seeder, node] = [new Side<Order>(program), new Side<Order>(program)];
   const listen = LISTEN[transport] ?? "";
-  const start = (side: Side, name: string): Promise<Ends> =>
+  const start = (side: Side<Order>, name: string): Promise<Ends> =>
     side.do({ op: "start", listen, folder: join(folder, name), thread });
   const ends = await start(seeder, "seeder");
   await start(node, "node");

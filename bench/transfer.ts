@@ -5,13 +5,12 @@
  *
  *     npm exec -c 'node bench/transfer.ts --mib 512 --pairs 5 --transport QUIC,TCP'
  */
-import { fork } from "node:child_process";
 import { randomFillSync } from "node:crypto";
-import { once } from "node:events";
 import { mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { Side } from "./side.ts";
 import { median, report, round } from "./support.ts";
 import type { Order, Remote } from "./transfer-side.ts";
 
@@ -29,24 +28,6 @@ const { values } = parseArgs({
   },
 });
 const sizeBytes = Number(values.mib) * 2 ** 20;
-
-class Side {
-  readonly #child = fork(new URL("transfer-side.ts", import.meta.url));
-
-  async do<T>(order: Order): Promise<T> {
-    const answered = once(this.#child, "message");
-    this.#child.send(order);
-    const [answer] = (await answered) as [{ value: T; error?: string }];
-    if (answer.error !== undefined) throw new Error(answer.error);
-    return answer.value;
-  }
-
-  async stop(): Promise<void> {
-    const gone = once(this.#child, "exit");
-    this.#child.disconnect();
-    await gone;
-  }
-}
 
 interface Cost {
   mbps: number;
@@ -66,8 +47,12 @@ try {
 }
 
 async function bench(transport: string, original: string): Promise<void> {
-  const [sender, receiver] = [new Side(), new Side()];
-  const start = (side: Side, name: string): Promise<Remote> =>
+  const program = new URL("transfer-side.ts", import.meta.url);
+  const [sender, receiver] = [
+    new Side<Order>(program),
+    new Side<Order>(program),
+  ];
+  const start = (side: Side<Order>, name: string): Promise<Remote> =>
     side.do({
       op: "start",
       listen: [LISTEN[transport] ?? ""],
@@ -108,8 +93,6 @@ async function bench(transport: string, original: string): Promise<void> {
     costs.content.map(({ mbps }, i) =>
       round(mbps / (costs[name][i]?.mbps ?? Number.NaN)),
     );
-  const rss = async (side: Side): Promise<number> =>
-    Math.round((await side.do<{ rssMb: number }>({ op: "cpu" })).rssMb);
   report({
     bench: "transfer",
     transport,
@@ -136,12 +119,10 @@ async function bench(transport: string, original: string): Promise<void> {
 }
 
 async function timed(
-  sender: Side,
-  receiver: Side,
+  sender: Side<Order>,
+  receiver: Side<Order>,
   order: Order,
 ): Promise<Cost> {
-  const cpu = async (side: Side): Promise<number> =>
-    (await side.do<{ seconds: number }>({ op: "cpu" })).seconds;
   const before = [await cpu(sender), await cpu(receiver)] as const;
   const tookMs = await receiver.do<number>(order);
   const perGiB = GIB / sizeBytes;
@@ -153,6 +134,14 @@ async function timed(
   const { path = "" } = order as { path?: string };
   await receiver.do({ op: "clean", path });
   return cost;
+}
+
+async function rss(side: Side<Order>): Promise<number> {
+  return Math.round((await side.do<{ rssMb: number }>({ op: "cpu" })).rssMb);
+}
+
+async function cpu(side: Side<Order>): Promise<number> {
+  return (await side.do<{ seconds: number }>({ op: "cpu" })).seconds;
 }
 
 async function writeContent(path: string): Promise<void> {

@@ -1,0 +1,29 @@
+/** A process that a bench gives orders to, one at a time. */
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+
+export class Side<Order> {
+  readonly #child: ChildProcess;
+
+  constructor(program: URL) {
+    this.#child = fork(program);
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  async do<T>(order: Order): Promise<T> {
+    const answered = once(this.#child, "message");
+    this.#child.send(order as object);
+    const [answer] = (await answered) as [{ value: T; error?: string }];
+    if (answer.error !== undefined) throw new Error(answer.error);
+    return answer.value;
+  }
+
+  async stop(): Promise<void> {
+    const gone = once(this.#child, "exit");
+    this.#child.disconnect();
+    await gone;
+  }
+}
