@@ -61,10 +61,7 @@ async function bench(): Promise<void> {
   const modelDir = join(folder, "shards");
   await splitModel({ path: model, shards: NODES, outDir: modelDir });
   await using stack = new AsyncDisposableStack();
-  const rendezvous = await startRendezvous(
-    { listen, diagnosticsHost: "127.0.0.1", diagnosticsPort: 0 },
-    context("rendezvous"),
-  );
+  const rendezvous = await startRendezvous({ listen }, context("rendezvous"));
   stack.defer(() => rendezvous.stop());
   const [bootstrap = ""] = rendezvous.info.addresses;
   const program = new URL("tokens-pipeline-side.ts", import.meta.url);
