@@ -2,10 +2,12 @@
 import { type Clock, ShoalError } from "../lib/index.ts";
 import { type Commands, RateLimit } from "../network/index.ts";
 import type { Announcement, Sealed } from "./announcement.ts";
+import type { GossipWire } from "./gossip-wire.ts";
 import type { KnownCluster, Taken } from "./known-cluster.ts";
 import {
   ANNOUNCE,
   GET_CLUSTER,
+  GOSSIP_COMMAND,
   PUBLISH_CLUSTER,
   SHARD_LOADED,
   SWARM_READY,
@@ -13,7 +15,7 @@ import {
 } from "./protocol.ts";
 import type { HolderRecord } from "./records.ts";
 import { fitsReply } from "./status-size.ts";
-import type { ClusterStatus } from "./status.ts";
+import { type ClusterStatus, STATUS_LIMITS } from "./status.ts";
 import { clusterView } from "./view.ts";
 
 /** One cluster, as the commands see it. */
@@ -27,6 +29,7 @@ export interface ServedCluster {
   onPublished: (sealed: Sealed, from: string) => void;
   /** `peer` wants to hear of changes. */
   subscribe: (peer: string) => void;
+  gossip: (from: string, message: GossipWire) => Promise<GossipWire>;
   /** Ask `peer` for the records it has. */
   pull: (peer: string) => void;
 }
@@ -92,6 +95,12 @@ export function serveClusterCommands(
     },
   );
   commands.handle(
+    GOSSIP_COMMAND.name,
+    GOSSIP_COMMAND.params,
+    async ({ cluster, ...message }, { peer }) =>
+      await (find(cluster) ?? unknownCluster(cluster)).gossip(peer, message),
+  );
+  commands.handle(
     PUBLISH_CLUSTER.name,
     PUBLISH_CLUSTER.params,
     async ({ cluster, record }, { peer }) => {
@@ -111,7 +120,7 @@ export function serveClusterCommands(
       if (view?.ready !== true || view.manifest !== manifest) served.pull(peer);
       return {
         ready: view?.ready ?? false,
-        missing: view?.missing ?? [],
+        missing: view?.missing.slice(0, STATUS_LIMITS.shards) ?? [],
         members: served.known.records.size + served.own().length,
       };
     },

@@ -18,7 +18,7 @@ import { clusterStatus } from "./cluster-status.ts";
 import { RECORDS_PER_MESSAGE } from "./protocol.ts";
 import {
   ClusterRecords,
-  holderKey,
+  holderId,
   type HolderRecord,
   type PutOutcome,
 } from "./records.ts";
@@ -30,17 +30,27 @@ export interface Taken {
   outcome: Exclude<PutOutcome, "full">;
 }
 
+/** What a process does about records of its own that others have. */
+export interface OwnRecords {
+  /** Whether the record is this run's, or older than it. */
+  knows: (announcement: Announcement) => boolean;
+  /** It is of an earlier run, and not true any more. */
+  contradict: (announcement: Announcement) => void;
+}
+
 export class KnownCluster {
   readonly name: string;
   readonly records = new ClusterRecords();
   readonly refusals = new Refusals();
   readonly #clock: Clock;
   readonly #ownPeer: string;
+  readonly #own: OwnRecords | undefined;
   #published: { record: ClusterRecord; sealed: Sealed } | undefined;
 
   /** Records of `ownPeer` are no news: this process knows better. */
-  constructor(name: string, ownPeer: string, clock: Clock) {
+  constructor(name: string, ownPeer: string, clock: Clock, own?: OwnRecords) {
     this.name = name;
+    this.#own = own;
     this.#ownPeer = ownPeer;
     this.#clock = clock;
   }
@@ -122,8 +132,14 @@ export class KnownCluster {
         { reason: "impostor" },
       );
     }
-    if (peer === this.#ownPeer) return { announcement, outcome: "stale" };
-    const key = holderKey(announcement);
+    if (peer === this.#ownPeer) {
+      if (this.#own?.knows(announcement) === false) {
+        await prove(sealed, announcement, this.#clock.now());
+        this.#own.contradict(announcement);
+      }
+      return { announcement, outcome: "stale" };
+    }
+    const key = holderId(announcement);
     const knownSeq = this.records.seqOf(key) ?? -1;
     // Before the signature is looked at: what is no news costs no arithmetic.
     if (knownSeq > seq) this.refusals.add("stale");

@@ -21,12 +21,12 @@ import {
   unknownCluster,
 } from "./cluster-commands.ts";
 import type { ClusterRecord } from "./cluster-record.ts";
+import { GossipLink } from "./gossip-link.ts";
 import { KnownCluster } from "./known-cluster.ts";
 import { type LoadShardRequest, serveLoadShard } from "./node-commands.ts";
 import { type LayersOf, OwnShards, type OwnState } from "./own-shards.ts";
 import {
   ANNOUNCE,
-  CLUSTER_CHANGED,
   GET_CLUSTER,
   PUBLISH_CLUSTER,
   SHARD_LOADED,
@@ -42,6 +42,7 @@ export interface MembershipOptions {
   events: EventSink;
   cluster: string;
   clock?: Clock;
+  random?: () => number;
   /** What the node has to offer, asked at each announcement. */
   capacity?: () => Capacity;
   /** A member asks for a shard to be loaded. Resolves once it is accepted; throws why it is not. Without it LOAD_SHARD is unknown here. */
@@ -51,12 +52,20 @@ export interface MembershipOptions {
 const CALL_TIMEOUT_MS = 5_000;
 /** A view changes in bursts at start-up; listeners hear of the last state of a burst. */
 const SETTLE_MS = 20;
+/** Of a large cluster somebody renews all the time; times and loads need not be newer than this. */
+const SETTLE_RENEWALS_MS = 1_000;
+/** Neighbours that hear from this node that the swarm is ready. */
+const HINTS = 8;
+/** A crowd that joined at once does not renew at once. */
+const RENEW_JITTER = 0.1;
 
 export class Membership {
   #options: MembershipOptions;
   #clock: Clock;
+  #random: () => number;
   #known: KnownCluster;
   #own: OwnShards;
+  #link: GossipLink;
   /** Those to whom this node announces itself. */
   #rendezvous = new Set<string>();
   #pulling = new Set<string>();
@@ -64,16 +73,41 @@ export class Membership {
   #listeners = new Set<(view: ClusterView | undefined) => void>();
   #cancelRenewal: (() => void) | undefined;
   #cancelSettle: (() => void) | undefined;
+  #settlesMs = 0;
   #cancelExpiry: (() => void) | undefined;
   #unsubscribe: (() => void) | undefined;
   #stopped = false;
 
   constructor(options: MembershipOptions) {
-    const { host, cluster, clock = systemClock, capacity } = options;
+    const { host, commands, events, cluster, capacity } = options;
+    const { clock = systemClock, random = Math.random } = options;
     this.#options = options;
     this.#clock = clock;
-    this.#known = new KnownCluster(cluster, host.peerId, clock);
+    this.#random = random;
     this.#own = new OwnShards({ host, cluster, clock, capacity });
+    this.#known = new KnownCluster(cluster, host.peerId, clock, {
+      knows: (announcement) => this.#own.knows(announcement),
+      contradict: (announcement) => {
+        this.#sealAndTell(async () => {
+          const record = await this.#own.contradict(announcement);
+          return record === undefined ? [] : [record];
+        });
+      },
+    });
+    this.#link = new GossipLink({
+      host,
+      commands,
+      events,
+      clock,
+      random,
+      known: this.#known,
+      own: () => this.#own.records(),
+      isWitness: () => this.#own.records().length > 0,
+      isRendezvous: (peer) => this.#rendezvous.has(peer),
+      dials: true,
+      onChanged: (isNews) => this.#changed(isNews),
+      onRefute: () => this.#sealAndTell(() => this.#own.sealAll()),
+    });
   }
 
   start(): void {
@@ -82,9 +116,15 @@ export class Membership {
       known: this.#known,
       own: () => this.#own.records(),
       ownAnnouncements: () => this.#own.announcements(),
-      onTaken: () => this.#changed(),
-      onPublished: () => this.#changed(),
-      subscribe: () => {},
+      onTaken: (sealed, taken, from) => {
+        this.#link.learned(sealed, taken, from, true);
+      },
+      onPublished: (_, from) => {
+        this.#link.published(from);
+        this.#changed();
+      },
+      subscribe: (peer) => this.#link.addNeighbour(peer),
+      gossip: (from, message) => this.#link.receive(from, message),
       pull: (peer) => void this.#pullQuietly(peer),
     };
     const find = (name: string): ServedCluster | undefined =>
@@ -103,40 +143,18 @@ export class Membership {
         clock: this.#clock,
       });
     }
-    commands.handle(
-      CLUSTER_CHANGED.name,
-      CLUSTER_CHANGED.params,
-      async (change, { peer }) => {
-        if (!this.#rendezvous.has(peer) || change.cluster !== cluster) {
-          throw new ShoalError(
-            "COMMAND_UNAUTHORIZED",
-            "not a rendezvous of this node",
-          );
-        }
-        for (const sealed of change.records) await this.#learn(sealed);
-        for (const gone of change.gone) this.#known.records.removePeer(gone);
-        if (change.record !== null)
-          await this.#known.takePublished(change.record);
-        this.#changed();
-        return {};
-      },
-    );
     this.#unsubscribe = host.onPeer(({ type, peer }) => {
-      // A lost connection makes a member suspect at once; if it lives, its next announcement brings it back.
-      if (
-        type !== "disconnected" ||
-        host.connections().some((connection) => connection.peer === peer)
-      )
-        return;
-      this.#rendezvous.delete(peer);
-      if (this.#known.records.removePeer(peer)) this.#changed();
+      if (type === "disconnected" && !isConnected(host, peer))
+        this.#rendezvous.delete(peer);
     });
+    this.#link.start();
     this.#sweep();
     this.#scheduleRenewal();
   }
 
   stop(): void {
     this.#stopped = true;
+    this.#link.stop();
     this.#unsubscribe?.();
     this.#cancelRenewal?.();
     this.#cancelSettle?.();
@@ -150,6 +168,7 @@ export class Membership {
     await Promise.all(records.map((r) => this.#announceTo(through, r)));
     await this.#publishTo(through);
     await this.#pull(through);
+    this.#link.addNeighbour(through);
     return this.announcements().length;
   }
 
@@ -159,9 +178,13 @@ export class Membership {
    */
   async hold(say: () => OwnState): Promise<void> {
     const held = this.#own.hold(say);
+    const before = held.record?.announcement;
     this.#changed();
     const record = await this.#own.seal(held);
-    if (record !== undefined) await this.#spread(record);
+    if (record === undefined) return;
+    const { state, manifest } = record.announcement;
+    const isNews = before?.state !== state || before.manifest !== manifest;
+    await this.#spread(record, isNews);
   }
 
   /** Says goodbye for one shard. Never rejects: who does not hear it will notice. */
@@ -206,25 +229,33 @@ export class Membership {
 
   /** Publishes the cluster's record here and at every rendezvous; again at each that comes back without it. */
   async publish(sealed: Sealed): Promise<void> {
-    await this.#known.takePublished(sealed);
+    if (await this.#known.takePublished(sealed)) this.#link.published("");
     await Promise.all(
       [...this.#rendezvous].map((peer) => this.#publishTo(peer)),
     );
   }
 
-  /** Tells every rendezvous, and of a shard that is loaded every connected member too. */
-  async #spread(record: HolderRecord): Promise<void> {
-    const { host } = this.#options;
-    if (record.announcement.state === "ready") {
-      const connected = new Set(host.connections().map(({ peer }) => peer));
-      for (const peer of connected) {
-        const isMember = this.#known.records.of(peer).length > 0;
-        if (isMember && !this.#rendezvous.has(peer))
-          this.#announceTo(peer, record).catch(() => {}); // the rendezvous tells it, too
-      }
-    }
+  /** Tells every rendezvous, which confirms it, and the neighbours. */
+  async #spread(record: HolderRecord, isNews: boolean): Promise<void> {
+    const rendezvous = new Set(this.#rendezvous);
+    this.#link.announced(record, isNews, rendezvous);
     await Promise.all(
-      [...this.#rendezvous].map((peer) => this.#announceTo(peer, record)),
+      [...rendezvous].map((peer) => this.#announceTo(peer, record)),
+    );
+  }
+
+  /** Because of what others say of this node: nobody waits for it. */
+  #sealAndTell(make: () => Promise<HolderRecord[]>): void {
+    make().then(
+      (records) => {
+        if (this.#stopped) return;
+        for (const record of records) this.#link.announced(record, true);
+      },
+      (error: unknown) => {
+        const { code, message } = ShoalError.from(error);
+        const what = `no newer announcement could be made: ${message}`;
+        this.#options.events.error("CLUSTER", what, { code });
+      },
     );
   }
 
@@ -244,11 +275,15 @@ export class Membership {
   async #sayGoodbye(layers?: LayersOf): Promise<void> {
     const goodbyes = await this.#own.release(layers);
     this.#changed();
-    await Promise.allSettled(goodbyes.map((record) => this.#spread(record)));
+    await Promise.allSettled(
+      goodbyes.map((record) => this.#spread(record, true)),
+    );
   }
 
   #scheduleRenewal(): void {
-    this.#cancelRenewal = this.#clock.after(ANNOUNCEMENT.renewMs, () => {
+    const { renewMs } = ANNOUNCEMENT;
+    const waitMs = renewMs * (1 - RENEW_JITTER * this.#random());
+    this.#cancelRenewal = this.#clock.after(waitMs, () => {
       this.#renew().catch((error: unknown) => {
         const { code, message } = ShoalError.from(error);
         const what = `the announcement was not renewed: ${message}`;
@@ -260,11 +295,7 @@ export class Membership {
 
   async #renew(): Promise<void> {
     const records = await this.#own.sealAll();
-    await Promise.all(
-      [...this.#rendezvous].flatMap((peer) =>
-        records.map((record) => this.#announceTo(peer, record)),
-      ),
-    );
+    await Promise.all(records.map((record) => this.#spread(record, false)));
   }
 
   async #pull(peer: string): Promise<void> {
@@ -277,7 +308,7 @@ export class Membership {
         GET_CLUSTER.result,
         { timeoutMs: CALL_TIMEOUT_MS },
       );
-      for (const sealed of records) await this.#learn(sealed);
+      for (const sealed of records) await this.#learn(sealed, peer);
       if (record !== null) await this.#known.takePublished(record);
       offset += records.length;
       if (records.length === 0 || offset >= total) break;
@@ -314,9 +345,10 @@ export class Membership {
     await this.#known.takePublished(answer.record);
   }
 
-  async #learn(sealed: Sealed): Promise<void> {
+  async #learn(sealed: Sealed, from: string): Promise<void> {
     try {
-      await this.#known.take(sealed);
+      const taken = await this.#known.take(sealed);
+      this.#link.learned(sealed, taken, from, false);
     } catch (error) {
       const { code, message } = ShoalError.from(error);
       this.#options.events.warn("CLUSTER", message, { code });
@@ -328,9 +360,14 @@ export class Membership {
     this.#cancelExpiry = this.#clock.after(1_000, () => this.#sweep());
   }
 
-  #changed(): void {
+  #changed(isNews = true): void {
     if (this.#stopped) return;
-    this.#cancelSettle ??= this.#clock.after(SETTLE_MS, () => {
+    const waitMs = isNews ? SETTLE_MS : SETTLE_RENEWALS_MS;
+    const dueMs = this.#clock.now() + waitMs;
+    if (this.#cancelSettle !== undefined && this.#settlesMs <= dueMs) return;
+    this.#cancelSettle?.();
+    this.#settlesMs = dueMs;
+    this.#cancelSettle = this.#clock.after(waitMs, () => {
       this.#cancelSettle = undefined;
       const view = this.view();
       this.#hintReady(view);
@@ -338,7 +375,7 @@ export class Membership {
     });
   }
 
-  /** When this node sees that the swarm is ready, whom it announces to should see it too. */
+  /** When this node sees that the swarm is ready, its neighbours should see it too. */
   #hintReady(view: ClusterView | undefined): void {
     const ready = view?.ready === true;
     const became = ready && !this.#wasReady;
@@ -347,7 +384,8 @@ export class Membership {
     const { cluster, commands } = this.#options;
     const members = this.announcements().length;
     const params = { cluster, manifest: view.manifest, members };
-    for (const peer of this.#rendezvous) {
+    const hear = new Set([...this.#rendezvous, ...this.#link.neighbours]);
+    for (const peer of [...hear].slice(0, HINTS)) {
       commands
         .call(peer, SWARM_READY.name, params, SWARM_READY.result, {
           timeoutMs: CALL_TIMEOUT_MS,
@@ -360,4 +398,8 @@ export class Membership {
         );
     }
   }
+}
+
+function isConnected(host: Host, peer: string): boolean {
+  return host.connections().some((connection) => connection.peer === peer);
 }

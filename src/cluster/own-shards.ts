@@ -93,6 +93,23 @@ export class OwnShards {
     return sealed.filter((record) => record !== undefined);
   }
 
+  /** Whether a record of this peer that came from others is this run's, older, or a goodbye. */
+  knows(announcement: Announcement): boolean {
+    const { state, seq } = announcement;
+    const held = this.#held.get(layersKey(announcement))?.record;
+    return state === "gone" || (held?.announcement.seq ?? -1) >= seq;
+  }
+
+  /** What to say against a record of an earlier run: the shard as it is, or goodbye. */
+  async contradict(
+    announcement: Announcement,
+  ): Promise<HolderRecord | undefined> {
+    this.#seq = Math.max(this.#seq, announcement.seq);
+    const held = this.#held.get(layersKey(announcement));
+    if (held !== undefined) return await this.seal(held);
+    return await this.#seal({ ...announcement, state: "gone" });
+  }
+
   /** As they were sealed last. */
   records(): HolderRecord[] {
     return [...this.#held.values()].flatMap(({ record }) => record ?? []);

@@ -1,6 +1,7 @@
 /** The commands of the cluster: names and schemas, validated on both sides. docs/PROTOCOL.md lists them. */
 import { z } from "zod";
 import { Sealed } from "./announcement.ts";
+import { GossipWire } from "./gossip-wire.ts";
 import { ClusterStatus, NodeStatus, STATUS_LIMITS } from "./status.ts";
 
 const cluster = z.string().min(1).max(128);
@@ -16,7 +17,7 @@ export const ANNOUNCE = {
   result: z.object({ members: z.number().int().min(0) }),
 } as const;
 
-/** anyone → member or rendezvous: who is in this cluster? With `subscribe`, changes are pushed as CLUSTER_CHANGED until the connection ends. */
+/** anyone → member or rendezvous: who is in this cluster? With `subscribe`, the one who answers gossips with the one who asks while they are connected. */
 export const GET_CLUSTER = {
   name: "GET_CLUSTER",
   params: z.object({
@@ -39,16 +40,11 @@ export const PUBLISH_CLUSTER = {
   result: z.object({ record: Sealed }),
 } as const;
 
-/** rendezvous → subscriber: newer records, and peers that are gone. */
-export const CLUSTER_CHANGED = {
-  name: "CLUSTER_CHANGED",
-  params: z.object({
-    cluster,
-    records: z.array(Sealed).max(RECORDS_PER_MESSAGE),
-    gone: z.array(z.string().max(128)).max(1024),
-    record: Sealed.nullable(),
-  }),
-  result: z.object({}),
+/** neighbour ↔ neighbour: what changed, what I have, what I want, whom I lost. Answered in kind. */
+export const GOSSIP_COMMAND = {
+  name: "GOSSIP",
+  params: GossipWire.extend({ cluster }),
+  result: GossipWire,
 } as const;
 
 /** node → its neighbours and rendezvous: my shard is loaded. The record's state is ready; it is kept and passed on like any. */

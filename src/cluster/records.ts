@@ -1,11 +1,24 @@
 /** The newest announcement of each peer and shard. Pure state: time comes in. */
+import { createHash } from "node:crypto";
 import type { Announcement, Sealed } from "./announcement.ts";
 
 export interface HolderRecord {
   announcement: Announcement;
   /** As it came, to pass on. */
   sealed: Sealed;
+  /** Made once, by `digestOf`. */
+  digest?: Digest;
 }
+
+/** Which record it is, short: enough to know whether it is news. */
+export interface Digest {
+  /** Of the holder: the peer and its layers. */
+  id: string;
+  seq: number;
+}
+
+/** Of SHA-256. Nobody finds a second peer and range with the same 80 bits. */
+export const ID_BYTES = 10;
 
 /** A cluster of more holders than this is not one of ours: a bound on what strangers can make a rendezvous keep. */
 export const MAX_RECORDS_PER_CLUSTER = 10_000;
@@ -14,17 +27,30 @@ export const MAX_RECORDS_PER_PEER = 64;
 
 export type PutOutcome = "new" | "changed" | "renewed" | "stale" | "full";
 
-/** Whom a record is about: a peer and its layers. */
-export function holderKey({
+/** Whom a record is about: a peer and its layers, base64url. */
+export function holderId({
   peer,
   layerStart,
   layerEnd,
 }: Pick<Announcement, "peer" | "layerStart" | "layerEnd">): string {
-  return `${peer}/${layerStart}-${layerEnd}`;
+  return createHash("sha256")
+    .update(`${peer}/${layerStart}-${layerEnd}`)
+    .digest()
+    .subarray(0, ID_BYTES)
+    .toString("base64url");
 }
 
-interface Grave {
+export function digestOf(record: HolderRecord): Digest {
+  const { announcement } = record;
+  record.digest ??= { id: holderId(announcement), seq: announcement.seq };
+  return record.digest;
+}
+
+export interface Grave {
+  peer: string;
   seq: number;
+  /** Its own last word, if that is how it went. */
+  goodbye: HolderRecord | undefined;
   untilMs: number;
 }
 
@@ -46,7 +72,7 @@ export class ClusterRecords {
   ): PutOutcome {
     const { announcement } = record;
     const { peer } = announcement;
-    const key = holderKey(announcement);
+    const key = digestOf(record).id;
     if ((this.seqOf(key) ?? -1) >= announcement.seq) return "stale";
     const known = this.#byHolder.get(key)?.announcement;
     const ofPeer = this.#ofPeer.get(peer) ?? new Set();
@@ -79,6 +105,12 @@ export class ClusterRecords {
     return this.#byHolder.get(key);
   }
 
+  /** The record that was kept of this announcement. */
+  find(announcement: Announcement): HolderRecord | undefined {
+    const record = this.#byHolder.get(holderId(announcement));
+    return record?.announcement === announcement ? record : undefined;
+  }
+
   /** What one peer holds. */
   of(peer: string): HolderRecord[] {
     return [...(this.#ofPeer.get(peer) ?? [])].flatMap(
@@ -86,23 +118,30 @@ export class ClusterRecords {
     );
   }
 
+  /** Of a holder that is gone, and whose records must not come back. */
+  grave(id: string): Grave | undefined {
+    return this.#graves.get(id);
+  }
+
   /** Since when a holder is known. */
   sinceMs(announcement: Announcement): number | undefined {
-    return this.#sinceMs.get(holderKey(announcement));
+    return this.#sinceMs.get(holderId(announcement));
   }
 
   /** Forgets what a peer held, up to record `seq` of it; only a newer one brings it back. Returns whether there was anything. */
   removePeer(peer: string, seq: number = Number.MAX_SAFE_INTEGER): boolean {
     const condemned = this.of(peer).filter((r) => r.announcement.seq <= seq);
-    for (const { announcement } of condemned) this.#bury(announcement);
+    for (const record of condemned) this.#bury(record);
     return condemned.length > 0;
   }
 
   /** Forgets what has expired or said goodbye. */
   expire(nowMs: number): boolean {
     const before = this.#byHolder.size;
-    for (const { announcement: a } of this.#byHolder.values())
-      if (a.state === "gone" || a.issuedMs + a.ttlMs <= nowMs) this.#bury(a);
+    for (const record of this.#byHolder.values()) {
+      const { state, issuedMs, ttlMs } = record.announcement;
+      if (state === "gone" || issuedMs + ttlMs <= nowMs) this.#bury(record);
+    }
     for (const [key, { untilMs }] of this.#graves)
       if (untilMs <= nowMs) this.#graves.delete(key);
     return this.#byHolder.size !== before;
@@ -116,8 +155,9 @@ export class ClusterRecords {
     );
   }
 
-  #bury(a: Announcement): void {
-    const key = holderKey(a);
+  #bury(record: HolderRecord): void {
+    const { announcement: a } = record;
+    const key = digestOf(record).id;
     this.#byHolder.delete(key);
     this.#sinceMs.delete(key);
     const ofPeer = this.#ofPeer.get(a.peer);
@@ -125,7 +165,8 @@ export class ClusterRecords {
     if (ofPeer?.size === 0) this.#ofPeer.delete(a.peer);
     const untilMs = a.issuedMs + a.ttlMs;
     this.#graves.delete(key);
-    this.#graves.set(key, { seq: a.seq, untilMs });
+    const goodbye = a.state === "gone" ? record : undefined;
+    this.#graves.set(key, { peer: a.peer, seq: a.seq, goodbye, untilMs });
     const [oldest] = this.#graves.keys();
     if (this.#graves.size > MAX_RECORDS_PER_CLUSTER && oldest !== undefined)
       this.#graves.delete(oldest);

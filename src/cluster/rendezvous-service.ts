@@ -9,13 +9,12 @@ import {
   systemClock,
 } from "../lib/index.ts";
 import type { Commands, Host } from "../network/index.ts";
-import type { Sealed } from "./announcement.ts";
 import {
   type ServedCluster,
   serveClusterCommands,
 } from "./cluster-commands.ts";
+import { GossipLink } from "./gossip-link.ts";
 import { KnownCluster, type Taken } from "./known-cluster.ts";
-import { CLUSTER_CHANGED } from "./protocol.ts";
 import type { ClusterStatus } from "./status.ts";
 
 export interface RendezvousServiceOptions {
@@ -30,12 +29,10 @@ const RENDEZVOUS_DEFAULTS = Object.freeze({
   maxClusters: 1_000,
   /** Expired records are looked for this often; views filter by time themselves. */
   sweepMs: 5_000,
-  /** A subscriber that does not take a push for so long gets no more until it asks again. */
-  pushTimeoutMs: 5_000,
 });
 
 interface Cluster extends ServedCluster {
-  subscribers: Set<string>;
+  link: GossipLink;
 }
 
 export class RendezvousService {
@@ -44,7 +41,6 @@ export class RendezvousService {
   #events: EventSink;
   #clock: Clock;
   #clusters = new Map<string, Cluster>();
-  #unsubscribe: (() => void) | undefined;
   #cancelSweep: (() => void) | undefined;
 
   constructor(options: RendezvousServiceOptions) {
@@ -60,15 +56,12 @@ export class RendezvousService {
       open: (name) => this.#open(name),
       find: (name) => this.#clusters.get(name),
     });
-    this.#unsubscribe = this.#host.onPeer(({ type, peer }) => {
-      if (type === "disconnected") this.#onDisconnected(peer);
-    });
     this.#sweep();
   }
 
   stop(): void {
-    this.#unsubscribe?.();
     this.#cancelSweep?.();
+    for (const { link } of this.#clusters.values()) link.stop();
   }
 
   /** Each cluster as the rendezvous sees it. */
@@ -87,14 +80,35 @@ export class RendezvousService {
       );
     }
     const known = new KnownCluster(name, this.#host.peerId, this.#clock);
-    const subscribers = new Set<string>();
+    const link = new GossipLink({
+      host: this.#host,
+      commands: this.#commands,
+      events: this.#events,
+      clock: this.#clock,
+      known,
+      own: () => [],
+      isWitness: () => true,
+      isRendezvous: () => false,
+      dials: false,
+      onChanged: () => {},
+      onTaken: (taken) => this.#tell(name, taken),
+      onLost: (peer) => {
+        const what = "a member is gone: its connection was lost";
+        this.#events.warn("CLUSTER", what, { cluster: name, peer });
+      },
+      onRefute: () => {}, // it holds nothing
+    });
     const cluster: Cluster = {
       known,
-      subscribers,
+      link,
       own: () => [],
       ownAnnouncements: () => [],
-      onTaken: (sealed, taken) => this.#onTaken(cluster, sealed, taken),
-      onPublished: () => {
+      onTaken: (sealed, taken, from) => {
+        link.addNeighbour(from);
+        link.learned(sealed, taken, from, true);
+      },
+      onPublished: (_, from) => {
+        link.published(from);
         const { published } = known;
         if (published === undefined) return;
         const { manifest, model, shards, key } = published;
@@ -103,95 +117,39 @@ export class RendezvousService {
           shards,
           key,
         });
-        this.#push(cluster, [], []);
       },
-      subscribe: (peer) => void subscribers.add(peer),
+      subscribe: (peer) => link.addNeighbour(peer),
+      gossip: (from, message) => link.receive(from, message),
       pull: () => {}, // its members announce themselves here
     };
     this.#clusters.set(name, cluster);
+    link.start();
     return cluster;
   }
 
-  #onTaken(
-    cluster: Cluster,
-    sealed: Sealed,
-    { announcement, outcome }: Taken,
-  ): void {
-    if (outcome === "stale") return;
+  #tell(name: string, { announcement, outcome }: Taken): void {
+    if (outcome === "renewed" || outcome === "stale") return;
     const { peer, state, layerStart, layerEnd, shard } = announcement;
-    if (outcome !== "renewed") {
-      this.#events.info(
-        "CLUSTER",
-        state === "gone" ? "a member said goodbye" : `a member is ${state}`,
-        {
-          cluster: cluster.known.name,
-          peer,
-          shard: `${shard.index}/${shard.count}`,
-          layers: `${layerStart}-${layerEnd - 1}`,
-          state,
-        },
-      );
-    }
-    if (state === "gone") cluster.known.records.expire(this.#clock.now());
-    this.#push(cluster, [{ peer, sealed }], []);
-  }
-
-  #onDisconnected(peer: string): void {
-    if (this.#host.connections().some((connection) => connection.peer === peer))
-      return; // another connection is left
-    for (const [name, cluster] of this.#clusters) {
-      const { known, subscribers } = cluster;
-      subscribers.delete(peer);
-      if (known.records.removePeer(peer)) {
-        this.#events.warn(
-          "CLUSTER",
-          "a member is gone: its connection was lost",
-          { cluster: name, peer },
-        );
-        this.#push(cluster, [], [peer]);
-      }
-      if (known.records.size === 0 && subscribers.size === 0)
-        this.#clusters.delete(name);
-    }
-  }
-
-  #push(
-    { known, subscribers }: Cluster,
-    records: readonly { peer: string; sealed: Sealed }[],
-    gone: readonly string[],
-  ): void {
-    const about = new Set(records.map(({ peer }) => peer));
-    const message = {
-      cluster: known.name,
-      records: records.map(({ sealed }) => sealed),
-      gone: [...gone],
-      record: known.publishedSealed ?? null,
-    };
-    for (const subscriber of subscribers) {
-      if (about.has(subscriber)) continue;
-      this.#commands
-        .call(
-          subscriber,
-          CLUSTER_CHANGED.name,
-          message,
-          CLUSTER_CHANGED.result,
-          { timeoutMs: RENDEZVOUS_DEFAULTS.pushTimeoutMs },
-        )
-        .catch((error: unknown) => {
-          subscribers.delete(subscriber);
-          const { code, message: why } = ShoalError.from(error);
-          this.#events.warn(
-            "CLUSTER",
-            `a subscriber did not take the news: ${why}`,
-            { cluster: known.name, peer: subscriber, code },
-          );
-        });
-    }
+    this.#events.info(
+      "CLUSTER",
+      state === "gone" ? "a member said goodbye" : `a member is ${state}`,
+      {
+        cluster: name,
+        peer,
+        shard: `${shard.index}/${shard.count}`,
+        layers: `${layerStart}-${layerEnd - 1}`,
+        state,
+      },
+    );
   }
 
   #sweep(): void {
-    for (const { known } of this.#clusters.values())
+    for (const [name, { known, link }] of this.#clusters) {
       known.records.expire(this.#clock.now());
+      if (known.records.size > 0 || link.neighbours.length > 0) continue;
+      link.stop();
+      this.#clusters.delete(name);
+    }
     this.#cancelSweep = this.#clock.after(RENDEZVOUS_DEFAULTS.sweepMs, () =>
       this.#sweep(),
     );

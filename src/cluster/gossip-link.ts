@@ -1,0 +1,356 @@
+/** Gossip over real connections: proves what comes in, sends what goes out as GOSSIP commands, and dials the neighbours. */
+import {
+  type Clock,
+  type EventSink,
+  isShoalError,
+  ShoalError,
+} from "../lib/index.ts";
+import type { Commands, Host } from "../network/index.ts";
+import type { Sealed } from "./announcement.ts";
+import { Gossip, type GossipMessage } from "./gossip.ts";
+import { decodeGossip, encodeGossip, type GossipWire } from "./gossip-wire.ts";
+import type { KnownCluster, Taken } from "./known-cluster.ts";
+import { neighboursToDial } from "./mesh.ts";
+import { GOSSIP_COMMAND, SHARD_LOADED } from "./protocol.ts";
+import type { HolderRecord } from "./records.ts";
+
+export interface GossipLinkOptions {
+  host: Host;
+  commands: Commands;
+  events: EventSink;
+  clock: Clock;
+  known: KnownCluster;
+  /** What this process announces, as sealed last. */
+  own: () => readonly HolderRecord[];
+  isWitness: () => boolean;
+  /** A neighbour that is a witness though it holds nothing: our rendezvous. */
+  isRendezvous: (peer: string) => boolean;
+  /** Keep connections to members. A rendezvous waits for theirs. */
+  dials: boolean;
+  /** The records are not what they were: `isNews` where more than their time and load changed. */
+  onChanged: (isNews: boolean) => void;
+  /** A record came by gossip. */
+  onTaken?: (taken: Taken) => void;
+  /** What a member held was dropped: its connection was lost. */
+  onLost?: (peer: string) => void;
+  /** Others take this node for dead: seal and announce anew. */
+  onRefute: () => void;
+  random?: () => number;
+}
+
+export const LINK = Object.freeze({
+  tickMs: 250,
+  callMs: 5_000,
+  /** Messages to one neighbour that have no answer yet. Above it they are left out: the exchange of everything mends it. */
+  inFlight: 16,
+  /** Between two looks at whom to be connected to; the first soon after joining. */
+  meshMs: 3_000,
+  dialMs: 5_000,
+  /** Dials at once. */
+  dials: 4,
+  /** A member that could not be reached is left in peace for so long. */
+  redialMs: 30_000,
+});
+
+export class GossipLink {
+  readonly #options: GossipLinkOptions;
+  readonly #gossip: Gossip;
+  readonly #connected = new Set<string>();
+  readonly #inFlight = new Map<string, number>();
+  readonly #notBefore = new Map<string, number>();
+  readonly #dialing = new Set<string>();
+  #nextMeshMs = 0;
+  #cancelTick: (() => void) | undefined;
+  #unsubscribe: (() => void) | undefined;
+  #stopped = false;
+
+  constructor(options: GossipLinkOptions) {
+    this.#options = options;
+    const { host, known, own, isWitness, isRendezvous } = options;
+    this.#gossip = new Gossip({
+      self: host.peerId,
+      records: known.records,
+      refusals: known.refusals,
+      own,
+      isWitness,
+      mayAccuse: (peer) =>
+        isRendezvous(peer) || known.records.of(peer).length > 0,
+      random: options.random ?? Math.random,
+    });
+  }
+
+  get neighbours(): string[] {
+    return this.#gossip.neighbours;
+  }
+
+  start(): void {
+    const { host } = this.#options;
+    for (const { peer } of host.connections()) this.#connected.add(peer);
+    this.#unsubscribe = host.onPeer(({ type, peer }) => {
+      if (type === "connected") {
+        this.#connected.add(peer);
+        if (this.#isMember(peer)) this.addNeighbour(peer);
+      } else if (!host.connections().some((c) => c.peer === peer)) {
+        this.#connected.delete(peer);
+        this.#onLost(peer);
+      }
+    });
+    this.#tick();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#unsubscribe?.();
+    this.#cancelTick?.();
+  }
+
+  /** `peer` is in this cluster too: it joined here, or this node there. */
+  addNeighbour(peer: string): void {
+    if (!this.#connected.has(peer)) return;
+    this.#gossip.connected(peer, this.#now());
+    this.#flush();
+  }
+
+  /** This node sealed a record. `told` have it already. */
+  announced(
+    record: HolderRecord,
+    isNews: boolean,
+    told?: ReadonlySet<string>,
+  ): void {
+    this.#gossip.announced(record, isNews, this.#now(), told);
+    this.#flush();
+  }
+
+  /** A record came by another command. `pushed`: nobody had asked for it. */
+  learned(sealed: Sealed, taken: Taken, from: string, pushed: boolean): void {
+    this.#learned(sealed, taken, from, pushed);
+    this.#flush();
+  }
+
+  /** What the cluster serves has changed. */
+  published(except: string): void {
+    for (const peer of this.#gossip.neighbours)
+      if (peer !== except) void this.#send(peer, EMPTY, true);
+  }
+
+  /** A GOSSIP of a neighbour; the answer is what there is to say to it at once. Throws COMMAND_MALFORMED. */
+  async receive(from: string, wire: GossipWire): Promise<GossipWire> {
+    if (this.#connected.has(from)) this.#gossip.connected(from, this.#now());
+    await this.#absorb(from, wire);
+    const answers = this.#gossip.drain();
+    const index = answers.findIndex(({ to }) => to === from);
+    const [answer] = index === -1 ? [] : answers.splice(index, 1);
+    this.#sendAll(answers);
+    return this.#encode(answer?.message ?? EMPTY, false);
+  }
+
+  async #absorb(from: string, wire: GossipWire): Promise<void> {
+    const { known, events, onChanged } = this.#options;
+    const message = decodeGossip(wire);
+    for (const sealed of wire.records) {
+      try {
+        const taken = await known.take(sealed);
+        this.#learned(sealed, taken, from, true);
+      } catch (error) {
+        const { code, message: why } = ShoalError.from(error);
+        events.warn("CLUSTER", why, { peer: from, code });
+      }
+    }
+    if (wire.record !== null) {
+      const isNews = await known.takePublished(wire.record);
+      if (isNews) this.published(from);
+      if (isNews) onChanged(true);
+    }
+    this.#gossip.receive(from, message, this.#now());
+    if (this.#gossip.takeRefutation()) this.#options.onRefute();
+  }
+
+  #learned(sealed: Sealed, taken: Taken, from: string, pushed: boolean): void {
+    const { known, host, onChanged, onTaken } = this.#options;
+    const { announcement, outcome } = taken;
+    const { peer } = announcement;
+    if (peer === host.peerId) return;
+    const record = known.records.find(announcement) ?? { announcement, sealed };
+    this.#gossip.learned(record, outcome, from, this.#now(), pushed);
+    if (outcome === "stale") return;
+    if (announcement.state === "gone") known.records.expire(this.#now());
+    else if (this.#connected.has(peer))
+      this.#gossip.connected(peer, this.#now());
+    if (from !== host.peerId) onTaken?.(taken);
+    onChanged(outcome !== "renewed");
+  }
+
+  #onLost(peer: string): void {
+    const { onLost, onChanged } = this.#options;
+    if (this.#gossip.disconnected(peer, this.#now())) {
+      onLost?.(peer);
+      onChanged(true);
+    }
+    this.#nextMeshMs = Math.min(this.#nextMeshMs, this.#now() + LINK.tickMs);
+    this.#flush();
+  }
+
+  #tick(): void {
+    const { clock, onChanged } = this.#options;
+    if (this.#gossip.tick(this.#now())) onChanged(true);
+    this.#flush();
+    this.#keepNeighbours();
+    this.#cancelTick = clock.after(LINK.tickMs, () => this.#tick());
+  }
+
+  #flush(): void {
+    if (!this.#stopped) this.#sendAll(this.#gossip.drain());
+  }
+
+  #sendAll(messages: readonly { to: string; message: GossipMessage }[]): void {
+    for (const { to, message } of messages)
+      void this.#send(to, message, message.sync);
+  }
+
+  async #send(
+    to: string,
+    message: GossipMessage,
+    withRecord: boolean,
+  ): Promise<void> {
+    const { commands, known } = this.#options;
+    const waiting = this.#inFlight.get(to) ?? 0;
+    // Not one that would have to be dialed: who is lost is suspect.
+    if (!this.#connected.has(to) || waiting >= LINK.inFlight) return;
+    this.#inFlight.set(to, waiting + 1);
+    try {
+      const cluster = known.name;
+      const options = { timeoutMs: LINK.callMs };
+      const loaded = this.#ownLoaded(message);
+      if (loaded !== undefined) {
+        const { name, result } = SHARD_LOADED;
+        await commands.call(
+          to,
+          name,
+          { cluster, sealed: loaded.sealed },
+          result,
+          options,
+        );
+        return;
+      }
+      const wire = this.#encode(message, withRecord);
+      const { name, result } = GOSSIP_COMMAND;
+      const answer = await commands.call(
+        to,
+        name,
+        { cluster, ...wire },
+        result,
+        options,
+      );
+      if (this.#stopped) return;
+      await this.#absorb(to, answer);
+      this.#flush();
+    } catch (error) {
+      this.#onRefused(to, error);
+    } finally {
+      const rest = (this.#inFlight.get(to) ?? 1) - 1;
+      if (rest === 0) this.#inFlight.delete(to);
+      else this.#inFlight.set(to, rest);
+    }
+  }
+
+  /** That a shard of this node is loaded has a command of its own. */
+  #ownLoaded({
+    records,
+    news,
+    have,
+    want,
+    suspects,
+  }: GossipMessage): HolderRecord | undefined {
+    const [record] = records;
+    const rest = [news, have, want, suspects, records.slice(1)];
+    if (record === undefined || rest.some((list) => list.length > 0))
+      return undefined;
+    const { peer, state } = record.announcement;
+    const isOwn = peer === this.#options.host.peerId;
+    return isOwn && state === "ready" ? record : undefined;
+  }
+
+  #onRefused(peer: string, error: unknown): void {
+    if (
+      isShoalError(
+        error,
+        "COMMAND_UNKNOWN",
+        "CLUSTER_UNKNOWN",
+        "PROTOCOL_UNSUPPORTED",
+      )
+    ) {
+      this.#gossip.forget(peer);
+    }
+    const { code, message } = ShoalError.from(error);
+    this.#options.events.debug(
+      "CLUSTER",
+      `a neighbour did not take the news: ${message}`,
+      { peer, code },
+    );
+  }
+
+  /** Dials members until there are enough neighbours. */
+  #keepNeighbours(): void {
+    const { host, known, dials, clock } = this.#options;
+    const now = clock.now();
+    if (!dials || now < this.#nextMeshMs || this.#dialing.size > 0) return;
+    const random = this.#options.random ?? Math.random;
+    this.#nextMeshMs = now + LINK.meshMs * (0.75 + random() / 2);
+    for (const [peer, untilMs] of this.#notBefore)
+      if (untilMs <= now) this.#notBefore.delete(peer);
+    const members = known.records
+      .list(now)
+      .map(({ announcement }) => announcement)
+      .filter(({ peer }) => !this.#notBefore.has(peer));
+    const addresses = new Map(members.map((a) => [a.peer, a.addresses]));
+    const dial = neighboursToDial(
+      host.peerId,
+      addresses.keys(),
+      (peer) => this.#connected.has(peer),
+      random,
+    );
+    for (const peer of dial.slice(0, LINK.dials))
+      void this.#dial(peer, addresses.get(peer) ?? []);
+  }
+
+  async #dial(peer: string, addresses: readonly string[]): Promise<void> {
+    this.#dialing.add(peer);
+    try {
+      const target = { peerId: peer, addresses };
+      await this.#options.host.connect(target, { timeoutMs: LINK.dialMs });
+      if (!this.#stopped) this.addNeighbour(peer);
+    } catch (error) {
+      this.#notBefore.set(peer, this.#now() + LINK.redialMs);
+      const { code, message } = ShoalError.from(error);
+      this.#options.events.debug(
+        "CLUSTER",
+        `a member could not be reached: ${message}`,
+        { peer, code },
+      );
+    } finally {
+      this.#dialing.delete(peer);
+    }
+  }
+
+  #encode(message: GossipMessage, withRecord: boolean): GossipWire {
+    const record = this.#options.known.publishedSealed;
+    return encodeGossip(message, withRecord ? (record ?? null) : null);
+  }
+
+  #isMember(peer: string): boolean {
+    return this.#options.known.records.of(peer).length > 0;
+  }
+
+  #now(): number {
+    return this.#options.clock.now();
+  }
+}
+
+const EMPTY: GossipMessage = {
+  records: [],
+  news: [],
+  have: [],
+  want: [],
+  suspects: [],
+  sync: false,
+};

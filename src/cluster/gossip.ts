@@ -1,0 +1,467 @@
+/**
+ * How members tell each other, as a state machine: what happens comes in by a call, what is to be sent goes out by `drain`. No clock, no
+ * socket, no signature in it: the adapter (gossip-link.ts) has those, and the simulation (bench/simulate.ts) has its own.
+ *
+ *     a change of state   the record at once to a few neighbours, its digest (holder, number) to all others; they ask for what they lack
+ *     a renewal           its digest, once a second, to a few neighbours: the record itself travels to each node once
+ *     everything          the digests of all records, every 10 s, with one random neighbour, and with each that was just connected
+ *     a lost connection   what the lost one held is dropped here, and suspected everywhere: who does not hear a newer record within the
+ *                         grace drops it, too. A suspect that lives says so with a newer record, and that always wins.
+ */
+import {
+  type ClusterRecords,
+  type Digest,
+  digestOf,
+  type HolderRecord,
+  type PutOutcome,
+} from "./records.ts";
+import { type Refusals } from "./refusals.ts";
+
+export interface Suspicion {
+  peer: string;
+  /** The newest record of it that was known when its connection was lost. */
+  seq: number;
+}
+
+export interface GossipMessage {
+  /** News that nobody asked for, and answers. */
+  records: HolderRecord[];
+  /** Of changes: to be passed on at once. */
+  news: Digest[];
+  /** Of renewals, or of everything. */
+  have: Digest[];
+  /** Ids of the holders whose records are asked for. */
+  want: string[];
+  suspects: Suspicion[];
+  /** `have` is all that the sender has: what it lacks is to be told. */
+  sync: boolean;
+}
+
+export const GOSSIP = Object.freeze({
+  /** Neighbours that get a change whole, at once. With three, a thousand nodes are reached in seven steps. */
+  eagerFanout: 3,
+  /** The same for a node's own change: who says goodbye can not be asked any more. */
+  ownFanout: 8,
+  /** Neighbours that get the digests of renewals. What these do not reach, the exchange of everything does. */
+  lazyFanout: 4,
+  /** A renewal has 40 s to reach everybody: three or four of these steps, and one request each. */
+  lazyMs: 1_000,
+  /** What was lost on its way is mended after this, or after a few of these. */
+  syncMs: 10_000,
+  /** How long a suspect has to be heard of. A lost connection is noticed after 3 s at most by QUIC: together under 5 s. */
+  graceMs: 1_000,
+  /** A record that was asked for and did not come is asked for elsewhere after this. */
+  askedMs: 2_000,
+  /** Who has more neighbours tells all of them less often, this long for each: 500 messages a second at most. */
+  perNeighbourMs: 2,
+  promptNeighbours: 16,
+  /** Suspicions taken from one neighbour: at once, besides one for each peer that is known, and per second after that. */
+  suspicionBurst: 32,
+  suspicionsPerSecond: 8,
+});
+
+/** In one message; beyond it there are several. */
+export const MESSAGE_LIMITS = Object.freeze({
+  records: 64,
+  digests: 10_000,
+  wants: 256,
+  suspects: 256,
+});
+
+export interface GossipOptions {
+  self: string;
+  records: ClusterRecords;
+  refusals: Refusals;
+  /** What this node itself announces, as sealed last. */
+  own: () => readonly HolderRecord[];
+  /** Whether this process may suspect others: a member, or a rendezvous. Who holds nothing is nobody's witness. */
+  isWitness: () => boolean;
+  /** Whether a neighbour is one. */
+  mayAccuse: (peer: string) => boolean;
+  /** In [0, 1). */
+  random: () => number;
+}
+
+/** What is left of the suspicions a neighbour may utter. */
+interface Neighbour {
+  tokens: number;
+  atMs: number;
+}
+
+export class Gossip {
+  readonly #options: GossipOptions;
+  readonly #records: ClusterRecords;
+  readonly #neighbours = new Map<string, Neighbour>();
+  /** What is to be sent. */
+  readonly #out = new Map<string, GossipMessage>();
+  readonly #asked = new Map<
+    string,
+    { seq: number; untilMs: number; fresh: boolean }
+  >();
+  readonly #suspected = new Map<string, { seq: number; dueMs: number }>();
+  /** Renewals, and what was learned from one neighbour. */
+  #lazy = new Map<string, Digest>();
+  /** Changes that not every neighbour has been told of. */
+  #news = new Map<string, Digest>();
+  #newsDueMs: number | undefined;
+  #nextLazyMs = 0;
+  #nextSyncMs: number | undefined;
+  #refute = false;
+
+  constructor(options: GossipOptions) {
+    this.#options = options;
+    this.#records = options.records;
+  }
+
+  get neighbours(): string[] {
+    return [...this.#neighbours.keys()];
+  }
+
+  has(peer: string): boolean {
+    return this.#neighbours.has(peer);
+  }
+
+  /** A member is connected: both tell each other everything they have. */
+  connected(peer: string, nowMs: number): void {
+    if (this.#neighbours.has(peer) || peer === this.#options.self) return;
+    this.#neighbours.set(peer, { tokens: GOSSIP.suspicionBurst, atMs: nowMs });
+    this.#sync(peer, nowMs);
+  }
+
+  /** Its last connection is lost. Returns whether records were dropped. */
+  disconnected(peer: string, nowMs: number): boolean {
+    this.forget(peer);
+    const seq = this.#newestSeq(peer);
+    if (seq === undefined) return false;
+    this.#records.removePeer(peer, seq);
+    this.#suspected.set(peer, { seq, dueMs: nowMs });
+    this.#tellAll({ peer, seq });
+    return true;
+  }
+
+  /** It is no member any more, or never was one: no word about it. */
+  forget(peer: string): void {
+    this.#neighbours.delete(peer);
+    this.#out.delete(peer);
+  }
+
+  /** This node sealed a record of its own: a change of state, or the same again. `told` have it already. */
+  announced(
+    record: HolderRecord,
+    isNews: boolean,
+    nowMs: number,
+    told: ReadonlySet<string> = new Set(),
+  ): void {
+    if (isNews) this.#spread(record, nowMs, told, GOSSIP.ownFanout);
+    else this.#lazy.set(digestOf(record).id, digestOf(record));
+  }
+
+  /** A record that proved good was put among the records, with this outcome. `pushed`: nobody had asked for it. */
+  learned(
+    record: HolderRecord,
+    outcome: PutOutcome,
+    from: string,
+    nowMs: number,
+    pushed: boolean,
+  ): void {
+    const digest = digestOf(record);
+    const asked = this.#asked.get(digest.id);
+    if (asked !== undefined && asked.seq <= digest.seq)
+      this.#asked.delete(digest.id);
+    if (outcome === "stale" || outcome === "full") return;
+    const isFresh =
+      outcome !== "renewed" || this.#suspected.has(record.announcement.peer);
+    const isWanted = asked?.seq === digest.seq;
+    if (isFresh && (isWanted ? asked.fresh : pushed))
+      this.#spread(record, nowMs, new Set([from]));
+    else this.#lazy.set(digest.id, digest);
+  }
+
+  /** All of a message but its records, which come by `learned`. */
+  receive(from: string, message: GossipMessage, nowMs: number): void {
+    const wants: string[] = [];
+    for (const digest of message.news)
+      this.#compare(from, digest, nowMs, wants, true);
+    for (const digest of message.have)
+      this.#compare(from, digest, nowMs, wants, false);
+    if (message.sync) this.#tellWhatLacks(from, message.have, nowMs);
+    if (wants.length > 0) this.#to(from)?.want.push(...wants);
+    if (message.want.length > 0) this.#answer(from, message.want);
+    for (const suspicion of message.suspects)
+      this.#onSuspicion(from, suspicion, nowMs);
+  }
+
+  /** Call it a few times a second. Returns whether records were dropped. */
+  tick(nowMs: number): boolean {
+    if (this.#newsDueMs !== undefined && nowMs >= this.#newsDueMs)
+      this.#flushNews();
+    if (nowMs >= this.#nextLazyMs) {
+      this.#nextLazyMs = nowMs + GOSSIP.lazyMs;
+      this.#flushLazy();
+    }
+    this.#nextSyncMs ??= nowMs + GOSSIP.syncMs * this.#options.random();
+    if (nowMs >= this.#nextSyncMs) {
+      this.#nextSyncMs =
+        nowMs + GOSSIP.syncMs * (0.75 + this.#options.random() / 2);
+      const [peer] = this.#some(1);
+      if (peer !== undefined) this.#sync(peer, nowMs);
+      for (const [id, { untilMs }] of this.#asked)
+        if (untilMs <= nowMs) this.#asked.delete(id);
+    }
+    return this.#dropSuspects(nowMs);
+  }
+
+  /** What is to be sent, each message within the limits. */
+  drain(): { to: string; message: GossipMessage }[] {
+    const all: { to: string; message: GossipMessage }[] = [];
+    for (const [to, out] of this.#out)
+      for (const message of inLimits(out)) all.push({ to, message });
+    this.#out.clear();
+    return all;
+  }
+
+  /** True once where others suspect this node: it must seal newer records and announce them as news. */
+  takeRefutation(): boolean {
+    const refute = this.#refute;
+    this.#refute = false;
+    return refute;
+  }
+
+  /** Sends a change whole to a few, its digest to the others. */
+  #spread(
+    record: HolderRecord,
+    nowMs: number,
+    told: ReadonlySet<string>,
+    fanout: number = GOSSIP.eagerFanout,
+  ): void {
+    const digest = digestOf(record);
+    this.#lazy.delete(digest.id);
+    for (const peer of this.#some(fanout, told))
+      this.#to(peer)?.records.push(record);
+    this.#news.set(digest.id, digest);
+    const { size } = this.#neighbours;
+    const waitMs =
+      size <= GOSSIP.promptNeighbours ? 0 : size * GOSSIP.perNeighbourMs;
+    this.#newsDueMs ??= nowMs + waitMs;
+    if (waitMs === 0) this.#flushNews(told);
+  }
+
+  #flushNews(told: ReadonlySet<string> = new Set()): void {
+    const digests = [...this.#news.values()];
+    this.#news.clear();
+    this.#newsDueMs = undefined;
+    for (const peer of this.#neighbours.keys()) {
+      if (told.has(peer)) continue;
+      const out = this.#to(peer);
+      if (out === undefined) continue;
+      const whole = new Set(out.records.map((r) => digestOf(r).id));
+      for (const digest of digests)
+        if (!whole.has(digest.id)) out.news.push(digest);
+    }
+  }
+
+  #flushLazy(): void {
+    if (this.#lazy.size === 0) return;
+    for (const peer of this.#some(GOSSIP.lazyFanout)) {
+      const have = this.#to(peer)?.have;
+      for (const digest of this.#lazy.values()) have?.push(digest);
+    }
+    this.#lazy.clear();
+  }
+
+  #sync(peer: string, nowMs: number): void {
+    const out = this.#to(peer);
+    if (out === undefined) return;
+    out.sync = true;
+    out.have = [
+      ...this.#options.own().map(digestOf),
+      ...this.#records.list(nowMs).map(digestOf),
+    ];
+  }
+
+  #compare(
+    from: string,
+    { id, seq }: Digest,
+    nowMs: number,
+    wants: string[],
+    fresh: boolean,
+  ): void {
+    const record = this.#records.get(id);
+    if (record !== undefined && record.announcement.seq >= seq) return;
+    const grave = record === undefined ? this.#records.grave(id) : undefined;
+    const known = record?.announcement.seq ?? grave?.seq ?? this.#ownSeq(id);
+    if (known === undefined || known < seq) {
+      if (wants.length >= MESSAGE_LIMITS.wants) return;
+      const asked = this.#asked.get(id);
+      if (asked !== undefined && asked.seq >= seq && asked.untilMs > nowMs)
+        return;
+      const untilMs = nowMs + GOSSIP.askedMs;
+      this.#asked.set(id, { seq, untilMs, fresh });
+      wants.push(id);
+      return;
+    }
+    if (grave === undefined) return;
+    // It has not heard that this holder is gone; or it is that holder, and lives.
+    if (grave.goodbye !== undefined) {
+      if (seq < grave.seq) this.#to(from)?.records.push(grave.goodbye);
+    } else this.#to(from)?.suspects.push({ peer: grave.peer, seq: grave.seq });
+  }
+
+  #tellWhatLacks(from: string, have: readonly Digest[], nowMs: number): void {
+    const theirs = new Map(have.map(({ id, seq }) => [id, seq]));
+    const mine = [...this.#options.own(), ...this.#records.list(nowMs)];
+    const out = this.#to(from);
+    for (const record of mine) {
+      const digest = digestOf(record);
+      if ((theirs.get(digest.id) ?? -1) < digest.seq) out?.have.push(digest);
+    }
+  }
+
+  #answer(from: string, want: readonly string[]): void {
+    const own = this.#options.own();
+    const out = this.#to(from);
+    for (const id of want) {
+      const record =
+        this.#records.get(id) ??
+        own.find((r) => digestOf(r).id === id) ??
+        this.#records.grave(id)?.goodbye;
+      if (record !== undefined) out?.records.push(record);
+    }
+  }
+
+  #onSuspicion(from: string, { peer, seq }: Suspicion, nowMs: number): void {
+    if (peer === this.#options.self) {
+      const [newest] = this.#options
+        .own()
+        .map(({ announcement }) => announcement.seq)
+        .toSorted((a, b) => b - a);
+      if (newest === undefined) return;
+      // Said already: then the accuser has not heard it yet.
+      if (newest > seq)
+        for (const record of this.#options.own())
+          this.#to(from)?.records.push(record);
+      else this.#refute = true;
+      return;
+    }
+    const known = this.#newestSeq(peer);
+    if (known === undefined) return;
+    if (known > seq) {
+      for (const record of this.#records.of(peer))
+        this.#to(from)?.news.push(digestOf(record));
+      return;
+    }
+    if ((this.#suspected.get(peer)?.seq ?? -1) >= known) return;
+    if (!this.#mayAccuse(from, nowMs)) {
+      this.#options.refusals.add("suspicion");
+      return;
+    }
+    // Not above what is known: else no newer record could refute it.
+    this.#suspected.set(peer, { seq: known, dueMs: nowMs + GOSSIP.graceMs });
+    this.#tellAll({ peer, seq: known }, from);
+  }
+
+  #mayAccuse(from: string, nowMs: number): boolean {
+    const bucket = this.#neighbours.get(from);
+    if (bucket === undefined || !this.#options.mayAccuse(from)) return false;
+    const most = GOSSIP.suspicionBurst + this.#records.size;
+    const elapsedMs = Math.max(0, nowMs - bucket.atMs);
+    bucket.tokens = Math.min(
+      most,
+      bucket.tokens + (elapsedMs / 1000) * GOSSIP.suspicionsPerSecond,
+    );
+    bucket.atMs = nowMs;
+    if (bucket.tokens < 1) return false;
+    bucket.tokens--;
+    return true;
+  }
+
+  #tellAll(suspicion: Suspicion, except?: string): void {
+    if (!this.#options.isWitness()) return;
+    for (const peer of this.#neighbours.keys())
+      if (peer !== except) this.#to(peer)?.suspects.push(suspicion);
+  }
+
+  #dropSuspects(nowMs: number): boolean {
+    let dropped = false;
+    for (const [peer, { seq, dueMs }] of this.#suspected) {
+      if (dueMs > nowMs) continue;
+      this.#suspected.delete(peer);
+      dropped = this.#records.removePeer(peer, seq) || dropped;
+    }
+    return dropped;
+  }
+
+  #newestSeq(peer: string): number | undefined {
+    const all = this.#records.of(peer).map(({ announcement: a }) => a.seq);
+    return all.length === 0 ? undefined : Math.max(...all);
+  }
+
+  #ownSeq(id: string): number | undefined {
+    for (const record of this.#options.own())
+      if (digestOf(record).id === id) return record.announcement.seq;
+    return undefined;
+  }
+
+  /** Up to `count` random neighbours. */
+  #some(count: number, except: ReadonlySet<string> = new Set()): string[] {
+    const all = [...this.#neighbours.keys()].filter((p) => !except.has(p));
+    const chosen: string[] = [];
+    while (chosen.length < count && all.length > 0) {
+      const [peer] = all.splice(
+        Math.floor(this.#options.random() * all.length),
+        1,
+      );
+      if (peer !== undefined) chosen.push(peer);
+    }
+    return chosen;
+  }
+
+  #to(peer: string): GossipMessage | undefined {
+    if (!this.#neighbours.has(peer)) return undefined;
+    let out = this.#out.get(peer);
+    if (out === undefined) this.#out.set(peer, (out = emptyMessage()));
+    return out;
+  }
+}
+
+export function emptyMessage(): GossipMessage {
+  return {
+    records: [],
+    news: [],
+    have: [],
+    want: [],
+    suspects: [],
+    sync: false,
+  };
+}
+
+function isEmpty(m: GossipMessage): boolean {
+  const lists = [m.records, m.news, m.have, m.want, m.suspects];
+  return !m.sync && lists.every((list) => list.length === 0);
+}
+
+/** One message, or several where it has more than one may have. A list that is said to be everything stays whole. */
+function inLimits(message: GossipMessage): GossipMessage[] {
+  const { records, digests, wants, suspects } = MESSAGE_LIMITS;
+  const all: GossipMessage[] = [];
+  let rest = message;
+  while (!isEmpty(rest)) {
+    all.push({
+      records: rest.records.slice(0, records),
+      news: rest.news.slice(0, digests),
+      have: rest.have.slice(0, digests),
+      want: rest.want.slice(0, wants),
+      suspects: rest.suspects.slice(0, suspects),
+      sync: rest.sync && rest.have.length <= digests,
+    });
+    rest = {
+      records: rest.records.slice(records),
+      news: rest.news.slice(digests),
+      have: rest.have.slice(digests),
+      want: rest.want.slice(wants),
+      suspects: rest.suspects.slice(suspects),
+      sync: false,
+    };
+  }
+  return all;
+}
