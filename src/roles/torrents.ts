@@ -73,7 +73,7 @@ export class Torrents {
   #unsubscribe: (() => void) | undefined;
   #isStarted = false;
   #last: TransferStats | undefined;
-  #asking: Promise<void> | undefined;
+  #isAsking = false;
 
   constructor(options: TorrentsOptions) {
     const { commands, events, cluster, directories, stateDir } = options;
@@ -181,20 +181,19 @@ export class Torrents {
 
   /** What is moving, as of a moment ago: asking it brings the next figures. Undefined before the first. */
   lastStats(): TransferStats | undefined {
-    if (this.#isStarted) {
-      this.#asking ??= this.#transfer
-        .stats()
-        .then(
-          (stats) => {
-            this.#last = stats;
-          },
-          () => {}, // stopping, or its thread is being started again
-        )
-        .finally(() => {
-          this.#asking = undefined;
-        });
-    }
+    if (this.#isStarted && !this.#isAsking) void this.#ask();
     return this.#last;
+  }
+
+  async #ask(): Promise<void> {
+    this.#isAsking = true;
+    try {
+      this.#last = await this.#transfer.stats();
+    } catch {
+      // It is stopping, or its thread is being started again.
+    } finally {
+      this.#isAsking = false;
+    }
   }
 
   async stop(): Promise<void> {
