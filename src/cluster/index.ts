@@ -30,6 +30,15 @@ export {
   sealClusterRecord,
   unsealClusterRecord,
 } from "./cluster-record.ts";
+export {
+  clusterKey,
+  clusterRecordKinds,
+  decodeAnnouncements,
+  decodeClusterRecord,
+  encodeAnnouncements,
+  encodeClusterRecord,
+  nodeKey,
+} from "./dht-kinds.ts";
 export { clusterStatus } from "./cluster-status.ts";
 export { Membership, type MembershipOptions } from "./membership.ts";
 export type { OwnState } from "./own-shards.ts";

@@ -64,8 +64,11 @@ export const DEFAULTS = Object.freeze({
   maxConnections: 2_000,
   /** Handshakes in progress; libp2p's 10 fail when 20 nodes start together. */
   pendingInbound: 200,
-  /** Provider records live 48 h; addresses must live as long, or providers come back without any. */
-  addressAgeMs: 48 * 3_600_000,
+  /**
+   * Provider records live 48 h and are swept every hour. Addresses must outlive them: kad-dht (16.4.5) answers nothing at all about a
+   * key that has a provider it knows no more.
+   */
+  addressAgeMs: 72 * 3_600_000,
 
   // heartbeat
   heartbeatMs: 2_000,

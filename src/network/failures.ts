@@ -46,6 +46,7 @@ const SYSTEM_REASONS: Readonly<Record<string, string>> = {
 
 /** Why one address could not be dialed, in a few words. */
 export function dialReason(thrown: unknown): string {
+  if (thrown instanceof Event) return "the stream ended";
   if (!(thrown instanceof Error)) return String(thrown);
   if (thrown instanceof AggregateError && thrown.errors.length > 0) {
     return dialReason(thrown.errors[0]);

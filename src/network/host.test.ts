@@ -6,6 +6,8 @@ import { createServer, type AddressInfo } from "node:net";
 import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test, type TestContext } from "node:test";
+import { prometheusMetrics } from "@libp2p/prometheus-metrics";
+import { Registry } from "prom-client";
 import { isShoalError } from "../lib/index.ts";
 import {
   makeHost,
@@ -202,6 +204,18 @@ describe("a host", { concurrency: true }, () => {
       });
     });
   }
+
+  test("libp2p's own numbers go where they are wanted", async (t) => {
+    const registry = new Registry();
+    const a = await startHost(t, {
+      metrics: prometheusMetrics({ registry, collectDefaultMetrics: false }),
+    });
+    const b = await startHost(t);
+    await b.connect(targetOf(a, "TCP"));
+    const text = await registry.metrics();
+    assert.match(text, /libp2p_kad_dht_routing_table_size/);
+    assert.match(text, /libp2p_connection_manager_connections\{[^}]*\} 1/);
+  });
 
   test("the events name what was asked for and what came of it", async (t) => {
     const events = new Watched();

@@ -1,12 +1,15 @@
 /** A node in the network, without a trace of libp2p: dial peers, open streams, answer them. */
-import type { EventSink } from "../lib/index.ts";
+import type { Clock, EventSink } from "../lib/index.ts";
 import { transportOf, type PeerTarget } from "./address.ts";
 import type { ConnectionInfo, PeerChange, WaitOptions } from "./connections.ts";
+import type { Dht } from "./dht.ts";
+import type { RecordKind } from "./dht-records.ts";
+import type { DhtStoreLimits } from "./dht-store.ts";
 import type { FrameStream, FrameStreamOptions } from "./frame-stream.ts";
 import type { HeartbeatOptions } from "./heartbeat.ts";
 import { loadOrCreateIdentity, newIdentity } from "./identity.ts";
 import { Libp2pHost } from "./libp2p-host.ts";
-import { buildNode } from "./node.ts";
+import { buildNode, type HostMetrics } from "./node.ts";
 import { loadNativeQuic } from "./quic-native.ts";
 import type {
   RequestHandler,
@@ -28,6 +31,15 @@ export interface HostOptions {
   datastorePath?: string | undefined;
   version?: string | undefined;
   heartbeat?: HeartbeatOptions | undefined;
+  /** What may be kept in the DHT, by this host and by whoever it asks. */
+  recordKinds?: readonly RecordKind[] | undefined;
+  dhtLimits?: Partial<DhtStoreLimits> | undefined;
+  /** For a guest that stays a moment: it asks the DHT, and nobody counts on it. */
+  dhtClient?: boolean | undefined;
+  /** Where libp2p counts what it does. */
+  metrics?: HostMetrics | undefined;
+  clock?: Clock | undefined;
+  random?: (() => number) | undefined;
 }
 
 export interface HandleStreamsOptions extends FrameStreamOptions {
@@ -73,6 +85,7 @@ export interface Host extends AsyncDisposable {
     payload: Uint8Array,
     options?: RequestOptions,
   ): Promise<Uint8Array>;
+  readonly dht: Dht;
   /** Peers in the DHT's routing table. */
   dhtPeers(): number;
   /** After each change of it. Returns the function that ends the subscription. */
@@ -107,6 +120,11 @@ export async function createHost(options: HostOptions = {}): Promise<Host> {
     nativeQuic: loaded.native,
     datastorePath,
     agentVersion: version,
+    recordKinds: options.recordKinds,
+    dhtLimits: options.dhtLimits,
+    dhtClient: options.dhtClient,
+    metrics: options.metrics,
+    clock: options.clock,
   });
   return new Libp2pHost(identity, built, options, loaded.reason);
 }

@@ -5,6 +5,7 @@
  * - `Host` is a node in the network. Nothing outside this folder sees libp2p.
  * - A `FrameStream` lives long and carries binary frames in order, with back-pressure: the path of every token.
  * - A request opens a stream for one frame there and one back. `Commands` are JSON requests with names and schemas.
+ * - `host.dht` keeps small signed records and who provides what, at whoever is closest to the key.
  * - `Bootstraps` keeps the connections to the peers that one was told of.
  *
  * Every wait has a deadline; every length from a peer has a bound (defaults.ts); whatever fails is a ShoalError.
@@ -22,6 +23,27 @@ export * from "./bootstrap.ts";
 export * from "./commands.ts";
 export { DEFAULTS as NETWORK_DEFAULTS } from "./defaults.ts";
 export type {
+  Dht,
+  DhtProbe,
+  DhtState,
+  FindOptions,
+  ProviderKey,
+} from "./dht.ts";
+export { DHT_DEFAULTS } from "./dht.ts";
+export type {
+  DhtLookup,
+  DhtOutcome,
+  GetOutcome,
+  PeerAnswer,
+  Provider,
+  ProvidersOutcome,
+  Said,
+  StoreOutcome,
+} from "./dht-outcome.ts";
+export type { RecordKind } from "./dht-records.ts";
+export { selfTestDht } from "./dht-self-test.ts";
+export { DHT_STORE_LIMITS } from "./dht-store.ts";
+export type {
   FrameHandler,
   FrameStream,
   FrameStreamOptions,
@@ -34,6 +56,7 @@ export {
   type HostOptions,
 } from "./host.ts";
 export { verify } from "./identity.ts";
+export type { HostMetrics } from "./node.ts";
 export { RateLimit } from "./rate-limit.ts";
 export type {
   RequestContext,

@@ -1,7 +1,7 @@
 /** The host, on libp2p: lifecycle, handlers, streams. */
 import { privateKeyFromProtobuf } from "@libp2p/crypto/keys";
 import type { Connection, Stream } from "@libp2p/interface";
-import { ShoalError, withDeadline } from "../lib/index.ts";
+import { ShoalError, systemClock, withDeadline } from "../lib/index.ts";
 import { transportOf, type PeerTarget } from "./address.ts";
 import {
   Connections,
@@ -19,6 +19,7 @@ import {
 import { echoHeartbeat, HEARTBEAT_PROTOCOL } from "./heartbeat.ts";
 import type { HandleStreamsOptions, Host, HostOptions } from "./host.ts";
 import type { Identity } from "./identity.ts";
+import { Libp2pDht } from "./libp2p-dht.ts";
 import type { BuiltNode, Node } from "./node.ts";
 import {
   handleRequests,
@@ -30,6 +31,7 @@ import {
 
 export class Libp2pHost implements Host {
   readonly peerId: string;
+  readonly dht: Libp2pDht;
   readonly #identity: Identity;
   readonly #node: Node;
   readonly #built: BuiltNode;
@@ -56,6 +58,14 @@ export class Libp2pHost implements Host {
       node: built.node,
       quic: quicMissing === undefined,
       heartbeat: options.heartbeat,
+    });
+    this.dht = new Libp2pDht({
+      node: built.node,
+      store: built.store,
+      kinds: built.kinds,
+      clock: options.clock ?? systemClock,
+      random: options.random ?? Math.random,
+      sign: (data) => this.sign(data),
     });
     this.#handle(HEARTBEAT_PROTOCOL, 4, (stream) => echoHeartbeat(stream));
   }
@@ -219,6 +229,7 @@ export class Libp2pHost implements Host {
       await this.#built.closeDatastore();
       throw this.#built.listenErrors[0] ?? ShoalError.from(error);
     }
+    this.dht.start();
     const { events, listen = [] } = this.#options;
     if (this.#quicMissing === undefined) {
       events?.info("TRANSPORT", "QUIC and TCP", { quic: true, tcp: true });
@@ -245,6 +256,7 @@ export class Libp2pHost implements Host {
   async #stop(): Promise<void> {
     await this.#started?.catch(() => {});
     this.#connections.stop();
+    await this.dht.stop();
     await this.#node.stop();
     await this.#built.closeDatastore();
   }

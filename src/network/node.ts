@@ -10,19 +10,25 @@ import type {
   Listener,
   Transport,
 } from "@libp2p/interface";
-import { kadDHT, passthroughMapper, type KadDHT } from "@libp2p/kad-dht";
+import { kadDHT, passthroughMapper } from "@libp2p/kad-dht";
 import { noise } from "@libp2p/noise";
 import { ping, type Ping } from "@libp2p/ping";
 import { tcp } from "@libp2p/tcp";
 import { tls } from "@libp2p/tls";
 import { yamux } from "@libp2p/yamux";
 import type { Multiaddr } from "@multiformats/multiaddr";
+import { MemoryDatastore } from "datastore-core";
 import { LevelDatastore } from "datastore-level";
 import { createLibp2p, type Libp2pOptions } from "libp2p";
 import { Uint8ArrayList } from "uint8arraylist";
-import { ShoalError } from "../lib/index.ts";
+import { ShoalError, systemClock, type Clock } from "../lib/index.ts";
 import { rankOf, transportOf } from "./address.ts";
 import { DEFAULTS } from "./defaults.ts";
+import { DHT_DEFAULTS } from "./dht.ts";
+import { PROBE_KIND } from "./dht-probe.ts";
+import { keyText, RecordKinds, type RecordKind } from "./dht-records.ts";
+import { DhtStore, type DhtStoreLimits } from "./dht-store.ts";
+import type { Kad } from "./dht-wire.ts";
 import type { Identity } from "./identity.ts";
 import { quic } from "./quic.ts";
 import type { NativeQuic } from "./quic-native.ts";
@@ -30,11 +36,12 @@ import type { NativeQuic } from "./quic-native.ts";
 export const DHT_PROTOCOL = "/shoal/kad/1.0.0";
 
 /** A type and no interface: libp2p wants an index signature. */
-type Services = { identify: Identify; ping: Ping; dht: KadDHT };
+type Services = { identify: Identify; ping: Ping; dht: Kad };
 
-export type Node = Libp2p<
-  Services & { dht: { routingTable: EventTarget & { size: number } } }
->;
+export type Node = Libp2p<Services>;
+
+/** What libp2p reports its own numbers to: @libp2p/prometheus-metrics, for one. */
+export type HostMetrics = NonNullable<Libp2pOptions["metrics"]>;
 
 export interface NodeOptions {
   identity: Identity;
@@ -44,10 +51,18 @@ export interface NodeOptions {
   nativeQuic: NativeQuic | undefined;
   datastorePath: string | undefined;
   agentVersion: string;
+  recordKinds?: readonly RecordKind[] | undefined;
+  dhtLimits?: Partial<DhtStoreLimits> | undefined;
+  /** True: asks others and keeps nothing for them. */
+  dhtClient?: boolean | undefined;
+  metrics?: HostMetrics | undefined;
+  clock?: Clock | undefined;
 }
 
 export interface BuiltNode {
   node: Node;
+  store: DhtStore;
+  kinds: RecordKinds;
   /** What went wrong while listening: libp2p keeps only the text. */
   listenErrors: ShoalError[];
   closeDatastore: () => Promise<void>;
@@ -57,7 +72,16 @@ export interface BuiltNode {
 export async function buildNode(options: NodeOptions): Promise<BuiltNode> {
   const { identity, listen, announce, nativeQuic, agentVersion } = options;
   const listenErrors: ShoalError[] = [];
+  const kinds = new RecordKinds([PROBE_KIND, ...(options.recordKinds ?? [])]);
   const datastore = await openDatastore(options.datastorePath);
+  const store = new DhtStore({
+    inner: datastore ?? new MemoryDatastore(),
+    kinds,
+    peerId: identity.peerId,
+    clock: options.clock ?? systemClock,
+    limits: options.dhtLimits,
+  });
+  await store.open();
   const init: Libp2pOptions<Services> = {
     start: false,
     privateKey: privateKeyFromProtobuf(identity.privateKey),
@@ -67,7 +91,8 @@ export async function buildNode(options: NodeOptions): Promise<BuiltNode> {
       userAgent: `shoal/${agentVersion}`,
     },
     addresses: { listen: [...listen], announce: [...announce] },
-    ...(datastore && { datastore }),
+    datastore: store,
+    ...(options.metrics && { metrics: options.metrics }),
     transports: [
       ...(nativeQuic === undefined
         ? []
@@ -106,22 +131,52 @@ export async function buildNode(options: NodeOptions): Promise<BuiltNode> {
       dht: kadDHT({
         protocol: DHT_PROTOCOL,
         // The default waits for a public address and answers nobody until then.
-        clientMode: false,
+        clientMode: options.dhtClient ?? false,
         // The default drops private addresses: on a LAN the routing table would stay empty.
         peerInfoMapper: passthroughMapper,
         // Alone in the network nothing waits for a peer.
         allowQueryWithZeroPeers: true,
         initialQuerySelfInterval: 100,
-      }),
+        networkDialTimeout: {
+          minTimeout: DHT_DEFAULTS.messageMinMs,
+          maxTimeout: DHT_DEFAULTS.messageMaxMs,
+        },
+        ...rulesOf(kinds),
+      }) as unknown as (components: unknown) => Kad,
     },
   };
-  const node = (await createLibp2p(init)) as unknown as Node;
+  const node: Node = await createLibp2p(init);
   return {
     node,
+    store,
+    kinds,
     listenErrors,
     closeDatastore: async () => {
+      store.close();
       await datastore?.close();
     },
+  };
+}
+
+/** Validators and selectors for kad-dht. It knows public keys under /pk/ by default: refused, nobody here needs them. */
+function rulesOf(kinds: RecordKinds): {
+  validators: Record<
+    string,
+    (key: Uint8Array, value: Uint8Array) => Promise<void>
+  >;
+  selectors: Record<string, (key: Uint8Array, values: Uint8Array[]) => number>;
+} {
+  const check = async (key: Uint8Array, value: Uint8Array): Promise<void> => {
+    await kinds.check(keyText(key), value);
+  };
+  const best = (key: Uint8Array, values: Uint8Array[]): number =>
+    kinds.best(keyText(key), values);
+  const prefixes = kinds.prefixes();
+  return {
+    validators: Object.fromEntries(
+      ["pk", ...prefixes].map((prefix) => [prefix, check]),
+    ),
+    selectors: Object.fromEntries(prefixes.map((prefix) => [prefix, best])),
   };
 }
 

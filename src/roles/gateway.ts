@@ -5,7 +5,7 @@
  * 4. view and vocabulary as they come. Stop: the reverse.
  */
 import { join } from "node:path";
-import { Membership } from "../cluster/index.ts";
+import { clusterRecordKinds, Membership } from "../cluster/index.ts";
 import { createGateway } from "../gateway/index.ts";
 import { SessionLog } from "../inference/index.ts";
 import { Commands, createHost } from "../network/index.ts";
@@ -52,6 +52,9 @@ export function startGateway(
     const watch = watchRole("gateway", options.diagnostics, events);
     const host = await createHost({
       keyPath: join(paths.state, "gateway.key"),
+      datastorePath: join(paths.state, "gateway-datastore"),
+      recordKinds: clusterRecordKinds(),
+      metrics: watch.metrics,
       listen,
       events,
       version: VERSION,

@@ -1,6 +1,6 @@
 /** Fetches one listed content: what `shoal get` does. Joins as a reader, serves nothing when it is done. */
 import { resolve } from "node:path";
-import { Membership } from "../cluster/index.ts";
+import { clusterRecordKinds, Membership } from "../cluster/index.ts";
 import { ShoalError } from "../lib/index.ts";
 import { Commands, createHost } from "../network/index.ts";
 import type { CatalogFile, DownloadProgress } from "../torrent/index.ts";
@@ -33,7 +33,14 @@ export async function getFile(
 ): Promise<GetFileResult> {
   await using stack = new AsyncDisposableStack();
   const { bootstraps, cluster, wanted, listen } = options;
-  const host = await createHost({ listen, events, version: VERSION });
+  const host = await createHost({
+    listen,
+    events,
+    version: VERSION,
+    recordKinds: clusterRecordKinds(),
+    // Gone in a moment: nobody should keep anything here.
+    dhtClient: true,
+  });
   const commands = new Commands(host);
   const membership = new Membership({ host, commands, events, cluster });
   const torrents = new Torrents({

@@ -1,11 +1,12 @@
 /**
  * The rendezvous: knows the members of each cluster and is a DHT server from its first second.
  *
- * Start: 1. identity, 2. page over HTTP, 3. cluster service, host and DHT. Stop: the reverse.
+ * Start: 1. identity, 2. page over HTTP, 3. cluster service, host and DHT,
+ * 4. the DHT tested from outside. Stop: the reverse.
  */
 import { join } from "node:path";
-import { RendezvousService } from "../cluster/index.ts";
-import { Commands, createHost } from "../network/index.ts";
+import { clusterRecordKinds, RendezvousService } from "../cluster/index.ts";
+import { Commands, createHost, selfTestDht } from "../network/index.ts";
 import { CatalogService } from "../torrent/index.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
 import {
@@ -26,12 +27,15 @@ export interface RendezvousOptions {
 
 export function startRendezvous(
   options: RendezvousOptions,
-  { events, paths }: RoleContext,
+  { events, paths, signal }: RoleContext,
 ): Promise<Role> {
   return composed(async (stack) => {
     const watch = watchRole("rendezvous", options.diagnostics, events);
     const host = await createHost({
       keyPath: join(paths.state, "rendezvous.key"),
+      datastorePath: join(paths.state, "rendezvous-datastore"),
+      recordKinds: clusterRecordKinds(),
+      metrics: watch.metrics,
       listen: options.listen,
       events,
       version: VERSION,
@@ -55,6 +59,7 @@ export function startRendezvous(
     await host.start();
     isListening = true;
     stack.defer(() => host.stop());
+    await selfTestDht({ host, events, signal });
     return {
       peerId: host.peerId,
       addresses: host.addresses(),

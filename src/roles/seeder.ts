@@ -7,6 +7,7 @@
 import { mkdir, readFile, rm, symlink } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import {
+  clusterRecordKinds,
   CLUSTER_RECORD_DEFAULTS,
   Membership,
   METADATA_FILE,
@@ -57,6 +58,9 @@ export function startSeeder(
     const watch = watchRole("seeder", options.diagnostics, events);
     const host = await createHost({
       keyPath: join(paths.state, "seeder.key"),
+      datastorePath: join(paths.state, "seeder-datastore"),
+      recordKinds: clusterRecordKinds(),
+      metrics: watch.metrics,
       listen: options.listen,
       events,
       version: VERSION,

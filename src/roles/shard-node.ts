@@ -8,6 +8,7 @@
 import { totalmem } from "node:os";
 import { join } from "node:path";
 import {
+  clusterRecordKinds,
   type ClusterView,
   Membership,
   type SessionRoom,
@@ -76,6 +77,9 @@ export function startNode(
     const watch = watchRole("node", options.diagnostics, events);
     const host = await createHost({
       keyPath: join(paths.state, "node.key"),
+      datastorePath: join(paths.state, "node-datastore"),
+      recordKinds: clusterRecordKinds(),
+      metrics: watch.metrics,
       listen: options.listen,
       events,
       version: VERSION,

@@ -35,7 +35,7 @@ export interface DiagnosticsPlace {
 
 /** What a status is made of. Whatever a role has not is left out. */
 export interface StatusPieces {
-  host: Pick<Host, "peerId" | "addresses" | "connections" | "dhtPeers">;
+  host: Pick<Host, "peerId" | "addresses" | "connections" | "dht">;
   /** Why /ready says no; undefined where it says yes. */
   notReady: () => string | undefined;
   clusters: () => ClusterStatus[];
@@ -119,13 +119,7 @@ export function nodeStatus(
     clusters: clusters().slice(0, STATUS_LIMITS.clusters),
     torrents: torrents?.() ?? null,
     sessions: sessions?.() ?? null,
-    dht: {
-      peers: host.dhtPeers(),
-      records: null,
-      provided: 0,
-      selfTest: null,
-      lookups: [],
-    },
+    dht: host.dht.status(),
   };
 }
 
