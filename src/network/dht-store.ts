@@ -102,6 +102,10 @@ export class DhtStore extends BaseDatastore {
     await this.#openProviders();
     for await (const key of this.#inner.queryKeys({ prefix: PEERS }))
       this.#peers.add(key.toString());
+  }
+
+  /** Begins to drop what is over. Apart from `open`, so that a host that is never started holds no timer. */
+  start(): void {
     this.#sweepLater();
   }
 

@@ -81,6 +81,7 @@ export class Libp2pDht implements Dht {
   }
 
   start(): void {
+    this.#options.store.start();
     this.#republisher.start();
   }
 
