@@ -10,6 +10,7 @@ import { rendezvousCommand } from "./rendezvous.ts";
 import { seedCommand } from "./seed.ts";
 import { serveCommand } from "./serve.ts";
 import { splitCommand } from "./split.ts";
+import { statusCommand } from "./status.ts";
 import { upCommand } from "./up.ts";
 import { verifyCommand } from "./verify.ts";
 
@@ -31,6 +32,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     seedCommand(),
     getCommand(),
     chatCommand(),
+    statusCommand(),
     splitCommand(),
     inspectCommand(),
     verifyCommand(),

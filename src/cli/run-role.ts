@@ -58,22 +58,19 @@ function tell(message: RoleMessage): void {
     process.send?.(message, undefined, undefined, () => {});
 }
 
-function print(line: string): void {
-  process.stdout.write(line);
-}
-
 export function newEvents(
   options: Pick<Common, "log" | "logLevel" | "ascii">,
+  stream: NodeJS.WriteStream = process.stdout,
 ): Events {
   const events = new Events();
   events.subscribe(
     logReader({
       format: options.log,
       level: options.logLevel,
-      write: print,
+      write: (line) => stream.write(line),
       ascii: options.ascii,
-      color: showsColors(process.stdout),
-      width: process.stdout.isTTY ? () => process.stdout.columns : undefined,
+      color: showsColors(stream),
+      width: stream.isTTY ? () => stream.columns : undefined,
     }),
   );
   process.on("uncaughtException", (error) => {

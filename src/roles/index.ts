@@ -6,6 +6,7 @@
  *     console.log(role.info.peerId);
  *     await role.stop();
  */
+export { askMembers, type AskedStatus, askUrl } from "./ask-status.ts";
 export type { RoleMessage } from "./child-role.ts";
 export { type GatewayRoleOptions, startGateway } from "./gateway.ts";
 export { getFile, type GetFileOptions } from "./get-file.ts";
@@ -16,6 +17,12 @@ export {
   startLocalSwarm,
 } from "./local-swarm.ts";
 export { startRendezvous, type RendezvousOptions } from "./rendezvous.ts";
+export {
+  clusterReportLines,
+  reportLines,
+  type ReportOptions,
+} from "./report-lines.ts";
+export { REPORT_EVERY_MS, startReports, summaryOf } from "./report.ts";
 export { type Role, type RoleContext, type RoleInfo } from "./role.ts";
 export { type SeederOptions, startSeeder } from "./seeder.ts";
 export { type NodeOptions, startNode } from "./shard-node.ts";
