@@ -1,6 +1,6 @@
 /** Asks a running process how it and its cluster are: any member or rendezvous over the network, or a role's page over HTTP. */
 import {
-  ClusterStatus,
+  type ClusterStatus,
   GET_NODE_STATUS,
   NodeStatus,
   SWARM_STATUS,
