@@ -227,6 +227,16 @@ export class Membership {
     return this.#known.published;
   }
 
+  /** What this node says of its shards now, as it travels. */
+  async sealed(): Promise<Sealed[]> {
+    return (await this.#own.sealAll()).map(({ sealed }) => sealed);
+  }
+
+  /** The cluster's record as it travels. */
+  publishedSealed(): Sealed | undefined {
+    return this.#known.publishedSealed;
+  }
+
   /** Publishes the cluster's record here and at every rendezvous; again at each that comes back without it. */
   async publish(sealed: Sealed): Promise<void> {
     if (await this.#known.takePublished(sealed)) this.#link.published("");

@@ -76,6 +76,7 @@ export function startGateway(
     let apiUrl: string | undefined;
     const at = await watch.start(stack, {
       host,
+      commands,
       notReady: () => backend.notReady()?.message,
       clusters: () => [membership.status()],
       api: () => apiUrl,

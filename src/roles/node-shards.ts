@@ -40,6 +40,8 @@ export interface NodeShardsOptions {
   threads: number;
   /** A shard that lies in the operator's folder. */
   local: (planned: PlannedShard) => Promise<ShardSource | undefined>;
+  /** Told of each shard that is loaded and announced. */
+  onReady: (planned: PlannedShard) => void;
   signal: AbortSignal;
 }
 
@@ -94,6 +96,13 @@ export class NodeShards {
     await this.#announce(own);
   }
 
+  /** Those that are loaded. */
+  ready(): PlannedShard[] {
+    return this.#owns
+      .filter((o) => o.state === "ready")
+      .map(({ planned }) => planned);
+  }
+
   /** Says that this node will hold the shard, so that others take another. */
   async claim(planned: PlannedShard, adopted = false): Promise<void> {
     const own = this.#add(planned, adopted, "joining");
@@ -142,6 +151,7 @@ export class NodeShards {
       events.info("CLUSTER", "announced as ready, confirmed", {
         shard: nameOf(planned),
       });
+      this.#options.onReady(planned);
     } catch (error) {
       await this.#forget(own);
       throw error;

@@ -21,7 +21,12 @@ import {
   type Swarm,
   usableBytes,
 } from "../cluster/index.ts";
-import { type EventSink, ShoalError, sleep } from "../lib/index.ts";
+import {
+  type EventSink,
+  formatBytes,
+  ShoalError,
+  sleep,
+} from "../lib/index.ts";
 import { planLayers } from "../model/index.ts";
 import {
   isFetched,
@@ -97,6 +102,36 @@ export class Placement {
       await sleep(PLACEMENT_DEFAULTS.watchMs, signal).catch(() => {});
     }
     await this.#adopting;
+  }
+
+  /**
+   * A member asks for one more shard. Throws CLUSTER_MODEL_MISMATCH, MODEL_SHARDS or MEMORY_INSUFFICIENT; resolves once the shard is
+   * claimed, and fetches it then.
+   */
+  async accept(request: { manifest: string; index: number }): Promise<void> {
+    const { model, shards, freeMemoryBytes, events } = this.#options;
+    if (request.manifest !== model.id) {
+      throw new ShoalError(
+        "CLUSTER_MODEL_MISMATCH",
+        `this node serves ${model.id}`,
+        { manifest: model.id },
+      );
+    }
+    const planned = planOf(model, { index: request.index });
+    if (shards.holds(planned)) return;
+    const shard = this.#plan[request.index];
+    const usable = usableBytes(freeMemoryBytes());
+    const needs = shard && needsOf(shard, this.#swarm()).totalBytes;
+    if (needs === undefined || needs > usable) {
+      throw new ShoalError(
+        "MEMORY_INSUFFICIENT",
+        `${nameOf(planned)} takes ${formatBytes(needs ?? 0)}, ${formatBytes(usable)} can be had`,
+        { needBytes: needs, freeBytes: usable },
+      );
+    }
+    events.info("SHARD", `taking ${nameOf(planned)}: a member asked for it`);
+    await shards.claim(planned, true);
+    this.#adopting = this.#adopt(planned);
   }
 
   #swarm(): Swarm & SessionRoom {

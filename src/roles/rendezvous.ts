@@ -51,6 +51,7 @@ export function startRendezvous(
     let isListening = false;
     const at = await watch.start(stack, {
       host,
+      commands,
       notReady: () => (isListening ? undefined : "it does not listen yet"),
       clusters: () => service.status(),
       api: () => options.api,

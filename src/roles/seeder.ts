@@ -91,6 +91,7 @@ export function startSeeder(
     let isPublished = false;
     const at = await watch.start(stack, {
       host,
+      commands,
       notReady: () => (isPublished ? undefined : "it has not published yet"),
       clusters: () => [membership.status()],
       torrents: () => torrentsOfMember(torrents),

@@ -26,6 +26,7 @@ import {
 import { joinThroughBootstraps } from "./join.ts";
 import { NodeShards } from "./node-shards.ts";
 import { Placement } from "./placement.ts";
+import { Presence, type ShardOfPlan } from "./presence.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
 import { findShard, type ShardSource } from "./shard-source.ts";
 import {
@@ -97,7 +98,19 @@ export function startNode(
         freeMemoryBytes: options.shard === undefined ? offered() : 0,
         threads,
       }),
+      onLoadShard: async ({ manifest, shard }) => {
+        if (placement === undefined) {
+          throw new ShoalError(
+            "BUSY",
+            options.shard === undefined
+              ? "this node has not found its first shard yet"
+              : "this node's shard is fixed by its operator",
+          );
+        }
+        await placement.accept({ manifest, index: shard.index });
+      },
     });
+    let placement: Placement | undefined;
     const torrents = new Torrents({
       ...options,
       commands,
@@ -119,10 +132,13 @@ export function startNode(
       threads,
       local: (planned) =>
         localShard(options, planned, modelsDir, events, signal),
+      onReady: (planned) => void presence.shardReady(asInPlan(planned)),
       signal,
     });
+    const presence = new Presence({ host, membership, events, cluster });
     const at = await watch.start(stack, {
       host,
+      commands,
       notReady: () => notReadyShards(shards.statuses()),
       clusters: () => [membership.status()],
       shards: () => shards.statuses(),
@@ -165,33 +181,39 @@ export function startNode(
           members: membership.announcements().length,
         });
         await torrents.syncWith(peer);
+        void presence.joined();
+        for (const planned of shards.ready())
+          void presence.shardReady(asInPlan(planned));
       },
       timeoutMs: options.bootstrapTimeoutMs,
       signal,
     });
     stack.defer(() => joined.stop());
+    stack.defer(() => presence.stop());
     stack.defer(() => membership.leave());
     stack.defer(() => stopping.abort(new ShoalError("ABORTED", "stopped")));
     if (here === undefined) {
       const how = { commands, membership, torrents, modelsDir, events, signal };
       const model = await servedModel(how);
-      const room = roomOf(model, contextLength, sessions);
-      await settle(
-        options,
-        model,
-        shards,
-        () =>
-          new Placement({
-            peer: host.peerId,
-            model,
-            membership,
-            shards,
-            room,
-            freeMemoryBytes: offered,
-            events,
-            signal,
-          }),
-      );
+      if (options.shard !== undefined) {
+        const planned = planOf(model, options.shard);
+        await shards.claim(planned);
+        await shards.fetch(model, planned);
+      } else {
+        const placed = new Placement({
+          peer: host.peerId,
+          model,
+          membership,
+          shards,
+          room: roomOf(model, contextLength, sessions),
+          freeMemoryBytes: offered,
+          events,
+          signal,
+        });
+        await placed.settle();
+        placement = placed;
+        void placed.watch();
+      }
     }
     return {
       peerId: host.peerId,
@@ -200,24 +222,6 @@ export function startNode(
       ...(at && { diagnosticsUrl: at.url }),
     };
   });
-}
-
-/** Takes the shard that was named, or one that is needed; then helps out where one is missing. */
-async function settle(
-  { shard: wanted }: NodeOptions,
-  model: ServedModel,
-  shards: NodeShards,
-  placement: () => Placement,
-): Promise<void> {
-  if (wanted !== undefined) {
-    const planned = planOf(model, wanted);
-    await shards.claim(planned);
-    await shards.fetch(model, planned);
-    return;
-  }
-  const placed = placement();
-  await placed.settle();
-  void placed.watch();
 }
 
 /** The shard of that number in the operator's folder; undefined where it has to be fetched. */
@@ -293,6 +297,10 @@ function indexLater(torrents: Torrents, events: EventSink): void {
       code,
     });
   });
+}
+
+function asInPlan({ id, number, range }: PlannedShard): ShardOfPlan {
+  return { index: number.index, manifest: id, ...range };
 }
 
 function nameOfWanted(shard: NodeOptions["shard"]): string {

@@ -10,6 +10,7 @@ import {
   type ClusterStatus,
   type NodeStatus,
   type OwnShardStatus,
+  serveNodeCommands,
   type SessionStatus,
   STATUS_LIMITS,
   type TorrentStatus,
@@ -17,13 +18,14 @@ import {
 import { createDiagnostics, type Diagnostics } from "../diagnostics/index.ts";
 import type { SessionLog, StageService } from "../inference/index.ts";
 import type { Events } from "../lib/index.ts";
-import type { Host } from "../network/index.ts";
+import type { Commands, Host } from "../network/index.ts";
 import {
   type CatalogService,
   type Content,
   isWhole,
   PIECE_BYTES,
 } from "../torrent/index.ts";
+import { startReports } from "./report.ts";
 import type { Torrents } from "./torrents.ts";
 import { VERSION } from "./version.ts";
 
@@ -36,6 +38,7 @@ export interface DiagnosticsPlace {
 /** What a status is made of. Whatever a role has not is left out. */
 export interface StatusPieces {
   host: Pick<Host, "peerId" | "addresses" | "connections" | "dht">;
+  commands: Commands;
   /** Why /ready says no; undefined where it says yes. */
   notReady: () => string | undefined;
   clusters: () => ClusterStatus[];
@@ -68,11 +71,13 @@ export function watchRole(
     metrics: diagnostics?.libp2pMetrics,
     onSession: (session) => diagnostics?.onSession(session),
     async start(stack, pieces) {
+      const status = (): NodeStatus => nodeStatus(role, startedMs, pieces);
+      const { commands } = pieces;
+      serveNodeCommands({ commands, role, version: VERSION, status });
+      stack.defer(startReports({ status, events }));
       if (diagnostics === undefined) return undefined;
       stack.defer(() => diagnostics.stop());
-      const at = await diagnostics.start(() =>
-        nodeStatus(role, startedMs, pieces),
-      );
+      const at = await diagnostics.start(status);
       events.info("STATUS", "page and status over HTTP", { url: at.url });
       return at;
     },
