@@ -4,10 +4,12 @@ import { type AddressInfo, createServer as createSocketServer } from "node:net";
 import { test, type TestContext } from "node:test";
 import { makeHost } from "../../test/support/network.ts";
 import {
+  GET_NODE_STATUS,
   Membership,
   NodeStatus,
   RendezvousService,
   serveNodeCommands,
+  SWARM_STATUS,
 } from "../cluster/index.ts";
 import { createDiagnostics } from "../diagnostics/index.ts";
 import { type ErrorCode, Events } from "../lib/index.ts";
@@ -233,4 +235,15 @@ test("one that is down does not hide the one that answers; a cluster nobody know
     code: "CLUSTER_UNKNOWN",
   });
   await assert.rejects(ask([down]), { code: "BOOTSTRAP_UNREACHABLE" });
+});
+
+test("one that was reached and does not answer is left by the deadline", async (t) => {
+  const host = await makeHost(t);
+  const commands = new Commands(host);
+  for (const { name, params } of [SWARM_STATUS, GET_NODE_STATUS])
+    commands.handle(name, params, () => new Promise(() => {}));
+  await host.start();
+  await assert.rejects(ask(host.addresses(), "friends", 3_000), {
+    code: "DEADLINE",
+  });
 });

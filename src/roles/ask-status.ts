@@ -11,7 +11,12 @@ import {
   isShoalError,
   ShoalError,
 } from "../lib/index.ts";
-import { Commands, createHost, parseTarget } from "../network/index.ts";
+import {
+  Commands,
+  createHost,
+  type Host,
+  parseTarget,
+} from "../network/index.ts";
 import { VERSION } from "./version.ts";
 
 /** What was answered, checked against the schema. */
@@ -53,7 +58,7 @@ export async function askMembers(
   stack.defer(() => host.stop());
   const wait = { timeoutMs, signal };
   const ask = async (target: string): Promise<AskedStatus> => {
-    const { peer } = await host.connect(parseTarget(target), wait);
+    const peer = await reach(host, target, wait);
     const [node, swarm] = await Promise.all([
       nodeStatusOf(commands, peer, wait),
       commands.call(
@@ -70,15 +75,20 @@ export async function askMembers(
     return await Promise.any(targets.map(ask));
   } catch (error) {
     options.signal.throwIfAborted();
-    throw worstOf(error, targets);
+    throw worstOf(error);
   }
+}
+
+interface Wait {
+  timeoutMs: number;
+  signal: AbortSignal;
 }
 
 /** Null where the peer does not tell of itself. */
 async function nodeStatusOf(
   commands: Commands,
   peer: string,
-  wait: { timeoutMs: number; signal: AbortSignal },
+  wait: Wait,
 ): Promise<NodeStatus | null> {
   try {
     return await commands.call(
@@ -95,21 +105,30 @@ async function nodeStatusOf(
   }
 }
 
+async function reach(host: Host, target: string, wait: Wait): Promise<string> {
+  try {
+    return (await host.connect(parseTarget(target), wait)).peer;
+  } catch (error) {
+    const { message } = ShoalError.from(error);
+    throw new ShoalError(
+      "BOOTSTRAP_UNREACHABLE",
+      `${target}: ${message}`,
+      { bootstrap: target },
+      error,
+    );
+  }
+}
+
 /** Who answered, and what with, tells more than who could not be reached. */
-function worstOf(error: unknown, targets: readonly string[]): ShoalError {
+function worstOf(error: unknown): ShoalError {
   const errors = (error instanceof AggregateError ? error.errors : [error]).map(
     (one) => ShoalError.from(one),
   );
-  const answered = errors.find(
-    ({ code }) =>
-      code !== "DIAL_FAILED" && code !== "DEADLINE" && code !== "ABORTED",
-  );
   return (
-    answered ??
+    errors.find(({ code }) => code !== "BOOTSTRAP_UNREACHABLE") ??
     new ShoalError(
       "BOOTSTRAP_UNREACHABLE",
-      errors.map((one, i) => `${targets[i] ?? ""}: ${one.message}`).join("; "),
-      { bootstraps: [...targets] },
+      errors.map(({ message }) => message).join("; "),
     )
   );
 }
