@@ -64,6 +64,25 @@ test("in a terminal long lines are broken between words, and begin under the mes
   );
 });
 
+test("a list of addresses is broken behind its commas in a terminal, and one word elsewhere", () => {
+  const tell = (events: Events): void =>
+    events.info("LISTEN", "listening", {
+      real: [
+        "/ip4/192.168.1.27/udp/61490/quic-v1",
+        "/ip4/192.168.1.27/tcp/61023",
+      ],
+    });
+  assert.equal(
+    logged({ width: () => 80 }, tell),
+    `\
+12:00:00.000 info  [LISTEN]       listening
+                                    real=/ip4/192.168.1.27/udp/61490/quic-v1,
+                                    /ip4/192.168.1.27/tcp/61023
+`,
+  );
+  assert.match(logged({}, tell), /quic-v1,\/ip4\/192\.168\.1\.27\/tcp/);
+});
+
 test("a terminal too narrow for words beside the tag breaks lines itself", () => {
   const written = logged({ width: () => 40 }, (events) =>
     events.info("SHARD", "loaded: validated, mapped, dry run done"),

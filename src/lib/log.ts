@@ -101,9 +101,14 @@ function textReader(options: LogOptions): EventReader {
     const words = printable(event.message)
       .split(" ")
       .map((word) => (loud ? styled(STYLES[event.level], word) : word));
-    const fields = fieldsOf(event.fields).map((field) => styled("dim", field));
     const width = options.width?.() ?? Infinity;
     const columns = width < MIN_WRAP_COLUMNS ? Infinity : width;
+    const fields = fieldsOf(event.fields)
+      // A list of addresses fits in no line: it may be broken behind its commas, where lines are broken at all.
+      .flatMap((field) =>
+        columns === Infinity ? [field] : field.split(/(?<=,)(?=\/)/),
+      )
+      .map((field) => styled("dim", field));
     const [first = "", ...more] = wrapWords(
       [...words, ...fields],
       columns - PREFIX_COLUMNS,
