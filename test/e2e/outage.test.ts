@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { splitModel } from "../../src/model/index.ts";
 import { TestCluster } from "../support/cluster.ts";
-import { complete, DEMO_MODEL } from "../support/swarm.ts";
+import { answering, complete, DEMO_MODEL } from "../support/swarm.ts";
 
 const SHARDS = 3;
 const OUTAGE_MS = 60_000;
@@ -24,6 +24,7 @@ test("prompts are answered while the rendezvous is away for a minute, a node joi
   const { url = "" } = await gateway.ready();
   const [rendezvous] = cluster.members;
   const { bootstrap } = cluster;
+  await answering(url);
   const expected = await answer(url);
 
   const marks = [gateway, ...nodes].map((m) => m.mark());

@@ -78,6 +78,15 @@ export interface Completion {
   tokens: number;
 }
 
+/** Waits until the gateway says that it can answer. */
+export async function answering(apiUrl: string): Promise<void> {
+  const until = Date.now() + 120_000;
+  while ((await fetch(`${apiUrl}/health`)).status !== 200) {
+    if (Date.now() > until) throw new Error("the gateway is not ready");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
 /** POST /v1/completions, greedy. */
 export async function complete(
   apiUrl: string,
