@@ -33,8 +33,8 @@ export interface GossipLinkOptions {
   onTaken?: (taken: Taken) => void;
   /** What a member held was dropped: its connection was lost. */
   onLost?: (peer: string) => void;
-  /** Others take this node for dead: seal and announce anew. */
-  onRefute: () => void;
+  /** Others take this node for dead: seal anew, with numbers above this, and announce. */
+  onRefute: (above: number) => void;
   random?: () => number;
 }
 
@@ -162,7 +162,8 @@ export class GossipLink {
       if (isNews) onChanged(true);
     }
     this.#gossip.receive(from, message, this.#now());
-    if (this.#gossip.takeRefutation()) this.#options.onRefute();
+    const above = this.#gossip.takeRefutation();
+    if (above !== undefined) this.#options.onRefute(above);
   }
 
   #learned(sealed: Sealed, taken: Taken, from: string, pushed: boolean): void {

@@ -8,6 +8,7 @@
  *     a lost connection   what the lost one held is dropped here, and suspected everywhere: who does not hear a newer record within the
  *                         grace drops it, too. A suspect that lives says so with a newer record, and that always wins.
  */
+import { ANNOUNCEMENT } from "./announcement.ts";
 import {
   type ClusterRecords,
   type Digest,
@@ -50,6 +51,8 @@ export const GOSSIP = Object.freeze({
   syncMs: 10_000,
   /** How long a suspect has to be heard of. A lost connection is noticed after 3 s at most by QUIC: together under 5 s. */
   graceMs: 1_000,
+  /** How long late records of one that was dropped are recognized. */
+  rememberMs: 10_000,
   /** A record that was asked for and did not come is asked for elsewhere after this. */
   askedMs: 2_000,
   /** Who has more neighbours tells all of them less often, this long for each: 500 messages a second at most. */
@@ -106,7 +109,7 @@ export class Gossip {
   #newsDueMs: number | undefined;
   #nextLazyMs = 0;
   #nextSyncMs: number | undefined;
-  #refute = false;
+  #refuteAbove: number | undefined;
 
   constructor(options: GossipOptions) {
     this.#options = options;
@@ -169,8 +172,16 @@ export class Gossip {
     if (asked !== undefined && asked.seq <= digest.seq)
       this.#asked.delete(digest.id);
     if (outcome === "stale" || outcome === "full") return;
-    const isFresh =
-      outcome !== "renewed" || this.#suspected.has(record.announcement.peer);
+    const { peer } = record.announcement;
+    const suspicion = this.#suspected.get(peer);
+    if (suspicion !== undefined && suspicion.dueMs <= nowMs) {
+      // Late news of one that was dropped for good: not newer than what it was dropped for.
+      if (digest.seq <= suspicion.seq) {
+        this.#records.removePeer(peer, suspicion.seq);
+        return;
+      }
+    }
+    const isFresh = outcome !== "renewed" || suspicion !== undefined;
     const isWanted = asked?.seq === digest.seq;
     if (isFresh && (isWanted ? asked.fresh : pushed))
       this.#spread(record, nowMs, new Set([from]));
@@ -220,11 +231,11 @@ export class Gossip {
     return all;
   }
 
-  /** True once where others suspect this node: it must seal newer records and announce them as news. */
-  takeRefutation(): boolean {
-    const refute = this.#refute;
-    this.#refute = false;
-    return refute;
+  /** Where others suspect this node, once: it must seal records numbered above this and announce them as news. */
+  takeRefutation(): number | undefined {
+    const above = this.#refuteAbove;
+    this.#refuteAbove = undefined;
+    return above;
   }
 
   /** Sends a change whole to a few, its digest to the others. */
@@ -340,7 +351,8 @@ export class Gossip {
       if (newest > seq)
         for (const record of this.#options.own())
           this.#to(from)?.records.push(record);
-      else this.#refute = true;
+      else if (seq <= nowMs + ANNOUNCEMENT.maxSkewMs)
+        this.#refuteAbove = Math.max(this.#refuteAbove ?? 0, seq);
       return;
     }
     const known = this.#newestSeq(peer);
@@ -350,14 +362,15 @@ export class Gossip {
         this.#to(from)?.news.push(digestOf(record));
       return;
     }
-    if ((this.#suspected.get(peer)?.seq ?? -1) >= known) return;
-    if (!this.#mayAccuse(from, nowMs)) {
+    if ((this.#suspected.get(peer)?.seq ?? -1) >= seq) return;
+    // A number from far in the future could not be refuted.
+    const most = Math.max(known, nowMs + ANNOUNCEMENT.maxSkewMs);
+    if (seq > most || !this.#mayAccuse(from, nowMs)) {
       this.#options.refusals.add("suspicion");
       return;
     }
-    // Not above what is known: else no newer record could refute it.
-    this.#suspected.set(peer, { seq: known, dueMs: nowMs + GOSSIP.graceMs });
-    this.#tellAll({ peer, seq: known }, from);
+    this.#suspected.set(peer, { seq, dueMs: nowMs + GOSSIP.graceMs });
+    this.#tellAll({ peer, seq }, from);
   }
 
   #mayAccuse(from: string, nowMs: number): boolean {
@@ -385,7 +398,7 @@ export class Gossip {
     let dropped = false;
     for (const [peer, { seq, dueMs }] of this.#suspected) {
       if (dueMs > nowMs) continue;
-      this.#suspected.delete(peer);
+      if (dueMs + GOSSIP.rememberMs <= nowMs) this.#suspected.delete(peer);
       dropped = this.#records.removePeer(peer, seq) || dropped;
     }
     return dropped;

@@ -106,7 +106,7 @@ export class Membership {
       isRendezvous: (peer) => this.#rendezvous.has(peer),
       dials: true,
       onChanged: (isNews) => this.#changed(isNews),
-      onRefute: () => this.#sealAndTell(() => this.#own.sealAll()),
+      onRefute: (above) => this.#sealAndTell(() => this.#own.sealAll(above)),
     });
   }
 

@@ -20,15 +20,8 @@ export function neighboursToDial(
   isConnected: (peer: string) => boolean,
   random: () => number,
 ): string[] {
-  const here = place(self);
   const others = [...new Set(members)].filter((peer) => peer !== self);
-  const wanted = new Set<string>();
-  for (let i = 0; i < MESH.successors; i++) {
-    const rest = others.filter((peer) => !wanted.has(peer));
-    const next = least(rest.filter((peer) => place(peer) > here));
-    const chosen = next ?? least(rest);
-    if (chosen !== undefined) wanted.add(chosen);
-  }
+  const wanted = new Set(successors(place(self), others));
   const dial = [...wanted].filter((peer) => !isConnected(peer));
   const strangers: string[] = [];
   let connected = dial.length;
@@ -50,9 +43,17 @@ function place(peer: string): string {
   return peer.slice(-RING_CHARACTERS);
 }
 
-function least(peers: readonly string[]): string | undefined {
-  let best: string | undefined;
-  for (const peer of peers)
-    if (best === undefined || place(peer) < place(best)) best = peer;
-  return best;
+/** The first on the ring after `here`; behind its end comes its beginning. */
+function successors(here: string, peers: readonly string[]): string[] {
+  const after: string[] = [];
+  const first: string[] = [];
+  for (const peer of peers) keepFirst(place(peer) > here ? after : first, peer);
+  return [...after, ...first].slice(0, MESH.successors);
+}
+
+function keepFirst(best: string[], peer: string): void {
+  const at = best.findIndex((other) => place(peer) < place(other));
+  if (at !== -1) best.splice(at, 0, peer);
+  else best.push(peer);
+  if (best.length > MESH.successors) best.pop();
 }

@@ -87,7 +87,9 @@ export class OwnShards {
     return record;
   }
 
-  async sealAll(): Promise<HolderRecord[]> {
+  /** With numbers above this one. */
+  async sealAll(above = 0): Promise<HolderRecord[]> {
+    this.#seq = Math.max(this.#seq, above);
     const all = [...this.#held.values()];
     const sealed = await Promise.all(all.map((held) => this.seal(held)));
     return sealed.filter((record) => record !== undefined);

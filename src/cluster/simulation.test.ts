@@ -1,0 +1,45 @@
+/** The whole of gossip, view and placement in virtual time: what must hold in every swarm, here in one of 30. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Simulation } from "../../test/support/simulation.ts";
+
+const COMMON = {
+  nodes: 30,
+  shards: 10,
+  minutes: 4,
+  churnPerMinute: 0.2,
+  delayMs: [5, 150],
+  seed: 7,
+  recordBytes: 1_232,
+} as const;
+
+test("30 nodes, none of their messages lost: a crash is noticed by all within 5 s, a loaded shard within 1 s", () => {
+  const result = new Simulation({ ...COMMON, loss: 0 }).run();
+  assert.ok(result.crashes >= 5, `${result.crashes} crashes`);
+  assert.ok(result.goodbyes >= 5, `${result.goodbyes} goodbyes`);
+  assert.ok(result.crashNoticedMs.count >= 100);
+  assert.ok(result.crashNoticedMs.max <= 5_000, `${result.crashNoticedMs.max}`);
+  assert.ok(result.readySeenMs.count >= 100);
+  assert.ok(result.readySeenMs.max <= 1_000, `${result.readySeenMs.max}`);
+  assert.equal(result.missed, 0);
+  assert.equal(result.falseDrops, 0);
+  assert.equal(result.coverage, 1);
+});
+
+test("one message in a hundred is lost: all notice all the same, and nobody who lives is dropped", () => {
+  const result = new Simulation({ ...COMMON, loss: 0.01 }).run();
+  assert.ok(result.crashNoticedMs.p50 <= 5_000);
+  assert.ok(result.readySeenMs.p50 <= 1_000);
+  assert.equal(result.missed, 0);
+  assert.equal(result.falseDrops, 0);
+});
+
+test("the same seed gives the same swarm; what a node sends grows with the swarm, not with its square", () => {
+  const of = (nodes: number): ReturnType<Simulation["run"]> =>
+    new Simulation({ ...COMMON, loss: 0.01, nodes, minutes: 1 }).run();
+  const small = of(20);
+  assert.deepEqual(of(20), small);
+  const growth = of(80).bytesPerNodeMinute / small.bytesPerNodeMinute;
+  // Four times the nodes: each renewal once to each, and what does not grow.
+  assert.ok(growth < 4.5, `${growth}`);
+});
