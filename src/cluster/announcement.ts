@@ -76,8 +76,8 @@ export const Announcement = z.object({
   links: z.array(z.string().max(LINKS.characters)).max(LINKS.max).optional(),
   addresses: z.array(z.string().max(512)).max(16),
   version: z.string().max(32),
-  /** Grows with every record of this peer: an older one never replaces a newer one. */
-  seq: count,
+  /** Grows with every record of this peer: an older one never replaces a newer one. Digests give it 48 bits. */
+  seq: count.max(2 ** 48 - 1),
   /** Milliseconds since the epoch, by the peer's clock. */
   issuedMs: count,
   ttlMs: count.max(10 * 60_000),

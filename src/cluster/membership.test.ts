@@ -1,130 +1,30 @@
 /** Members and rendezvous over real sockets: who is told what, and who is refused with which code. */
 import assert from "node:assert/strict";
-import { test, type TestContext } from "node:test";
-import { type Clock, Events, ShoalError, systemClock } from "../lib/index.ts";
-import { Commands, type Host } from "../network/index.ts";
+import { test } from "node:test";
+import { type Clock, ShoalError, systemClock } from "../lib/index.ts";
+import { Commands } from "../network/index.ts";
 import {
-  makeHost,
-  startHost,
-  targetOf,
-  within,
-} from "../../test/support/network.ts";
+  holders,
+  joined,
+  sees,
+  shard,
+  startMember,
+  startRendezvous,
+} from "../../test/support/members.ts";
+import { startHost, targetOf } from "../../test/support/network.ts";
 import {
   GET_CAPABILITIES,
   GET_NODE_STATUS,
   LOAD_SHARD,
-  Membership,
   type MembershipOptions,
   type NodeStatus,
   type OwnState,
-  RendezvousService,
   sealClusterRecord,
   serveNodeCommands,
   SWARM_STATUS,
 } from "./index.ts";
 import { encode } from "@ipld/dag-cbor";
 import { ANNOUNCE, GET_CLUSTER } from "./protocol.ts";
-
-const WAIT_MS = 60_000;
-
-interface Peer {
-  host: Host;
-  commands: Commands;
-}
-
-async function startRendezvous(
-  t: TestContext,
-): Promise<Peer & { service: RendezvousService }> {
-  const host = await makeHost(t);
-  const commands = new Commands(host);
-  const service = new RendezvousService({
-    host,
-    commands,
-    events: new Events(),
-  });
-  service.start();
-  t.after(() => service.stop());
-  await host.start();
-  return { host, commands, service };
-}
-
-async function startMember(
-  t: TestContext,
-  options: Partial<MembershipOptions> = {},
-): Promise<Peer & { membership: Membership }> {
-  const host = await makeHost(t);
-  const commands = new Commands(host);
-  const membership = new Membership({
-    host,
-    commands,
-    events: new Events(),
-    cluster: "friends",
-    ...options,
-  });
-  membership.start();
-  t.after(() => membership.stop());
-  await host.start();
-  return { host, commands, membership };
-}
-
-async function joined(
-  t: TestContext,
-  through: Peer,
-  options: Partial<MembershipOptions> = {},
-): Promise<Peer & { membership: Membership }> {
-  const member = await startMember(t, options);
-  await member.host.connect(targetOf(through.host, "TCP"));
-  await member.membership.join(through.host.peerId);
-  return member;
-}
-
-function shard(
-  index: number,
-  changes: Partial<OwnState> = {},
-  count = 2,
-): () => OwnState {
-  return () => ({
-    manifest: "m",
-    model: "demo",
-    layerCount: 2 * count,
-    layerStart: 2 * index,
-    layerEnd: 2 * index + 2,
-    shard: { index, count },
-    state: "ready",
-    contextLength: 512,
-    batchTokens: 128,
-    sessions: { active: 0, max: 4 },
-    version: "0",
-    ...changes,
-  });
-}
-
-/** Waits until what a member sees satisfies `is`. */
-async function sees(
-  { membership }: { membership: Membership },
-  is: (membership: Membership) => boolean,
-  what: string,
-): Promise<void> {
-  await within(
-    new Promise<void>((resolve) => {
-      const end = membership.onChange(() => {
-        if (!is(membership)) return;
-        queueMicrotask(() => end());
-        resolve();
-      });
-    }),
-    what,
-    WAIT_MS,
-  );
-}
-const holders =
-  (...expected: string[]) =>
-  (membership: Membership): boolean =>
-    membership
-      .announcements()
-      .map((a) => `${a.shard.index} ${a.state}`)
-      .sort()
-      .join() === expected.join();
 
 test("a node with several shards gives each back by itself, and says goodbye for all", async (t) => {
   const rendezvous = await startRendezvous(t);

@@ -5,6 +5,7 @@
 import {
   type Clock,
   type EventSink,
+  isShoalError,
   ShoalError,
   systemClock,
 } from "../lib/index.ts";
@@ -54,6 +55,8 @@ const CALL_TIMEOUT_MS = 5_000;
 const SETTLE_MS = 20;
 /** Of a large cluster somebody renews all the time; times and loads need not be newer than this. */
 const SETTLE_RENEWALS_MS = 1_000;
+/** What a call ends with when the other side is gone. */
+const LOST = ["STREAM_CLOSED", "DIAL_FAILED", "DEADLINE", "ABORTED"] as const;
 /** Neighbours that hear from this node that the swarm is ready. */
 const HINTS = 8;
 /** A crowd that joined at once does not renew at once. */
@@ -174,7 +177,7 @@ export class Membership {
 
   /**
    * Holds a shard from now on, or says anew how it is with it: `say` is asked now and at each renewal, so that sessions, speed and
-   * progress are of that time. Resolves when every rendezvous has confirmed it, or rejects with the first refusal.
+   * progress are of that time. Resolves when every rendezvous that can be reached has confirmed it, or rejects with the first refusal.
    */
   async hold(say: () => OwnState): Promise<void> {
     const held = this.#own.hold(say);
@@ -250,7 +253,17 @@ export class Membership {
     const rendezvous = new Set(this.#rendezvous);
     this.#link.announced(record, isNews, rendezvous);
     await Promise.all(
-      [...rendezvous].map((peer) => this.#announceTo(peer, record)),
+      [...rendezvous].map(async (peer) => {
+        try {
+          await this.#announceTo(peer, record);
+        } catch (error) {
+          // One that is lost refuses nothing: it hears of this when it is back, the others by the neighbours.
+          if (!isShoalError(error, ...LOST)) throw error;
+          const { code, message } = error;
+          const what = `a rendezvous did not confirm: ${message}`;
+          this.#options.events.debug("CLUSTER", what, { peer, code });
+        }
+      }),
     );
   }
 

@@ -1,0 +1,223 @@
+/** Gossip over real sockets, and members that die, stop, and come back. */
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { test, type TestContext } from "node:test";
+import { Events } from "../lib/index.ts";
+import { Bootstraps } from "../network/index.ts";
+import {
+  holders,
+  joined,
+  type Peer,
+  sees,
+  shard,
+  startMember,
+  startRendezvous,
+  WAIT_MS,
+} from "../../test/support/members.ts";
+import { targetOf, within } from "../../test/support/network.ts";
+import type { Membership } from "./index.ts";
+
+type Member = Peer & { membership: Membership };
+
+/** Waits until every member is connected to every other. */
+async function meshed(members: readonly Member[]): Promise<void> {
+  for (const { host, membership } of members) {
+    for (const other of members) {
+      if (other.host.peerId === host.peerId) continue;
+      const isConnected = (): boolean =>
+        host.connections().some(({ peer }) => peer === other.host.peerId);
+      await within(
+        new Promise<void>((resolve) => {
+          const end = host.onPeer(() => {
+            if (!isConnected()) return;
+            end();
+            resolve();
+          });
+          if (!isConnected()) return;
+          end();
+          resolve();
+        }),
+        "a connection between members",
+        WAIT_MS,
+      );
+    }
+    assert.ok(membership.announcements().length > 0);
+  }
+}
+
+async function swarm(
+  t: TestContext,
+  rendezvous: Peer,
+  count: number,
+  of: number,
+): Promise<Member[]> {
+  const members: Member[] = [];
+  for (let i = 0; i < count; i++) {
+    const member = await joined(t, rendezvous);
+    await member.membership.hold(shard(i, {}, of));
+    members.push(member);
+  }
+  return members;
+}
+
+interface Process {
+  child: ChildProcess;
+  peer: string;
+}
+
+async function memberProcess(
+  t: TestContext,
+  rendezvous: Peer,
+  index: number,
+  count: number,
+): Promise<Process> {
+  const path = new URL("../../test/support/member-process.ts", import.meta.url);
+  const args = [
+    path.pathname,
+    JSON.stringify(rendezvous.host.addresses()),
+    "friends",
+    String(index),
+    String(count),
+  ];
+  const child = spawn(process.execPath, args, {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  t.after(async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, "exit");
+    child.kill("SIGKILL");
+    await gone;
+  });
+  const lines = createInterface({ input: child.stdout });
+  const [line] = (await within(
+    once(lines, "line"),
+    "the member process's first line",
+    WAIT_MS,
+  )) as [string];
+  return { child, peer: (JSON.parse(line) as { peer: string }).peer };
+}
+
+test("the rendezvous dies: members go on telling each other, and who knows one of them joins", async (t) => {
+  const rendezvous = await startRendezvous(t);
+  const members = await swarm(t, rendezvous, 3, 4);
+  const [first, second, third] = members as [Member, Member, Member];
+  await meshed(members);
+  await rendezvous.host.stop();
+  await second.membership.hold(shard(1, { state: "draining" }, 4));
+  await sees(first, holders("0 ready", "1 draining", "2 ready"), "the change");
+  await second.membership.hold(shard(1, {}, 4));
+  const newcomer = await joined(t, third);
+  await newcomer.membership.hold(shard(3, {}, 4));
+  for (const member of [...members, newcomer])
+    await sees(member, (m) => m.view()?.ready === true, "readiness");
+  await newcomer.membership.leave();
+  for (const member of members)
+    await sees(member, (m) => m.view()?.missing.join() === "3", "the goodbye");
+});
+
+test("a connection between two members is lost, and both live: they stay", async (t) => {
+  const rendezvous = await startRendezvous(t);
+  const members = await swarm(t, rendezvous, 3, 3);
+  const [first, second] = members as [Member, Member, Member];
+  await meshed(members);
+  await first.host.disconnect(second.host.peerId);
+  for (const member of members)
+    await sees(member, (m) => m.view()?.ready === true, "everybody");
+  await meshed(members);
+});
+
+test("a process killed is gone from every view within 5 s, and readiness with it", async (t) => {
+  const rendezvous = await startRendezvous(t);
+  const members = await swarm(t, rendezvous, 3, 4);
+  const { child, peer } = await memberProcess(t, rendezvous, 3, 4);
+  for (const member of members)
+    await sees(member, (m) => m.view()?.ready === true, "readiness");
+  const killedMs = performance.now();
+  child.kill("SIGKILL");
+  await Promise.all(
+    members.map(async (member) => {
+      await sees(member, (m) => m.view()?.missing.join() === "3", "the loss");
+      const tookMs = performance.now() - killedMs;
+      assert.ok(tookMs < 5_000, `noticed after ${tookMs} ms`);
+    }),
+  );
+  const [status] = rendezvous.service.status();
+  assert.ok(!status?.members.some((member) => member.peer === peer));
+});
+
+test("a process that is stopped is gone within 15 s, and back when it goes on", async (t) => {
+  const rendezvous = await startRendezvous(t);
+  const members = await swarm(t, rendezvous, 2, 3);
+  const { child } = await memberProcess(t, rendezvous, 2, 3);
+  for (const member of members)
+    await sees(member, (m) => m.view()?.ready === true, "readiness");
+  const stoppedMs = performance.now();
+  child.kill("SIGSTOP");
+  await Promise.all(
+    members.map(async (member) => {
+      await sees(member, (m) => m.view()?.missing.join() === "2", "the loss");
+      const tookMs = performance.now() - stoppedMs;
+      assert.ok(tookMs < 15_000, `noticed after ${tookMs} ms`);
+    }),
+  );
+  child.kill("SIGCONT");
+  for (const member of members)
+    await sees(member, (m) => m.view()?.ready === true, "the return");
+});
+
+test("a rendezvous that was away for long is found again within 15 s, and not by all at once", async (t) => {
+  const keyPath = `${process.env.TMPDIR ?? "/tmp"}/shoal-rendezvous-${process.pid}.key`;
+  const rendezvous = await startRendezvous(t, { keyPath });
+  const listen = rendezvous.host
+    .addresses()
+    .map((address) => address.replace(/\/p2p\/.*/, ""));
+  const events = new Events();
+  const members: Member[] = [];
+  for (let i = 0; i < 6; i++) {
+    const member = await startMember(t);
+    const bootstraps = new Bootstraps({
+      host: member.host,
+      targets: rendezvous.host.addresses(),
+      events,
+      // As after a minute: the wait has grown to its longest.
+      retryInitialMs: 10_000,
+      onConnected: ({ peer }) => {
+        member.membership.join(peer).catch(() => {});
+      },
+    });
+    t.after(() => bootstraps.stop());
+    bootstraps.start();
+    await bootstraps.firstConnection({ timeoutMs: WAIT_MS });
+    await member.membership.hold(shard(i, {}, 6));
+    members.push(member);
+  }
+  for (const member of members)
+    await sees(member, (m) => m.view()?.ready === true, "readiness");
+  await rendezvous.host.stop();
+  for (const { membership } of members)
+    assert.equal(membership.view()?.ready, true);
+  const again = await startRendezvous(t, { keyPath, listen });
+  const startedMs = performance.now();
+  const arrivedMs: number[] = [];
+  await within(
+    new Promise<void>((resolve) => {
+      again.host.onPeer(({ type, peer }) => {
+        if (type !== "connected") return;
+        if (!members.some(({ host }) => host.peerId === peer)) return;
+        arrivedMs.push(performance.now() - startedMs);
+        if (arrivedMs.length === members.length) resolve();
+      });
+    }),
+    "everybody's return",
+    WAIT_MS,
+  );
+  const last = Math.max(...arrivedMs);
+  assert.ok(last < 15_000, `the last came after ${last} ms`);
+  const spread = last - Math.min(...arrivedMs);
+  assert.ok(spread > 200, `all came within ${spread} ms`);
+  const newcomer = await joined(t, again);
+  await sees(newcomer, (m) => m.view()?.ready === true, "everybody is known");
+  assert.ok(targetOf(again.host, "TCP").addresses.length > 0);
+});
