@@ -192,7 +192,7 @@ export const SessionStatus = z.object({
         /** Medians over this session's last tokens. */
         computeMs: ms.nullable(),
         queueMs: ms.nullable(),
-        /** To the next stage: half the round trip that the stage measures to it. */
+        /** To the next stage: half of what the token's frame and its echo take. */
         wireMs: ms.nullable(),
       }),
     )

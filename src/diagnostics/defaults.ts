@@ -14,6 +14,8 @@ export const DIAGNOSTICS_DEFAULTS = Object.freeze({
   headersTimeoutMs: 10_000,
   /** A status is computed at most this often, however many ask. */
   statusAgeMs: 1_000,
+  /** After an event that changes it, at most this often. */
+  movedStatusAgeMs: 200,
   /** Events kept for those who come late: about 1 MiB. */
   eventsKept: 2_000,
   /** Longer texts are cut. */

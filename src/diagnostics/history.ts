@@ -65,9 +65,13 @@ export class History {
     if (this.#samples.length > this.#size) this.#samples.shift();
   }
 
-  columns(): HistoryColumns {
+  /** The samples after a time. */
+  columns(afterMs = -Infinity): HistoryColumns {
+    const samples = this.#samples.filter(
+      ({ timeMs }) => (timeMs ?? 0) > afterMs,
+    );
     const column = <K extends keyof Sample>(key: K): Sample[K][] =>
-      this.#samples.map((sample) => sample[key]);
+      samples.map((sample) => sample[key]);
     return {
       v: 1,
       stepMs: this.#stepMs,

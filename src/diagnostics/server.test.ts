@@ -164,7 +164,7 @@ test("a reader of another run is told that events are missing", async (t) => {
   assert.equal(JSON.parse(seen[1]!.data).message, "one");
 });
 
-test("a reader that takes nothing costs no memory, and is told of the gap when it goes on", async (t) => {
+test("what a reader does not take is not kept for it: it is told of the gap when it goes on", async (t) => {
   const { url, events } = await start(t);
   const { port } = new URL(url);
   const socket = connect(Number(port), "127.0.0.1");
@@ -184,11 +184,15 @@ test("a reader that takes nothing costs no memory, and is told of the gap when i
   assert.ok(grown < 40 * 2 ** 20, `${grown} bytes are held`);
   let text = "";
   socket.setEncoding("utf8").on("data", (piece: string) => {
-    text = (text + piece).slice(-4_000_000);
+    text += piece;
     if (text.includes("the last one")) socket.end();
   });
   await once(socket, "close");
-  assert.match(text, /event: gap\ndata: \{"missed":\d+\}/);
+  const gaps = [...text.matchAll(/event: gap\ndata: \{"missed":(\d+)\}/g)];
+  const missed = gaps.reduce((sum, [, count]) => sum + Number(count), 0);
+  const came = text.match(/^id: /gm)?.length ?? 0;
+  assert.equal(came + missed, 100_001, "every event came or is counted");
+  assert.ok(came < 50_000, `${came} of 100,000 were kept for it`);
 });
 
 test("metrics are Prometheus' text, with units, and those of two roles do not mix", async (t) => {
@@ -209,6 +213,30 @@ test("metrics are Prometheus' text, with units, and those of two roles do not mi
   const other = await (await fetch(`${two.url}/metrics`)).text();
   assert.match(other, /^shoal_dht_peers 0$/m);
   assert.doesNotMatch(other, /shoal_events_total\{/);
+});
+
+test("an event that moves the swarm makes the status new at once, a thousand of them five times a second", async (t) => {
+  let computed = 0;
+  let now = 1_000_000;
+  const clock = { now: () => now, after: () => () => {} };
+  const { url, events } = await start(t, { clock }, () => {
+    computed++;
+    return statusOf(3, 3);
+  });
+  const ask = async (): Promise<number> => {
+    await (await fetch(`${url}/api/v1/status`)).text();
+    return computed;
+  };
+  const first = await ask();
+  now += 250;
+  events.debug("MSG", "nothing moved");
+  assert.equal(await ask(), first);
+  events.warn("CLUSTER", "a member is gone");
+  assert.equal(await ask(), first + 1);
+  for (let i = 0; i < 1_000; i++) events.warn("CLUSTER", "and another");
+  assert.equal(await ask(), first + 1);
+  now += 250;
+  assert.equal(await ask(), first + 2);
 });
 
 test("the history has a sample for each step, and rates of what grew", async (t) => {
@@ -238,6 +266,11 @@ test("the history has a sample for each step, and rates of what grew", async (t)
   assert.deepEqual(history.tokensPerSecond, [null, 10, 0, 5]);
   assert.deepEqual(history.connections, [2, 2, 2, 2]);
   assert.deepEqual(history.uploadBytesPerSecond, [null, null, null, null]);
+  const later = await fetch(`${url}/api/v1/history?after=15000`);
+  assert.deepEqual(
+    ((await later.json()) as Record<string, unknown>).tokensPerSecond,
+    [0, 5],
+  );
 });
 
 test("the page comes with a strict policy and tags; where it was not built, a page says so", async (t) => {

@@ -8,6 +8,7 @@ import { NodeStatus, type SessionStatus } from "../cluster/index.ts";
 import {
   type Clock,
   type Events,
+  type EventTag,
   isShoalError,
   ShoalError,
   systemClock,
@@ -54,6 +55,14 @@ const JSON_TYPE = "application/json; charset=utf-8";
 /** Not worth compressing below. */
 const GZIP_FROM_BYTES = 4_096;
 
+/** Events after which the status is another one. */
+const MOVES: ReadonlySet<EventTag> = new Set([
+  "SWARM",
+  "CLUSTER",
+  "SHARD",
+  "CONNECT",
+]);
+
 const compress = promisify(gzip);
 
 class HttpDiagnostics implements Diagnostics {
@@ -69,6 +78,8 @@ class HttpDiagnostics implements Diagnostics {
   #compute: (() => NodeStatus) | undefined;
   #cached: { atMs: number; status: NodeStatus } | undefined;
   #json: { of: NodeStatus; text: string; zipped?: Promise<Buffer> } | undefined;
+  /** Since the status was computed something happened that changes it. */
+  #moved = false;
   #cancelSample: (() => void) | undefined;
 
   constructor(options: DiagnosticsOptions) {
@@ -79,6 +90,7 @@ class HttpDiagnostics implements Diagnostics {
     this.#unsubscribe = options.events.subscribe((event) => {
       this.#log.push(event);
       this.#metrics.onEvent(event);
+      this.#moved ||= MOVES.has(event.tag);
     });
     this.#server = this.#routes();
   }
@@ -115,18 +127,17 @@ class HttpDiagnostics implements Diagnostics {
     this.#metrics.stop();
   }
 
-  /** Computed at most once a second, however many ask. */
+  /** Computed at most once a second, or five times where the swarm moves, however many ask. */
   #status(): NodeStatus {
     const now = this.#clock.now();
     const ageMs = now - (this.#cached?.atMs ?? -Infinity);
-    if (
-      this.#cached !== undefined &&
-      ageMs >= 0 &&
-      ageMs < DIAGNOSTICS_DEFAULTS.statusAgeMs
-    )
+    const { statusAgeMs, movedStatusAgeMs } = DIAGNOSTICS_DEFAULTS;
+    const mayBeMs = this.#moved ? movedStatusAgeMs : statusAgeMs;
+    if (this.#cached !== undefined && ageMs >= 0 && ageMs < mayBeMs)
       return this.#cached.status;
     if (this.#compute === undefined)
       throw new ShoalError("INTERNAL", "asked before the start");
+    this.#moved = false;
     const status = this.#compute();
     this.#cached = { atMs: now, status };
     return status;
@@ -243,7 +254,10 @@ class HttpDiagnostics implements Diagnostics {
     server.get("/api/v1/schema", async (_, reply) =>
       reply.type("application/schema+json").send(STATUS_SCHEMA),
     );
-    server.get("/api/v1/history", () => this.#history.columns());
+    server.get("/api/v1/history", ({ query }) => {
+      const after = Number((query as { after?: unknown }).after);
+      return this.#history.columns(Number.isFinite(after) ? after : undefined);
+    });
     server.get("/api/v1/events", (request, reply) => {
       if (this.#streams.isFull)
         throw new ShoalError("BUSY", "too many readers of events");

@@ -43,6 +43,8 @@ export const FrameType = {
   Error: 8,
   /** stage → gateway: where this stage's time goes (stage-times.ts). For people only: nothing depends on it. */
   Times: 9,
+  /** stage → the stage before: a frame with the flag Echo has arrived. */
+  Echo: 10,
 } as const;
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 
@@ -53,6 +55,8 @@ export const Flag = {
   Stop: 2,
   /** TOKEN: it ends the generation: as many tokens as were asked for. */
   Length: 4,
+  /** ACTIVATIONS, TOKEN to stage 0: answered by ECHO at once, so that the way there and back is measured. */
+  Echo: 8,
 } as const;
 
 export interface PipelineFrame {
@@ -133,6 +137,7 @@ export function decodeFrame(bytes: Uint8Array): PipelineFrame {
       break;
     case FrameType.Opened:
     case FrameType.Prefilled:
+    case FrameType.Echo:
     case FrameType.Close:
       if (length !== 0)
         throw malformed(

@@ -121,5 +121,22 @@ test("a stage tells its times after tokens 1, 2, 4, 8, and each 16th", () => {
     told.filter((n) => n > 0),
     [1, 2, 4, 8, 16, 32, 48, 64],
   );
-  assert.equal(clock.times(undefined).computeMs, 32);
+  assert.equal(clock.times().computeMs, 32);
+});
+
+test("the way to the next stage is half of what an echo takes; the median counts", () => {
+  const clock = new StageClock();
+  assert.equal(clock.times().wireMs, undefined);
+  let asked = 0;
+  for (let i = 0; i < 20; i++) {
+    if (clock.asksEcho(i, 100 * i)) {
+      asked++;
+      clock.echoed(i + 1, 100 * i + 1); // another frame's
+      clock.echoed(i, 100 * i + 2 + i);
+      clock.echoed(i, 100 * i + 99); // twice
+    }
+    clock.add(1, 1);
+  }
+  assert.equal(asked, 5);
+  assert.equal(clock.times().wireMs, (2 + 8) / 2);
 });

@@ -284,12 +284,6 @@ export class StageService {
               ? elapsedMs
               : held.msPerToken * 0.95 + elapsedMs * 0.05;
       },
-      wireMs: (peer) => {
-        const known = this.#host
-          .connections()
-          .flatMap((c) => (c.peer === peer ? (c.rttMs ?? []) : []));
-        return known.length === 0 ? undefined : Math.min(...known) / 2;
-      },
     });
     this.#sessions.set(key, session);
     this.#total++;

@@ -47,8 +47,6 @@ export interface StageSessionInit {
   /** Called once, when the session is over at this stage. */
   onEnd: (session: StageSession, error: ShoalError | undefined) => void;
   onDecoded: (tokens: number, elapsedMs: number) => void;
-  /** Half the smoothed round trip to a peer, if it was measured. */
-  wireMs: (peer: string) => number | undefined;
 }
 
 export class StageSession {
@@ -185,10 +183,12 @@ export class StageSession {
       case FrameType.Token:
         this.#expect(from, this.open.route.at(-1)?.peer);
         this.#expectFirst();
+        this.#echo(frame, from, this.open.route.length - 1);
         this.#queue(frame, intsOf(frame.body), undefined, true);
         return;
       case FrameType.Activations: {
         this.#expect(from, this.open.route[this.index - 1]?.peer);
+        this.#echo(frame, from, this.index - 1);
         const split = frame.count * 4;
         const tokens = intsOf(frame.body.subarray(0, split));
         this.#queue(
@@ -199,6 +199,10 @@ export class StageSession {
         );
         return;
       }
+      case FrameType.Echo:
+        this.#expect(from, this.next?.peer);
+        this.#clock.echoed(frame.position, performance.now());
+        return;
       case FrameType.Open:
       case FrameType.Opened:
       case FrameType.Prefilled:
@@ -210,6 +214,19 @@ export class StageSession {
           `frame type ${frame.type} is not for an open stage`,
         );
     }
+  }
+
+  /** Tells the stage before that its frame is here. */
+  #echo({ flags, position }: PipelineFrame, from: Link, stage: number): void {
+    if ((flags & Flag.Echo) === 0) return;
+    from.send({ ...this.#head(FrameType.Echo), stage, position });
+  }
+
+  /** The flag on a token that is sent on, where its way is to be measured. */
+  #echoFlag(position: number, count: number): number {
+    const asks =
+      count === 1 && this.#clock.asksEcho(position, performance.now());
+    return asks ? Flag.Echo : 0;
   }
 
   #expect(from: Link, peer: string | undefined): void {
@@ -282,7 +299,8 @@ export class StageSession {
     const elapsedUs = elapsedMs * 1000;
     switch (result.kind) {
       case "activations": {
-        const flags = sample ? Flag.Sample : 0;
+        const echo = this.#echoFlag(position, tokens.length);
+        const flags = (sample ? Flag.Sample : 0) | echo;
         const head = {
           ...this.#head(FrameType.Activations),
           flags,
@@ -340,7 +358,11 @@ export class StageSession {
     };
     if (flags === 0) {
       if (this.next === undefined) this.#addTurn(tokens, undefined, true);
-      else this.next.send({ ...head, stage: 0 }, bytesOf(tokens));
+      else {
+        const echo = this.#echoFlag(position, 1);
+        const toFirst = { ...head, stage: 0, flags: flags | echo };
+        this.next.send(toFirst, bytesOf(tokens));
+      }
     }
     this.gateway.send(head, bytesOf(tokens));
   }
@@ -348,12 +370,11 @@ export class StageSession {
   /** After the result is on its way. */
   #tellTimes(queueMs: number): void {
     if (!this.#clock.add(this.#computeMs, queueMs) || this.#closed) return;
-    const wireMs =
-      this.next === undefined ? 0 : this.#init.wireMs(this.next.peer);
-    const { tokens } = this.#clock;
+    const times = this.#clock.times();
+    if (this.next === undefined) times.wireMs = 0;
     this.gateway.send(
       this.#head(FrameType.Times),
-      encodeTimes(tokens, this.#clock.times(wireMs)),
+      encodeTimes(this.#clock.tokens, times),
     );
   }
 

@@ -5,7 +5,7 @@
  *     0  u32  tokens decoded one by one so far
  *     4  u32  compute, µs: from the decode's start to its result
  *     8  u32  queue, µs: from the frame's arrival to the decode's start
- *    12  u32  wire, µs: half the smoothed round trip to the next stage; 0xffffffff where it is unknown
+ *    12  u32  wire, µs: half the way to the next stage and back, with the token's own frame; 0xffffffff where it is unknown
  */
 import { ShoalError } from "../lib/index.ts";
 
@@ -22,14 +22,33 @@ const UNKNOWN = 0xffffffff;
 const KEPT = 64;
 /** Told after tokens 1, 2, 4, 8, 16, and each 16th from there: short replies have times too, long ones cost a frame in 16. */
 const EVERY = 16;
+/** Of the tokens, each 4th is answered by an echo. */
+const ECHO_EVERY = 4;
 
 export class StageClock {
   #computeMs: number[] = [];
   #queueMs: number[] = [];
+  #wireMs: number[] = [];
+  #echoes = 0;
   #tokens = 0;
+  #asked: { position: number; sentMs: number } | undefined;
 
   get tokens(): number {
     return this.#tokens;
+  }
+
+  /** Whether the token that is sent on now is to be answered by an echo. */
+  asksEcho(position: number, nowMs: number): boolean {
+    if (this.#tokens % ECHO_EVERY !== 0) return false;
+    this.#asked = { position, sentMs: nowMs };
+    return true;
+  }
+
+  echoed(position: number, nowMs: number): void {
+    if (this.#asked?.position !== position) return;
+    const wireMs = (nowMs - this.#asked.sentMs) / 2;
+    this.#asked = undefined;
+    this.#wireMs[this.#echoes++ % KEPT] = wireMs;
   }
 
   /** One token. True where it is time to tell. */
@@ -41,11 +60,11 @@ export class StageClock {
     return n % EVERY === 0 || (n < EVERY && (n & (n - 1)) === 0);
   }
 
-  times(wireMs: number | undefined): StageTimes {
+  times(): StageTimes {
     return {
-      computeMs: median(this.#computeMs),
-      queueMs: median(this.#queueMs),
-      wireMs,
+      computeMs: median(this.#computeMs) ?? 0,
+      queueMs: median(this.#queueMs) ?? 0,
+      wireMs: median(this.#wireMs),
     };
   }
 }
@@ -81,6 +100,6 @@ function toUs(ms: number): number {
   return Math.min(UNKNOWN - 1, Math.max(0, Math.round(ms * 1000)));
 }
 
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
+function median(values: readonly number[]): number | undefined {
+  return [...values].sort((a, b) => a - b)[values.length >> 1];
 }

@@ -1,0 +1,159 @@
+/** The frame: what this process is, where one can go, what is wrong with the connection, and one view. */
+import { type ReactNode, useEffect, useState } from "react";
+import { seconds, shortPeer } from "./format.ts";
+import { live } from "./live.ts";
+import { CopyReport } from "./parts/copy-report.tsx";
+import { hrefOf, type Route, useRoute, VIEWS } from "./route.ts";
+import { setTheme, type Theme, theme } from "./theme.ts";
+import type { ClusterStatus, NodeStatus } from "./types.ts";
+import { DhtView } from "./views/dht.tsx";
+import { EventsView } from "./views/events.tsx";
+import { NetworkView } from "./views/network.tsx";
+import { NodeView } from "./views/node.tsx";
+import { NodesView } from "./views/nodes.tsx";
+import { OverviewView } from "./views/overview.tsx";
+import { SessionsView } from "./views/sessions.tsx";
+import { TorrentsView } from "./views/torrents.tsx";
+import { ROLE_WORDS } from "./words.ts";
+
+export function App(): ReactNode {
+  const { status, lostMs } = live.use();
+  const route = useRoute();
+  const [name, setName] = useState("");
+  const clusters = status?.clusters ?? [];
+  const cluster = clusters.find((c) => c.cluster === name) ?? clusters[0];
+  const title = VIEWS.find(([view]) => view === route.view)?.[1] ?? "";
+  const state =
+    cluster === undefined ? "" : cluster.ready ? "ready" : "not ready";
+  const parts = ["Shoal", cluster?.cluster, state, title];
+  return (
+    <div className={lostMs === undefined ? undefined : "stale"}>
+      <title>
+        {parts.filter((p) => p !== undefined && p !== "").join(" · ")}
+      </title>
+      <a className="skip" href="#main">
+        To the content
+      </a>
+      <header className="top">
+        <div className="brand">
+          <h1>Shoal</h1>
+          {status !== undefined && (
+            <span className="soft">
+              {ROLE_WORDS[status.role]}{" "}
+              <span className="mono">{shortPeer(status.peer)}</span>, up{" "}
+              {seconds((status.nowMs - status.startedMs) / 1000)}
+            </span>
+          )}
+        </div>
+        <div className="tools">
+          {clusters.length > 1 && (
+            <label>
+              Cluster{" "}
+              <select
+                value={cluster?.cluster}
+                onChange={({ target }) => setName(target.value)}
+              >
+                {clusters.map((c) => (
+                  <option key={c.cluster}>{c.cluster}</option>
+                ))}
+              </select>
+            </label>
+          )}
+          <CopyReport />
+          <ThemeChoice />
+        </div>
+      </header>
+      <nav className="views" aria-label="Views">
+        {VIEWS.map(([view, label]) => (
+          <a
+            key={view}
+            href={hrefOf(view)}
+            aria-current={view === route.view ? "page" : undefined}
+          >
+            {label}
+          </a>
+        ))}
+      </nav>
+      <Connection />
+      <main id="main" tabIndex={-1}>
+        {status === undefined ? (
+          <p className="boot">Asking for the state of the swarm …</p>
+        ) : (
+          <View route={route} status={status} cluster={cluster} />
+        )}
+      </main>
+    </div>
+  );
+}
+
+function View(props: {
+  route: Route;
+  status: NodeStatus;
+  cluster: ClusterStatus | undefined;
+}): ReactNode {
+  const { route, status, cluster } = props;
+  const { view, rest } = route;
+  switch (view) {
+    case "nodes":
+      return rest === "" || rest.startsWith("shard-") ? (
+        <NodesView status={status} cluster={cluster} filter={rest} />
+      ) : (
+        <NodeView key={rest} status={status} cluster={cluster} peer={rest} />
+      );
+    case "network":
+      return <NetworkView status={status} cluster={cluster} />;
+    case "torrents":
+      return <TorrentsView status={status} />;
+    case "sessions":
+      return <SessionsView status={status} />;
+    case "dht":
+      return <DhtView status={status} />;
+    case "events":
+      return <EventsView />;
+    default:
+      return <OverviewView status={status} cluster={cluster} />;
+  }
+}
+
+/** Counts the seconds by itself: nothing else would draw it again. */
+function Connection(): ReactNode {
+  const { lostMs, why } = live.use();
+  const [nowMs, setNowMs] = useState(0);
+  useEffect(() => {
+    if (lostMs === undefined) return undefined;
+    const tick = setInterval(() => setNowMs(performance.now()), 1_000);
+    return () => clearInterval(tick);
+  }, [lostMs]);
+  return (
+    <div role="status">
+      {lostMs !== undefined && (
+        <p className="lost">
+          Connection lost{" "}
+          {seconds(Math.max(0, Math.round((nowMs - lostMs) / 1000)))} ago: {why}
+          . What is shown is old; trying again.
+        </p>
+      )}
+    </div>
+  );
+}
+
+const THEMES: readonly Theme[] = ["system", "light", "dark"];
+
+function ThemeChoice(): ReactNode {
+  const chosen = theme.use();
+  return (
+    <label>
+      <span className="visually-hidden">Theme</span>
+      <select
+        value={chosen}
+        onChange={({ target }) => setTheme(target.value as Theme)}
+      >
+        {THEMES.map((name) => (
+          <option key={name} value={name}>
+            {name === "system" ? "system theme" : name}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}

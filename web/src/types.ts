@@ -1,0 +1,31 @@
+/** The shapes of the API, from where they are defined. Types only: nothing of the server is in the page. */
+import type {
+  ClusterStatus,
+  MemberStatus,
+  NodeStatus,
+  SessionStatus,
+} from "../../src/cluster/status.ts";
+import type { HistoryColumns } from "../../src/diagnostics/history.ts";
+import type { EventLevel } from "../../src/lib/events.ts";
+
+export type {
+  ClusterStatus,
+  EventLevel,
+  HistoryColumns,
+  MemberStatus,
+  NodeStatus,
+  SessionStatus,
+};
+
+/** An event as the stream sends it, and the mark of those that are missing. */
+export type LogEntry =
+  | {
+      kind: "event";
+      id: string;
+      timeMs: number;
+      level: EventLevel;
+      tag: string;
+      message: string;
+      fields: Record<string, unknown>;
+    }
+  | { kind: "gap"; id: string; missed: number | null };
