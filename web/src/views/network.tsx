@@ -67,7 +67,7 @@ const Graph = memo(
         <path className="edge" d={others} />
         <path className="edge own" d={own} />
         <path className="edge own relayed" d={relayed} />
-        {labels.map(({ text, x, y }) => (
+        {(spots.length <= NAMED ? [] : labels).map(({ text, x, y }) => (
           <text key={text} x={x} y={y}>
             shard {text}
           </text>
@@ -97,8 +97,10 @@ function Dot({ spot, named }: { spot: Spot; named: boolean }): ReactNode {
       <title>{`${shortPeer(row.peer)}: ${what}`}</title>
       <circle cx={x} cy={y} r={size} />
       {(named || row.isSelf) && (
-        <text x={x} y={y + size + 13}>
-          {row.isSelf ? "this process" : shortPeer(row.peer)}
+        <text x={x} y={y < HEIGHT / 2 ? y - size - 6 : y + size + 14}>
+          {row.isSelf
+            ? "this process"
+            : `${shards === "" ? "" : `shard ${shards} `}${shortPeer(row.peer)}`}
         </text>
       )}
     </a>
