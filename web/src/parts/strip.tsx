@@ -56,11 +56,13 @@ const Cell = memo(
         <a
           className={`tone-${tone}`}
           href={hrefOf("nodes", `shard-${shard.index}`)}
-          aria-label={`Shard ${shard.index}, layers ${layers(shard)}: ${word}, ${holders}`}
         >
           <span className="name">
-            {shard.index}
-            <span className="pips" title={holders}>
+            <span>
+              <span className="visually-hidden">Shard </span>
+              {shard.index}
+            </span>
+            <span className="pips" title={holders} aria-hidden="true">
               {Array.from({ length: Math.min(PIPS, shard.holders) }, (_, i) => (
                 <i key={i} className={i < shard.loaded ? "on" : undefined} />
               ))}
@@ -78,6 +80,7 @@ const Cell = memo(
               </>
             )}
           </span>
+          <span className="visually-hidden">{holders}</span>
         </a>
       </li>
     );

@@ -85,22 +85,22 @@ function Dot({ spot, named }: { spot: Spot; named: boolean }): ReactNode {
   const { row, x, y } = spot;
   const tone = row.state === null ? "none" : NODE_TONES[row.state];
   const shards = row.held.map(({ shard }) => shard).join(", ");
-  const what =
-    shards === "" ? "holds no shard" : `shard ${shards}, ${row.state}`;
+  const name = row.isSelf
+    ? "this process"
+    : `${shards === "" ? "" : `shard ${shards} `}${shortPeer(row.peer)}`;
+  const label = `${name}: ${row.state ?? "holds no shard"}`;
   const size = row.isSelf ? 11 : named ? 8 : 6;
   return (
     <a
       className={`tone-${tone}`}
       href={hrefOf("nodes", row.peer)}
-      aria-label={`${shortPeer(row.peer)}: ${what}`}
+      aria-label={label}
     >
-      <title>{`${shortPeer(row.peer)}: ${what}`}</title>
+      <title>{label}</title>
       <circle cx={x} cy={y} r={size} />
       {(named || row.isSelf) && (
         <text x={x} y={y < HEIGHT / 2 ? y - size - 6 : y + size + 14}>
-          {row.isSelf
-            ? "this process"
-            : `${shards === "" ? "" : `shard ${shards} `}${shortPeer(row.peer)}`}
+          {name}
         </text>
       )}
     </a>
