@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { ShoalError } from "../lib/index.ts";
 import { VERSION } from "../roles/index.ts";
 import { chatCommand } from "./chat.ts";
+import { doctorCommand } from "./doctor.ts";
 import { getCommand } from "./get.ts";
 import { inspectCommand } from "./inspect.ts";
 import { nodeCommand } from "./node.ts";
@@ -36,6 +37,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     splitCommand(),
     inspectCommand(),
     verifyCommand(),
+    doctorCommand(),
   ];
   for (const command of commands) {
     command.copyInheritedSettings(program);

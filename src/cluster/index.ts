@@ -23,6 +23,7 @@ export {
   type Capacity,
   NODE_STATES,
   type NodeState,
+  PROTOCOL,
 } from "./announcement.ts";
 export {
   CLUSTER_RECORD_DEFAULTS,
@@ -56,6 +57,7 @@ export {
 } from "./protocol.ts";
 export { coverageOf, type Swarm } from "./coverage.ts";
 export {
+  askManifest,
   fetchParts,
   MANIFEST_FILE,
   METADATA_FILE,

@@ -103,6 +103,23 @@ async function readKept(
   }
 }
 
+/** The manifest alone, from the first of `holders` that gives it; nothing is kept. Undefined: none of them does. */
+export async function askManifest(
+  commands: Commands,
+  id: string,
+  holders: readonly PartHolder[],
+): Promise<Manifest | undefined> {
+  for (const holder of holders) {
+    try {
+      const bytes = await fetchPart(commands, id, "manifest", holder);
+      if (manifestId(bytes) === id) return decodeManifest(bytes);
+    } catch {
+      // The next may have it.
+    }
+  }
+  return undefined;
+}
+
 async function fetchFrom(
   commands: Commands,
   id: string,

@@ -6,7 +6,7 @@
 import { reasonOf, type ShoalError } from "../lib/index.ts";
 import { describeAddress, rankOf } from "./address.ts";
 import { DEFAULTS } from "./defaults.ts";
-import { dialFailed, dialReason } from "./failures.ts";
+import { dialFailed, dialKind, dialReason, type DialKind } from "./failures.ts";
 
 export interface RaceOptions<T> {
   /** Dials one address; heeds the signal. */
@@ -65,7 +65,7 @@ class Race<T> {
    * for all their life.
    */
   readonly #running = new Set<AbortController>();
-  readonly #answers = new Map<string, string>();
+  readonly #answers = new Map<string, { reason: string; kind: DialKind }>();
   readonly #timers: NodeJS.Timeout[] = [];
   #next = 0;
   #settled = false;
@@ -121,12 +121,13 @@ class Race<T> {
     } catch (error) {
       clearTimeout(timer);
       this.#running.delete(controller);
-      this.#answers.set(
-        address,
-        dialReason(
-          controller.signal.aborted ? controller.signal.reason : error,
-        ),
-      );
+      const why: unknown = controller.signal.aborted
+        ? controller.signal.reason
+        : error;
+      this.#answers.set(address, {
+        reason: dialReason(why),
+        kind: dialKind(why),
+      });
       this.#onFailure(error);
     }
   }
@@ -157,11 +158,13 @@ class Race<T> {
   #allFailed(cause: unknown): ShoalError {
     const tried = this.#plan.map(({ address }) => address);
     const said = tried.map(
-      (a) => `${describeAddress(a)}: ${this.#answers.get(a) ?? "no answer"}`,
+      (a) =>
+        `${describeAddress(a)}: ${this.#answers.get(a)?.reason ?? "no answer"}`,
     );
+    const kinds = tried.map((a) => this.#answers.get(a)?.kind ?? "silent");
     return dialFailed(
       `cannot reach ${this.#peer} (${said.join("; ")})`,
-      { peer: this.#peer, addresses: tried },
+      { peer: this.#peer, addresses: tried, kinds },
       cause,
     );
   }

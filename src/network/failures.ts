@@ -44,6 +44,32 @@ const SYSTEM_REASONS: Readonly<Record<string, string>> = {
   ENETUNREACH: "no route to it",
 };
 
+/** Why one address could not be dialed, for programs; DIAL_FAILED has one for each of its addresses, in `kinds`. */
+export type DialKind =
+  "refused" | "no-name" | "no-route" | "other-peer" | "silent" | "failed";
+
+const SYSTEM_KINDS: Readonly<Record<string, DialKind>> = {
+  ECONNREFUSED: "refused",
+  ENOTFOUND: "no-name",
+  EAI_AGAIN: "no-name",
+  EHOSTUNREACH: "no-route",
+  ENETUNREACH: "no-route",
+};
+
+export function dialKind(thrown: unknown): DialKind {
+  if (!(thrown instanceof Error)) return "failed";
+  if (thrown instanceof AggregateError && thrown.errors.length > 0)
+    return dialKind(thrown.errors[0]);
+  const known = SYSTEM_KINDS[(thrown as NodeJS.ErrnoException).code ?? ""];
+  if (known !== undefined) return known;
+  const reason = dialReason(thrown);
+  if (reason === OTHER_PEER) return "other-peer";
+  return reason.startsWith(NO_ANSWER) ? "silent" : "failed";
+}
+
+const OTHER_PEER = "another peer answers there";
+const NO_ANSWER = "no answer";
+
 /** Why one address could not be dialed, in a few words. */
 export function dialReason(thrown: unknown): string {
   if (thrown instanceof Event) return "the stream ended";
@@ -57,10 +83,10 @@ export function dialReason(thrown: unknown): string {
     thrown.name === "UnexpectedPeerError" ||
     /UnexpectedPeer|invalid peer id|expected peer/i.test(thrown.message)
   ) {
-    return "another peer answers there";
+    return OTHER_PEER;
   }
   if (thrown.name === "TimeoutError" || thrown.name === "AbortError") {
-    return "no answer";
+    return NO_ANSWER;
   }
   return (thrown.message.split("\n", 1)[0] ?? "").slice(0, 200);
 }

@@ -43,6 +43,7 @@ export type {
 export type { RecordKind } from "./dht-records.ts";
 export { selfTestDht } from "./dht-self-test.ts";
 export { DHT_STORE_LIMITS } from "./dht-store.ts";
+export type { DialKind } from "./failures.ts";
 export type {
   FrameHandler,
   FrameStream,

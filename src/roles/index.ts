@@ -8,6 +8,7 @@
  */
 export { askMembers, type AskedStatus, askUrl } from "./ask-status.ts";
 export type { RoleMessage } from "./child-role.ts";
+export { type DoctorOptions, type DoctorReport, runDoctor } from "./doctor.ts";
 export { type GatewayRoleOptions, startGateway } from "./gateway.ts";
 export { getFile, type GetFileOptions } from "./get-file.ts";
 export {

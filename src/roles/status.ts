@@ -38,6 +38,7 @@ export interface DiagnosticsPlace {
 /** What a status is made of. Whatever a role has not is left out. */
 export interface StatusPieces {
   host: Pick<Host, "peerId" | "addresses" | "connections" | "dht">;
+  /** Answers what the process is and how it is (GET_CAPABILITIES, GET_NODE_STATUS). */
   commands: Commands;
   /** Why /ready says no; undefined where it says yes. */
   notReady: () => string | undefined;
@@ -87,7 +88,7 @@ export function watchRole(
 export function nodeStatus(
   role: NodeStatus["role"],
   startedMs: number,
-  pieces: StatusPieces,
+  pieces: Omit<StatusPieces, "commands">,
 ): NodeStatus {
   const { host, notReady, clusters, api, shards, torrents, sessions } = pieces;
   const reason = notReady() ?? null;

@@ -1,0 +1,186 @@
+/**
+ * Every cause that `shoal doctor` can name, the most fundamental first: what stands above explains what stands below, so the first one
+ * found is the one that is told. docs/OPERATIONS.md has the same table.
+ */
+import type { Facts } from "./finding.ts";
+
+export interface Cause {
+  code: string;
+  /** What to do next. */
+  next: (facts: Facts) => string;
+}
+
+const say = (value: Facts[string]): string => String(value ?? "?");
+
+export const CAUSES = [
+  // before anything is asked
+  {
+    code: "BOOTSTRAP_MISSING",
+    next: () =>
+      "give the address of the rendezvous or of any member: --bootstrap HOST",
+  },
+  {
+    code: "ADDRESS_MALFORMED",
+    next: () =>
+      "write it as HOST, HOST:PORT or a multiaddr, as `shoal rendezvous` prints it",
+  },
+  // the way to the bootstrap
+  {
+    code: "NAME_UNRESOLVED",
+    next: ({ host }) =>
+      `check the spelling of ${say(host)} and this machine's DNS, or give the IP address`,
+  },
+  {
+    code: "NO_ROUTE",
+    next: () => "check this machine's network: it has no way to that address",
+  },
+  {
+    code: "NOTHING_LISTENS",
+    next: ({ place }) =>
+      `start \`shoal rendezvous\` at ${say(place)}, or correct the port`,
+  },
+  {
+    code: "BOOTSTRAP_SILENT",
+    next: ({ place }) =>
+      `check that the machine at ${say(place)} is up, and open its port for UDP and TCP in every firewall on the way`,
+  },
+  {
+    code: "WRONG_PEER",
+    next: () =>
+      "the server's key has changed or the address is another's: take the id that `shoal rendezvous` prints, or leave /p2p/… away",
+  },
+  {
+    code: "NOT_SHOAL",
+    next: ({ place }) =>
+      `another program has the port at ${say(place)}: correct the address, or move one of the two`,
+  },
+  {
+    code: "VERSION_MISMATCH",
+    next: ({ ours, theirs }) =>
+      `update the older of the two: here is ${say(ours)}, there ${say(theirs)}`,
+  },
+  {
+    code: "CLOCK_OFF",
+    next: ({ whose }) =>
+      `set ${say(whose)}: records are signed with the time, and others refuse those of the future and of the past (timedatectl set-ntp true)`,
+  },
+  {
+    code: "DHT_BROKEN",
+    next: () =>
+      "restart the rendezvous and read its [DHT] line: it must say that it stores and answers",
+  },
+  // this machine
+  {
+    code: "STATE_UNUSABLE",
+    next: ({ path }) =>
+      `make ${say(path)} writable for this user, or choose another folder with --home`,
+  },
+  {
+    code: "IDENTITY_DAMAGED",
+    next: ({ path }) => `move ${say(path)} away: a new identity is made`,
+  },
+  {
+    code: "PORT_IN_USE",
+    next: ({ port }) =>
+      `stop the other program on port ${say(port)}, or choose another with --listen`,
+  },
+  {
+    code: "MODEL_DIR_UNREADABLE",
+    next: ({ path }) =>
+      `check that ${say(path)} is a folder that this user can read`,
+  },
+  {
+    code: "MODEL_DAMAGED",
+    next: ({ file }) =>
+      `delete ${say(file)} and fetch it again; without --model-dir the node fetches its shard from the swarm`,
+  },
+  {
+    code: "SHARD_NOT_THERE",
+    next: () =>
+      "write it with `shoal split`, or leave --model-dir away: the node fetches its shard from the swarm",
+  },
+  {
+    code: "OTHER_MODEL",
+    next: () =>
+      "take the cluster's model, or another cluster's name: one cluster serves one model",
+  },
+  {
+    code: "DISK_FULL",
+    next: ({ path, needed }) =>
+      `free ${say(needed)} at ${say(path)}, or choose a folder on another disk with --home`,
+  },
+  {
+    code: "MEMORY_SHORT",
+    next: () =>
+      "take a smaller shard (--layers, or more shards), fewer --sessions, a smaller --context, or a machine with more memory",
+  },
+  // the cluster
+  {
+    code: "CLUSTER_UNKNOWN",
+    next: ({ cluster }) =>
+      `check the spelling of ${say(cluster)}; if it is new, publish it with \`shoal seed\` or start its first node`,
+  },
+  {
+    code: "CLUSTER_EMPTY",
+    next: ({ cluster }) =>
+      `start nodes: shoal node --cluster ${say(cluster)} --bootstrap …`,
+  },
+  {
+    code: "MEMBER_VERSION",
+    next: () =>
+      "update the members that are refused; their logs name both versions",
+  },
+  {
+    code: "MEMBER_CLOCK",
+    next: () =>
+      "set the clock of the member that is refused (its log says `announcement refused`): timedatectl set-ntp true",
+  },
+  {
+    code: "MEMBER_MODEL",
+    next: () =>
+      "stop the node that brings another model or plan, or give it the cluster's",
+  },
+  {
+    code: "SHARD_MISSING",
+    next: ({ shard, cluster }) =>
+      `start a node for it: shoal node --cluster ${say(cluster)} --shard ${say(shard)} --bootstrap …`,
+  },
+  {
+    code: "SHARD_LEAVING",
+    next: ({ shard }) =>
+      `its only holder is shutting down: start another node with --shard ${say(shard)}`,
+  },
+  {
+    code: "SHARD_DOWNLOADING",
+    next: () =>
+      "wait; if the figure does not grow, look at that node's [TORRENT] lines",
+  },
+  {
+    code: "SHARD_LOADING",
+    next: () =>
+      "wait; if it takes minutes, look at that node's [TENSOR_LOAD] and [ENGINE] lines",
+  },
+  {
+    code: "PLANS_DIFFER",
+    next: () =>
+      "start the nodes with shards of one plan: their layers leave a gap or overlap",
+  },
+  // it works, but
+  {
+    code: "CLUSTER_BUSY",
+    next: ({ shard }) =>
+      `start another node with --shard ${say(shard)}, or allow more --sessions there`,
+  },
+  {
+    code: "UDP_BLOCKED",
+    next: ({ place }) =>
+      `open UDP to ${say(place)} in the firewalls on the way: TCP works, but a lost peer is noticed later and a hop takes longer`,
+  },
+  {
+    code: "TCP_BLOCKED",
+    next: ({ place }) =>
+      `open TCP to ${say(place)} in the firewalls on the way: members without QUIC can not come in`,
+  },
+] as const satisfies readonly Cause[];
+
+export type CauseCode = (typeof CAUSES)[number]["code"];

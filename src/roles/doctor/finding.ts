@@ -1,0 +1,92 @@
+/** What one check found, and the one cause that follows from all of them. */
+import { CAUSES, type CauseCode } from "./causes.ts";
+
+/** Plain data: goes into the JSON and into the words of what to do next. */
+export type Facts = Readonly<
+  Record<
+    string,
+    string | number | boolean | readonly (string | number)[] | undefined
+  >
+>;
+
+export const CHECKS = [
+  "bootstrap",
+  "name",
+  "udp",
+  "tcp",
+  "identity",
+  "version",
+  "clock",
+  "dht",
+  "state",
+  "port",
+  "model",
+  "disk",
+  "memory",
+  "cluster",
+  "shards",
+  "load",
+] as const;
+
+export interface Finding {
+  check: (typeof CHECKS)[number];
+  /** `note`: worth knowing, no problem. `skipped`: could not be looked at, `text` says why. */
+  state: "ok" | "problem" | "note" | "skipped";
+  /** One line. */
+  text: string;
+  /** Of a problem. */
+  cause?: CauseCode | undefined;
+  facts?: Facts | undefined;
+}
+
+export interface Diagnosis {
+  healthy: boolean;
+  /** The first of the table that was found. */
+  cause?: {
+    code: CauseCode;
+    what: string;
+    next: string;
+    facts: Facts;
+  };
+}
+
+/** Pure. One cause: what stands first in the table; of several of the same, the first found. */
+export function diagnose(findings: readonly Finding[]): Diagnosis {
+  for (const cause of CAUSES) {
+    const found = findings.find(
+      (finding) => finding.state === "problem" && finding.cause === cause.code,
+    );
+    if (found === undefined) continue;
+    const { text, facts = {} } = found;
+    return {
+      healthy: false,
+      cause: { code: cause.code, what: text, next: cause.next(facts), facts },
+    };
+  }
+  return { healthy: true };
+}
+
+export function ok(
+  check: Finding["check"],
+  text: string,
+  facts?: Facts,
+): Finding {
+  return { check, state: "ok", text, facts };
+}
+
+export function note(check: Finding["check"], text: string): Finding {
+  return { check, state: "note", text };
+}
+
+export function skipped(check: Finding["check"], text: string): Finding {
+  return { check, state: "skipped", text };
+}
+
+export function problem(
+  check: Finding["check"],
+  cause: CauseCode,
+  text: string,
+  facts: Facts = {},
+): Finding {
+  return { check, state: "problem", text, cause, facts };
+}
