@@ -12,6 +12,7 @@ import { seedCommand } from "./seed.ts";
 import { serveCommand } from "./serve.ts";
 import { splitCommand } from "./split.ts";
 import { statusCommand } from "./status.ts";
+import { torrentsCommand } from "./torrents.ts";
 import { upCommand } from "./up.ts";
 import { verifyCommand } from "./verify.ts";
 
@@ -32,6 +33,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     serveCommand(),
     seedCommand(),
     getCommand(),
+    torrentsCommand(),
     chatCommand(),
     statusCommand(),
     splitCommand(),

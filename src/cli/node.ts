@@ -35,6 +35,7 @@ interface NodeFlags extends TransferFlags {
   threads: number;
   memory?: number;
   seed: boolean;
+  spare?: number;
 }
 
 export function nodeCommand(): Command {
@@ -86,6 +87,13 @@ export function nodeCommand(): Command {
         bytes,
       ),
     )
+    .addOption(
+      option(
+        "--spare <size>",
+        "disk for parts of the model that too few others keep, such as 10GB (default: none)",
+        bytes,
+      ),
+    )
     .option("--no-seed", "do not share what lies in the folders")
     .action(async (_, self: Command) => {
       const flags = self.opts<NodeFlags>();
@@ -102,6 +110,7 @@ export function nodeCommand(): Command {
         diagnostics: diagnosticsOf(self),
         bootstrapTimeoutMs: flags.bootstrapTimeout * 1000,
         seed: flags.seed,
+        spareBytes: flags.spare,
         ...transfersOf(flags),
       };
       await runRole(common(self), (context) => startNode(options, context));

@@ -4,18 +4,27 @@ import { DIAGNOSTICS_DEFAULTS } from "../diagnostics/index.ts";
 import { NETWORK_DEFAULTS } from "../network/index.ts";
 import { startRendezvous } from "../roles/index.ts";
 import {
+  bytes,
   common,
   diagnosticsOf,
   listens,
   option,
+  required,
   withCommon,
   withDiagnostics,
 } from "./options.ts";
 import { runRole } from "./run-role.ts";
+import {
+  type TransferFlags,
+  transfersOf,
+  withTransfers,
+} from "./transfer-options.ts";
 
-interface RendezvousFlags {
+interface RendezvousFlags extends TransferFlags {
   listen: string[];
   api?: string;
+  seedDir?: string;
+  seedLimit?: number;
 }
 
 export function rendezvousCommand(): Command {
@@ -23,7 +32,7 @@ export function rendezvousCommand(): Command {
     "run the server where nodes meet",
   );
   const place = { host: "0.0.0.0", port: DIAGNOSTICS_DEFAULTS.port };
-  return withDiagnostics(withCommon(command), place)
+  return withDiagnostics(withTransfers(withCommon(command)), place)
     .addOption(
       option(
         "--listen <addresses>",
@@ -41,9 +50,34 @@ export function rendezvousCommand(): Command {
         (text) => new URL(text).origin,
       ),
     )
+    .addOption(
+      option(
+        "--seed-dir <dir>",
+        "be a permanent seed: keep parts of the clusters' models there",
+      ),
+    )
+    .addOption(
+      option(
+        "--seed-limit <size>",
+        "disk for that, such as 100GB: anybody may bring a cluster",
+        bytes,
+      ),
+    )
     .action(async (_, self: Command) => {
-      const { listen, api } = self.opts<RendezvousFlags>();
-      const options = { listen, api, diagnostics: diagnosticsOf(self) };
+      const { listen, api, seedDir, seedLimit, ...flags } =
+        self.opts<RendezvousFlags>();
+      const options = {
+        listen,
+        api,
+        diagnostics: diagnosticsOf(self),
+        ...(seedDir !== undefined && {
+          seed: {
+            directory: seedDir,
+            limitBytes: required(seedLimit, "--seed-limit"),
+            ...transfersOf(flags),
+          },
+        }),
+      };
       await runRole(common(self), (context) =>
         startRendezvous(options, context),
       );

@@ -25,6 +25,7 @@ interface SeedFlags extends TransferFlags {
   listen: string[];
   bootstrapTimeout: number;
   shards?: number;
+  replication?: number;
   origin: string[];
 }
 
@@ -45,6 +46,13 @@ export function seedCommand(): Command {
     )
     .addOption(
       option(
+        "--replication <n>",
+        "copies of each part that members with --spare keep (default: 2)",
+        wholeNumber(1, 64),
+      ),
+    )
+    .addOption(
+      option(
         "--origin <urls>",
         "HTTP(S) URLs of the model's files, in order, separated by commas: nodes use them as one more source",
         urls,
@@ -61,6 +69,7 @@ export function seedCommand(): Command {
         diagnostics: diagnosticsOf(self),
         bootstrapTimeoutMs: flags.bootstrapTimeout * 1000,
         origin: flags.origin,
+        replication: flags.replication,
         ...transfersOf(flags),
       };
       await runRole(common(self), (context) => startSeeder(options, context));

@@ -24,6 +24,7 @@ export {
   NODE_STATES,
   type NodeState,
   PROTOCOL,
+  type Sealed,
 } from "./announcement.ts";
 export {
   CLUSTER_RECORD_DEFAULTS,

@@ -9,6 +9,8 @@ import {
   systemClock,
 } from "../lib/index.ts";
 import type { Commands, Host } from "../network/index.ts";
+import type { Sealed } from "./announcement.ts";
+import { type ClusterRecord, unsealClusterRecord } from "./cluster-record.ts";
 import {
   type ServedCluster,
   serveClusterCommands,
@@ -21,6 +23,8 @@ export interface RendezvousServiceOptions {
   host: Host;
   commands: Commands;
   events: EventSink;
+  /** Clusters that were published are known when their last member is gone, too. */
+  keepsPublished?: boolean;
   clock?: Clock;
 }
 
@@ -40,6 +44,7 @@ export class RendezvousService {
   #commands: Commands;
   #events: EventSink;
   #clock: Clock;
+  #keepsPublished: boolean;
   #clusters = new Map<string, Cluster>();
   #cancelSweep: (() => void) | undefined;
 
@@ -48,6 +53,7 @@ export class RendezvousService {
     this.#commands = options.commands;
     this.#events = options.events;
     this.#clock = options.clock ?? systemClock;
+    this.#keepsPublished = options.keepsPublished ?? false;
   }
 
   start(): void {
@@ -62,6 +68,20 @@ export class RendezvousService {
   stop(): void {
     this.#cancelSweep?.();
     for (const { link } of this.#clusters.values()) link.stop();
+  }
+
+  /** What the clusters serve, by their own signed words. */
+  published(): { record: ClusterRecord; sealed: Sealed }[] {
+    return [...this.#clusters.values()].flatMap(({ known }) => {
+      const { published: record, publishedSealed: sealed } = known;
+      return record && sealed ? [{ record, sealed }] : [];
+    });
+  }
+
+  /** Knows this record from here on, whoever comes and goes. Throws ANNOUNCEMENT_INVALID or COMMAND_UNAUTHORIZED. */
+  async keep(sealed: Sealed): Promise<void> {
+    const { cluster } = await unsealClusterRecord(sealed);
+    await this.#open(cluster).known.takePublished(sealed);
   }
 
   /** Each cluster as the rendezvous sees it. */
@@ -147,6 +167,7 @@ export class RendezvousService {
     for (const [name, { known, link }] of this.#clusters) {
       known.records.expire(this.#clock.now());
       if (known.records.size > 0 || link.neighbours.length > 0) continue;
+      if (this.#keepsPublished && known.published !== undefined) continue;
       link.stop();
       this.#clusters.delete(name);
     }

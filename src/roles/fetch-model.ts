@@ -16,12 +16,12 @@ import { ShoalError } from "../lib/index.ts";
 import { decodeManifest, type Manifest, manifestId } from "../model/index.ts";
 import type { Commands } from "../network/index.ts";
 import { type CatalogFile, toRoot } from "../torrent/index.ts";
-import type { Torrents } from "./torrents.ts";
+import type { Fetcher } from "./fetcher.ts";
 
 export interface FetchModelOptions {
   commands: Commands;
   membership: Pick<Membership, "announcements">;
-  torrents: Torrents;
+  torrents: Pick<Fetcher, "fetch" | "listFiles">;
   /** CID of the manifest. */
   id: string;
   /** Where both are kept, and found again. */

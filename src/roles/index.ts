@@ -12,6 +12,12 @@ export { type DoctorOptions, type DoctorReport, runDoctor } from "./doctor.ts";
 export { type GatewayRoleOptions, startGateway } from "./gateway.ts";
 export { getFile, type GetFileOptions } from "./get-file.ts";
 export {
+  listParts,
+  type ListPartsOptions,
+  type ListPartsResult,
+  type PartCopies,
+} from "./list-parts.ts";
+export {
   type LocalSwarm,
   type LocalSwarmOptions,
   type LocalSwarmProgress,

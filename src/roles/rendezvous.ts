@@ -8,12 +8,14 @@ import { join } from "node:path";
 import { clusterRecordKinds, RendezvousService } from "../cluster/index.ts";
 import { Commands, createHost, selfTestDht } from "../network/index.ts";
 import { CatalogService } from "../torrent/index.ts";
+import { RendezvousSeed } from "./rendezvous-seed.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
 import {
   type DiagnosticsPlace,
   torrentsOfRendezvous,
   watchRole,
 } from "./status.ts";
+import type { TransferFlags } from "./torrents.ts";
 import { VERSION } from "./version.ts";
 
 export interface RendezvousOptions {
@@ -23,6 +25,9 @@ export interface RendezvousOptions {
   diagnostics?: DiagnosticsPlace | undefined;
   /** A gateway that its page offers to try. */
   api?: string | undefined;
+  /** Undefined: it keeps no weights. */
+  seed?:
+    ({ directory: string; limitBytes: number } & TransferFlags) | undefined;
 }
 
 export function startRendezvous(
@@ -42,7 +47,12 @@ export function startRendezvous(
     });
     events.info("CONFIG", "rendezvous", { peer: host.peerId });
     const commands = new Commands(host);
-    const service = new RendezvousService({ host, commands, events });
+    const service = new RendezvousService({
+      host,
+      commands,
+      events,
+      keepsPublished: options.seed !== undefined,
+    });
     service.start();
     stack.defer(() => service.stop());
     const catalog = new CatalogService({ host, commands, events });
@@ -60,6 +70,20 @@ export function startRendezvous(
     await host.start();
     isListening = true;
     stack.defer(() => host.stop());
+    if (options.seed !== undefined) {
+      const seed = new RendezvousSeed({
+        ...options.seed,
+        listen: options.listen,
+        stateDir: paths.state,
+        peerId: host.peerId,
+        service,
+        catalog,
+        commands,
+        events,
+      });
+      stack.defer(() => seed.stop());
+      await seed.start();
+    }
     await selfTestDht({ host, events, signal });
     return {
       peerId: host.peerId,

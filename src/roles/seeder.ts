@@ -24,6 +24,7 @@ import {
 } from "../model/index.ts";
 import { Commands, createHost } from "../network/index.ts";
 import { joinThroughBootstraps } from "./join.ts";
+import { Propagation } from "./propagation.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
 import {
   type DiagnosticsPlace,
@@ -42,6 +43,8 @@ export interface SeederOptions extends TransferFlags {
   shards: number;
   listen: readonly string[];
   bootstrapTimeoutMs: number;
+  /** Copies of each part that members with spare disk keep; undefined: CLUSTER_RECORD_DEFAULTS. */
+  replication?: number | undefined;
   /** HTTP(S) URLs of the model's files, in order, where nodes can get them besides. */
   origin: readonly string[];
   /** Of the page; undefined: none. */
@@ -122,7 +125,7 @@ export function startSeeder(
         manifest: id,
         model: manifest.name,
         shards,
-        replication: CLUSTER_RECORD_DEFAULTS.replication,
+        replication: options.replication ?? CLUSTER_RECORD_DEFAULTS.replication,
         origin: [...options.origin],
         seq: issuedMs,
         issuedMs,
@@ -152,6 +155,22 @@ export function startSeeder(
       signal,
     });
     stack.defer(() => joined.stop());
+    const propagation = new Propagation({
+      cluster,
+      record: () => membership.published(),
+      fetcher: torrents,
+      manifestOf: async (other) => {
+        if (other === id) return manifest;
+        throw new ShoalError(
+          "CLUSTER_MODEL_MISMATCH",
+          "the cluster serves another model by now",
+          { cluster: other, node: id },
+        );
+      },
+      events,
+    });
+    propagation.start();
+    stack.defer(() => propagation.stop());
     return {
       peerId: host.peerId,
       addresses: host.addresses(),

@@ -15,8 +15,9 @@ import {
 } from "../cluster/index.ts";
 import { StageService } from "../inference/index.ts";
 import { type EventSink, ShoalError } from "../lib/index.ts";
-import type { LayerRange } from "../model/index.ts";
+import { type LayerRange, partsOf } from "../model/index.ts";
 import { Commands, createHost } from "../network/index.ts";
+import { fetchModel } from "./fetch-model.ts";
 import {
   type PlannedShard,
   planOf,
@@ -27,8 +28,10 @@ import { joinThroughBootstraps } from "./join.ts";
 import { NodeShards } from "./node-shards.ts";
 import { Placement } from "./placement.ts";
 import { Presence, type ShardOfPlan } from "./presence.ts";
+import { Propagation } from "./propagation.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
 import { findShard, type ShardSource } from "./shard-source.ts";
+import { SpareFolder } from "./spare-folder.ts";
 import {
   type DiagnosticsPlace,
   notReadyShards,
@@ -61,6 +64,8 @@ export interface NodeOptions extends TransferFlags {
   seed: boolean;
   /** Of the page; undefined: none. */
   diagnostics?: DiagnosticsPlace | undefined;
+  /** Disk for parts that too few others keep; undefined: none. */
+  spareBytes?: number | undefined;
 }
 
 /** KV memory grows with the context: models of today claim 128 k, which few prompts use. */
@@ -111,12 +116,21 @@ export function startNode(
       },
     });
     let placement: Placement | undefined;
+    const spare =
+      options.spareBytes === undefined
+        ? undefined
+        : new SpareFolder(join(paths.data, "spare"), options.spareBytes);
     const torrents = new Torrents({
       ...options,
       commands,
       events,
       keyPath: join(paths.state, "transfer.key"),
-      directories: [modelsDir, ...(modelDir === undefined ? [] : [modelDir])],
+      directories: [
+        modelsDir,
+        ...(modelDir === undefined ? [] : [modelDir]),
+        ...(spare === undefined ? [] : [spare.directory]),
+      ],
+      spareDir: spare?.directory,
       stateDir: paths.state,
     });
     const contextLength = options.contextLength ?? DEFAULT_CONTEXT;
@@ -161,7 +175,7 @@ export function startNode(
     stack.defer(() => host.stop());
     stack.defer(() => stages.stop());
     stack.defer(() => torrents.stop());
-    if (options.seed || here === undefined) {
+    if (options.seed || here === undefined || spare !== undefined) {
       await torrents.start();
       indexLater(torrents, events);
     }
@@ -214,6 +228,29 @@ export function startNode(
         placement = placed;
         void placed.watch();
       }
+    }
+    if (spare !== undefined) {
+      const propagation = new Propagation({
+        cluster,
+        record: () => membership.published(),
+        fetcher: torrents,
+        manifestOf: async (id, ending) => {
+          const directory = join(modelsDir, id);
+          const how = { commands, membership, torrents, signal: ending };
+          return (await fetchModel({ ...how, id, directory })).manifest;
+        },
+        holds: (part) =>
+          shards
+            .ready()
+            .some(({ manifest, range }) =>
+              partsOf(manifest, range).some(({ id }) => id === part),
+            ),
+        spare,
+        wanted: () => new Set([membership.published()?.manifest ?? ""]),
+        events,
+      });
+      propagation.start();
+      stack.defer(() => propagation.stop());
     }
     return {
       peerId: host.peerId,

@@ -3,22 +3,21 @@
  * composition for nodes, seeders and `shoal get`. The bytes move in a thread with a host and a port of its own; this thread only
  * says what is wanted, and tells a rendezvous where that host is.
  */
-import { join } from "node:path";
-import { formatBytes, type EventSink, sleep } from "../lib/index.ts";
+import { join, resolve, sep } from "node:path";
+import type { EventSink } from "../lib/index.ts";
 import type { Commands } from "../network/index.ts";
 import {
   type CatalogFile,
   type Content,
-  type DownloadProgress,
   type Endpoint,
-  isWhole,
+  type Listing,
   listingOf,
-  type Root,
-  type SourceSpec,
+  type PartHolders,
   TorrentSync,
   type TransferStats,
   TransferThread,
 } from "../torrent/index.ts";
+import { Fetcher, type FetchOptions } from "./fetcher.ts";
 import { VERSION } from "./version.ts";
 
 /** What an operator may set of the transfers. */
@@ -42,34 +41,15 @@ export interface TorrentsOptions extends TransferFlags {
   keyPath?: string | undefined;
   /** Seeded, with their folders. */
   directories: readonly string[];
+  /** One of them: what lies there is kept for others. */
+  spareDir?: string | undefined;
   stateDir: string;
 }
 
-export interface FetchOptions {
-  root: Root;
-  /** From the manifest, where there is one. */
-  sizeBytes?: number | undefined;
-  path: string;
-  name: string;
-  kind: "part" | "shard" | "file";
-  manifest?: string | undefined;
-  /** Where it can be had besides the members. */
-  origin?: SourceSpec | undefined;
-  /** No source had a missing piece for this long: CONTENT_UNAVAILABLE. */
-  unavailableMs?: number | undefined;
-  signal: AbortSignal;
-  onProgress?: (progress: DownloadProgress) => void;
-}
-
-/** Holders come and go: they are asked for this often while a download runs. */
-const ASK_AGAIN_MS = 2_000;
-/** Addresses of one endpoint that others are told. */
-const ADDRESSES_TOLD = 16;
-
 export class Torrents {
-  #options: TorrentsOptions;
   #transfer: TransferThread;
   #sync: TorrentSync;
+  #fetcher: Fetcher;
   #unsubscribe: (() => void) | undefined;
   #isStarted = false;
   #last: TransferStats | undefined;
@@ -77,7 +57,6 @@ export class Torrents {
 
   constructor(options: TorrentsOptions) {
     const { commands, events, cluster, directories, stateDir } = options;
-    this.#options = options;
     this.#transfer = new TransferThread(
       {
         host: {
@@ -97,14 +76,18 @@ export class Torrents {
       events,
       cluster,
       endpoint: () => this.endpoint(),
-      listings: () => this.list().map(listingOf),
+      listings: () => listingsOf(this.list(), options.spareDir),
+    });
+    this.#fetcher = new Fetcher({
+      transfer: this.#transfer,
+      index: this.#sync,
+      events,
     });
   }
 
   /** Where transfers are answered. */
   endpoint(): Endpoint {
-    const { peer, addresses } = this.#transfer.endpoint();
-    return { peer, addresses: addresses.slice(0, ADDRESSES_TOLD) };
+    return this.#fetcher.endpoint();
   }
 
   /** Listens for transfers and may fetch. Rejects PORT_IN_USE. */
@@ -137,42 +120,14 @@ export class Torrents {
     return await this.#sync.listFiles();
   }
 
-  async whoHas(root: Root): Promise<Endpoint[]> {
-    return (await this.#sync.whoHas({ root })).holders;
+  /** The parts of a model that anybody lists, with their holders. Rejects where nobody answers. */
+  async listParts(manifest: string): Promise<PartHolders[]> {
+    return await this.#sync.listParts(manifest);
   }
 
   /** The content, at its path, verified. Resolves at once where it is there already. */
   async fetch(options: FetchOptions): Promise<string> {
-    const { root, sizeBytes, path, name, kind, manifest, signal } = options;
-    const held = this.#transfer.get(root);
-    if (held !== undefined && isWhole(held) && held.ranges.length === 1) {
-      const [range] = held.ranges;
-      if (range?.path === path && range.offset === 0) return range.path;
-    }
-    const done = new AbortController();
-    const until = AbortSignal.any([signal, done.signal]);
-    let shownMs = 0;
-    try {
-      return await this.#transfer.download({
-        root,
-        sizeBytes,
-        path,
-        name,
-        kind,
-        manifest,
-        unavailableMs: options.unavailableMs,
-        signal,
-        sources: this.#sources(options, until),
-        onProgress: (progress) => {
-          options.onProgress?.(progress);
-          if (performance.now() - shownMs < 1_000) return;
-          shownMs = performance.now();
-          this.#tell(name, progress);
-        },
-      });
-    } finally {
-      done.abort();
-    }
+    return await this.#fetcher.fetch(options);
   }
 
   async stats(): Promise<TransferStats> {
@@ -201,32 +156,18 @@ export class Torrents {
     await this.#sync.stop();
     await this.#transfer.stop();
   }
+}
 
-  /** Whoever is known to have it, asked again and again: a download takes a source twice without harm. */
-  async *#sources(
-    { root, origin }: FetchOptions,
-    signal: AbortSignal,
-  ): AsyncGenerator<SourceSpec> {
-    if (origin !== undefined) yield origin;
-    while (!signal.aborted) {
-      for (const { peer, addresses } of await this.whoHas(root))
-        yield { kind: "peer", peerId: peer, addresses };
-      await sleep(ASK_AGAIN_MS, signal).catch(() => {});
-    }
-  }
-
-  #tell(name: string, progress: DownloadProgress): void {
-    const { doneBytes, sizeBytes, bytesPerSecond, sources } = progress;
-    const part =
-      sizeBytes === undefined || sizeBytes === 0
-        ? "-"
-        : `${Math.floor((100 * doneBytes) / sizeBytes)} %`;
-    this.#options.events.info("TORRENT", `${name}: ${part}`, {
-      done: formatBytes(doneBytes),
-      rate: `${formatBytes(bytesPerSecond)}/s`,
-      sources,
-    });
-  }
+/** What is here as others are told of it. */
+export function listingsOf(
+  contents: readonly Content[],
+  spareDir: string | undefined,
+): Listing[] {
+  const folder = spareDir === undefined ? undefined : resolve(spareDir) + sep;
+  return contents.map((content) => {
+    const path = content.ranges[0]?.path ?? "";
+    return listingOf(content, folder !== undefined && path.startsWith(folder));
+  });
 }
 
 /** The interfaces of `listen`, TCP only (torrent/transfer-thread.ts tells why), on a port of their own. */

@@ -1,15 +1,28 @@
 /** The rendezvous' index of contents: takes what members list, answers who has what. Forgets a member when its connection ends. */
 import { type EventSink, ShoalError } from "../lib/index.ts";
 import type { Commands, Host } from "../network/index.ts";
-import { Catalog, type CatalogEntry, type Holder } from "./catalog.ts";
+import {
+  Catalog,
+  type CatalogEntry,
+  type Endpoint,
+  type Holder,
+  type Listing,
+} from "./catalog.ts";
 import {
   type CatalogFile,
   HOLDERS_PER_ANSWER,
   LIST_FILES,
+  LIST_PARTS,
   LISTINGS_PER_MESSAGE,
+  type PartHolders,
+  PARTS_PER_MESSAGE,
   SYNC_TORRENTS,
   WHO_HAS,
 } from "./protocol.ts";
+import type { TorrentIndex } from "./sync.ts";
+
+/** As members settle before they tell. */
+const SETTLE_MS = 500;
 
 /** A bound on what strangers can make a rendezvous keep. */
 const MAX_CLUSTERS = 1_000;
@@ -78,6 +91,15 @@ export class CatalogService {
         return { files, total: entries.length };
       },
     );
+    commands.handle(
+      LIST_PARTS.name,
+      LIST_PARTS.params,
+      ({ cluster, manifest, offset }) => {
+        const all = this.#catalogs.get(cluster)?.partsOf(manifest) ?? [];
+        const page = all.slice(offset, offset + PARTS_PER_MESSAGE);
+        return { parts: page.map(withHolders), total: all.length };
+      },
+    );
     this.#unsubscribe = host.onPeer(({ type, peer }) => {
       if (type !== "disconnected") return;
       for (const [name, catalog] of this.#catalogs) {
@@ -94,6 +116,49 @@ export class CatalogService {
   /** What is listed in all clusters, for the status. */
   list(): CatalogEntry[] {
     return [...this.#catalogs.values()].flatMap((catalog) => catalog.list());
+  }
+
+  /** The index of one cluster as this process uses it itself: it lists what it keeps, and asks nobody. */
+  local(
+    cluster: string,
+    own: {
+      peer: string;
+      endpoint: () => Endpoint;
+      listings: () => readonly Listing[];
+    },
+  ): TorrentIndex {
+    let timer: NodeJS.Timeout | undefined;
+    const list = (): void => {
+      timer = undefined;
+      this.#catalog(cluster).put(
+        own.peer,
+        own.endpoint(),
+        own.listings(),
+        true,
+      );
+    };
+    return {
+      whoHas: async (of) => {
+        const catalog = this.#catalogs.get(cluster);
+        const entry = "root" in of ? catalog?.get(of.root) : undefined;
+        const known =
+          "root" in of ? entry?.holders : catalog?.holdersOf(of.manifest);
+        const { peer } = own.endpoint();
+        const holders = (known ?? []).filter((h) => h.peer !== peer);
+        return { sizeBytes: entry?.sizeBytes, holders: someOf(holders) };
+      },
+      listFiles: async () =>
+        (this.#catalogs.get(cluster)?.list() ?? []).map(summary),
+      listParts: async (manifest) =>
+        (this.#catalogs.get(cluster)?.partsOf(manifest) ?? []).map(withHolders),
+      changed: () => {
+        timer ??= setTimeout(list, SETTLE_MS);
+      },
+      stop: async () => {
+        clearTimeout(timer);
+        this.#catalogs.get(cluster)?.remove(own.peer);
+      },
+    };
   }
 
   #catalog(cluster: string): Catalog {
@@ -116,6 +181,15 @@ function summary({ holders, ...entry }: CatalogEntry): CatalogFile {
     holders: holders.length,
     wholeHolders: holders.filter((holder) => holder.whole).length,
   };
+}
+
+function withHolders(entry: CatalogEntry): PartHolders {
+  const { root, sizeBytes, name } = entry;
+  const holders = entry.holders
+    .toSorted((a, b) => Number(b.whole) - Number(a.whole))
+    .slice(0, HOLDERS_PER_ANSWER)
+    .map(({ peer, whole, spare }) => ({ peer, whole, spare }));
+  return { root, sizeBytes, name, holders };
 }
 
 /** All, or a random choice of the whole ones first: askers spread over the holders. */

@@ -23,21 +23,27 @@ export const Listing = z.object({
   manifest: z.string().max(128).optional(),
   /** False while some of it is still coming. */
   whole: z.boolean(),
+  /** Kept for others, on spare disk: it may go again where there are enough copies. */
+  spare: z.boolean().optional(),
 });
 export type Listing = z.infer<typeof Listing>;
 
+/** What holds for one holder, and what for all. */
+type OfHolder = "whole" | "spare";
+
 export interface Holder extends Endpoint {
   whole: boolean;
+  spare: boolean;
 }
 
-export interface CatalogEntry extends Omit<Listing, "whole"> {
+export interface CatalogEntry extends Omit<Listing, OfHolder> {
   holders: Holder[];
 }
 
 interface Kept {
-  listing: Omit<Listing, "whole">;
+  listing: Omit<Listing, OfHolder>;
   /** By the peer that listed it. */
-  holders: Map<string, boolean>;
+  holders: Map<string, Pick<Holder, OfHolder>>;
 }
 
 export class Catalog {
@@ -64,14 +70,16 @@ export class Catalog {
       return false;
     known.endpoint = endpoint;
     this.#byPeer.set(peer, known);
-    for (const { whole, ...listing } of listings) {
-      const kept = this.#contents.get(listing.root) ?? {
+    for (const { whole, spare = false, ...listing } of listings) {
+      const kept: Kept = this.#contents.get(listing.root) ?? {
         listing,
-        holders: new Map<string, boolean>(),
+        holders: new Map(),
       };
       // The first to list a content says its size; who says another one is not believed.
       if (kept.listing.sizeBytes !== listing.sizeBytes) continue;
-      kept.holders.set(peer, whole);
+      // One may have it as a file of no model, another know whose part it is.
+      if (kept.listing.manifest === undefined) kept.listing = listing;
+      kept.holders.set(peer, { whole, spare });
       this.#contents.set(listing.root, kept);
       known.roots.add(listing.root);
     }
@@ -104,6 +112,17 @@ export class Catalog {
     return [...holders.values()];
   }
 
+  /** The parts of a model that anybody lists, in order of their roots. */
+  partsOf(manifest: string): CatalogEntry[] {
+    return [...this.#contents.values()]
+      .filter(
+        ({ listing }) =>
+          listing.kind === "part" && listing.manifest === manifest,
+      )
+      .map((kept) => this.#entry(kept))
+      .sort((a, b) => (a.root < b.root ? -1 : 1));
+  }
+
   /** In order of name, then root. */
   list(): CatalogEntry[] {
     return [...this.#contents.values()]
@@ -116,9 +135,9 @@ export class Catalog {
   #entry({ listing, holders }: Kept): CatalogEntry {
     return {
       ...listing,
-      holders: [...holders].flatMap(([peer, whole]) => {
+      holders: [...holders].flatMap(([peer, how]) => {
         const endpoint = this.#byPeer.get(peer)?.endpoint;
-        return endpoint === undefined ? [] : [{ ...endpoint, whole }];
+        return endpoint === undefined ? [] : [{ ...endpoint, ...how }];
       }),
     };
   }

@@ -19,14 +19,21 @@ export type { DownloadOptions, DownloadProgress } from "./content-download.ts";
 export { Downloads, type DownloadStats } from "./download.ts";
 export { Hasher, type HashOptions } from "./hasher.ts";
 export { isRoot, toRoot } from "./piece-tree.ts";
-export type { CatalogFile } from "./protocol.ts";
+export {
+  type KnownPart,
+  planPropagation,
+  type PropagationInput,
+  type PropagationPlan,
+  spareCost,
+} from "./propagation.ts";
+export type { CatalogFile, PartHolders } from "./protocol.ts";
 export type { OriginRange, SourceSpec } from "./source.ts";
 export {
   type StoreSummary,
   TorrentStore,
   type TorrentStoreOptions,
 } from "./store.ts";
-export { isWhole, listingOf, TorrentSync } from "./sync.ts";
+export { isWhole, listingOf, type TorrentIndex, TorrentSync } from "./sync.ts";
 export {
   type Content,
   type ContentKind,

@@ -8,7 +8,10 @@ export const LISTINGS_PER_MESSAGE = 500;
 /** Holders named for one content: more sources than a download uses. */
 export const HOLDERS_PER_ANSWER = 64;
 
-const Entry = Listing.omit({ whole: true }).extend({
+/** Parts in one answer of LIST_PARTS, with up to HOLDERS_PER_ANSWER holders each: half a megabyte. */
+export const PARTS_PER_MESSAGE = 100;
+
+const Entry = Listing.omit({ whole: true, spare: true }).extend({
   holders: z.number().int().min(0),
   wholeHolders: z.number().int().min(0),
 });
@@ -47,6 +50,37 @@ export const WHO_HAS = {
     holders: z
       .array(Endpoint.extend({ whole: z.boolean() }))
       .max(HOLDERS_PER_ANSWER),
+  }),
+} as const;
+
+const PartHolders = z.object({
+  root: rootSchema,
+  sizeBytes: z.number().int().min(0),
+  name: z.string().max(256),
+  holders: z
+    .array(
+      z.object({
+        peer: z.string().min(1).max(128),
+        whole: z.boolean(),
+        spare: z.boolean(),
+      }),
+    )
+    .max(HOLDERS_PER_ANSWER),
+});
+/** A part of a model, and who has it or is fetching it. */
+export type PartHolders = z.infer<typeof PartHolders>;
+
+/** anyone → rendezvous: who keeps the parts of this model? Those that nobody lists are not in it. */
+export const LIST_PARTS = {
+  name: "LIST_PARTS",
+  params: z.object({
+    cluster,
+    manifest: z.string().min(1).max(128),
+    offset: z.number().int().min(0),
+  }),
+  result: z.object({
+    parts: z.array(PartHolders).max(PARTS_PER_MESSAGE),
+    total: z.number().int().min(0),
   }),
 } as const;
 

@@ -8,13 +8,30 @@ import type { Endpoint, Listing } from "./catalog.ts";
 import {
   type CatalogFile,
   LIST_FILES,
+  LIST_PARTS,
   LISTINGS_PER_MESSAGE,
+  type PartHolders,
   SYNC_TORRENTS,
   WHO_HAS,
 } from "./protocol.ts";
 import { PieceSet } from "./piece-set.ts";
 import { pieceCount } from "./piece-tree.ts";
 import type { Content, Root } from "./types.ts";
+
+/** Who has what, as far as somebody says: a rendezvous, or this process where it is one. */
+export interface TorrentIndex {
+  /** Who has this content, or any of this model. Empty where nobody is known. */
+  whoHas(
+    of: { root: Root } | { manifest: string },
+  ): Promise<{ sizeBytes: number | undefined; holders: Endpoint[] }>;
+  /** Every content listed in the cluster. */
+  listFiles(): Promise<CatalogFile[]>;
+  /** The parts of a model that anybody lists. Rejects where nobody answers: that is not the same as nobody having any. */
+  listParts(manifest: string): Promise<PartHolders[]>;
+  /** What is here has changed. */
+  changed(): void;
+  stop(): Promise<void>;
+}
 
 export interface TorrentSyncOptions {
   commands: Commands;
@@ -30,7 +47,7 @@ const CALL_TIMEOUT_MS = 5_000;
 /** Pieces come by the dozen a second; others hear of the change once. */
 const SETTLE_MS = 500;
 
-export class TorrentSync {
+export class TorrentSync implements TorrentIndex {
   #options: TorrentSyncOptions;
   #rendezvous = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
@@ -47,6 +64,11 @@ export class TorrentSync {
     await this.#sync(rendezvous);
   }
 
+  /** A rendezvous that is asked, and told nothing. */
+  ask(rendezvous: string): void {
+    this.#rendezvous.add(rendezvous);
+  }
+
   /** A rendezvous that is gone. */
   forget(rendezvous: string): void {
     this.#rendezvous.delete(rendezvous);
@@ -61,7 +83,7 @@ export class TorrentSync {
     }, SETTLE_MS);
   }
 
-  /** Who has this content, or any of this model, by the first rendezvous that knows of a holder. Empty where nobody is known. */
+  /** By the first rendezvous that knows of a holder. */
   async whoHas(
     of: { root: Root } | { manifest: string },
   ): Promise<{ sizeBytes: number | undefined; holders: Endpoint[] }> {
@@ -90,7 +112,6 @@ export class TorrentSync {
     return { sizeBytes, holders: [] };
   }
 
-  /** Every content listed in the cluster. */
   async listFiles(): Promise<CatalogFile[]> {
     const { cluster, commands } = this.#options;
     const files: CatalogFile[] = [];
@@ -109,6 +130,31 @@ export class TorrentSync {
       }
     }
     return files;
+  }
+
+  async listParts(manifest: string): Promise<PartHolders[]> {
+    const { cluster, commands } = this.#options;
+    let last = new ShoalError("BOOTSTRAP_UNREACHABLE", "no rendezvous to ask");
+    for (const rendezvous of this.#rendezvous) {
+      const parts: PartHolders[] = [];
+      try {
+        for (;;) {
+          const page = await commands.call(
+            rendezvous,
+            LIST_PARTS.name,
+            { cluster, manifest, offset: parts.length },
+            LIST_PARTS.result,
+            { timeoutMs: CALL_TIMEOUT_MS },
+          );
+          parts.push(...page.parts);
+          if (page.parts.length === 0 || parts.length >= page.total)
+            return parts;
+        }
+      } catch (error) {
+        last = ShoalError.from(error);
+      }
+    }
+    throw last;
   }
 
   async stop(): Promise<void> {
@@ -164,7 +210,7 @@ export class TorrentSync {
 }
 
 /** A content as it is listed. */
-export function listingOf(content: Content): Listing {
+export function listingOf(content: Content, spare = false): Listing {
   const { metadata, kind, name, manifest } = content;
   return {
     root: metadata.root,
@@ -173,6 +219,7 @@ export function listingOf(content: Content): Listing {
     name: name.slice(0, 256),
     ...(manifest !== undefined && { manifest }),
     whole: isWhole(content),
+    ...(spare && { spare }),
   };
 }
 

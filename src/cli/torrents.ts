@@ -1,0 +1,72 @@
+/** `shoal torrents`: how many copies there are of each part of a cluster's model. */
+import { Command } from "commander";
+import { formatBytes } from "../lib/index.ts";
+import { listParts } from "../roles/index.ts";
+import {
+  common,
+  option,
+  required,
+  withCommon,
+  withMembership,
+} from "./options.ts";
+import { newEvents, stopSignal } from "./run-role.ts";
+
+interface TorrentsFlags {
+  bootstrap?: string[];
+  cluster?: string;
+  listen: string[];
+  bootstrapTimeout: number;
+  json?: boolean;
+}
+
+export function torrentsCommand(): Command {
+  const command = new Command("torrents").description(
+    "tell how many copies of each part of the model a cluster keeps",
+  );
+  return withCommon(withMembership(command))
+    .addOption(option("--json", "as one JSON object"))
+    .action(async (_, self: Command) => {
+      const flags = self.opts<TorrentsFlags>();
+      const options = common(self);
+      const events = newEvents({
+        ...options,
+        logLevel: options.logLevel === "info" ? "error" : options.logLevel,
+      });
+      const result = await listParts(
+        {
+          bootstraps: required(flags.bootstrap, "--bootstrap"),
+          cluster: required(flags.cluster, "--cluster"),
+          listen: flags.listen,
+          bootstrapTimeoutMs: flags.bootstrapTimeout * 1000,
+        },
+        { events, signal: stopSignal() },
+      );
+      const { parts, target } = result;
+      const under = parts.filter(({ copies }) => copies < target);
+      if (flags.json === true) {
+        print(JSON.stringify({ ...result, underTarget: under.length }));
+      } else {
+        print(`${result.model}  ${result.manifest}`);
+        for (const { name, sizeBytes, copies, coming, spare } of parts) {
+          const notes = [
+            copies < target ? "under target" : "",
+            spare > 0 ? `${spare} on spare disk` : "",
+            coming > 0 ? `${coming} coming` : "",
+          ].filter((note) => note !== "");
+          print(
+            `${formatBytes(sizeBytes).padStart(10)}  ${copies}/${target}  ${name}${notes.length > 0 ? `  (${notes.join(", ")})` : ""}`,
+          );
+        }
+        print(`${under.length} of ${parts.length} parts under target`);
+        if (!result.isComplete)
+          print(
+            "no member gave the manifest: parts that nobody has are not shown",
+          );
+      }
+      process.exit(0); // libp2p leaves sockets and timers that hold the loop for seconds
+    });
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

@@ -1,0 +1,130 @@
+/** Contents, fetched by a transfer from whoever an index knows: of a cluster's rendezvous, or of the rendezvous itself. */
+import { formatBytes, type EventSink, sleep } from "../lib/index.ts";
+import {
+  type CatalogFile,
+  type DownloadProgress,
+  type Endpoint,
+  isWhole,
+  type PartHolders,
+  type Root,
+  type SourceSpec,
+  type TorrentIndex,
+  type Transfer,
+} from "../torrent/index.ts";
+
+export interface FetchOptions {
+  root: Root;
+  /** From the manifest, where there is one. */
+  sizeBytes?: number | undefined;
+  path: string;
+  name: string;
+  kind: "part" | "shard" | "file";
+  manifest?: string | undefined;
+  /** Where it can be had besides the members. */
+  origin?: SourceSpec | undefined;
+  /** No source had a missing piece for this long: CONTENT_UNAVAILABLE. */
+  unavailableMs?: number | undefined;
+  signal: AbortSignal;
+  onProgress?: (progress: DownloadProgress) => void;
+}
+
+export interface FetcherOptions {
+  transfer: Transfer;
+  index: TorrentIndex;
+  events: EventSink;
+}
+
+/** Holders come and go: they are asked for this often while a download runs. */
+const ASK_AGAIN_MS = 2_000;
+/** Addresses of one endpoint that others are told. */
+const ADDRESSES_TOLD = 16;
+
+export class Fetcher {
+  readonly #options: FetcherOptions;
+
+  constructor(options: FetcherOptions) {
+    this.#options = options;
+  }
+
+  /** Where transfers are answered. */
+  endpoint(): Endpoint {
+    const { peer, addresses } = this.#options.transfer.endpoint();
+    return { peer, addresses: addresses.slice(0, ADDRESSES_TOLD) };
+  }
+
+  async listFiles(): Promise<CatalogFile[]> {
+    return await this.#options.index.listFiles();
+  }
+
+  /** The parts of a model that anybody lists, with their holders. Rejects where nobody answers. */
+  async listParts(manifest: string): Promise<PartHolders[]> {
+    return await this.#options.index.listParts(manifest);
+  }
+
+  /** The content, at its path, verified. Resolves at once where it is there already. */
+  async fetch(options: FetchOptions): Promise<string> {
+    const { transfer } = this.#options;
+    const { root, sizeBytes, path, name, kind, manifest, signal } = options;
+    const held = transfer.get(root);
+    if (held !== undefined && isWhole(held) && held.ranges.length === 1) {
+      const [range] = held.ranges;
+      if (range?.path === path && range.offset === 0) return range.path;
+    }
+    const done = new AbortController();
+    const until = AbortSignal.any([signal, done.signal]);
+    let shownMs = 0;
+    try {
+      return await transfer.download({
+        root,
+        sizeBytes,
+        path,
+        name,
+        kind,
+        manifest,
+        unavailableMs: options.unavailableMs,
+        signal,
+        sources: this.#sources(options, until),
+        onProgress: (progress) => {
+          options.onProgress?.(progress);
+          if (performance.now() - shownMs < 1_000) return;
+          shownMs = performance.now();
+          this.#tell(progress);
+        },
+      });
+    } finally {
+      done.abort();
+    }
+  }
+
+  /** Whoever is known to have it, asked again and again: a download takes a source twice without harm. */
+  async *#sources(
+    { root, origin }: FetchOptions,
+    signal: AbortSignal,
+  ): AsyncGenerator<SourceSpec> {
+    if (origin !== undefined) yield origin;
+    while (!signal.aborted) {
+      const { holders } = await this.#options.index.whoHas({ root });
+      for (const { peer, addresses } of holders)
+        yield { kind: "peer", peerId: peer, addresses };
+      await sleep(ASK_AGAIN_MS, signal).catch(() => {});
+    }
+  }
+
+  #tell({
+    name,
+    doneBytes,
+    sizeBytes,
+    bytesPerSecond,
+    sources,
+  }: DownloadProgress): void {
+    const part =
+      sizeBytes === undefined || sizeBytes === 0
+        ? "-"
+        : `${Math.floor((100 * doneBytes) / sizeBytes)} %`;
+    this.#options.events.info("TORRENT", `${name}: ${part}`, {
+      done: formatBytes(doneBytes),
+      rate: `${formatBytes(bytesPerSecond)}/s`,
+      sources,
+    });
+  }
+}

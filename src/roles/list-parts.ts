@@ -1,0 +1,127 @@
+/** Which parts of a cluster's model are kept by how many: what `shoal torrents` does. Joins as a reader; has no weights and serves none. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  CLUSTER_RECORD_DEFAULTS,
+  fetchParts,
+  Membership,
+} from "../cluster/index.ts";
+import { ShoalError } from "../lib/index.ts";
+import { Commands, createHost } from "../network/index.ts";
+import { toRoot, TorrentSync } from "../torrent/index.ts";
+import { joinThroughBootstraps } from "./join.ts";
+import type { RoleContext } from "./role.ts";
+import { VERSION } from "./version.ts";
+
+export interface ListPartsOptions {
+  bootstraps: readonly string[];
+  cluster: string;
+  listen: readonly string[];
+  bootstrapTimeoutMs: number;
+}
+
+export interface PartCopies {
+  name: string;
+  root: string;
+  sizeBytes: number;
+  /** Whole ones. */
+  copies: number;
+  /** On their way. */
+  coming: number;
+  /** Of the whole ones, on spare disk. */
+  spare: number;
+}
+
+export interface ListPartsResult {
+  manifest: string;
+  model: string;
+  /** Copies of each part that are wanted. */
+  target: number;
+  /** In the model's order. */
+  parts: PartCopies[];
+  /** Parts that nobody lists are among them. False where no member gave the model's manifest. */
+  isComplete: boolean;
+}
+
+export async function listParts(
+  options: ListPartsOptions,
+  { events, signal }: Pick<RoleContext, "events" | "signal">,
+): Promise<ListPartsResult> {
+  await using stack = new AsyncDisposableStack();
+  const { bootstraps, cluster, listen } = options;
+  const host = await createHost({ listen, events, version: VERSION });
+  const commands = new Commands(host);
+  const membership = new Membership({ host, commands, events, cluster });
+  const index = new TorrentSync({
+    commands,
+    events,
+    cluster,
+    endpoint: () => ({ peer: host.peerId, addresses: [] }),
+    listings: () => [],
+  });
+  membership.start();
+  stack.defer(() => membership.stop());
+  await host.start();
+  stack.defer(() => host.stop());
+  const joined = await joinThroughBootstraps({
+    host,
+    targets: bootstraps,
+    events,
+    join: async (peer) => {
+      await membership.join(peer);
+      index.ask(peer);
+    },
+    timeoutMs: options.bootstrapTimeoutMs,
+    signal,
+  });
+  stack.defer(() => joined.stop());
+  const record = membership.published();
+  const manifest = record?.manifest ?? membership.view()?.manifest;
+  if (manifest === undefined) {
+    throw new ShoalError(
+      "SWARM_NOT_READY",
+      "the cluster serves no model yet: publish one with `shoal seed`",
+    );
+  }
+  const listed = (await index.listParts(manifest)).map((part) => ({
+    name: part.name,
+    root: part.root,
+    sizeBytes: part.sizeBytes,
+    copies: part.holders.filter(({ whole }) => whole).length,
+    coming: part.holders.filter(({ whole }) => !whole).length,
+    spare: part.holders.filter(({ whole, spare }) => whole && spare).length,
+  }));
+  const folder = await mkdtemp(join(tmpdir(), "shoal-parts-"));
+  stack.defer(() => rm(folder, { recursive: true, force: true }));
+  const holders = [...membership.announcements(), ...bootstrapsOf(host)];
+  const known = await fetchParts(commands, manifest, holders, folder).catch(
+    () => undefined,
+  );
+  const byRoot = new Map(listed.map((part) => [part.root, part]));
+  return {
+    manifest,
+    model: record?.model ?? known?.manifest.name ?? "?",
+    target: record?.replication ?? CLUSTER_RECORD_DEFAULTS.replication,
+    parts:
+      known?.manifest.parts.map(
+        ({ id, root, sizeBytes }) =>
+          byRoot.get(toRoot(root)) ?? {
+            name: `${id} of ${known.manifest.name}`,
+            root: toRoot(root),
+            sizeBytes,
+            copies: 0,
+            coming: 0,
+            spare: 0,
+          },
+      ) ?? listed.toSorted((a, b) => a.name.localeCompare(b.name)),
+    isComplete: known !== undefined,
+  };
+}
+
+/** The bootstrap may be a member that holds the model. */
+function bootstrapsOf(host: {
+  connections(): { peer: string }[];
+}): { peer: string; addresses: string[] }[] {
+  return host.connections().map(({ peer }) => ({ peer, addresses: [] }));
+}

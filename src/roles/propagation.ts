@@ -1,0 +1,246 @@
+/**
+ * Keeps the parts of a cluster's model in as many copies as its record wants: looks at who has what every few seconds, adopts what is rare
+ * where spare disk was offered (torrent/propagation.ts decides), and tells when the number of parts with too few copies changes.
+ */
+import type { ClusterRecord } from "../cluster/index.ts";
+import {
+  type EventSink,
+  formatBytes,
+  ShoalError,
+  sleep,
+} from "../lib/index.ts";
+import type { Manifest } from "../model/index.ts";
+import {
+  type KnownPart,
+  planPropagation,
+  type Root,
+  spareCost,
+  toRoot,
+} from "../torrent/index.ts";
+import type { Fetcher } from "./fetcher.ts";
+import { SpareFolder } from "./spare-folder.ts";
+
+export interface PropagationOptions {
+  cluster: string;
+  /** What the cluster serves; undefined while nobody says. */
+  record: () => ClusterRecord | undefined;
+  fetcher: Pick<Fetcher, "endpoint" | "fetch" | "listParts">;
+  /** By its CID. */
+  manifestOf: (id: string, signal: AbortSignal) => Promise<Manifest>;
+  /** Whether this member has the part in its own shard, listed yet or not. */
+  holds?: (part: string) => boolean;
+  /** Undefined: it only watches. */
+  spare?: SpareFolder | undefined;
+  /** Models that may be kept there: others make room. */
+  wanted?: () => ReadonlySet<string>;
+  events: EventSink;
+  everyMs?: number;
+  random?: () => number;
+}
+
+export const PROPAGATION_DEFAULTS = Object.freeze({
+  /** A lost copy is noticed in so long, and a rendezvous is asked 12 times a minute by each member with spare disk. */
+  everyMs: 5_000,
+  /** Parts fetched at once: others adopt meanwhile, and what is rare comes first. */
+  atOnce: 2,
+  /** A holder that is gone will be noticed by the next look. */
+  unavailableMs: 20_000,
+});
+
+interface Model {
+  id: string;
+  manifest: Manifest;
+  /** Ids of parts by their roots. */
+  names: ReadonlyMap<Root, string>;
+}
+
+export class Propagation {
+  readonly #options: PropagationOptions;
+  readonly #over = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+  #model: Model | undefined;
+  #told: string | undefined;
+  #warned: string | undefined;
+
+  constructor(options: PropagationOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#over.abort(new ShoalError("ABORTED", "the member stops"));
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#over;
+    const { everyMs = PROPAGATION_DEFAULTS.everyMs, random = Math.random } =
+      this.#options;
+    while (!signal.aborted) {
+      try {
+        // While there is something to adopt, each adoption is followed by another look.
+        while (await this.#look()) signal.throwIfAborted();
+        this.#warned = undefined;
+      } catch (error) {
+        if (!signal.aborted) this.#warn(ShoalError.from(error));
+      }
+      // Not all at once, or all adopt the same.
+      await sleep(everyMs * (0.75 + random() / 2), signal).catch(() => {});
+    }
+  }
+
+  /** True if something was adopted. */
+  async #look(): Promise<boolean> {
+    const { record, fetcher, spare, wanted } = this.#options;
+    const served = record();
+    if (served === undefined) return false;
+    const model = await this.#modelOf(served.manifest);
+    const parts = await this.#parts(model);
+    const here = (await spare?.parts(model.id)) ?? new Map<string, never>();
+    const adopted = new Set(
+      parts
+        .map(({ root }) => root)
+        .filter((root) => here.has(model.names.get(root) ?? "")),
+    );
+    const plan = planPropagation({
+      self: fetcher.endpoint().peer,
+      target: served.replication,
+      parts,
+      adopted,
+      freeBytes: (await spare?.freeBytes()) ?? 0,
+      atOnce: spare === undefined ? 0 : PROPAGATION_DEFAULTS.atOnce,
+    });
+    this.#tell(model, plan.underTarget, served.replication);
+    if (spare === undefined) return false;
+    for (const root of plan.drop) await this.#drop(spare, model, root);
+    // What an earlier run began comes first: its room is taken already.
+    const begun = [...adopted].filter(
+      (root) => here.get(model.names.get(root) ?? "")?.isWhole === false,
+    );
+    const next = begun.length > 0 ? begun : plan.adopt;
+    const chosen = next.slice(0, PROPAGATION_DEFAULTS.atOnce);
+    if (chosen.length === 0 && plan.underTarget.length > 0 && wanted)
+      return (await spare.removeOthers(wanted())).length > 0;
+    const came = await Promise.all(
+      chosen.map((root) => this.#adopt(spare, model, parts, root)),
+    );
+    return came.includes(true);
+  }
+
+  async #modelOf(id: string): Promise<Model> {
+    if (this.#model?.id === id) return this.#model;
+    const manifest = await this.#options.manifestOf(id, this.#over.signal);
+    const names = new Map(
+      manifest.parts
+        .filter((part) => SpareFolder.isSafe(part.id))
+        .map((part) => [toRoot(part.root), part.id]),
+    );
+    this.#model = { id, manifest, names };
+    return this.#model;
+  }
+
+  /** All parts of the model, those that nobody lists too. */
+  async #parts({ id, manifest, names }: Model): Promise<KnownPart[]> {
+    const listed = await this.#options.fetcher.listParts(id);
+    const holders = new Map(listed.map((part) => [part.root, part.holders]));
+    const { fetcher, holds = () => false } = this.#options;
+    const own = { peer: fetcher.endpoint().peer, whole: true, spare: false };
+    return manifest.parts
+      .filter(({ root }) => names.has(toRoot(root)))
+      .map((part) => {
+        const root = toRoot(part.root);
+        const known = holders.get(root) ?? [];
+        const isTold = known.some(({ peer }) => peer === own.peer);
+        return {
+          root,
+          sizeBytes: part.sizeBytes,
+          holders: holds(part.id) && !isTold ? [...known, own] : known,
+        };
+      });
+  }
+
+  async #adopt(
+    spare: SpareFolder,
+    model: Model,
+    parts: readonly KnownPart[],
+    root: Root,
+  ): Promise<boolean> {
+    const { events, fetcher } = this.#options;
+    const part = model.names.get(root) ?? "";
+    const sizeBytes = parts.find((p) => p.root === root)?.sizeBytes ?? 0;
+    const name = `${part} of ${model.manifest.name}`;
+    const release = await spare.reserve(model.id, part, spareCost(sizeBytes));
+    if (release === undefined) return false;
+    try {
+      await fetcher.fetch({
+        root,
+        sizeBytes,
+        path: spare.pathOf(model.id, part),
+        name,
+        kind: "part",
+        manifest: model.id,
+        unavailableMs: PROPAGATION_DEFAULTS.unavailableMs,
+        signal: this.#over.signal,
+      });
+      events.info("TORRENT", `adopted ${name}`, {
+        root,
+        size: formatBytes(sizeBytes),
+        free: formatBytes(Math.max(0, await spare.freeBytes())),
+      });
+      return true;
+    } catch (error) {
+      if (!this.#over.signal.aborted) this.#warn(ShoalError.from(error));
+      return false;
+    } finally {
+      release();
+    }
+  }
+
+  async #drop(spare: SpareFolder, model: Model, root: Root): Promise<void> {
+    const part = model.names.get(root) ?? "";
+    await spare.remove(model.id, part);
+    this.#options.events.info(
+      "TORRENT",
+      `dropped ${part} of ${model.manifest.name}: room for what is rarer`,
+      { root },
+    );
+  }
+
+  /** On change. */
+  #tell(model: Model, underTarget: readonly Root[], target: number): void {
+    const names = underTarget.map((root) => model.names.get(root) ?? root);
+    const said = `${model.id} ${target} ${names.toSorted().join(" ")}`;
+    if (said === this.#told) return;
+    this.#told = said;
+    const count = names.length;
+    const fields = {
+      cluster: this.#options.cluster,
+      model: model.manifest.name,
+      target,
+      underTarget: count,
+      parts: names.slice(0, 16),
+    };
+    const { events } = this.#options;
+    if (count === 0)
+      events.info("TORRENT", `every part has ${target} copies`, fields);
+    else
+      events.warn(
+        "TORRENT",
+        `${count} ${count === 1 ? "part" : "parts"} under target`,
+        fields,
+      );
+  }
+
+  /** Once for each reason. */
+  #warn({ code, message }: ShoalError): void {
+    if (message === this.#warned) return;
+    this.#warned = message;
+    this.#options.events.warn("TORRENT", `propagation waits: ${message}`, {
+      cluster: this.#options.cluster,
+      code,
+    });
+  }
+}

@@ -1,0 +1,179 @@
+/** A role as a process of its own, watched over IPC: what it says, where it is; killed or stopped with the test. */
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { type ShoalEvent, withDeadline } from "../../src/lib/index.ts";
+import type { RoleInfo, RoleMessage } from "../../src/roles/index.ts";
+import { ENTRY } from "./swarm.ts";
+
+/** The machine may be busy: a test waits for an event, this only ends a hang. */
+export const MEMBER_PATIENCE_MS = 90_000;
+
+export interface MemberOptions {
+  env?: Record<string, string>;
+  execArgv?: string[];
+}
+
+/** The members of one test, with their homes in a folder of its own: killed after it, and then the folder goes. */
+export class Members {
+  readonly home: string;
+  readonly #all: Member[] = [];
+
+  private constructor(home: string) {
+    this.home = home;
+  }
+
+  static async of(t: Pick<TestContext, "after">): Promise<Members> {
+    const home = await mkdtemp(join(tmpdir(), "shoal-test-"));
+    const members = new Members(home);
+    t.after(async () => {
+      await Promise.all(members.#all.map((member) => member.kill()));
+      await rm(home, { recursive: true, force: true });
+    });
+    return members;
+  }
+
+  start(
+    name: string,
+    args: readonly string[],
+    options: MemberOptions = {},
+  ): Member {
+    const member = new Member(name, args, options);
+    this.#all.push(member);
+    return member;
+  }
+
+  /** One for the members to meet at. */
+  async rendezvous(extra: readonly string[] = []): Promise<RoleInfo> {
+    const member = this.start("rendezvous", [
+      "rendezvous",
+      "--listen",
+      "127.0.0.1:0",
+      "--diagnostics-host",
+      "127.0.0.1",
+      "--diagnostics-port",
+      "0",
+      "--home",
+      join(this.home, "rendezvous"),
+      ...extra,
+    ]);
+    return await member.whenReady();
+  }
+
+  /** How `name` comes into the cluster. */
+  at({ addresses }: RoleInfo, name: string): string[] {
+    return [
+      "--bootstrap",
+      addresses.join(","),
+      "--cluster",
+      "c",
+      "--listen",
+      "127.0.0.1:0",
+      "--home",
+      join(this.home, name),
+    ];
+  }
+}
+
+export class Member {
+  readonly name: string;
+  readonly seen: ShoalEvent[] = [];
+  readonly ready: Promise<RoleInfo>;
+  readonly exited: Promise<number | null>;
+  readonly #child: ChildProcess;
+  readonly #watchers = new Set<(event: ShoalEvent) => void>();
+
+  constructor(
+    name: string,
+    args: readonly string[],
+    { env = {}, execArgv = [] }: MemberOptions = {},
+  ) {
+    this.name = name;
+    const inherited = Object.entries(process.env).filter(
+      ([key]) => !key.startsWith("SHOAL_"),
+    );
+    this.#child = fork(ENTRY, [...args], {
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+      env: { ...Object.fromEntries(inherited), ...env },
+      execArgv,
+    });
+    const ready = Promise.withResolvers<RoleInfo>();
+    this.ready = ready.promise;
+    this.ready.catch(() => {});
+    this.#child.on("message", (message: RoleMessage) => {
+      if (message.type === "ready") ready.resolve(message.info);
+      if (message.type === "failed")
+        ready.reject(new Error(`${name}: ${message.error.message}`));
+      if (message.type === "event") this.#onEvent(message.event);
+    });
+    this.exited = once(this.#child, "exit").then(([code]) => {
+      ready.reject(new Error(`${name} ended with ${code}`));
+      return code as number | null;
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  whenReady(): Promise<RoleInfo> {
+    return this.#within(this.ready, "ready");
+  }
+
+  /** The first event, seen or yet to come, that matches. */
+  async when(
+    matches: (event: ShoalEvent) => boolean,
+    what: string,
+  ): Promise<ShoalEvent> {
+    const seen = this.seen.find(matches);
+    if (seen !== undefined) return seen;
+    const { promise, resolve } = Promise.withResolvers<ShoalEvent>();
+    const watch = (event: ShoalEvent): void => {
+      if (matches(event)) resolve(event);
+    };
+    this.#watchers.add(watch);
+    try {
+      return await this.#within(promise, what);
+    } finally {
+      this.#watchers.delete(watch);
+    }
+  }
+
+  /** kill -9. Twice without harm. */
+  async kill(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null)
+      return;
+    this.#child.kill("SIGKILL");
+    await this.exited;
+  }
+
+  async stop(): Promise<void> {
+    this.#child.kill("SIGTERM");
+    await this.#within(this.exited, "its end");
+  }
+
+  async #within<T>(promise: Promise<T>, what: string): Promise<T> {
+    try {
+      return await withDeadline(
+        MEMBER_PATIENCE_MS,
+        `${this.name}: ${what}`,
+        () => promise,
+      );
+    } catch (error) {
+      const last = this.seen
+        .slice(-12)
+        .map(({ tag, message }) => `[${tag}] ${message}`);
+      throw new Error(`${String(error)}; it said:\n${last.join("\n")}`, {
+        cause: error,
+      });
+    }
+  }
+
+  #onEvent(event: ShoalEvent): void {
+    this.seen.push(event);
+    for (const watch of this.#watchers) watch(event);
+  }
+}
