@@ -13,6 +13,7 @@ import { serveCommand } from "./serve.ts";
 import { splitCommand } from "./split.ts";
 import { statusCommand } from "./status.ts";
 import { torrentsCommand } from "./torrents.ts";
+import { topCommand } from "./top.ts";
 import { upCommand } from "./up.ts";
 import { verifyCommand } from "./verify.ts";
 
@@ -36,6 +37,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     torrentsCommand(),
     chatCommand(),
     statusCommand(),
+    topCommand(),
     splitCommand(),
     inspectCommand(),
     verifyCommand(),

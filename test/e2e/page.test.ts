@@ -48,6 +48,8 @@ describe("the page of a swarm", { skip: browserMissing }, () => {
   };
   const picture = async (page: Page, name: string): Promise<void> => {
     const path = join(pictures, `${name}.png`);
+    await page.evaluate("document.activeElement?.blur(); scrollTo(0, 0)");
+    await page.mouse.move(0, 0);
     await page.screenshot({ path });
     assert.ok((await stat(path)).size > 10_000);
   };
@@ -368,7 +370,13 @@ describe("the page of a swarm", { skip: browserMissing }, () => {
 
   test("pictures: light, dark, phone", async () => {
     const light = await show(rendezvous, "");
-    await light.evaluate("scrollTo(0, 0)");
+    await light.getByLabel("Prompt").fill("Tell me a story.");
+    await light.getByRole("button", { name: "Ask" }).click();
+    await light.locator(".reply", { hasText: /./ }).waitFor();
+    await light
+      .getByRole("button", { name: "Ask" })
+      .and(light.locator(":enabled"))
+      .waitFor();
     await picture(light, "light");
     await gateway.page.emulateMedia({ colorScheme: "dark" });
     await picture(await show(gateway, "sessions"), "dark");

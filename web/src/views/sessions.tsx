@@ -58,7 +58,10 @@ function Session(props: { session: SessionStatus; nowMs: number }): ReactNode {
   return (
     <li className="session" data-session={state}>
       <p className="line">
-        <State word={error ?? state} tone={SESSION_TONES[state]} />
+        <State
+          word={state === "failed" ? (error ?? state) : state}
+          tone={SESSION_TONES[state]}
+        />
         <span>
           {clock(startedMs)}, {seconds(((endedMs ?? nowMs) - startedMs) / 1000)}
         </span>

@@ -1,0 +1,151 @@
+/** `shoal top`: the state of a role, live in the terminal, from the API of its page. */
+import { Command } from "commander";
+import type { NodeStatus } from "../cluster/index.ts";
+import { DIAGNOSTICS_DEFAULTS } from "../diagnostics/index.ts";
+import { showsColors, ShoalError, sleep } from "../lib/index.ts";
+import { askUrl } from "../roles/index.ts";
+import { common, option, urls, wholeNumber, withCommon } from "./options.ts";
+import { stopSignal } from "./run-role.ts";
+import {
+  ENTER_SCREEN,
+  LEAVE_SCREEN,
+  type Lost,
+  repaint,
+  topLines,
+} from "./top-screen.ts";
+
+const LOCAL = `http://127.0.0.1:${DIAGNOSTICS_DEFAULTS.port}`;
+/** Of one answer: a status is small, and the next one is asked for soon. */
+const TIMEOUT_MS = 5_000;
+/** Where a terminal does not say. */
+const [COLUMNS, ROWS] = [80, 24];
+
+interface TopFlags {
+  url: string;
+  interval: number;
+}
+
+export function topCommand(): Command {
+  return withCommon(
+    new Command("top").description(
+      "show the state of a role live in the terminal; into a pipe once",
+    ),
+  )
+    .addOption(
+      option("--url <url>", "the role's page", (text) => urls(text)[0]).default(
+        LOCAL,
+      ),
+    )
+    .addOption(
+      option(
+        "--interval <s>",
+        "seconds between two looks",
+        wholeNumber(1, 3600),
+      ).default(2),
+    )
+    .action(async (_, self: Command) => {
+      const { url, interval } = self.opts<TopFlags>();
+      const signal = stopSignal();
+      const ask = async (): Promise<NodeStatus> => {
+        const { node } = await askUrl({ url, timeoutMs: TIMEOUT_MS, signal });
+        if (node === null)
+          throw new ShoalError("INTERNAL", "the page told of no process");
+        return node;
+      };
+      await showTop({
+        ask,
+        input: process.stdin,
+        output: process.stdout,
+        intervalMs: interval * 1000,
+        ascii: common(self).ascii,
+        color: showsColors(process.stdout),
+        signal,
+      });
+    });
+}
+
+export interface TopOptions {
+  ask: () => Promise<NodeStatus>;
+  input: Pick<
+    NodeJS.ReadStream,
+    "isTTY" | "on" | "off" | "setRawMode" | "resume" | "pause"
+  >;
+  output: Pick<
+    NodeJS.WriteStream,
+    "isTTY" | "columns" | "rows" | "write" | "on" | "off"
+  >;
+  intervalMs: number;
+  ascii?: boolean | undefined;
+  color?: boolean | undefined;
+  signal: AbortSignal;
+}
+
+/** Resolves once someone quits; into what is no terminal it writes one state. Rejects only there. */
+export async function showTop(options: TopOptions): Promise<void> {
+  const { ask, output, ascii, color } = options;
+  if (!output.isTTY) {
+    const lines = topLines(await ask(), undefined, undefined, { ascii });
+    output.write(`${lines.join("\n")}\n`);
+    return;
+  }
+  let [now, before]: (NodeStatus | undefined)[] = [];
+  let lost: (Lost & { sinceMs: number }) | undefined;
+  const paint = (): void => {
+    const { columns = COLUMNS, rows = ROWS } = output;
+    const shown = { ascii, color, width: Math.max(columns, 20) };
+    output.write(repaint(topLines(now, before, lost, shown), rows));
+  };
+  await onScreen(options, paint, async () => {
+    try {
+      const next = await ask();
+      // Another process at the same place: its counts are not the last one's.
+      before = now?.startedMs === next.startedMs ? now : undefined;
+      now = next;
+      lost = undefined;
+    } catch (error) {
+      const sinceMs = lost?.sinceMs ?? performance.now();
+      const seconds = Math.round((performance.now() - sinceMs) / 1000);
+      lost = { sinceMs, seconds, why: ShoalError.from(error).message };
+    }
+  });
+}
+
+/** Looks and paints again and again, until q, Escape, Ctrl-C or the signal; the terminal is then as it was. */
+async function onScreen(
+  { input, output, intervalMs, signal }: TopOptions,
+  paint: () => void,
+  look: () => Promise<void>,
+): Promise<void> {
+  const quit = new AbortController();
+  const onKey = (data: Buffer): void => {
+    // In raw mode Ctrl-C is a byte like any other.
+    if (["q", "Q", "\u0003", "\u001B"].includes(data.toString())) quit.abort();
+  };
+  const until = AbortSignal.any([quit.signal, signal]);
+  output.write(ENTER_SCREEN);
+  if (input.isTTY) input.setRawMode(true);
+  input.on("data", onKey).resume();
+  output.on("resize", paint);
+  try {
+    paint();
+    while (!until.aborted) {
+      await Promise.race([look(), whenAborted(until)]);
+      if (until.aborted) break;
+      paint();
+      await sleep(intervalMs, until).catch(() => {});
+    }
+  } finally {
+    input.off("data", onKey);
+    output.off("resize", paint);
+    if (input.isTTY) input.setRawMode(false);
+    input.pause();
+    output.write(LEAVE_SCREEN);
+  }
+}
+
+function whenAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
