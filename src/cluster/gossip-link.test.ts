@@ -2,6 +2,9 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test, type TestContext } from "node:test";
 import { Events } from "../lib/index.ts";
@@ -16,7 +19,7 @@ import {
   startRendezvous,
   WAIT_MS,
 } from "../../test/support/members.ts";
-import { targetOf, within } from "../../test/support/network.ts";
+import { within } from "../../test/support/network.ts";
 import type { Membership } from "./index.ts";
 
 type Member = Peer & { membership: Membership };
@@ -168,7 +171,9 @@ test("a process that is stopped is gone within 15 s, and back when it goes on", 
 });
 
 test("a rendezvous that was away for long is found again within 15 s, and not by all at once", async (t) => {
-  const keyPath = `${process.env.TMPDIR ?? "/tmp"}/shoal-rendezvous-${process.pid}.key`;
+  const folder = await mkdtemp(join(tmpdir(), "shoal-test-"));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const keyPath = join(folder, "rendezvous.key");
   const rendezvous = await startRendezvous(t, { keyPath });
   const listen = rendezvous.host
     .addresses()
@@ -219,5 +224,4 @@ test("a rendezvous that was away for long is found again within 15 s, and not by
   assert.ok(spread > 200, `all came within ${spread} ms`);
   const newcomer = await joined(t, again);
   await sees(newcomer, (m) => m.view()?.ready === true, "everybody is known");
-  assert.ok(targetOf(again.host, "TCP").addresses.length > 0);
 });

@@ -48,6 +48,8 @@ export const LINK = Object.freeze({
   dialMs: 5_000,
   /** Dials at once. */
   dials: 4,
+  /** A record of a member that was lost so recently is checked by a dial: it may have been on its way since before. */
+  doubtMs: 15_000,
   /** A member that could not be reached is left in peace for so long. */
   redialMs: 30_000,
 });
@@ -59,6 +61,9 @@ export class GossipLink {
   readonly #inFlight = new Map<string, number>();
   readonly #notBefore = new Map<string, number>();
   readonly #dialing = new Set<string>();
+  /** Members whose connection was lost, and when: what comes of them soon after may be old. */
+  readonly #lost = new Map<string, number>();
+  readonly #sending = new Set<Promise<void>>();
   #nextMeshMs = 0;
   #cancelTick: (() => void) | undefined;
   #unsubscribe: (() => void) | undefined;
@@ -127,6 +132,11 @@ export class GossipLink {
     this.#flush();
   }
 
+  /** Once all that was said by now is answered, or given up. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#sending);
+  }
+
   /** What the cluster serves has changed. */
   published(except: string): void {
     for (const peer of this.#gossip.neighbours)
@@ -177,18 +187,37 @@ export class GossipLink {
     if (announcement.state === "gone") known.records.expire(this.#now());
     else if (this.#connected.has(peer))
       this.#gossip.connected(peer, this.#now());
+    else if (outcome === "new") this.#doubt(peer, announcement.addresses);
     if (from !== host.peerId) onTaken?.(taken);
     onChanged(outcome !== "renewed");
   }
 
+  /** Once after each loss: is it back, or was this said before it died? */
+  #doubt(peer: string, addresses: readonly string[]): void {
+    const lostMs = this.#lost.get(peer);
+    this.#lost.delete(peer);
+    if (lostMs === undefined || !this.#options.dials) return;
+    if (this.#now() - lostMs > LINK.doubtMs || this.#dialing.has(peer)) return;
+    void this.#dial(peer, addresses).then(() => {
+      if (!this.#stopped && !this.#connected.has(peer)) this.#drop(peer);
+    });
+  }
+
   #onLost(peer: string): void {
+    if (this.#drop(peer)) this.#lost.set(peer, this.#now());
+    this.#nextMeshMs = Math.min(this.#nextMeshMs, this.#now() + LINK.tickMs);
+  }
+
+  /** Drops what it held here, and suspects it before others. */
+  #drop(peer: string): boolean {
     const { onLost, onChanged } = this.#options;
-    if (this.#gossip.disconnected(peer, this.#now())) {
+    const dropped = this.#gossip.disconnected(peer, this.#now());
+    if (dropped) {
       onLost?.(peer);
       onChanged(true);
     }
-    this.#nextMeshMs = Math.min(this.#nextMeshMs, this.#now() + LINK.tickMs);
     this.#flush();
+    return dropped;
   }
 
   #tick(): void {
@@ -204,8 +233,11 @@ export class GossipLink {
   }
 
   #sendAll(messages: readonly { to: string; message: GossipMessage }[]): void {
-    for (const { to, message } of messages)
-      void this.#send(to, message, message.sync);
+    for (const { to, message } of messages) {
+      const sending = this.#send(to, message, message.sync);
+      this.#sending.add(sending);
+      void sending.finally(() => this.#sending.delete(sending));
+    }
   }
 
   async #send(
@@ -297,6 +329,8 @@ export class GossipLink {
     if (!dials || now < this.#nextMeshMs || this.#dialing.size > 0) return;
     const random = this.#options.random ?? Math.random;
     this.#nextMeshMs = now + LINK.meshMs * (0.75 + random() / 2);
+    for (const [peer, lostMs] of this.#lost)
+      if (now - lostMs > LINK.doubtMs) this.#lost.delete(peer);
     for (const [peer, untilMs] of this.#notBefore)
       if (untilMs <= now) this.#notBefore.delete(peer);
     const members = known.records

@@ -57,6 +57,8 @@ const SETTLE_MS = 20;
 const SETTLE_RENEWALS_MS = 1_000;
 /** What a call ends with when the other side is gone. */
 const LOST = ["STREAM_CLOSED", "DIAL_FAILED", "DEADLINE", "ABORTED"] as const;
+/** Neighbours have this long to take a goodbye: people wait for it. */
+const GOODBYE_MS = 1_000;
 /** Neighbours that hear from this node that the swarm is ready. */
 const HINTS = 8;
 /** A crowd that joined at once does not renew at once. */
@@ -198,6 +200,10 @@ export class Membership {
   /** Says goodbye for all shards. Never rejects: who does not hear it will notice. */
   async leave(): Promise<void> {
     await this.#sayGoodbye();
+    const late = Promise.withResolvers<void>();
+    const cancel = this.#clock.after(GOODBYE_MS, late.resolve);
+    await Promise.race([this.#link.settled(), late.promise]);
+    cancel();
   }
 
   /** All live announcements, this node's own first: a node counts itself. */
