@@ -74,11 +74,13 @@ function sessionLines({ sessions }: NodeStatus): string[] {
     "Requests",
     ...recent.map((session) => {
       const { id, state, error, promptTokens, tokens } = session;
-      const known = (value: number | null, unit: string): string =>
-        `${value === null ? "-" : value.toFixed(1)} ${unit}`;
       return `  ${id.slice(0, 8)}  ${error ?? state}  ${promptTokens ?? "-"} + ${tokens} tokens  ${known(session.tokensPerSecond, "tokens/s")}  first after ${known(session.timeToFirstTokenMs, "ms")}  ${session.route.length} stages`;
     }),
   ];
+}
+
+function known(value: number | null, unit: string): string {
+  return `${value === null ? "-" : value.toFixed(1)} ${unit}`;
 }
 
 const ESCAPE = "\u001B";

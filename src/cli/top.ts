@@ -17,8 +17,8 @@ import {
 const LOCAL = `http://127.0.0.1:${DIAGNOSTICS_DEFAULTS.port}`;
 /** Of one answer: a status is small, and the next one is asked for soon. */
 const TIMEOUT_MS = 5_000;
-/** Where a terminal does not say. */
-const [COLUMNS, ROWS] = [80, 24];
+/** Less can not be read. */
+const MIN_COLUMNS = 20;
 
 interface TopFlags {
   url: string;
@@ -91,8 +91,8 @@ export async function showTop(options: TopOptions): Promise<void> {
   let [now, before]: (NodeStatus | undefined)[] = [];
   let lost: (Lost & { sinceMs: number }) | undefined;
   const paint = (): void => {
-    const { columns = COLUMNS, rows = ROWS } = output;
-    const shown = { ascii, color, width: Math.max(columns, 20) };
+    const { columns, rows } = output;
+    const shown = { ascii, color, width: Math.max(columns, MIN_COLUMNS) };
     output.write(repaint(topLines(now, before, lost, shown), rows));
   };
   await onScreen(options, paint, async () => {
