@@ -116,11 +116,14 @@ export class TestCluster implements AsyncDisposable {
   }
 
   /** A folder and a rendezvous. */
-  static async start(args: readonly string[] = []): Promise<TestCluster> {
+  static async start(
+    args: readonly string[] = [],
+    listen = "127.0.0.1:0",
+  ): Promise<TestCluster> {
     const home = await mkdtemp(join(tmpdir(), "shoal-test-"));
     const cluster = new TestCluster(home);
     try {
-      await cluster.startRendezvous("127.0.0.1:0", args);
+      await cluster.startRendezvous(listen, args);
     } catch (error) {
       await cluster[Symbol.asyncDispose]();
       throw error;

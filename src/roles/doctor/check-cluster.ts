@@ -14,6 +14,8 @@ export const checkCluster: Check = async (examination) => {
   if ("finding" in asked) return [asked.finding];
   const { status } = asked;
   examination.status = status;
+  const refused = status.ready ? [] : refusedOf(status);
+  if (status.members.length === 0 && refused.length > 0) return refused;
   if (status.members.length === 0)
     return [
       problem(
@@ -33,7 +35,7 @@ export const checkCluster: Check = async (examination) => {
     ),
     ...(status.ready
       ? [ok("shards", `all ${status.shardCount ?? "?"} shards are loaded`)]
-      : [...refusedOf(status), ...missingOf(status)]),
+      : [...refused, ...missingOf(status)]),
     ...busyOf(status),
   ];
 };

@@ -72,7 +72,7 @@ export const checkPorts: Check = async (examination) => {
         : await tcpTaken(host, port);
     const name = `${transport.toUpperCase()} port ${port} of ${host}`;
     if (!taken) findings.push(ok("port", `${name} is free`));
-    else if (await isOwnNode(examination, host, port))
+    else if (await isOwnNode(examination, host, transport, port))
       findings.push(ok("port", `${name} is this node's own, which runs`));
     else
       findings.push(
@@ -86,21 +86,24 @@ export const checkPorts: Check = async (examination) => {
   return findings;
 };
 
-/** A node of this home that already runs is why its port is taken. */
+/** A node of this home that already runs is why its port is taken. Whoever answers there has to be it. */
 async function isOwnNode(
   { ownPeer, hosts, options, signal }: Examination,
   host: string,
+  transport: string,
   port: number,
 ): Promise<boolean> {
   if (ownPeer === undefined) return false;
   const near = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host;
   const family = near.includes(":") ? "ip6" : "ip4";
+  const isUdp = transport === "udp";
+  const address = `/${family}/${near}/${transport}/${port}${isUdp ? "/quic-v1" : ""}`;
   try {
-    await hosts.tcp.connect(
-      { peerId: ownPeer, addresses: [`/${family}/${near}/tcp/${port}`] },
+    const { peer } = await hosts[isUdp ? "udp" : "tcp"].connect(
+      { addresses: [address] },
       { timeoutMs: options.timeoutMs, signal },
     );
-    return true;
+    return peer === ownPeer;
   } catch (error) {
     signal.throwIfAborted();
     if (isShoalError(error)) return false;
