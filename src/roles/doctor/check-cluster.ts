@@ -1,5 +1,11 @@
 /** Who is in the cluster, which shard is missing, and who is fetching it: by the records of a bootstrap. */
-import { type ClusterStatus, SWARM_STATUS } from "../../cluster/index.ts";
+import {
+  type ClusterRecord,
+  type ClusterStatus,
+  GET_CLUSTER,
+  SWARM_STATUS,
+  unsealClusterRecord,
+} from "../../cluster/index.ts";
 import { isShoalError, ShoalError } from "../../lib/index.ts";
 import type { Check, Examination } from "./examination.ts";
 import { note, ok, problem, skipped, type Finding } from "./finding.ts";
@@ -12,9 +18,10 @@ export const checkCluster: Check = async (examination) => {
     return [skipped("cluster", "no cluster was named: give --cluster")];
   const asked = await ask(examination, cluster);
   if ("finding" in asked) return [asked.finding];
-  const { status } = asked;
+  const { status, published } = asked;
   examination.status = status;
   const refused = status.ready ? [] : refusedOf(status);
+  const strays = straysOf(status, published);
   if (status.members.length === 0 && refused.length > 0) return refused;
   if (status.members.length === 0)
     return [
@@ -33,6 +40,7 @@ export const checkCluster: Check = async (examination) => {
       "cluster",
       `cluster ${cluster}: ${status.model ?? "?"}, ${peers} ${peers === 1 ? "node" : "nodes"}`,
     ),
+    ...strays,
     ...(status.ready
       ? [ok("shards", `all ${status.shardCount ?? "?"} shards are loaded`)]
       : [...refused, ...missingOf(status)]),
@@ -44,19 +52,33 @@ export const checkCluster: Check = async (examination) => {
 async function ask(
   { reached, commands, options, signal }: Examination,
   cluster: string,
-): Promise<{ status: ClusterStatus } | { finding: Finding }> {
+): Promise<
+  | { status: ClusterStatus; published: ClusterRecord | undefined }
+  | { finding: Finding }
+> {
   let finding = skipped("cluster", "no bootstrap could be asked");
   for (const { peer, target, speaks } of reached) {
     if (!speaks) continue;
+    const at = { ...target.target, peerId: peer };
+    const wait = { timeoutMs: options.timeoutMs, signal };
     try {
       const status = await commands.call(
-        { ...target.target, peerId: peer },
+        at,
         SWARM_STATUS.name,
         { cluster },
         SWARM_STATUS.result,
-        { timeoutMs: options.timeoutMs, signal },
+        wait,
       );
-      return { status };
+      const { record } = await commands.call(
+        at,
+        GET_CLUSTER.name,
+        { cluster, subscribe: false, offset: 0 },
+        GET_CLUSTER.result,
+        wait,
+      );
+      const published =
+        record === null ? undefined : await unsealClusterRecord(record);
+      return { status, published };
     } catch (error) {
       signal.throwIfAborted();
       finding = isShoalError(error, "CLUSTER_UNKNOWN")
@@ -73,6 +95,25 @@ async function ask(
     }
   }
   return { finding };
+}
+
+/** Members that hold what the cluster's record does not name: a fault where it keeps prompts from running, or runs them on the wrong model. */
+function straysOf(
+  { members, manifest, ready }: ClusterStatus,
+  published: ClusterRecord | undefined,
+): Finding[] {
+  if (published === undefined) return [];
+  const strays = members.filter((m) => m.manifest !== published.manifest);
+  const [stray] = strays;
+  if (stray === undefined) return [];
+  const text = `${strays.length === 1 ? `${nameOf(stray)} holds` : `${strays.length} nodes hold`} another model than ${published.model}, which the cluster serves`;
+  return ready && manifest === published.manifest
+    ? [note("shards", text)]
+    : [
+        problem("shards", "MEMBER_MODEL", text, {
+          peers: strays.slice(0, 16).map(({ peer }) => peer),
+        }),
+      ];
 }
 
 /** Announcements that were refused explain a shard that is missing. */
