@@ -60,6 +60,7 @@ interface Own {
   /** When the cluster last heard of the progress. */
   toldMs?: number;
   sizeBytes?: number;
+  path?: string;
   engine?: StageEngine;
   /** Ends its fetching. */
   readonly given: AbortController;
@@ -231,6 +232,8 @@ export class NodeShards {
     const engine = this.#engineOf(source);
     own.engine = engine;
     own.sizeBytes = source.shard.sizeBytes;
+    own.path = source.shard.path;
+    this.#tellPrimary();
     await this.#start(engine, source);
     if (!this.#served.has(source.id)) servePartsOf(commands, source);
     this.#served.add(source.id);
@@ -324,8 +327,14 @@ export class NodeShards {
     });
   }
 
+  #tellPrimary(): void {
+    const paths = this.#owns.flatMap(({ path }) => path ?? []);
+    this.#options.torrents.setPrimary(paths);
+  }
+
   async #forget(own: Own): Promise<void> {
     this.#owns = this.#owns.filter((o) => o !== own);
+    this.#tellPrimary();
     await this.#options.membership.release(own.planned.range);
   }
 

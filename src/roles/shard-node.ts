@@ -165,6 +165,12 @@ export function startNode(
       bootstrap: bootstraps,
       peer: host.peerId,
     });
+    stack.defer(() => torrents.stop());
+    const isLocal = modelDir !== undefined && options.shard !== undefined;
+    if (options.seed || !isLocal || spare !== undefined) {
+      await torrents.start();
+      indexLater(torrents, events);
+    }
     const here = await namedShard(options, modelsDir, events, signal);
     stack.defer(() => shards.stop());
     if (here !== undefined) await shards.load(here, here);
@@ -174,11 +180,6 @@ export function startNode(
     await host.start();
     stack.defer(() => host.stop());
     stack.defer(() => stages.stop());
-    stack.defer(() => torrents.stop());
-    if (options.seed || here === undefined || spare !== undefined) {
-      await torrents.start();
-      indexLater(torrents, events);
-    }
     stack.defer(reportReadiness(membership, events));
     const joined = await joinThroughBootstraps({
       host,

@@ -102,6 +102,11 @@ export class Torrents {
     await this.#transfer.index();
   }
 
+  /** Files of this node's own shards: they are counted apart. */
+  setPrimary(paths: readonly string[]): void {
+    this.#transfer.setPrimary(paths);
+  }
+
   /** What is here, without piece hashes. */
   list(): Content[] {
     return this.#transfer.list();
