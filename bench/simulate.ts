@@ -4,16 +4,22 @@
  * them. There is no rendezvous: who joins knows one member. A tenth of the nodes leaves a minute (half of them crash) and as many join.
  *
  *     npm exec -c 'node bench/simulate.ts'             # a JSON line for each size
- *     npm exec -c 'node bench/simulate.ts 100 300'     # of these sizes
+ *     npm exec -c 'node bench/simulate.ts 100 300 --minutes 1'
  */
+import { parseArgs } from "node:util";
 import { seal } from "../src/cluster/announcement.ts";
 import { createHost } from "../src/network/index.ts";
 import { Simulation } from "../test/support/simulation.ts";
 import { report, round } from "./support.ts";
 
 /** Virtual, of measuring. A thousand nodes take about a second of computing for each second. */
-const minutesOf = (nodes: number): number => (nodes > 500 ? 2 : 4);
-const SIZES = process.argv.slice(2).map(Number);
+const minutesOf = (nodes: number): number =>
+  Number(values.minutes ?? (nodes > 500 ? 2 : 4));
+const { values, positionals } = parseArgs({
+  options: { minutes: { type: "string" } },
+  allowPositionals: true,
+});
+const SIZES = positionals.map(Number);
 
 /** Of a record like those of a swarm in the wild. */
 async function recordBytes(): Promise<number> {

@@ -54,10 +54,14 @@ export interface Grave {
   untilMs: number;
 }
 
+interface Entry {
+  record: HolderRecord;
+  sinceMs: number;
+}
+
 export class ClusterRecords {
-  #byHolder = new Map<string, HolderRecord>();
-  #sinceMs = new Map<string, number>();
-  #ofPeer = new Map<string, Set<string>>();
+  #byHolder = new Map<string, Entry>();
+  #ofPeer = new Map<string, Entry[]>();
   /** Of those that are gone, up to which record they are: until it has expired, it must not come back from somebody who has not heard. */
   #graves = new Map<string, Grave>();
 
@@ -73,49 +77,51 @@ export class ClusterRecords {
     const { announcement } = record;
     const { peer } = announcement;
     const key = digestOf(record).id;
-    if ((this.seqOf(key) ?? -1) >= announcement.seq) return "stale";
-    const known = this.#byHolder.get(key)?.announcement;
-    const ofPeer = this.#ofPeer.get(peer) ?? new Set();
+    const entry = this.#byHolder.get(key);
+    if (entry !== undefined) {
+      const known = entry.record.announcement;
+      if (known.seq >= announcement.seq) return "stale";
+      entry.record = record;
+      const isSame =
+        known.state === announcement.state &&
+        known.manifest === announcement.manifest;
+      return isSame ? "renewed" : "changed";
+    }
+    if ((this.#graves.get(key)?.seq ?? -1) >= announcement.seq) return "stale";
+    const ofPeer = this.#ofPeer.get(peer) ?? [];
     if (
-      known === undefined &&
-      (this.#byHolder.size >= MAX_RECORDS_PER_CLUSTER ||
-        ofPeer.size >= MAX_RECORDS_PER_PEER)
+      this.#byHolder.size >= MAX_RECORDS_PER_CLUSTER ||
+      ofPeer.length >= MAX_RECORDS_PER_PEER
     )
       return "full";
-    this.#byHolder.set(key, record);
-    this.#ofPeer.set(peer, ofPeer.add(key));
+    const added = { record, sinceMs: nowMs };
+    this.#byHolder.set(key, added);
+    this.#ofPeer.set(peer, [...ofPeer, added]);
     this.#graves.delete(key);
-    if (known !== undefined)
-      return known.state !== announcement.state ||
-        known.manifest !== announcement.manifest
-        ? "changed"
-        : "renewed";
-    this.#sinceMs.set(key, nowMs);
     return "new";
   }
 
   /** The newest record of a holder that was seen, be it gone by now. */
   seqOf(key: string): number | undefined {
     return (
-      this.#byHolder.get(key)?.announcement.seq ?? this.#graves.get(key)?.seq
+      this.#byHolder.get(key)?.record.announcement.seq ??
+      this.#graves.get(key)?.seq
     );
   }
 
   get(key: string): HolderRecord | undefined {
-    return this.#byHolder.get(key);
+    return this.#byHolder.get(key)?.record;
   }
 
   /** The record that was kept of this announcement. */
   find(announcement: Announcement): HolderRecord | undefined {
-    const record = this.#byHolder.get(holderId(announcement));
+    const record = this.get(holderId(announcement));
     return record?.announcement === announcement ? record : undefined;
   }
 
   /** What one peer holds. */
   of(peer: string): HolderRecord[] {
-    return [...(this.#ofPeer.get(peer) ?? [])].flatMap(
-      (key) => this.#byHolder.get(key) ?? [],
-    );
+    return (this.#ofPeer.get(peer) ?? []).map(({ record }) => record);
   }
 
   /** Of a holder that is gone, and whose records must not come back. */
@@ -125,7 +131,7 @@ export class ClusterRecords {
 
   /** Since when a holder is known. */
   sinceMs(announcement: Announcement): number | undefined {
-    return this.#sinceMs.get(holderId(announcement));
+    return this.#byHolder.get(holderId(announcement))?.sinceMs;
   }
 
   /** Forgets what a peer held, up to record `seq` of it; only a newer one brings it back. Returns whether there was anything. */
@@ -138,7 +144,7 @@ export class ClusterRecords {
   /** Forgets what has expired or said goodbye. */
   expire(nowMs: number): boolean {
     const before = this.#byHolder.size;
-    for (const record of this.#byHolder.values()) {
+    for (const { record } of this.#byHolder.values()) {
       const { state, issuedMs, ttlMs } = record.announcement;
       if (state === "gone" || issuedMs + ttlMs <= nowMs) this.#bury(record);
     }
@@ -149,20 +155,23 @@ export class ClusterRecords {
 
   /** What is alive at `nowMs`. */
   list(nowMs: number): HolderRecord[] {
-    return [...this.#byHolder.values()].filter(
-      ({ announcement: a }) =>
-        a.state !== "gone" && a.issuedMs + a.ttlMs > nowMs,
-    );
+    const living: HolderRecord[] = [];
+    for (const { record } of this.#byHolder.values()) {
+      const { state, issuedMs, ttlMs } = record.announcement;
+      if (state !== "gone" && issuedMs + ttlMs > nowMs) living.push(record);
+    }
+    return living;
   }
 
   #bury(record: HolderRecord): void {
     const { announcement: a } = record;
     const key = digestOf(record).id;
     this.#byHolder.delete(key);
-    this.#sinceMs.delete(key);
-    const ofPeer = this.#ofPeer.get(a.peer);
-    ofPeer?.delete(key);
-    if (ofPeer?.size === 0) this.#ofPeer.delete(a.peer);
+    const rest = (this.#ofPeer.get(a.peer) ?? []).filter(
+      (entry) => entry.record !== record,
+    );
+    if (rest.length === 0) this.#ofPeer.delete(a.peer);
+    else this.#ofPeer.set(a.peer, rest);
     const untilMs = a.issuedMs + a.ttlMs;
     this.#graves.delete(key);
     const goodbye = a.state === "gone" ? record : undefined;
