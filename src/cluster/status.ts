@@ -52,6 +52,7 @@ export const ConnectionStatus = z.object({
   peer,
   transport: z.string().max(16),
   relayed: z.boolean(),
+  /** Without the peer's id. */
   address: text,
   direction: z.enum(["inbound", "outbound"]),
   sinceMs: ms,

@@ -7,10 +7,16 @@ import { join } from "node:path";
 import type { RendezvousService, Sealed } from "../cluster/index.ts";
 import { type EventSink, ShoalError } from "../lib/index.ts";
 import type { Commands } from "../network/index.ts";
-import { type CatalogService, TransferThread } from "../torrent/index.ts";
+import {
+  type CatalogService,
+  type Content,
+  type TransferStats,
+  TransferThread,
+} from "../torrent/index.ts";
 import { fetchModel } from "./fetch-model.ts";
 import { Fetcher } from "./fetcher.ts";
 import { Propagation } from "./propagation.ts";
+import { LastStats } from "./last-stats.ts";
 import { SpareFolder } from "./spare-folder.ts";
 import { listingsOf, type TransferFlags, transferListen } from "./torrents.ts";
 import { VERSION } from "./version.ts";
@@ -41,6 +47,7 @@ export class RendezvousSeed {
   readonly #clusters = new Map<string, () => Promise<void>>();
   readonly #recordsPath: string;
   readonly #modelsDir: string;
+  readonly #stats = new LastStats(() => this.#transfer.stats());
   #timer: NodeJS.Timeout | undefined;
   #saved = "";
 
@@ -67,6 +74,16 @@ export class RendezvousSeed {
       },
       events,
     );
+  }
+
+  /** What is here. */
+  list(): Content[] {
+    return this.#transfer.list();
+  }
+
+  /** What is moving, as of a moment ago. */
+  lastStats(): TransferStats | undefined {
+    return this.#stats.get();
   }
 
   async start(): Promise<void> {

@@ -59,19 +59,20 @@ export function startRendezvous(
     catalog.start();
     stack.defer(() => catalog.stop());
     let isListening = false;
+    let seed: RendezvousSeed | undefined;
     const at = await watch.start(stack, {
       host,
       commands,
       notReady: () => (isListening ? undefined : "it does not listen yet"),
       clusters: () => service.status(),
       api: () => options.api,
-      torrents: () => torrentsOfRendezvous(catalog),
+      torrents: () => torrentsOfRendezvous(catalog, service, seed),
     });
     await host.start();
     isListening = true;
     stack.defer(() => host.stop());
     if (options.seed !== undefined) {
-      const seed = new RendezvousSeed({
+      seed = new RendezvousSeed({
         ...options.seed,
         listen: options.listen,
         stateDir: paths.state,
@@ -81,7 +82,7 @@ export function startRendezvous(
         commands,
         events,
       });
-      stack.defer(() => seed.stop());
+      stack.defer(() => seed?.stop());
       await seed.start();
     }
     await selfTestDht({ host, events, signal });

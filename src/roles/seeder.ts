@@ -97,7 +97,7 @@ export function startSeeder(
       commands,
       notReady: () => (isPublished ? undefined : "it has not published yet"),
       clusters: () => [membership.status()],
-      torrents: () => torrentsOfMember(torrents),
+      torrents: () => torrentsOfMember(torrents, membership.published()),
     });
     await torrents.start();
     await torrents.index();

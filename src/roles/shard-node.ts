@@ -156,7 +156,7 @@ export function startNode(
       notReady: () => notReadyShards(shards.statuses()),
       clusters: () => [membership.status()],
       shards: () => shards.statuses(),
-      torrents: () => torrentsOfMember(torrents),
+      torrents: () => torrentsOfMember(torrents, membership.published()),
       sessions: () => sessionsOfNode(stages, shards.statuses()),
     });
 

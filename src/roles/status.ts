@@ -7,10 +7,12 @@
  *     const url = await watch.start(stack, { host, clusters: () => [...], … });
  */
 import {
+  type ClusterRecord,
   type ClusterStatus,
   type NodeStatus,
   type OwnShardStatus,
   serveNodeCommands,
+  type RendezvousService,
   type SessionStatus,
   STATUS_LIMITS,
   type TorrentStatus,
@@ -24,8 +26,10 @@ import {
   type Content,
   isWhole,
   PIECE_BYTES,
+  type TransferStats,
 } from "../torrent/index.ts";
 import { startReports } from "./report.ts";
+import type { RendezvousSeed } from "./rendezvous-seed.ts";
 import type { Torrents } from "./torrents.ts";
 import { VERSION } from "./version.ts";
 
@@ -117,16 +121,32 @@ export function nodeStatus(
         peer: connection.peer,
         transport: connection.transport,
         relayed: connection.transport === "relayed",
-        address: connection.address,
+        address: withoutPeer(connection.address),
         direction: connection.direction,
         sinceMs: connection.sinceMs,
         roundTripMs: connection.rttMs ?? null,
       })),
-    clusters: clusters().slice(0, STATUS_LIMITS.clusters),
+    clusters: clusters().slice(0, STATUS_LIMITS.clusters).map(shortened),
     torrents: torrents?.() ?? null,
     sessions: sessions?.() ?? null,
     dht: host.dht.status(),
   };
+}
+
+/** Two transports on a few interfaces; more would make the status of a big cluster large and tell nobody anything. */
+const ADDRESSES_SHOWN = 4;
+
+function shortened(cluster: ClusterStatus): ClusterStatus {
+  const members = cluster.members.map((member) => {
+    const shown = member.addresses.slice(0, ADDRESSES_SHOWN).map(withoutPeer);
+    return Object.assign({}, member, { addresses: shown });
+  });
+  return { ...cluster, members };
+}
+
+/** The peer's id stands beside it already. */
+function withoutPeer(address: string): string {
+  return address.replace(/\/p2p\/[^/]+$/, "");
 }
 
 /** Why a node is not ready: the first of its shards that is not. */
@@ -162,9 +182,14 @@ export function sessionsOfGateway(
   return { ...log.totals(), max, recent: log.recent() };
 }
 
-export function torrentsOfMember(torrents: Torrents): TorrentStatus {
+export function torrentsOfMember(
+  torrents: Torrents,
+  published: ClusterRecord | undefined,
+): TorrentStatus {
   const contents = torrents.list();
-  const { uploads, downloads } = torrents.lastStats() ?? {};
+  const targets = new Map(
+    published && [[published.manifest, published.replication]],
+  );
   return {
     contents: contents.slice(0, STATUS_LIMITS.contents).map((content) => ({
       root: content.metadata.root,
@@ -173,9 +198,63 @@ export function torrentsOfMember(torrents: Torrents): TorrentStatus {
       sizeBytes: content.metadata.sizeBytes,
       have: haveOf(content),
       primary: content.primary,
-      holders: null,
-      target: null,
+      holders: null, // the index at the rendezvous knows
+      target: targetOf(content, targets),
     })),
+    contentCount: contents.length,
+    ...movement(torrents.lastStats()),
+  };
+}
+
+/** The index of a rendezvous: who has what. Nothing of it is here, unless it seeds. */
+export function torrentsOfRendezvous(
+  catalog: CatalogService,
+  service: RendezvousService,
+  seed: Pick<RendezvousSeed, "list" | "lastStats"> | undefined,
+): TorrentStatus {
+  const entries = catalog.list();
+  const here = new Map(
+    seed?.list().map((content) => [content.metadata.root, content]),
+  );
+  const targets = new Map(
+    service
+      .published()
+      .map(({ record }) => [record.manifest, record.replication]),
+  );
+  return {
+    contents: entries.slice(0, STATUS_LIMITS.contents).map((entry) => {
+      const whole = entry.holders.filter((holder) => holder.whole);
+      const content = here.get(entry.root);
+      return {
+        root: entry.root,
+        name: entry.name,
+        kind: entry.kind,
+        sizeBytes: entry.sizeBytes,
+        have: content === undefined ? null : haveOf(content),
+        primary: false,
+        holders: whole.length,
+        target: targetOf(entry, targets),
+      };
+    }),
+    contentCount: entries.length,
+    ...movement(seed?.lastStats()),
+  };
+}
+
+/** Copies are kept of parts. */
+function targetOf(
+  { kind, manifest }: { kind: string; manifest?: string | undefined },
+  targets: ReadonlyMap<string, number>,
+): number | null {
+  if (kind !== "part" || manifest === undefined) return null;
+  return targets.get(manifest) ?? null;
+}
+
+function movement(
+  stats: TransferStats | undefined,
+): Omit<TorrentStatus, "contents" | "contentCount"> {
+  const { uploads, downloads } = stats ?? {};
+  return {
     transfers: (downloads?.downloads ?? [])
       .slice(0, STATUS_LIMITS.transfers)
       .map((download) => ({
@@ -187,36 +266,11 @@ export function torrentsOfMember(torrents: Torrents): TorrentStatus {
         bytesPerSecond: download.bytesPerSecond,
         peers: download.sources,
       })),
-    contentCount: contents.length,
     uploadedBytes: uploads?.bytes ?? 0,
     downloadedBytes: downloads?.bytes ?? 0,
     uploadBytesPerSecond: uploads?.bytesPerSecond ?? 0,
     downloadBytesPerSecond: downloads?.bytesPerSecond ?? 0,
     uploadPeers: uploads?.peers ?? 0,
-  };
-}
-
-/** The index of a rendezvous: who has what. Nothing of it is here. */
-export function torrentsOfRendezvous(catalog: CatalogService): TorrentStatus {
-  const entries = catalog.list();
-  return {
-    contents: entries.slice(0, STATUS_LIMITS.contents).map((entry) => ({
-      root: entry.root,
-      name: entry.name,
-      kind: entry.kind,
-      sizeBytes: entry.sizeBytes,
-      have: null,
-      primary: false,
-      holders: entry.holders.filter(({ whole }) => whole).length,
-      target: null,
-    })),
-    transfers: [],
-    contentCount: entries.length,
-    uploadedBytes: 0,
-    downloadedBytes: 0,
-    uploadBytesPerSecond: 0,
-    downloadBytesPerSecond: 0,
-    uploadPeers: 0,
   };
 }
 
