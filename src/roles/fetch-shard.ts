@@ -145,6 +145,7 @@ async function fetchPartsOfShard(
   const sizeBytes = parts.reduce((sum, part) => sum + part.sizeBytes, 0);
   events.info("TORRENT", `fetching ${parts.length} parts`, {
     size: formatBytes(sizeBytes),
+    sizeBytes,
     model: model.id,
   });
   const done = new Map<string, number>();
@@ -153,7 +154,12 @@ async function fetchPartsOfShard(
     const sum = [...done.values()].reduce((a, b) => a + b, 0);
     onProgress?.({ doneBytes: sum, sizeBytes });
   };
-  const waiting = parts.values();
+  // In no order: members that want the same at the same time begin at different parts, and feed each other.
+  const waiting = parts
+    .map((part) => ({ part, order: Math.random() }))
+    .toSorted((a, b) => a.order - b.order)
+    .map(({ part }) => part)
+    .values();
   const work = async (): Promise<void> => {
     for (const part of waiting) {
       await torrents.fetch({

@@ -34,8 +34,11 @@ export interface FetcherOptions {
   events: EventSink;
 }
 
-/** Holders come and go: they are asked for this often while a download runs. */
-const ASK_AGAIN_MS = 2_000;
+/**
+ * Holders come and go: they are asked for this often while a download runs. At first more often: those who begin at the same time shall hear of
+ * each other before the seeder has sent each its own copy.
+ */
+const ASK_AGAIN_MS = { first: 250, most: 2_000 } as const;
 /** Addresses of one endpoint that others are told. */
 const ADDRESSES_TOLD = 16;
 
@@ -102,11 +105,13 @@ export class Fetcher {
     signal: AbortSignal,
   ): AsyncGenerator<SourceSpec> {
     if (origin !== undefined) yield origin;
+    let pauseMs: number = ASK_AGAIN_MS.first;
     while (!signal.aborted) {
       const { holders } = await this.#options.index.whoHas({ root });
       for (const { peer, addresses } of holders)
         yield { kind: "peer", peerId: peer, addresses };
-      await sleep(ASK_AGAIN_MS, signal).catch(() => {});
+      await sleep(pauseMs, signal).catch(() => {});
+      pauseMs = Math.min(2 * pauseMs, ASK_AGAIN_MS.most);
     }
   }
 

@@ -47,6 +47,7 @@ export interface TorrentsOptions extends TransferFlags {
 }
 
 export class Torrents {
+  #events: EventSink;
   #transfer: TransferThread;
   #sync: TorrentSync;
   #fetcher: Fetcher;
@@ -57,6 +58,7 @@ export class Torrents {
 
   constructor(options: TorrentsOptions) {
     const { commands, events, cluster, directories, stateDir } = options;
+    this.#events = events;
     this.#transfer = new TransferThread(
       {
         host: {
@@ -156,10 +158,23 @@ export class Torrents {
     }
   }
 
+  /** Twice without harm. */
   async stop(): Promise<void> {
     this.#unsubscribe?.();
     await this.#sync.stop();
+    if (this.#isStarted) {
+      this.#isStarted = false;
+      await this.#tellTotals().catch(() => {}); // a thread that died has lost them
+    }
     await this.#transfer.stop();
+  }
+
+  async #tellTotals(): Promise<void> {
+    const { uploads, downloads } = await this.#transfer.stats();
+    this.#events.info("TORRENT", "transfers of this run", {
+      uploadedBytes: uploads.bytes,
+      downloadedBytes: downloads.bytes,
+    });
   }
 }
 

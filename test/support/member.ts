@@ -4,7 +4,6 @@ import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { TestContext } from "node:test";
 import { type ShoalEvent, withDeadline } from "../../src/lib/index.ts";
 import type { RoleInfo, RoleMessage } from "../../src/roles/index.ts";
 import { ENTRY } from "./swarm.ts";
@@ -26,7 +25,9 @@ export class Members {
     this.home = home;
   }
 
-  static async of(t: Pick<TestContext, "after">): Promise<Members> {
+  static async of(t: {
+    after: (undo: () => Promise<void>) => void;
+  }): Promise<Members> {
     const home = await mkdtemp(join(tmpdir(), "shoal-test-"));
     const members = new Members(home);
     t.after(async () => {
