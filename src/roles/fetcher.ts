@@ -31,6 +31,8 @@ export interface FetchOptions {
 export interface FetcherOptions {
   transfer: Transfer;
   index: TorrentIndex;
+  /** One more way to find holders, for where the index knows too few. Never rejects. */
+  find?: (root: Root, signal: AbortSignal) => Promise<Endpoint[]>;
   events: EventSink;
 }
 
@@ -39,6 +41,8 @@ export interface FetcherOptions {
  * each other before the seeder has sent each its own copy.
  */
 const ASK_AGAIN_MS = { first: 250, most: 2_000 } as const;
+/** A search of the DHT asks many peers: soon where the index knows nobody, else now and then. */
+const SEARCH_AFTER_MS = { alone: 1_000, others: 15_000 } as const;
 /** Addresses of one endpoint that others are told. */
 const ADDRESSES_TOLD = 16;
 
@@ -96,6 +100,12 @@ export class Fetcher {
       });
     } finally {
       done.abort();
+      // A bar that shows it goes.
+      if (shownMs > 0)
+        this.#options.events.debug("TORRENT", `${name}: no longer coming`, {
+          what: name,
+          fraction: 1,
+        });
     }
   }
 
@@ -105,13 +115,37 @@ export class Fetcher {
     signal: AbortSignal,
   ): AsyncGenerator<SourceSpec> {
     if (origin !== undefined) yield origin;
+    const { index } = this.#options;
+    const known = { holders: 0 };
+    void this.#search(root, known, signal);
     let pauseMs: number = ASK_AGAIN_MS.first;
     while (!signal.aborted) {
-      const { holders } = await this.#options.index.whoHas({ root });
+      const { holders } = await index.whoHas({ root });
+      known.holders = holders.length;
       for (const { peer, addresses } of holders)
         yield { kind: "peer", peerId: peer, addresses };
       await sleep(pauseMs, signal).catch(() => {});
       pauseMs = Math.min(2 * pauseMs, ASK_AGAIN_MS.most);
+    }
+  }
+
+  /** One more way, beside the index. Never rejects. */
+  async #search(
+    root: Root,
+    known: { readonly holders: number },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { find, transfer } = this.#options;
+    if (find === undefined) return;
+    while (!signal.aborted) {
+      const { alone, others } = SEARCH_AFTER_MS;
+      const ms = known.holders === 0 ? alone : others;
+      await sleep(ms, signal).catch(() => {});
+      if (signal.aborted) return;
+      const own = this.endpoint().peer;
+      for (const { peer, addresses } of await find(root, signal))
+        if (peer !== own)
+          transfer.addSource(root, { kind: "peer", peerId: peer, addresses });
     }
   }
 
@@ -127,6 +161,8 @@ export class Fetcher {
         ? "-"
         : `${Math.floor((100 * doneBytes) / sizeBytes)} %`;
     this.#options.events.info("TORRENT", `${name}: ${part}`, {
+      what: name,
+      fraction: sizeBytes ? doneBytes / sizeBytes : 0,
       done: formatBytes(doneBytes),
       rate: `${formatBytes(bytesPerSecond)}/s`,
       sources,

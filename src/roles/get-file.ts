@@ -3,7 +3,11 @@ import { resolve } from "node:path";
 import { clusterRecordKinds, Membership } from "../cluster/index.ts";
 import { ShoalError } from "../lib/index.ts";
 import { Commands, createHost } from "../network/index.ts";
-import type { CatalogFile, DownloadProgress } from "../torrent/index.ts";
+import {
+  type CatalogFile,
+  type DownloadProgress,
+  isRoot,
+} from "../torrent/index.ts";
 import { joinThroughBootstraps } from "./join.ts";
 import type { RoleContext } from "./role.ts";
 import { Torrents, type TransferFlags } from "./torrents.ts";
@@ -44,6 +48,7 @@ export async function getFile(
   const commands = new Commands(host);
   const membership = new Membership({ host, commands, events, cluster });
   const torrents = new Torrents({
+    host,
     ...options,
     commands,
     events,
@@ -73,7 +78,8 @@ export async function getFile(
   const file = choose(files, wanted, cluster);
   const path = await torrents.fetch({
     root: file.root,
-    sizeBytes: file.sizeBytes,
+    // Of what nobody lists, the size is told by whoever has it, and proved.
+    sizeBytes: "sizeBytes" in file ? file.sizeBytes : undefined,
     path: resolve(options.out ?? fileNameOf(file)),
     name: file.name,
     kind: file.kind,
@@ -88,9 +94,12 @@ function choose(
   files: readonly CatalogFile[],
   wanted: string,
   cluster: string,
-): CatalogFile {
+): Pick<CatalogFile, "root" | "name" | "kind"> | CatalogFile {
   const meant = files.filter((f) => f.root === wanted || f.name === wanted);
   const [file, ...others] = meant;
+  // Without a rendezvous nothing is listed, and yet it may be found.
+  if (file === undefined && isRoot(wanted))
+    return { root: wanted, name: wanted, kind: "file" };
   if (file === undefined) {
     throw new ShoalError(
       "CONTENT_UNKNOWN",
@@ -109,6 +118,9 @@ function choose(
 }
 
 /** A name comes from a stranger: only what is a file's name of this folder is taken. */
-function fileNameOf({ name, root }: CatalogFile): string {
+function fileNameOf({
+  name,
+  root,
+}: Pick<CatalogFile, "root" | "name">): string {
   return /^[\w][\w. -]{0,200}$/.test(name) ? name : root;
 }

@@ -83,6 +83,7 @@ export function startSeeder(
     for (const { path } of model.files)
       await symlink(resolve(path), join(links, basename(path)));
     const torrents = new Torrents({
+      host,
       ...options,
       commands,
       events,

@@ -121,6 +121,7 @@ export function startNode(
         ? undefined
         : new SpareFolder(join(paths.data, "spare"), options.spareBytes);
     const torrents = new Torrents({
+      host,
       ...options,
       commands,
       events,

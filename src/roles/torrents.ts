@@ -4,8 +4,8 @@
  * says what is wanted, and tells a rendezvous where that host is.
  */
 import { join, resolve, sep } from "node:path";
-import type { EventSink } from "../lib/index.ts";
-import type { Commands } from "../network/index.ts";
+import { type EventSink, isShoalError } from "../lib/index.ts";
+import type { Commands, Host } from "../network/index.ts";
 import {
   type CatalogFile,
   type Content,
@@ -17,6 +17,7 @@ import {
   type TransferStats,
   TransferThread,
 } from "../torrent/index.ts";
+import { DhtContents } from "./dht-contents.ts";
 import { Fetcher, type FetchOptions } from "./fetcher.ts";
 import { VERSION } from "./version.ts";
 
@@ -32,6 +33,7 @@ export interface TransferFlags {
 }
 
 export interface TorrentsOptions extends TransferFlags {
+  host: Pick<Host, "connections" | "dht">;
   commands: Commands;
   events: EventSink;
   cluster: string;
@@ -51,6 +53,7 @@ export class Torrents {
   #transfer: TransferThread;
   #sync: TorrentSync;
   #fetcher: Fetcher;
+  #dht: DhtContents;
   #unsubscribe: (() => void) | undefined;
   #isStarted = false;
   #last: TransferStats | undefined;
@@ -83,7 +86,16 @@ export class Torrents {
     this.#fetcher = new Fetcher({
       transfer: this.#transfer,
       index: this.#sync,
+      find: (root, signal) => this.#dht.find(root, signal),
       events,
+    });
+    this.#dht = new DhtContents({
+      host: options.host,
+      commands,
+      events,
+      cluster,
+      list: () => this.list(),
+      endpoint: () => this.endpoint(),
     });
   }
 
@@ -96,7 +108,11 @@ export class Torrents {
   async start(): Promise<void> {
     await this.#transfer.start();
     this.#isStarted = true;
-    this.#unsubscribe = this.#transfer.onChange(() => this.#sync.changed());
+    this.#unsubscribe = this.#transfer.onChange(() => {
+      this.#sync.changed();
+      this.#dht.changed();
+    });
+    this.#dht.start();
   }
 
   /** Looks through the folders, which may take as long as hashing them does; contents are served as they come. */
@@ -120,7 +136,14 @@ export class Torrents {
 
   /** Tells a rendezvous what is here, now and whenever it changes. A member that shares nothing says nothing. */
   async syncWith(rendezvous: string): Promise<void> {
-    if (this.#isStarted) await this.#sync.syncWith(rendezvous);
+    if (!this.#isStarted) return;
+    try {
+      await this.#sync.syncWith(rendezvous);
+    } catch (error) {
+      if (!isShoalError(error, "COMMAND_UNKNOWN")) throw error;
+      // A member and no rendezvous: it keeps no index.
+      this.#sync.forget(rendezvous);
+    }
   }
 
   async listFiles(): Promise<CatalogFile[]> {
@@ -161,6 +184,7 @@ export class Torrents {
   /** Twice without harm. */
   async stop(): Promise<void> {
     this.#unsubscribe?.();
+    await this.#dht.stop();
     await this.#sync.stop();
     if (this.#isStarted) {
       this.#isStarted = false;

@@ -26,7 +26,7 @@ export {
   type PropagationPlan,
   spareCost,
 } from "./propagation.ts";
-export type { CatalogFile, PartHolders } from "./protocol.ts";
+export { type CatalogFile, type PartHolders, WHO_HAS } from "./protocol.ts";
 export type { OriginRange, SourceSpec } from "./source.ts";
 export {
   type StoreSummary,

@@ -50,6 +50,7 @@ const SETTLE_MS = 500;
 export class TorrentSync implements TorrentIndex {
   #options: TorrentSyncOptions;
   #rendezvous = new Set<string>();
+  #unanswered = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
   #stopped = false;
@@ -98,11 +99,15 @@ export class TorrentSync implements TorrentIndex {
           WHO_HAS.result,
           { timeoutMs: CALL_TIMEOUT_MS },
         );
+        this.#unanswered.delete(rendezvous);
         sizeBytes ??= answer.sizeBytes ?? undefined;
         if (answer.holders.length > 0)
           return { sizeBytes, holders: answer.holders };
       } catch (error) {
         const { code, message } = ShoalError.from(error);
+        // Told once: it is asked again every other second.
+        if (this.#unanswered.has(rendezvous)) continue;
+        this.#unanswered.add(rendezvous);
         events.warn("MSG", `WHO_HAS was not answered: ${message}`, {
           peer: rendezvous,
           code,

@@ -114,7 +114,8 @@ export class LocalTransfer implements Transfer {
     events: EventSink,
   ): Promise<LocalTransfer> {
     // The host's own events are those of a node: here its addresses are told as what they are.
-    const host = await createHost(options.host);
+    // Contents are provided by the node's own host.
+    const host = await createHost({ ...options.host, dhtClient: true });
     return new LocalTransfer(options, events, host);
   }
 

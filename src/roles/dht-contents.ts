@@ -1,0 +1,205 @@
+/**
+ * Contents in the DHT: what is whole here is provided under its root, and who provides a root is asked where its transfers are. So contents are
+ * found when no rendezvous is. What is told is what peers confirmed; alone in the network there is nobody to store at, and it is tried
+ * again.
+ */
+import { type EventSink, ShoalError, sleep } from "../lib/index.ts";
+import type { Commands, Host } from "../network/index.ts";
+import {
+  type Content,
+  type Endpoint,
+  isWhole,
+  type Root,
+  WHO_HAS,
+} from "../torrent/index.ts";
+
+export interface DhtContentsOptions {
+  host: Pick<Host, "connections" | "dht">;
+  commands: Commands;
+  events: EventSink;
+  cluster: string;
+  list: () => readonly Content[];
+  endpoint: () => Endpoint;
+}
+
+export const DHT_CONTENTS = Object.freeze({
+  /** Provided by one member at once: each is said again every some hours. A model has about a hundred parts. */
+  provided: 1_024,
+  /** A search and a store take some round trips each. */
+  atOnce: 2,
+  /** Nobody confirmed, such as alone in the network: again after this long. */
+  againMs: 15_000,
+  /** Providers of one content, and members besides, that are asked where their transfers are. */
+  asked: 8,
+  askMs: 5_000,
+});
+
+export class DhtContents {
+  readonly #options: DhtContentsOptions;
+  /** Peers that confirmed. */
+  readonly #provided = new Map<Root, number>();
+  readonly #stopping = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+  #wake: (() => void) | undefined;
+  #isFull = false;
+
+  constructor(options: DhtContentsOptions) {
+    this.#options = options;
+  }
+
+  /** Answers WHO_HAS of this member's own contents, and provides them as they come. */
+  start(): void {
+    const { commands, cluster, list, endpoint } = this.#options;
+    commands.handle(WHO_HAS.name, WHO_HAS.params, (asked) => {
+      const content =
+        asked.cluster === cluster && "root" in asked.of
+          ? list().find(({ metadata }) => metadata.root === rootOf(asked.of))
+          : undefined;
+      return {
+        sizeBytes: content?.metadata.sizeBytes ?? null,
+        name: content?.name.slice(0, 256) ?? null,
+        holders:
+          content === undefined
+            ? []
+            : [{ ...endpoint(), whole: isWhole(content) }],
+      };
+    });
+    this.#running = this.#run();
+  }
+
+  /** What is here has changed. */
+  changed(): void {
+    this.#wake?.();
+  }
+
+  /** Where the transfers of those are answered who provide this content. Never rejects. */
+  async find(root: Root, signal: AbortSignal): Promise<Endpoint[]> {
+    const { host, commands, cluster, events } = this.#options;
+    try {
+      const until = AbortSignal.any([signal, this.#stopping.signal]);
+      const { providers, words } = await host.dht.findProviders(bytesOf(root), {
+        limit: DHT_CONTENTS.asked,
+        signal: until,
+      });
+      events.debug("DHT", `content ${root.slice(0, 12)}: ${words}`, {
+        root,
+        providers: providers.length,
+      });
+      // Whoever is connected is asked as well: it costs a round trip, and a provider record may not have come to anybody who is left.
+      const asked = new Map<string, readonly string[]>(
+        providers.map(({ peer, addresses }) => [peer, addresses]),
+      );
+      for (const { peer } of host.connections())
+        if (asked.size < DHT_CONTENTS.asked && !asked.has(peer))
+          asked.set(peer, []);
+      const answers = await Promise.allSettled(
+        [...asked].map(([peerId, addresses]) =>
+          commands.call(
+            { peerId, addresses },
+            WHO_HAS.name,
+            { cluster, of: { root } },
+            WHO_HAS.result,
+            { timeoutMs: DHT_CONTENTS.askMs, signal: until },
+          ),
+        ),
+      );
+      return answers.flatMap((answer) =>
+        answer.status === "fulfilled" ? answer.value.holders : [],
+      );
+    } catch (error) {
+      if (signal.aborted || this.#stopping.signal.aborted) return [];
+      const { code, message } = ShoalError.from(error);
+      events.debug("DHT", `the search for a content failed: ${message}`, {
+        code,
+        root,
+      });
+      return [];
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort(new ShoalError("ABORTED", "the member stops"));
+    this.#wake?.();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      const woken = new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      const isDone = await this.#provideAll();
+      await (isDone
+        ? woken
+        : sleep(DHT_CONTENTS.againMs, signal).catch(() => {}));
+    }
+  }
+
+  /** True if all that is here is confirmed. */
+  async #provideAll(): Promise<boolean> {
+    const { list, host, events } = this.#options;
+    const { signal } = this.#stopping;
+    const here = list().filter((content) => isWhole(content));
+    const roots = new Set(here.map(({ metadata }) => metadata.root));
+    for (const root of this.#provided.keys()) {
+      if (roots.has(root)) continue;
+      this.#provided.delete(root);
+      await host.dht.unprovide(bytesOf(root)).catch(() => {});
+    }
+    const missing = here.filter(
+      ({ metadata }) => !this.#provided.has(metadata.root),
+    );
+    const room = DHT_CONTENTS.provided - this.#provided.size;
+    if (missing.length > room && !this.#isFull) {
+      this.#isFull = true;
+      events.warn(
+        "DHT",
+        `no more than ${DHT_CONTENTS.provided} contents are provided`,
+        {
+          left: missing.length - room,
+        },
+      );
+    }
+    const waiting = missing.slice(0, Math.max(0, room)).values();
+    let isDone = true;
+    const work = async (): Promise<void> => {
+      for (const content of waiting) {
+        if (signal.aborted) return;
+        isDone = (await this.#provide(content)) && isDone;
+      }
+    };
+    await Promise.all(Array.from({ length: DHT_CONTENTS.atOnce }, work));
+    return isDone;
+  }
+
+  async #provide({ metadata, name, kind }: Content): Promise<boolean> {
+    const { host, events } = this.#options;
+    const { signal } = this.#stopping;
+    const { root } = metadata;
+    try {
+      const { stored } = await host.dht.provide(bytesOf(root), { signal });
+      if (stored.length === 0) return false;
+      this.#provided.set(root, stored.length);
+      events[kind === "part" ? "debug" : "info"](
+        "TORRENT",
+        `${name} provided in the DHT, confirmed by ${stored.length} ${stored.length === 1 ? "peer" : "peers"}`,
+        { root, confirmed: stored.length },
+      );
+      return true;
+    } catch (error) {
+      if (signal.aborted) return false;
+      const { code, message } = ShoalError.from(error);
+      events.debug("DHT", `${name} is not provided yet: ${message}`, { code });
+      return false;
+    }
+  }
+}
+
+function bytesOf(root: Root): Uint8Array {
+  return Buffer.from(root, "hex");
+}
+
+function rootOf(of: { root: Root } | { manifest: string }): Root | undefined {
+  return "root" in of ? of.root : undefined;
+}
