@@ -5,6 +5,7 @@
 import { Events, logReader, ShoalError, showsColors } from "../lib/index.ts";
 import type { Role, RoleContext, RoleMessage } from "../roles/index.ts";
 import type { Common } from "./options.ts";
+import { ProgressBars } from "./progress.ts";
 
 /** What is left after draining takes no longer than this, or is cut off: Ctrl-C on an idle role ends it within 5 s. */
 const STOP_DEADLINE_MS = 3_500;
@@ -63,16 +64,23 @@ export function newEvents(
   stream: NodeJS.WriteStream = process.stdout,
 ): Events {
   const events = new Events();
-  events.subscribe(
-    logReader({
-      format: options.log,
-      level: options.logLevel,
-      write: (line) => stream.write(line),
-      ascii: options.ascii,
-      color: showsColors(stream),
-      width: stream.isTTY ? () => stream.columns : undefined,
-    }),
-  );
+  const bars =
+    options.log === "text" && stream.isTTY
+      ? new ProgressBars(stream, { ascii: options.ascii })
+      : undefined;
+  const log = logReader({
+    format: options.log,
+    level: options.logLevel,
+    write: (line) => (bars ?? stream).write(line),
+    ascii: options.ascii,
+    color: showsColors(stream),
+    width: stream.isTTY ? () => stream.columns : undefined,
+  });
+  events.subscribe((event) => {
+    if (bars?.take(event) !== true) log(event);
+  });
+  // The cursor comes back.
+  if (bars !== undefined) process.once("exit", () => bars.stop());
   process.on("uncaughtException", (error) => {
     // js-libp2p raises some from streams that are closing (issues 3415, 3512): they end that stream, not the node.
     events.error("PROCESS", `uncaught: ${error.message}`, {

@@ -85,10 +85,13 @@ export class Hashing {
     events.info("TORRENT", "hashing", { name, size: formatBytes(sizeBytes) });
     let toldMs = clock.now();
     return ({ doneBytes }) => {
-      if (clock.now() - toldMs < TELL_INTERVAL_MS) return;
+      const isDone = doneBytes >= sizeBytes;
+      if (!isDone && clock.now() - toldMs < TELL_INTERVAL_MS) return;
       toldMs = clock.now();
       const percent = Math.floor((100 * doneBytes) / sizeBytes);
-      events.info("TORRENT", "hashing", { name, percent });
+      const fraction = doneBytes / sizeBytes;
+      const fields = { name, percent, what: `hashing ${name}`, fraction };
+      events[isDone ? "debug" : "info"]("TORRENT", "hashing", fields);
     };
   }
 }
