@@ -23,7 +23,7 @@ import { startHost } from "../../test/support/network.ts";
 import { probeKey, probeRecord } from "./dht-probe.ts";
 import { ask, type Asked, type Kad } from "./dht-wire.ts";
 import type { Host, HostOptions, RecordKind } from "./index.ts";
-import { cidOf } from "./libp2p-dht.ts";
+import { cidOf } from "./dht-at-peer.ts";
 
 /** "<number> <owner> <text>" under /note/<anything>. */
 const NOTE: RecordKind = {

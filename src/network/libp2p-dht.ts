@@ -1,18 +1,10 @@
 /** The DHT on kad-dht: searches are its own; storing is done here peer by peer, so that each answer is known for what it is. */
 import type { PeerId } from "@libp2p/interface";
-import { MessageType, Record as KadRecord } from "@libp2p/kad-dht";
+import { MessageType } from "@libp2p/kad-dht";
 import { peerIdFromString } from "@libp2p/peer-id";
 import type { Multiaddr } from "@multiformats/multiaddr";
-import { CID } from "multiformats/cid";
-import * as raw from "multiformats/codecs/raw";
-import { sha256 } from "multiformats/hashes/sha2";
-import {
-  abortable,
-  reasonOf,
-  ShoalError,
-  sleep,
-  type Clock,
-} from "../lib/index.ts";
+import type { CID } from "multiformats/cid";
+import { ShoalError, type Clock } from "../lib/index.ts";
 import type { WaitOptions } from "./connections.ts";
 import {
   DHT_DEFAULTS,
@@ -31,11 +23,24 @@ import {
   type Said,
   type StoreOutcome,
 } from "./dht-outcome.ts";
+import {
+  type AtPeer,
+  cidOf,
+  holdersOf,
+  nameOf,
+  provideAt,
+  putAt,
+  sameBytes,
+  saidOf,
+  text,
+  utf8,
+} from "./dht-at-peer.ts";
 import { probeKey, probeRecord } from "./dht-probe.ts";
 import type { RecordKinds } from "./dht-records.ts";
 import { Republisher } from "./dht-republish.ts";
+import { limited, somebody } from "./dht-wait.ts";
 import type { DhtStore } from "./dht-store.ts";
-import { ask, closest, Failures, K, type Asked, type Kad } from "./dht-wire.ts";
+import { ask, closest, Failures, K, type Kad } from "./dht-wire.ts";
 
 /** What of libp2p the DHT needs. */
 export interface DhtNode {
@@ -61,6 +66,7 @@ const PROVIDED = "provided ";
 export class Libp2pDht implements Dht {
   readonly #options: Libp2pDhtOptions;
   readonly #kad: Kad;
+  readonly #at: AtPeer & { node: DhtNode };
   readonly #republisher: Republisher;
   readonly #lookups = new LookupLog();
   readonly #stopping = new AbortController();
@@ -70,6 +76,8 @@ export class Libp2pDht implements Dht {
   constructor(options: Libp2pDhtOptions) {
     this.#options = options;
     this.#kad = options.node.services.dht;
+    const { node, clock } = options;
+    this.#at = { kad: this.#kad, node, clock };
     this.#republisher = new Republisher({
       clock: options.clock,
       random: options.random,
@@ -136,8 +144,8 @@ export class Libp2pDht implements Dht {
     const answers = new Answers(clock);
     const found = new Map<string, Uint8Array>();
     const failures = new Failures(this.#kad);
-    await this.#limited(answers, options, async (signal) => {
-      await this.#somebody(signal);
+    await limited(answers, this.#stopping.signal, options, async (signal) => {
+      await somebody(this.#at, signal);
       const events = this.#kad.get(utf8(key), { signal });
       for await (const event of events) {
         // kad-dht corrects stale peers in line, and throws where one cannot be: that is done below, beside the answer.
@@ -192,8 +200,8 @@ export class Libp2pDht implements Dht {
     const answers = new Answers(clock);
     const failures = new Failures(this.#kad);
     const providers = new Map<string, Set<string>>();
-    await this.#limited(answers, options, async (signal) => {
-      await this.#somebody(signal);
+    await limited(answers, this.#stopping.signal, options, async (signal) => {
+      await somebody(this.#at, signal);
       for await (const event of this.#kad.findProviders(cid, { signal })) {
         failures.see(event);
         if (event.name !== "PEER_RESPONSE") continue;
@@ -256,12 +264,12 @@ export class Libp2pDht implements Dht {
       provide: "timed-out",
       find: "timed-out",
     };
-    await this.#limited(answers, options, async (signal) => {
-      said.put = (await this.#putAt(id, key, value, signal)).said;
+    await limited(answers, this.#stopping.signal, options, async (signal) => {
+      said.put = (await putAt(this.#at, id, key, value, signal)).said;
       const type = MessageType.GET_VALUE;
       const got = await ask(this.#kad, id, { type, key: utf8(key) }, signal);
       said.get = saidOf(got, (record) => sameBytes(record, value));
-      const provided = await this.#provideAt(id, cid, signal);
+      const provided = await provideAt(this.#at, id, cid, signal);
       // The answer to a provider record is that the peer names the provider.
       said.provide = provided.said;
       said.find = provided.said === "stored" ? "found" : provided.said;
@@ -286,7 +294,7 @@ export class Libp2pDht implements Dht {
     return await this.#atClosest(
       `put ${key}`,
       utf8(key),
-      (peer, signal) => this.#putAt(peer, key, value, signal),
+      (peer, signal) => putAt(this.#at, peer, key, value, signal),
       options,
     );
   }
@@ -299,7 +307,7 @@ export class Libp2pDht implements Dht {
     return await this.#atClosest(
       `provide ${nameOf(key)}`,
       cid.multihash.bytes,
-      (peer, signal) => this.#provideAt(peer, cid, signal),
+      (peer, signal) => provideAt(this.#at, peer, cid, signal),
       options,
     );
   }
@@ -313,8 +321,8 @@ export class Libp2pDht implements Dht {
     const { clock } = this.#options;
     const { timeoutMs = DHT_DEFAULTS.timeoutMs } = options;
     const answers = new Answers(clock);
-    await this.#limited(answers, options, async (signal) => {
-      await this.#somebody(signal);
+    await limited(answers, this.#stopping.signal, options, async (signal) => {
+      await somebody(this.#at, signal);
       const searchMs = timeoutMs * DHT_DEFAULTS.searchShare;
       const search = AbortSignal.any([signal, AbortSignal.timeout(searchMs)]);
       const { peers, failed } = await closest(this.#kad, key, search);
@@ -332,59 +340,6 @@ export class Libp2pDht implements Dht {
     const outcome = answers.outcome("store at");
     this.#lookups.add(what, outcome, stored.length, clock.now());
     return { ...outcome, stored };
-  }
-
-  async #putAt(
-    peer: PeerId,
-    key: string,
-    value: Uint8Array,
-    signal: AbortSignal,
-  ): Promise<PeerAnswer> {
-    const now = new Date(this.#options.clock.now());
-    const record = new KadRecord(utf8(key), value, now).serialize();
-    const type = MessageType.PUT_VALUE;
-    const message = { type, key: utf8(key), record };
-    const asked = await ask(this.#kad, peer, message, signal);
-    if ("failed" in asked) return asked.failed;
-    // A peer that keeps it sends it back.
-    const { record: echo } = asked.reply;
-    return echo !== undefined && sameBytes(echo, value)
-      ? { peer: peer.toString(), said: "stored" }
-      : { peer: peer.toString(), said: "refused", reason: "it kept another" };
-  }
-
-  async #provideAt(
-    peer: PeerId,
-    cid: CID,
-    signal: AbortSignal,
-  ): Promise<PeerAnswer> {
-    const { node } = this.#options;
-    const id = peer.toString();
-    const addresses = node.getMultiaddrs();
-    if (addresses.length === 0)
-      return { peer: id, said: "refused", reason: "this host has no address" };
-    const key = cid.multihash.bytes;
-    const self = {
-      id: node.peerId.toMultihash().bytes,
-      multiaddrs: addresses.map((address) => address.bytes),
-    };
-    const message = { type: MessageType.ADD_PROVIDER, key, providers: [self] };
-    const sent = await ask(this.#kad, peer, message, signal, "message");
-    if ("failed" in sent) return sent.failed;
-    let last: PeerAnswer = { peer: id, said: "refused", reason: "not kept" };
-    for (const waitMs of DHT_DEFAULTS.confirmWaitsMs) {
-      if (waitMs > 0) await sleep(waitMs, signal).catch(() => {});
-      const question = { type: MessageType.GET_PROVIDERS, key };
-      const asked = await ask(this.#kad, peer, question, signal);
-      if ("failed" in asked) {
-        last = asked.failed;
-        // It resets the stream where it has noted a provider and not yet its addresses.
-        if (last.said !== "refused") return last;
-      } else if (asked.reply.providers.some((p) => p.id.equals(node.peerId))) {
-        return { peer: id, said: "stored" };
-      }
-    }
-    return last;
   }
 
   /** Sends the newer record to those that have an older one. */
@@ -407,7 +362,7 @@ export class Libp2pDht implements Dht {
         AbortSignal.timeout(DHT_DEFAULTS.timeoutMs),
       ]);
       for (const [peer] of stale)
-        await this.#putAt(peerIdFromString(peer), key, best, signal);
+        await putAt(this.#at, peerIdFromString(peer), key, best, signal);
     };
     const repairing = work()
       .catch(() => {})
@@ -427,51 +382,6 @@ export class Libp2pDht implements Dht {
 
   // waiting
 
-  /** Runs `work` until its end, its deadline (noted in the answers), or the caller's own signal (rejects). */
-  async #limited(
-    answers: Answers,
-    { timeoutMs = DHT_DEFAULTS.timeoutMs, signal }: WaitOptions,
-    work: (signal: AbortSignal) => Promise<void>,
-  ): Promise<void> {
-    const limit = AbortSignal.timeout(timeoutMs);
-    const all = [limit, this.#stopping.signal];
-    if (signal !== undefined) all.push(signal);
-    const merged = AbortSignal.any(all);
-    try {
-      await abortable(work(merged), merged);
-    } catch (error) {
-      if (signal?.aborted === true) throw reasonOf(signal);
-      if (this.#stopping.signal.aborted) throw reasonOf(this.#stopping.signal);
-      if (!merged.aborted) throw error;
-    }
-    answers.complete = !limit.aborted;
-  }
-
-  /** A connection that was just opened is not in the routing table yet. */
-  async #somebody(signal: AbortSignal): Promise<void> {
-    const { node, clock } = this.#options;
-    const table = this.#kad.routingTable;
-    const youngMs = (): number =>
-      Math.max(
-        0,
-        ...node
-          .getConnections()
-          .map(
-            ({ timeline }) =>
-              timeline.open + DHT_DEFAULTS.tableGraceMs - clock.now(),
-          ),
-      );
-    if (table.size > 0 || youngMs() === 0) return;
-    const grown = Promise.withResolvers<void>();
-    const onAdd = (): void => queueMicrotask(grown.resolve);
-    table.addEventListener("peer:add", onAdd);
-    try {
-      await Promise.race([grown.promise, sleep(youngMs(), signal)]);
-    } finally {
-      table.removeEventListener("peer:add", onAdd);
-    }
-  }
-
   /** kad-dht looks for its neighbours once at the start, when it knows nobody, and then every five minutes. */
   async #meetNeighbours(): Promise<void> {
     const signal = AbortSignal.any([
@@ -481,44 +391,4 @@ export class Libp2pDht implements Dht {
     const self = this.#options.node.peerId.toMultihash().bytes;
     await closest(this.#kad, self, signal);
   }
-}
-
-/** The key of a provider record: the hash of a name, or of a Merkle root under a name of its own. */
-export async function cidOf(key: ProviderKey): Promise<CID> {
-  return CID.createV1(raw.code, await sha256.digest(utf8(nameOf(key))));
-}
-
-function nameOf(key: ProviderKey): string {
-  if (typeof key === "string") return key;
-  if (key.length !== 32)
-    throw new ShoalError("INTERNAL", `a root has 32 bytes, not ${key.length}`);
-  return `/shoal-content/${Buffer.from(key).toString("hex")}`;
-}
-
-function saidOf(asked: Asked, holds: (record: Uint8Array) => boolean): Said {
-  if ("failed" in asked) return asked.failed.said;
-  const { record } = asked.reply;
-  if (record === undefined) return "nothing";
-  return holds(record) ? "found" : "invalid";
-}
-
-function holdersOf(
-  value: Uint8Array,
-  found: ReadonlyMap<string, Uint8Array>,
-): string[] {
-  return [...found]
-    .filter(([, other]) => sameBytes(value, other))
-    .map(([peer]) => peer);
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return Buffer.compare(a, b) === 0;
-}
-
-function text(value: Uint8Array): string {
-  return Buffer.from(value).toString("latin1");
-}
-
-function utf8(value: string): Uint8Array {
-  return new TextEncoder().encode(value);
 }
