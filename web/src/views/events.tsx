@@ -97,10 +97,15 @@ export function EventsView(): ReactNode {
   );
 }
 
+/** The reports every 30 s say what the page shows anyway. */
+function isNews({ level, tag }: { level: EventLevel; tag: string }): boolean {
+  return level !== "debug" && tag !== "STATUS";
+}
+
 export function RecentEvents(): ReactNode {
   const entries = log
     .use()
-    .filter((entry) => entry.kind === "gap" || entry.level !== "debug")
+    .filter((entry) => entry.kind === "gap" || isNews(entry))
     .slice(-RECENT)
     .toReversed();
   return (
