@@ -155,5 +155,5 @@ function viewOf(
   nowMs: number,
 ): ReturnType<typeof clusterView> {
   const others = known.records.list(nowMs).map((r) => r.announcement);
-  return clusterView([...ownAnnouncements(), ...others]);
+  return clusterView([...ownAnnouncements(), ...others], known.published);
 }

@@ -22,7 +22,7 @@ type ShardState = ClusterStatus["shards"][number]["state"];
 
 export function clusterStatus(facts: ClusterFacts): ClusterStatus {
   const { announcements, published, ownPeer } = facts;
-  const view = clusterView(announcements);
+  const view = clusterView(announcements, published);
   const shardCount = view?.shardCount ?? published?.shards ?? null;
   const lines = shardCount === null ? [] : shardLines(view, shardCount);
   const missing = lines

@@ -216,7 +216,7 @@ export class Membership {
   }
 
   view(): ClusterView | undefined {
-    return clusterView(this.announcements());
+    return clusterView(this.announcements(), this.published());
   }
 
   /** The cluster as this node sees it, for people. */

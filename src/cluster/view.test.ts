@@ -300,3 +300,21 @@ test("property: a node counts itself: whoever is added is among the holders of i
     }),
   );
 });
+
+test("what the cluster's record names counts, however many hold another model", () => {
+  const own = holder("a", 0, 8, { shard: { index: 0, count: 1 } });
+  const others = ["b", "c", "d"].map((peer) => ({
+    ...own,
+    peer,
+    manifest: "other",
+  }));
+  assert.equal(clusterView([own, ...others])?.manifest, "other");
+  const served = { manifest: own.manifest, shards: 1 };
+  const view = clusterView([own, ...others], served);
+  assert.equal(view?.manifest, own.manifest);
+  assert.deepEqual(
+    view?.shards.flatMap(({ holders }) => holders.map(({ peer }) => peer)),
+    ["a"],
+  );
+  assert.equal(clusterView(others, served), undefined);
+});

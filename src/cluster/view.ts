@@ -28,15 +28,28 @@ export interface ClusterView {
   missing: number[];
 }
 
+/** What the cluster's own record says that it serves. */
+export interface Served {
+  manifest: string;
+  shards: number;
+}
+
 /**
- * Undefined where nobody is known. Where members hold different models, the one with most holders counts. The order of the records
+ * Undefined where nobody is known. Where members hold different models, the one that is `served` counts; where nobody published that,
+ * the one with most holders. The order of the records
  * changes nothing, and records that can not be true (layers or numbers beyond the model) count for nothing: anybody can sign those.
  */
 export function clusterView(
   announcements: readonly Announcement[],
+  served?: Served,
 ): ClusterView | undefined {
   const live = announcements
-    .filter((a) => a.state !== "gone" && isPossible(a))
+    .filter(
+      (a) =>
+        a.state !== "gone" &&
+        isPossible(a) &&
+        (served === undefined || a.manifest === served.manifest),
+    )
     .sort(inOrder);
   const model = mostCommon(live, (a) => a.manifest);
   if (model === undefined) return undefined;
@@ -45,6 +58,8 @@ export function clusterView(
   const { layerCount } = mostCommon(ofModel, (a) => a.layerCount) ?? model;
   const holders = ofModel.filter((a) => a.layerCount === layerCount);
   const { shard } = mostCommon(holders, (a) => a.shard.count) ?? model;
+  const shardCount =
+    served === undefined ? shard.count : Math.min(served.shards, layerCount);
   const shards = [
     ...Map.groupBy(holders, (a) => `${a.layerStart}-${a.layerEnd}`).values(),
   ].flatMap((group) => {
@@ -67,13 +82,13 @@ export function clusterView(
     manifest,
     model: model.model,
     layerCount,
-    shardCount: shard.count,
+    shardCount,
     shards,
     complete: reachOf(shards) === layerCount,
     ready,
     missing: ready
       ? []
-      : missingOf(holders, shard.count, { layerCount, reached }),
+      : missingOf(holders, shardCount, { layerCount, reached }),
   };
 }
 
