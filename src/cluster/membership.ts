@@ -248,7 +248,10 @@ export class Membership {
 
   /** Publishes the cluster's record here and at every rendezvous; again at each that comes back without it. */
   async publish(sealed: Sealed): Promise<void> {
-    if (await this.#known.takePublished(sealed)) this.#link.published("");
+    if (await this.#known.takePublished(sealed)) {
+      this.#link.published("");
+      this.#changed();
+    }
     await Promise.all(
       [...this.#rendezvous].map((peer) => this.#publishTo(peer)),
     );

@@ -10,6 +10,7 @@ import { createGateway } from "../gateway/index.ts";
 import { SessionLog } from "../inference/index.ts";
 import { Commands, createHost } from "../network/index.ts";
 import { joinThroughBootstraps } from "./join.ts";
+import { keepClusterRecord } from "./kept-record.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
 import {
   type DiagnosticsPlace,
@@ -102,6 +103,14 @@ export function startGateway(
     backend.start();
 
     stack.defer(reportReadiness(membership, events));
+    stack.defer(
+      await keepClusterRecord({
+        membership,
+        stateDir: paths.state,
+        cluster,
+        events,
+      }),
+    );
     const joined = await joinThroughBootstraps({
       host,
       targets: bootstraps,

@@ -25,6 +25,7 @@ import {
   servedModel,
 } from "./fetch-shard.ts";
 import { joinThroughBootstraps } from "./join.ts";
+import { keepClusterRecord } from "./kept-record.ts";
 import { NodeShards } from "./node-shards.ts";
 import { Placement } from "./placement.ts";
 import { Presence, type ShardOfPlan } from "./presence.ts";
@@ -182,6 +183,14 @@ export function startNode(
     stack.defer(() => host.stop());
     stack.defer(() => stages.stop());
     stack.defer(reportReadiness(membership, events));
+    stack.defer(
+      await keepClusterRecord({
+        membership,
+        stateDir: paths.state,
+        cluster,
+        events,
+      }),
+    );
     const joined = await joinThroughBootstraps({
       host,
       targets: bootstraps,
