@@ -104,6 +104,33 @@ describe("the page with made-up states", { skip: browserMissing }, () => {
     });
   }
 
+  for (const width of [380, 1_440]) {
+    test(`the strip of 20 shards has room for all it says at ${width} px`, async (t) => {
+      const { url } = await serve(t, () => {
+        const status = statusOf(NODES, 20);
+        const [cluster] = status.clusters;
+        cluster!.shards[7]!.state = "downloading";
+        cluster!.shards[9]!.state = "offline";
+        for (const member of cluster!.members)
+          if (member.shard === 7)
+            member.progress = { doneBytes: 999, sizeBytes: 1_000 };
+        return status;
+      });
+      const { page } = await openPage(browser, { width });
+      await page.goto(url);
+      await page.locator(".strip li").nth(19).waitFor();
+      assert.match(
+        await page.locator('.strip li[data-shard="7"]').innerText(),
+        /Downloading 99 %/,
+      );
+      const cut = await page.evaluate(
+        `[...document.querySelectorAll(".strip a, .strip .name, .strip .word")].filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.innerText)`,
+      );
+      assert.deepEqual(cut, []);
+      await page.close();
+    });
+  }
+
   test("one node alone, and nobody at all, are shown as they are", async (t) => {
     for (const members of [1, 0]) {
       const { url } = await serve(t, moving(members));

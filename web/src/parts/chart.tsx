@@ -20,6 +20,8 @@ interface Props {
 }
 
 const HEIGHT = 116;
+/** The time axis shows at least so much. */
+const SHORTEST_S = 60;
 
 export function Chart(props: Props): ReactNode {
   const { title, timeMs, series, show, tick, least } = props;
@@ -99,6 +101,9 @@ function optionsOf(
     legend: { show: false },
     cursor: { show: false },
     scales: {
+      // A first sample alone would be given years.
+      x: { range: (_, min, max) => [Math.min(min, max - SHORTEST_S), max] },
+
       y: { range: (_, __, max) => [0, Math.max(max * 1.1, how.least)] },
     },
     axes: [
