@@ -14,9 +14,16 @@ export class Side<Order> {
   }
 
   async do<T>(order: Order): Promise<T> {
-    const answered = once(this.#child, "message");
+    const over = new AbortController();
+    const { signal } = over;
+    const answered = once(this.#child, "message", { signal });
+    const died = once(this.#child, "exit", { signal }).then(([code]) => {
+      throw new Error(`a side of the bench ended with ${code}`);
+    });
     this.#child.send(order as object);
-    const [answer] = (await answered) as [{ value: T; error?: string }];
+    const first = Promise.race([answered, died]).finally(() => over.abort());
+    for (const each of [answered, died]) each.catch(() => {});
+    const [answer] = (await first) as [{ value: T; error?: string }];
     if (answer.error !== undefined) throw new Error(answer.error);
     return answer.value;
   }

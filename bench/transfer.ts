@@ -4,6 +4,11 @@
  * file; and as a content: asked for piece by piece, verified, written, synced, renamed. CPU seconds are those of the whole process.
  *
  *     npm exec -c 'node bench/transfer.ts --mib 512 --pairs 5 --transport QUIC,TCP'
+ *
+ * Beside them webtorrent from npm moves the same file (TCP on loopback, one peer), if it is told where it was installed:
+ *
+ *     (mkdir /tmp/wt && cd /tmp/wt && npm install --no-save webtorrent)
+ *     npm exec -c 'node bench/transfer.ts --webtorrent /tmp/wt'
  */
 import { randomFillSync } from "node:crypto";
 import { mkdtemp, open, rm } from "node:fs/promises";
@@ -13,6 +18,7 @@ import { parseArgs } from "node:util";
 import { Side } from "./side.ts";
 import { median, report, round } from "./support.ts";
 import type { Order, Remote } from "./transfer-side.ts";
+import type { WebtorrentOrder } from "./webtorrent-side.ts";
 
 const GIB = 2 ** 30;
 const LISTEN: Readonly<Record<string, string>> = {
@@ -25,6 +31,7 @@ const { values } = parseArgs({
     mib: { type: "string", default: "512" },
     pairs: { type: "string", default: "5" },
     transport: { type: "string", default: "QUIC,TCP" },
+    webtorrent: { type: "string" },
   },
 });
 const sizeBytes = Number(values.mib) * 2 ** 20;
@@ -78,6 +85,10 @@ async function bench(transport: string, original: string): Promise<void> {
     file: [],
     content: [],
   };
+  const other = await webtorrents(original).catch((error: unknown) => {
+    process.stderr.write(`webtorrent does not run here: ${String(error)}\n`);
+    return undefined;
+  });
   // Not counted: the compilers see the code.
   for (const order of Object.values(ways)) {
     await receiver.do(order);
@@ -86,6 +97,7 @@ async function bench(transport: string, original: string): Promise<void> {
   for (let i = 0; i < Number(values.pairs); i++) {
     for (const name of ["memory", "content", "file"] as const)
       costs[name].push(await timed(sender, receiver, ways[name]));
+    await other?.run();
   }
   const of = (name: keyof typeof ways, what: keyof Cost): number =>
     round(median(costs[name].map((cost) => cost[what])));
@@ -114,8 +126,68 @@ async function bench(transport: string, original: string): Promise<void> {
       fileCopy: { send: of("file", "send"), receive: of("file", "receive") },
     },
     maxRssMb: { sender: await rss(sender), receiver: await rss(receiver) },
+    ...other?.result(of("content", "mbps")),
   });
-  await Promise.all([sender.stop(), receiver.stop()]);
+  await Promise.all([sender.stop(), receiver.stop(), other?.stop()]);
+}
+
+/** webtorrent on the same file; undefined where it was not asked for. */
+async function webtorrents(original: string): Promise<
+  | {
+      run: () => Promise<void>;
+      result: (contentMBps: number) => Record<string, unknown>;
+      stop: () => Promise<void>;
+    }
+  | undefined
+> {
+  if (values.webtorrent === undefined) return undefined;
+  const program = new URL("webtorrent-side.ts", import.meta.url);
+  const [seeder, getter] = [
+    new Side<WebtorrentOrder>(program),
+    new Side<WebtorrentOrder>(program),
+  ];
+  for (const side of [seeder, getter])
+    await side.do({ op: "start", folder: values.webtorrent });
+  const seeded = await seeder.do<{ torrent: string; port: number }>({
+    op: "seed",
+    path: original,
+  });
+  const path = join(folder, "webtorrent");
+  const costs: Cost[] = [];
+  const other = {
+    run: async (): Promise<void> => {
+      const before = [await cpu(seeder), await cpu(getter)] as const;
+      const tookMs = await getter.do<number>({
+        op: "download",
+        ...seeded,
+        path,
+      });
+      const perGiB = GIB / sizeBytes;
+      costs.push({
+        mbps: sizeBytes / 1000 / tookMs,
+        send: ((await cpu(seeder)) - before[0]) * perGiB,
+        receive: ((await cpu(getter)) - before[1]) * perGiB,
+      });
+    },
+    result: (contentMBps: number): Record<string, unknown> => {
+      const counted = costs.slice(1); // the first was not
+      const of = (what: keyof Cost): number =>
+        round(median(counted.map((cost) => cost[what])));
+      return {
+        webtorrentMBps: of("mbps"),
+        ratioToWebtorrent: round(contentMBps / of("mbps")),
+        webtorrentCpuSecondsPerGiB: {
+          send: of("send"),
+          receive: of("receive"),
+        },
+      };
+    },
+    stop: async (): Promise<void> => {
+      await Promise.all([seeder.stop(), getter.stop()]);
+    },
+  };
+  await other.run(); // not counted
+  return other;
 }
 
 async function timed(
@@ -140,7 +212,7 @@ async function rss(side: Side<Order>): Promise<number> {
   return Math.round((await side.do<{ rssMb: number }>({ op: "cpu" })).rssMb);
 }
 
-async function cpu(side: Side<Order>): Promise<number> {
+async function cpu<O>(side: Side<O | { op: "cpu" }>): Promise<number> {
   return (await side.do<{ seconds: number }>({ op: "cpu" })).seconds;
 }
 
