@@ -17,7 +17,7 @@ export type WebtorrentOrder =
 interface Torrent {
   torrentFile: Uint8Array;
   addPeer(address: string): void;
-  on(event: "done", listener: () => void): void;
+  on(event: "infoHash" | "done", listener: () => void): void;
   on(event: "error", listener: (error: Error) => void): void;
   destroy(options: object, done: () => void): void;
 }
@@ -101,7 +101,7 @@ async function download(
     path,
     announce: [],
   });
-  torrent.addPeer(`127.0.0.1:${port}`);
+  torrent.on("infoHash", () => torrent.addPeer(`127.0.0.1:${port}`));
   await new Promise<void>((resolve, reject) => {
     torrent.on("done", resolve);
     torrent.on("error", reject);
