@@ -33,10 +33,13 @@ const RENDEZVOUS_DEFAULTS = Object.freeze({
   maxClusters: 1_000,
   /** Expired records are looked for this often; views filter by time themselves. */
   sweepMs: 5_000,
+  /** What a cluster serves is known for so long after its last member left: a publisher need not stay until the first node comes. */
+  publishedKeptMs: 10 * 60_000,
 });
 
 interface Cluster extends ServedCluster {
   link: GossipLink;
+  emptySinceMs: number | undefined;
 }
 
 export class RendezvousService {
@@ -121,6 +124,7 @@ export class RendezvousService {
     const cluster: Cluster = {
       known,
       link,
+      emptySinceMs: undefined,
       own: () => [],
       ownAnnouncements: () => [],
       onTaken: (sealed, taken, from) => {
@@ -164,10 +168,20 @@ export class RendezvousService {
   }
 
   #sweep(): void {
-    for (const [name, { known, link }] of this.#clusters) {
-      known.records.expire(this.#clock.now());
-      if (known.records.size > 0 || link.neighbours.length > 0) continue;
-      if (this.#keepsPublished && known.published !== undefined) continue;
+    const nowMs = this.#clock.now();
+    for (const [name, cluster] of this.#clusters) {
+      const { known, link } = cluster;
+      known.records.expire(nowMs);
+      const isEmpty = known.records.size === 0 && link.neighbours.length === 0;
+      cluster.emptySinceMs = isEmpty
+        ? (cluster.emptySinceMs ?? nowMs)
+        : undefined;
+      if (cluster.emptySinceMs === undefined) continue;
+      const emptyMs = nowMs - cluster.emptySinceMs;
+      const isWanted =
+        known.published !== undefined &&
+        (this.#keepsPublished || emptyMs < RENDEZVOUS_DEFAULTS.publishedKeptMs);
+      if (isWanted) continue;
       link.stop();
       this.#clusters.delete(name);
     }

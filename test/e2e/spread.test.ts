@@ -19,7 +19,7 @@ const MODEL = {
 } as const;
 const NODES = 4;
 /** An uplink, so that there is time to hear of the others: as long as a small model takes, or a large one over a fast line. */
-const UPLOAD_LIMIT = 6_000_000;
+const UPLOAD_LIMIT = 2_500_000;
 
 test("four nodes that fetch a quarter each take little more than the model from its seeder", async (t) => {
   const members = await Members.of(t);
