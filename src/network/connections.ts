@@ -255,8 +255,11 @@ export class Connections {
   #onOpen(connection: Connection): void {
     if (this.#stopping.signal.aborted) return;
     const peer = connection.remotePeer.toString();
-    const heartbeat = new Heartbeat(connection, this.#options.heartbeat);
     const transport = transportOf(connection.remoteAddr.toString());
+    const heartbeat = new Heartbeat(connection, {
+      ...(transport === "QUIC" && { intervalMs: DEFAULTS.heartbeatQuicMs }),
+      ...this.#options.heartbeat,
+    });
     const tracked: Tracked = { connection, heartbeat, transport };
     const open = this.#peers.get(peer) ?? [];
     open.push(tracked);

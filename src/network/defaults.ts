@@ -72,6 +72,8 @@ export const DEFAULTS = Object.freeze({
 
   // heartbeat
   heartbeatMs: 2_000,
+  /** QUIC's native threads notice a dead peer by themselves; this is for one whose threads live and whose event loop does not. */
+  heartbeatQuicMs: 6_000,
   /** A TCP peer that echoes nothing for this long is gone: noticed within 8.5 s. QUIC needs no such rule: it has an idle timeout of its own. */
   heartbeatSilenceMs: 6_500,
 
