@@ -15,8 +15,8 @@ from model import CONFIG, Llama
 from muon import Muon
 from train_tokenizer import Tokenizer
 
-# Documents with and without a story per step. At first only the beginnings of many stories, where every name comes
-# back soon: there the model learns to say a name again, which it did not in the same time from whole stories.
+# Documents with and without a story per step. At first only the beginnings of many stories, where every name comes back soon: meant to teach the
+# model to say a name again. Whether it does so sooner than from whole stories was not measured on its own.
 BEGINNINGS, CLIP, CLIPPED_STEPS = 14, 96, 400
 STORIES, SHORT = 4, 14
 QUESTIONS_FROM, FEW_STORIES, MANY_SHORT = 960, 1, 30  # from this step on mostly questions and their answers
