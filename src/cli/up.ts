@@ -121,7 +121,7 @@ export function upCommand(): Command {
       );
       try {
         say(
-          `ready after ${formatMs(performance.now() - startedMs)}: OpenAI's API at ${swarm.apiUrl}/v1, status at ${swarm.statusUrl}/api/v1/status
+          `ready after ${formatMs(performance.now() - startedMs)}: OpenAI's API at ${swarm.apiUrl}/v1, the page at ${swarm.statusUrl}
 `,
         );
         await ask(swarm, flags, AbortSignal.any([signal, died.signal]));

@@ -52,7 +52,7 @@ export type LocalSwarmProgress =
 export interface LocalSwarm {
   /** The gateway's base URL. */
   apiUrl: string;
-  /** The rendezvous' status over HTTP. */
+  /** The rendezvous' page. */
   statusUrl: string;
   bootstrap: string;
   cluster: string;
