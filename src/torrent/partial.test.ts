@@ -249,6 +249,27 @@ test("the same content or path twice at once is refused, and so is a name that i
   assert.deepEqual(await readFile(path), data);
 });
 
+test("a name that was given before the process was killed is kept, once its bytes are verified", async (t) => {
+  const { store, path, models } = await storeIn(t);
+  const same = { ...description, path };
+  // As long, and another file: it stays as it is.
+  const other = randomBytes(SIZE_BYTES);
+  await writeFile(path, other);
+  await assert.rejects(store.open(metadata, same), fails("FILE_UNWRITABLE"));
+  assert.deepEqual(await readFile(path), other);
+  assert.deepEqual(await readdir(models), ["content"]);
+  await writeFile(path, data);
+  const partial = await store.open(metadata, same);
+  assert.deepEqual(partial.content.have, PieceSet.full(5).bits);
+  const { root } = metadata;
+  assert.deepEqual(Buffer.from(await store.readPiece(root, 4)), piece(4));
+  assert.equal(await partial.finish(), path);
+  assert.deepEqual(await readFile(path), data);
+  assert.deepEqual(await readdir(models), ["content"]);
+  assert.equal(store.get(root)?.name, description.name);
+  assert.deepEqual(Buffer.from(await store.readPiece(root, 2)), piece(2));
+});
+
 test("too little room is said before anything is written, also where two only fit alone", async (t) => {
   const { store, path, models, folder } = await storeIn(t);
   const { bavail, bsize } = await statfs(folder);

@@ -26,7 +26,12 @@ import {
   writeAll,
   writeError,
 } from "./store-files.ts";
-import { type Content, type PartialContent, PIECE_BYTES } from "./types.ts";
+import {
+  type Content,
+  type ContentMetadata,
+  type PartialContent,
+  PIECE_BYTES,
+} from "./types.ts";
 
 export interface PartialFileOptions {
   /** The final path. */
@@ -48,7 +53,8 @@ export class PartialFile implements PartialContent {
   readonly content: Content;
   #options: PartialFileOptions;
   #data: FileHandle;
-  #state: PartialState;
+  /** None where the file has its name already. */
+  #state: PartialState | undefined;
   /** Its bits are `content.have`. */
   #have: PieceSet;
   #writes = new Map<number, Promise<void>>();
@@ -59,14 +65,17 @@ export class PartialFile implements PartialContent {
   private constructor(
     description: PartialDescription,
     options: PartialFileOptions,
-    files: { data: FileHandle; state: PartialState; have: PieceSet },
+    files: { data: FileHandle; state?: PartialState; have: PieceSet },
   ) {
     const { metadata, name, kind, manifest } = description;
     this.#options = options;
     this.#data = files.data;
     this.#state = files.state;
     this.#have = files.have;
-    const path = `${options.path}${PART_SUFFIX}`;
+    const path =
+      files.state === undefined
+        ? options.path
+        : `${options.path}${PART_SUFFIX}`;
     this.content = {
       metadata,
       kind,
@@ -86,13 +95,18 @@ export class PartialFile implements PartialContent {
     const { path } = options;
     const { sizeBytes } = description.metadata;
     const partPath = `${path}${PART_SUFFIX}`;
+    const named = await alreadyNamed(description, options);
+    if (named !== undefined) {
+      const data = await openFile(path, constants.O_RDONLY);
+      return new PartialFile(description, options, { data, have: named });
+    }
     const before = await unfinished(description, options);
     // What is not taken up is another file from here on: a process that still writes to the old one finds that out when it ends.
     if (before === undefined) await rm(partPath, { force: true });
-    const data = await openOrCreate(partPath);
+    const data = await openFile(partPath, constants.O_RDWR | constants.O_CREAT);
     try {
       await data.truncate(sizeBytes);
-      const have = await verified(before, description, options);
+      const have = await takeUp(before, description, options);
       const state = await PartialState.create(
         `${path}${STATE_SUFFIX}`,
         description,
@@ -176,7 +190,7 @@ export class PartialFile implements PartialContent {
     }
     this.#have.add(index);
     // Both wait for it, so that who heard of the piece finds it after a kill.
-    await this.#state.mark(index);
+    await this.#state?.mark(index);
     this.#options.onPiece();
   }
 
@@ -194,7 +208,7 @@ export class PartialFile implements PartialContent {
     await Promise.allSettled(this.#writes.values());
     try {
       await this.#data.datasync();
-      await this.#giveName();
+      if (this.#state !== undefined) await this.#giveName();
     } catch (error) {
       throw writeError(error, path);
     }
@@ -203,7 +217,7 @@ export class PartialFile implements PartialContent {
       await onFinish();
     } finally {
       await this.#release();
-      await rm(this.#state.path, { force: true });
+      await rm(`${path}${STATE_SUFFIX}`, { force: true });
     }
     return path;
   }
@@ -220,7 +234,7 @@ export class PartialFile implements PartialContent {
         { path: partPath },
       );
     }
-    await refuseToOverwrite(path);
+    if ((await stampOf(path)) !== undefined) refuseToOverwrite(path);
     await rename(partPath, path);
     await syncFolderOf(path);
   }
@@ -239,7 +253,7 @@ export class PartialFile implements PartialContent {
     await Promise.allSettled(this.#writes.values());
     this.#options.onClose();
     await this.#data.close();
-    await this.#state[Symbol.asyncDispose]();
+    await this.#state?.[Symbol.asyncDispose]();
   }
 
   #refuseIfClosed(): void {
@@ -253,17 +267,32 @@ export class PartialFile implements PartialContent {
 }
 
 /** Throws FILE_UNWRITABLE: a download never takes another file's place. */
-export async function refuseToOverwrite(path: string): Promise<void> {
-  if ((await stampOf(path)) === undefined) return;
+export function refuseToOverwrite(path: string): never {
   throw new ShoalError("FILE_UNWRITABLE", `${path} is there already`, { path });
 }
 
-async function openOrCreate(path: string): Promise<FileHandle> {
+async function openFile(path: string, flags: number): Promise<FileHandle> {
   try {
-    return await open(path, constants.O_RDWR | constants.O_CREAT);
+    return await open(path, flags);
   } catch (error) {
     throw writeError(error, path);
   }
+}
+
+/**
+ * All pieces, where the name is taken by the very content: whoever gave it was killed before it was told. Undefined where it is free.
+ * Throws FILE_UNWRITABLE where it is another file's.
+ */
+async function alreadyNamed(
+  { metadata }: PartialDescription,
+  { path, hasher }: PartialFileOptions,
+): Promise<PieceSet | undefined> {
+  const stamp = await stampOf(path);
+  if (stamp === undefined) return undefined;
+  if (stamp.sizeBytes !== metadata.sizeBytes) refuseToOverwrite(path);
+  const all = PieceSet.full(pieceCount(metadata.sizeBytes));
+  const have = await verified(all, metadata, path, hasher);
+  return have.isFull ? have : refuseToOverwrite(path);
 }
 
 /** The pieces that an earlier download of the same content has marked. */
@@ -281,29 +310,20 @@ async function unfinished(
   return undefined;
 }
 
-/** Of the marked pieces those whose bytes are there. */
-async function verified(
+/** Of the pieces that an earlier download marked those whose bytes are there. */
+async function takeUp(
   marked: PieceSet | undefined,
   { metadata, name }: PartialDescription,
   { path, hasher, events }: PartialFileOptions,
 ): Promise<PieceSet> {
-  const have = new PieceSet(pieceCount(metadata.sizeBytes));
-  if (marked === undefined || marked.count === 0) return have;
-  const pieces = [...marked];
-  const hashes = await hasher.hashPieces(
-    pieces.map((piece) => ({
-      path: `${path}${PART_SUFFIX}`,
-      offset: piece * PIECE_BYTES,
-      sizeBytes: pieceSize(metadata.sizeBytes, piece),
-    })),
-    { isOnly: marked.size === 1 },
+  if (marked === undefined || marked.count === 0)
+    return new PieceSet(pieceCount(metadata.sizeBytes));
+  const have = await verified(
+    marked,
+    metadata,
+    `${path}${PART_SUFFIX}`,
+    hasher,
   );
-  for (const [i, piece] of pieces.entries()) {
-    const actual = hashes.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES);
-    const at = piece * HASH_BYTES;
-    const expected = metadata.pieceHashes.subarray(at, at + HASH_BYTES);
-    if (Buffer.compare(actual, expected) === 0) have.add(piece);
-  }
   events.info("TORRENT", "taking up an unfinished download", {
     name,
     root: metadata.root,
@@ -311,5 +331,31 @@ async function verified(
     have: have.count,
     damaged: marked.count - have.count,
   });
+  return have;
+}
+
+/** Of these pieces those whose bytes are in the file. */
+async function verified(
+  pieces: PieceSet,
+  { sizeBytes, pieceHashes }: ContentMetadata,
+  path: string,
+  hasher: Hasher,
+): Promise<PieceSet> {
+  const have = new PieceSet(pieces.size);
+  const indices = [...pieces];
+  const hashes = await hasher.hashPieces(
+    indices.map((piece) => ({
+      path,
+      offset: piece * PIECE_BYTES,
+      sizeBytes: pieceSize(sizeBytes, piece),
+    })),
+    { isOnly: pieces.size === 1 },
+  );
+  for (const [i, piece] of indices.entries()) {
+    const actual = hashes.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES);
+    const at = piece * HASH_BYTES;
+    const expected = pieceHashes.subarray(at, at + HASH_BYTES);
+    if (Buffer.compare(actual, expected) === 0) have.add(piece);
+  }
   return have;
 }

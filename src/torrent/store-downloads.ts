@@ -11,7 +11,12 @@ import {
   STATE_SUFFIX,
 } from "./partial.ts";
 import { pieceSize } from "./piece-tree.ts";
-import { checkDiskSpace, writeError, writeWhole } from "./store-files.ts";
+import {
+  checkDiskSpace,
+  stampOf,
+  writeError,
+  writeWhole,
+} from "./store-files.ts";
 import type { Root } from "./types.ts";
 
 const finishedSchema = z.array(
@@ -133,15 +138,17 @@ export class DownloadFiles {
         { root, path: other.path },
       );
     }
-    await refuseToOverwrite(path);
+    const there = await stampOf(path);
+    if (there !== undefined && there.sizeBytes !== sizeBytes)
+      refuseToOverwrite(path);
     const folder = dirname(path);
     await mkdir(folder, { recursive: true }).catch((error: unknown) => {
       throw writeError(error, folder);
     });
     const { dev } = await stat(folder);
     const before = await readPartialState(`${path}${STATE_SUFFIX}`);
-    let missing = sizeBytes;
-    if (before?.metadata.root === root) {
+    let missing = there === undefined ? sizeBytes : 0;
+    if (there === undefined && before?.metadata.root === root) {
       for (const piece of before.marked) missing -= pieceSize(sizeBytes, piece);
     }
     const sameDisk = [...this.#open].filter(({ device }) => device === dev);

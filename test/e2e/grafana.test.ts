@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { complete, ROOT, startSwarm } from "../support/swarm.ts";
 
 /** Words of PromQL that look like a metric's name. */
@@ -31,6 +32,22 @@ function metricsOf(expression: string): string[] {
     .filter((name) => !WORDS.has(name));
 }
 
+/** The names that roles declare, and those that have a value. */
+async function metricsAt(
+  urls: readonly string[],
+): Promise<{ declared: Set<string>; valued: Set<string> }> {
+  const declared = new Set<string>();
+  const valued = new Set<string>();
+  for (const url of urls) {
+    const text = await (await fetch(url)).text();
+    for (const [, name] of text.matchAll(/^# TYPE (\S+)/gm))
+      declared.add(name!);
+    for (const [, name] of text.matchAll(/^([a-zA-Z_][\w]*)(?:\{| )/gm))
+      valued.add(name!);
+  }
+  return { declared, valued };
+}
+
 test("every metric of the dashboard is one of a running role", async (t) => {
   const dashboard = JSON.parse(
     await readFile(join(ROOT, "deploy/grafana/shoal.json"), "utf8"),
@@ -44,29 +61,31 @@ test("every metric of the dashboard is one of a running role", async (t) => {
   const swarm = await startSwarm({ nodes: 2, fromSeeder: true });
   t.after(() => swarm.stop());
   await complete(swarm.apiUrl, "Once upon a time", 4, 2);
-  const texts = await Promise.all(
-    swarm.progress.flatMap((p) =>
-      p.type === "ready"
-        ? fetch(`${p.info.diagnosticsUrl}/metrics`).then((r) => r.text())
-        : [],
-    ),
+  const urls = swarm.progress.flatMap((p) =>
+    p.type === "ready" ? `${p.info.diagnosticsUrl}/metrics` : [],
   );
-  const declared = new Set<string>();
-  const valued = new Set<string>();
-  for (const text of texts) {
-    for (const [, name] of text.matchAll(/^# TYPE (\S+)/gm))
-      declared.add(name!);
-    for (const [, name] of text.matchAll(/^([a-zA-Z_][\w]*)(?:\{| )/gm))
-      valued.add(name!);
+  const isThere = (
+    name: string,
+    { declared, valued }: Awaited<ReturnType<typeof metricsAt>>,
+  ): boolean =>
+    VALUES_OPTIONAL.has(name) ? declared.has(name) : valued.has(name);
+  // What a role shows of itself is up to a second old.
+  const deadlineMs = performance.now() + 30_000;
+  let metrics = await metricsAt(urls);
+  while (
+    performance.now() < deadlineMs &&
+    ![...wanted.keys()].every((name) => isThere(name, metrics))
+  ) {
+    await setTimeout(500);
+    metrics = await metricsAt(urls);
   }
-  for (const [name, title] of wanted) {
-    const isThere = VALUES_OPTIONAL.has(name)
-      ? declared.has(name)
-      : valued.has(name);
-    assert.ok(isThere, `${name} of "${title}" is no metric of a role`);
-  }
+  for (const [name, title] of wanted)
+    assert.ok(
+      isThere(name, metrics),
+      `${name} of "${title}" is no metric of a role`,
+    );
   assert.ok(
-    [...declared].some((name) => name.startsWith("libp2p_")),
+    [...metrics.declared].some((name) => name.startsWith("libp2p_")),
     "libp2p's own are among them",
   );
 });
