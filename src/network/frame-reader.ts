@@ -82,7 +82,8 @@ export class FrameReader {
       2 * (old?.byteLength ?? 0),
       FIRST_BUFFER_BYTES,
     );
-    const body = new Uint8Array(Math.min(this.#length, wanted));
+    // Not zeroed: it is handed on only once it is full.
+    const body = Buffer.allocUnsafeSlow(Math.min(this.#length, wanted));
     if (old !== undefined) body.set(old.subarray(0, this.#bodyBytes));
     this.#body = body;
     return body;

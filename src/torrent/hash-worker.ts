@@ -17,6 +17,8 @@ export type HashOrder =
       sizeBytes: number;
       isOnly: boolean;
     }
+  /** One piece that is in memory, best in a buffer that threads share. */
+  | { type: "piece"; id: number; bytes: Uint8Array; isOnly: boolean }
   | { type: "abort"; id: number };
 
 /** From the thread. */
@@ -39,6 +41,13 @@ parentPort?.on("message", (order: HashOrder) => {
     return;
   }
   const { id } = order;
+  if (order.type === "piece") {
+    const { bytes, isOnly } = order;
+    const hasher = new PieceHasher(bytes.length, { isOnly });
+    hasher.update(bytes);
+    report({ type: "done", id, pieceHashes: hasher.finish() });
+    return;
+  }
   running.add(id);
   run(order)
     .catch((error: unknown) => {

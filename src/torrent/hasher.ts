@@ -53,6 +53,14 @@ export class Hasher implements AsyncDisposable {
     return this.#run(ranges, options.isOnly, options);
   }
 
+  /** Hash of a piece in memory. It is not copied where it lies in a SharedArrayBuffer, and must not change before the answer. */
+  async hashPiece(
+    bytes: Uint8Array,
+    { isOnly }: { isOnly: boolean },
+  ): Promise<Uint8Array> {
+    return await this.#do((id) => ({ type: "piece", id, bytes, isOnly }));
+  }
+
   /** Jobs that still run are rejected with ABORTED. */
   async stop(): Promise<void> {
     this.#isStopped = true;
@@ -67,10 +75,26 @@ export class Hasher implements AsyncDisposable {
     return this.stop();
   }
 
-  #run(
+  async #run(
     ranges: readonly FileRange[],
     isOnly: boolean,
-    { signal, onProgress }: HashOptions,
+    options: HashOptions,
+  ): Promise<Uint8Array> {
+    const sizeBytes = totalBytes(ranges);
+    const { signal, onProgress } = options;
+    const pieceHashes = await this.#do(
+      (id) => ({ type: "hash", id, ranges, sizeBytes, isOnly }),
+      signal,
+      (doneBytes) => onProgress?.({ doneBytes, totalBytes: sizeBytes }),
+    );
+    this.#hashedBytes += sizeBytes;
+    return pieceHashes;
+  }
+
+  #do(
+    order: (id: number) => HashOrder,
+    signal?: AbortSignal,
+    onProgress: (doneBytes: number) => void = () => {},
   ): Promise<Uint8Array> {
     if (signal?.aborted === true) return Promise.reject(reasonOf(signal));
     if (this.#isStopped) {
@@ -78,7 +102,6 @@ export class Hasher implements AsyncDisposable {
         new ShoalError("ABORTED", "the hasher was stopped"),
       );
     }
-    const sizeBytes = totalBytes(ranges);
     const id = this.#nextId++;
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
     const onAbort = (): void => {
@@ -86,16 +109,8 @@ export class Hasher implements AsyncDisposable {
       if (signal !== undefined) this.#settle(id)?.reject(reasonOf(signal));
     };
     signal?.addEventListener("abort", onAbort, { once: true });
-    this.#jobs.set(id, {
-      resolve: (pieceHashes) => {
-        this.#hashedBytes += sizeBytes;
-        resolve(pieceHashes);
-      },
-      reject,
-      onProgress: (doneBytes) =>
-        onProgress?.({ doneBytes, totalBytes: sizeBytes }),
-    });
-    this.#send({ type: "hash", id, ranges, sizeBytes, isOnly });
+    this.#jobs.set(id, { resolve, reject, onProgress });
+    this.#send(order(id));
     return promise.finally(() => {
       signal?.removeEventListener("abort", onAbort);
     });
@@ -105,7 +120,7 @@ export class Hasher implements AsyncDisposable {
     clearTimeout(this.#idle);
     this.#worker ??= this.#spawn();
     // Only work keeps the process alive.
-    if (order.type === "hash") this.#worker.ref();
+    if (order.type !== "abort") this.#worker.ref();
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
     this.#worker.postMessage(order);
   }

@@ -17,7 +17,8 @@ import {
   HASH_BYTES,
   pieceCount,
   pieceSize,
-  verifyPiece,
+  verifyPieceHash,
+  verifyPieceSize,
 } from "./piece-tree.ts";
 import {
   readAll,
@@ -134,8 +135,13 @@ export class PartialFile implements PartialContent {
   }
 
   async writePiece(index: number, bytes: Uint8Array): Promise<void> {
+    const { metadata } = this.content;
     this.#refuseIfClosed();
-    verifyPiece(this.content.metadata, index, bytes);
+    verifyPieceSize(metadata, index, bytes.length);
+    const isOnly = this.#have.size === 1;
+    const actual = await this.#options.hasher.hashPiece(bytes, { isOnly });
+    verifyPieceHash(metadata, index, actual);
+    this.#refuseIfClosed();
     if (this.#have.has(index)) return;
     // The same piece from two sources: one write.
     let write = this.#writes.get(index);

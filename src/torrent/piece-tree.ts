@@ -87,23 +87,51 @@ export function verifyPiece(
   index: number,
   bytes: Uint8Array,
 ): void {
-  const { root, sizeBytes, pieceHashes } = metadata;
-  const count = pieceCount(sizeBytes);
-  const invalid = (reason: string): ShoalError =>
-    new ShoalError(
-      "PIECE_INVALID",
-      `piece ${index} of ${root.slice(0, 12)}: ${reason}`,
-      { root, piece: index },
-    );
+  verifyPieceSize(metadata, index, bytes.length);
+  const isOnly = pieceCount(metadata.sizeBytes) === 1;
+  verifyPieceHash(metadata, index, pieceHash(bytes, { isOnly }));
+}
+
+/** What can be told before anything is hashed. Throws PIECE_INVALID. */
+export function verifyPieceSize(
+  metadata: ContentMetadata,
+  index: number,
+  sizeBytes: number,
+): void {
+  const count = pieceCount(metadata.sizeBytes);
   if (!Number.isInteger(index) || index < 0 || index >= count)
-    throw invalid(`the content has ${count} pieces`);
-  const expected = pieceSize(sizeBytes, index);
-  if (bytes.length !== expected)
-    throw invalid(`${bytes.length} bytes, expected ${expected}`);
-  const actual = pieceHash(bytes, { isOnly: count === 1 });
+    throw invalidPiece(metadata, index, `the content has ${count} pieces`);
+  const expected = pieceSize(metadata.sizeBytes, index);
+  if (sizeBytes !== expected)
+    throw invalidPiece(
+      metadata,
+      index,
+      `${sizeBytes} bytes, expected ${expected}`,
+    );
+}
+
+/** Throws PIECE_INVALID. */
+export function verifyPieceHash(
+  metadata: ContentMetadata,
+  index: number,
+  actual: Uint8Array,
+): void {
   const at = index * HASH_BYTES;
-  if (Buffer.compare(actual, pieceHashes.subarray(at, at + HASH_BYTES)) !== 0)
-    throw invalid("its hash is another");
+  const expected = metadata.pieceHashes.subarray(at, at + HASH_BYTES);
+  if (Buffer.compare(actual, expected) !== 0)
+    throw invalidPiece(metadata, index, "its hash is another");
+}
+
+function invalidPiece(
+  { root }: ContentMetadata,
+  piece: number,
+  reason: string,
+): ShoalError {
+  return new ShoalError(
+    "PIECE_INVALID",
+    `piece ${piece} of ${root.slice(0, 12)}: ${reason}`,
+    { root, piece },
+  );
 }
 
 /** A root as text: its id. */
