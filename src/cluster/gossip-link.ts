@@ -39,7 +39,9 @@ export interface GossipLinkOptions {
 }
 
 export const LINK = Object.freeze({
-  tickMs: 250,
+  /** While a swarm is quiet, waking up costs more than what there is to do. */
+  tickMs: 1_000,
+  urgentTickMs: 250,
   callMs: 5_000,
   /** Messages to one neighbour that have no answer yet. Above it they are left out: the exchange of everything mends it. */
   inFlight: 16,
@@ -66,6 +68,7 @@ export class GossipLink {
   readonly #sending = new Set<Promise<void>>();
   #nextMeshMs = 0;
   #cancelTick: (() => void) | undefined;
+  #tickIsUrgent = false;
   #unsubscribe: (() => void) | undefined;
   #stopped = false;
 
@@ -205,7 +208,9 @@ export class GossipLink {
 
   #onLost(peer: string): void {
     if (this.#drop(peer)) this.#lost.set(peer, this.#now());
-    this.#nextMeshMs = Math.min(this.#nextMeshMs, this.#now() + LINK.tickMs);
+    const soonMs = this.#now() + LINK.urgentTickMs;
+    this.#nextMeshMs = Math.min(this.#nextMeshMs, soonMs);
+    this.#tickAfter(true);
   }
 
   /** Drops what it held here, and suspects it before others. */
@@ -221,15 +226,27 @@ export class GossipLink {
   }
 
   #tick(): void {
-    const { clock, onChanged } = this.#options;
-    if (this.#gossip.tick(this.#now())) onChanged(true);
-    this.#flush();
+    this.#cancelTick = undefined;
+    if (this.#gossip.tick(this.#now())) this.#options.onChanged(true);
     this.#keepNeighbours();
-    this.#cancelTick = clock.after(LINK.tickMs, () => this.#tick());
+    this.#flush();
+    if (this.#cancelTick === undefined) this.#tickAfter(false);
+  }
+
+  #tickAfter(isUrgent: boolean): void {
+    if (this.#stopped) return;
+    const { clock } = this.#options;
+    const waitMs = isUrgent ? LINK.urgentTickMs : LINK.tickMs;
+    this.#cancelTick?.();
+    this.#tickIsUrgent = isUrgent;
+    this.#cancelTick = clock.after(waitMs, () => this.#tick());
   }
 
   #flush(): void {
-    if (!this.#stopped) this.#sendAll(this.#gossip.drain());
+    if (this.#stopped) return;
+    this.#sendAll(this.#gossip.drain());
+    const waits = this.#cancelTick !== undefined && this.#tickIsUrgent;
+    if (!waits && this.#gossip.isUrgent(this.#now())) this.#tickAfter(true);
   }
 
   #sendAll(messages: readonly { to: string; message: GossipMessage }[]): void {

@@ -3,12 +3,13 @@
  * socket, no signature in it: the adapter (gossip-link.ts) has those, and the simulation (bench/simulate.ts) has its own.
  *
  *     a change of state   the record at once to a few neighbours, its digest (holder, number) to all others; they ask for what they lack
- *     a renewal           its digest, once a second, to a few neighbours: the record itself travels to each node once
+ *     a renewal           the record to the neighbours of its holder; from there its digest, once a second, to a few that are no
+ *                         neighbours of the holder: the record itself travels to each node once
  *     everything          the digests of all records, every 10 s, with one random neighbour, and with each that was just connected
  *     a lost connection   what the lost one held is dropped here, and suspected everywhere: who does not hear a newer record within the
  *                         grace drops it, too. A suspect that lives says so with a newer record, and that always wins.
  */
-import { ANNOUNCEMENT } from "./announcement.ts";
+import { ANNOUNCEMENT, LINKS } from "./announcement.ts";
 import {
   type ClusterRecords,
   type Digest,
@@ -102,8 +103,8 @@ export class Gossip {
     { seq: number; untilMs: number; fresh: boolean }
   >();
   readonly #suspected = new Map<string, { seq: number; dueMs: number }>();
-  /** Renewals, and what was learned from one neighbour. */
-  #lazy = new Map<string, Digest>();
+  /** Renewals, and what was learned from one neighbour, with those that have it already. */
+  #lazy = new Map<string, { digest: Digest; told: ReadonlySet<string> }>();
   /** Changes that not every neighbour has been told of. */
   #news = new Map<string, Digest>();
   #newsDueMs: number | undefined;
@@ -156,7 +157,11 @@ export class Gossip {
     told: ReadonlySet<string> = new Set(),
   ): void {
     if (isNews) this.#spread(record, nowMs, told, GOSSIP.ownFanout);
-    else this.#lazy.set(digestOf(record).id, digestOf(record));
+    else if (this.#neighbours.size > GOSSIP.promptNeighbours)
+      this.#spreadLazily(record, told);
+    else
+      for (const peer of this.#neighbours.keys())
+        if (!told.has(peer)) this.#to(peer)?.records.push(record);
   }
 
   /** A record that proved good was put among the records, with this outcome. `pushed`: nobody had asked for it. */
@@ -185,7 +190,7 @@ export class Gossip {
     const isWanted = asked?.seq === digest.seq;
     if (isFresh && (isWanted ? asked.fresh : pushed))
       this.#spread(record, nowMs, new Set([from]));
-    else this.#lazy.set(digest.id, digest);
+    else this.#spreadLazily(record, new Set([from]));
   }
 
   /** All of a message but its records, which come by `learned`. */
@@ -202,7 +207,13 @@ export class Gossip {
       this.#onSuspicion(from, suspicion, nowMs);
   }
 
-  /** Call it a few times a second. Returns whether records were dropped. */
+  /** Something waits for its time, which a tick a second would miss. */
+  isUrgent(nowMs: number): boolean {
+    if (this.#newsDueMs !== undefined) return true;
+    return [...this.#suspected.values()].some(({ dueMs }) => dueMs > nowMs);
+  }
+
+  /** Call it every second, and a few times a second while it is urgent. Returns whether records were dropped. */
   tick(nowMs: number): boolean {
     if (this.#newsDueMs !== undefined && nowMs >= this.#newsDueMs)
       this.#flushNews();
@@ -271,11 +282,22 @@ export class Gossip {
     }
   }
 
+  #spreadLazily(record: HolderRecord, told: ReadonlySet<string>): void {
+    const digest = digestOf(record);
+    const { links = [], peer } = record.announcement;
+    // Its holder told them itself; of one that has more of them than it names nobody knows whom.
+    const tellsAll = links.length < LINKS.max;
+    const all = new Set([...told, ...(tellsAll ? links : []), peer]);
+    this.#lazy.set(digest.id, { digest, told: all });
+  }
+
   #flushLazy(): void {
     if (this.#lazy.size === 0) return;
     for (const peer of this.#some(GOSSIP.lazyFanout)) {
-      const have = this.#to(peer)?.have;
-      for (const digest of this.#lazy.values()) have?.push(digest);
+      const link = peer.slice(-LINKS.characters);
+      for (const { digest, told } of this.#lazy.values())
+        if (!told.has(peer) && !told.has(link))
+          this.#to(peer)?.have.push(digest);
     }
     this.#lazy.clear();
   }

@@ -19,17 +19,35 @@ type Sample = {
   [K in keyof Omit<HistoryColumns, "v" | "stepMs">]: number | null;
 };
 
-/** Totals of which a sample shows the growth. */
-interface Totals {
-  timeMs: number;
+/** What a sample is made of: far less than a status, which costs an idle process more than all else it does. */
+export interface Vitals {
+  /** Since the epoch. */
+  nowMs: number;
+  /** Totals, of which the charts show the growth. */
   tokens: number | null;
-  uploaded: number | null;
-  downloaded: number | null;
+  uploadedBytes: number | null;
+  downloadedBytes: number | null;
+  connections: number;
+  memoryBytes: number;
+  sessions: number | null;
+}
+
+export function vitalsOf(status: NodeStatus): Vitals {
+  const { nowMs, sessions, torrents, connections, process } = status;
+  return {
+    nowMs,
+    tokens: sessions?.tokens ?? null,
+    uploadedBytes: torrents?.uploadedBytes ?? null,
+    downloadedBytes: torrents?.downloadedBytes ?? null,
+    connections: connections.length,
+    memoryBytes: process.memoryBytes,
+    sessions: sessions?.active ?? null,
+  };
 }
 
 export class History {
   #samples: Sample[] = [];
-  #last: Totals | undefined;
+  #last: Vitals | undefined;
   #size: number;
   #stepMs: number;
 
@@ -41,26 +59,17 @@ export class History {
     this.#stepMs = stepMs;
   }
 
-  add(status: NodeStatus): void {
-    const { nowMs, sessions, torrents, connections, process } = status;
-    const totals: Totals = {
-      timeMs: nowMs,
-      tokens: sessions?.tokens ?? null,
-      uploaded: torrents?.uploadedBytes ?? null,
-      downloaded: torrents?.downloadedBytes ?? null,
-    };
+  add(now: Vitals): void {
     const last = this.#last;
-    this.#last = totals;
-    const rate = (of: "tokens" | "uploaded" | "downloaded"): number | null =>
-      perSecond(last, totals, of);
+    this.#last = now;
     this.#samples.push({
-      timeMs: nowMs,
-      tokensPerSecond: rate("tokens"),
-      uploadBytesPerSecond: rate("uploaded"),
-      downloadBytesPerSecond: rate("downloaded"),
-      connections: connections.length,
-      memoryBytes: process.memoryBytes,
-      sessions: sessions?.active ?? null,
+      timeMs: now.nowMs,
+      tokensPerSecond: perSecond(last, now, "tokens"),
+      uploadBytesPerSecond: perSecond(last, now, "uploadedBytes"),
+      downloadBytesPerSecond: perSecond(last, now, "downloadedBytes"),
+      connections: now.connections,
+      memoryBytes: now.memoryBytes,
+      sessions: now.sessions,
     });
     if (this.#samples.length > this.#size) this.#samples.shift();
   }
@@ -88,13 +97,13 @@ export class History {
 
 /** Null in the first sample, where the clock went back, and where a total fell (whoever counts it began anew). */
 function perSecond(
-  last: Totals | undefined,
-  now: Totals,
-  of: "tokens" | "uploaded" | "downloaded",
+  last: Vitals | undefined,
+  now: Vitals,
+  of: "tokens" | "uploadedBytes" | "downloadedBytes",
 ): number | null {
   const [before, after] = [last?.[of], now[of]];
   if (last === undefined || before == null || after === null) return null;
-  const seconds = (now.timeMs - last.timeMs) / 1000;
+  const seconds = (now.nowMs - last.nowMs) / 1000;
   if (seconds <= 0 || after < before) return null;
   return Number(((after - before) / seconds).toFixed(3));
 }

@@ -9,7 +9,7 @@
  *     const { url } = await diagnostics.start(() => ({ v: 1, role: "node", … }));
  */
 export { DIAGNOSTICS_DEFAULTS } from "./defaults.ts";
-export type { HistoryColumns } from "./history.ts";
+export type { HistoryColumns, Vitals } from "./history.ts";
 export {
   createDiagnostics,
   type Diagnostics,

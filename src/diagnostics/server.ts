@@ -17,7 +17,7 @@ import { apiOrigin, contentSecurityPolicy, isAllowedHost } from "./access.ts";
 import { DIAGNOSTICS_DEFAULTS } from "./defaults.ts";
 import { EventLog } from "./event-log.ts";
 import { EventStreams } from "./event-stream.ts";
-import { History } from "./history.ts";
+import { History, type Vitals, vitalsOf } from "./history.ts";
 import { type Libp2pMetrics, Metrics } from "./metrics.ts";
 import { NOT_BUILT, PAGE_FOLDER, type PageFiles, readPage } from "./page.ts";
 
@@ -36,8 +36,11 @@ export interface Diagnostics {
   readonly libp2pMetrics: Libp2pMetrics;
   /** A request is over. */
   onSession(session: SessionStatus): void;
-  /** Listens, and tells what `status` says. Rejects with PORT_IN_USE or ADDRESS_INVALID. */
-  start(status: () => NodeStatus): Promise<{ url: string; port: number }>;
+  /** Listens, and tells what `status` says; the charts are made of `vitals`. Rejects with PORT_IN_USE or ADDRESS_INVALID. */
+  start(
+    status: () => NodeStatus,
+    vitals?: () => Vitals,
+  ): Promise<{ url: string; port: number }>;
   stop(): Promise<void>;
 }
 
@@ -105,13 +108,14 @@ class HttpDiagnostics implements Diagnostics {
 
   async start(
     status: () => NodeStatus,
+    vitals: () => Vitals = () => vitalsOf(this.#status()),
   ): Promise<{ url: string; port: number }> {
     this.#compute = status;
     this.#page = await readPage(this.#options.pageFolder ?? PAGE_FOLDER);
     this.#metrics.start(() => this.#status());
     await this.#listen();
     this.#streams.start();
-    this.#sample();
+    this.#sample(vitals);
     const { port } = this.#server.server.address() as AddressInfo;
     const { host } = this.#options;
     const shown = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
@@ -154,11 +158,11 @@ class HttpDiagnostics implements Diagnostics {
     };
   }
 
-  #sample(): void {
-    this.#history.add(this.#status());
+  #sample(vitals: () => Vitals): void {
+    this.#history.add(vitals());
     this.#cancelSample = this.#clock.after(
       DIAGNOSTICS_DEFAULTS.historyStepMs,
-      () => this.#sample(),
+      () => this.#sample(vitals),
     );
   }
 

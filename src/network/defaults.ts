@@ -19,8 +19,8 @@ export const DEFAULTS = Object.freeze({
   quicHandshakeMs: 2_000,
   /** A killed peer is noticed after this. Keep-alives are sent by native threads, so a busy event loop loses nothing. */
   quicIdleMs: 3_000,
-  /** Three keep-alives fit in the idle time: two may be lost. */
-  quicKeepAliveMs: 1_000,
+  /** Two fit in the idle time, and a lost one is repeated by QUIC's own probes within a few round trips. */
+  quicKeepAliveMs: 1_400,
   /** Streams the remote may have open. Requests take one each, so this bounds a peer's parallel requests. */
   quicStreams: 1_024,
   /** Unread bytes of one stream: 80 MB/s at 50 ms of round trip. */
@@ -73,7 +73,7 @@ export const DEFAULTS = Object.freeze({
   // heartbeat
   heartbeatMs: 2_000,
   /** QUIC's native threads notice a dead peer by themselves; this is for one whose threads live and whose event loop does not. */
-  heartbeatQuicMs: 6_000,
+  heartbeatQuicMs: 15_000,
   /** A TCP peer that echoes nothing for this long is gone: noticed within 8.5 s. QUIC needs no such rule: it has an idle timeout of its own. */
   heartbeatSilenceMs: 6_500,
 

@@ -17,7 +17,11 @@ import {
   STATUS_LIMITS,
   type TorrentStatus,
 } from "../cluster/index.ts";
-import { createDiagnostics, type Diagnostics } from "../diagnostics/index.ts";
+import {
+  createDiagnostics,
+  type Diagnostics,
+  type Vitals,
+} from "../diagnostics/index.ts";
 import type { SessionLog, StageService } from "../inference/index.ts";
 import type { Events } from "../lib/index.ts";
 import type { Commands, Host } from "../network/index.ts";
@@ -82,7 +86,7 @@ export function watchRole(
       stack.defer(startReports({ status, events }));
       if (diagnostics === undefined) return undefined;
       stack.defer(() => diagnostics.stop());
-      const at = await diagnostics.start(status);
+      const at = await diagnostics.start(status, () => nodeVitals(pieces));
       events.info("STATUS", "page and status over HTTP", { url: at.url });
       return at;
     },
@@ -130,6 +134,24 @@ export function nodeStatus(
     torrents: torrents?.() ?? null,
     sessions: sessions?.() ?? null,
     dht: host.dht.status(),
+  };
+}
+
+function nodeVitals({
+  host,
+  torrents,
+  sessions,
+}: Pick<StatusPieces, "host" | "torrents" | "sessions">): Vitals {
+  const moved = torrents?.();
+  const served = sessions?.();
+  return {
+    nowMs: Date.now(),
+    tokens: served?.tokens ?? null,
+    uploadedBytes: moved?.uploadedBytes ?? null,
+    downloadedBytes: moved?.downloadedBytes ?? null,
+    connections: host.connections().length,
+    memoryBytes: process.memoryUsage.rss(),
+    sessions: served?.active ?? null,
   };
 }
 

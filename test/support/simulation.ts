@@ -5,6 +5,7 @@
 import {
   type Announcement,
   ANNOUNCEMENT,
+  LINKS,
   type NodeState,
 } from "../../src/cluster/announcement.ts";
 import {
@@ -355,6 +356,9 @@ export class Simulation {
         threads: 4,
       },
       adopted,
+      links: [...node.links]
+        .slice(0, LINKS.max)
+        .map((other) => other.peer.slice(-LINKS.characters)),
       addresses: [],
       version: "0",
       seq: node.seq,
