@@ -11,11 +11,14 @@ import { startSwarm } from "../test/support/swarm.ts";
 import { report, round } from "./support.ts";
 
 const { values } = parseArgs({
+  allowNegative: true,
   options: {
     nodes: { type: "string", default: "8" },
     minutes: { type: "string", default: "10" },
     /** Compilers and caches are still at work before that. */
     settle: { type: "string", default: "2" },
+    /** The nodes fetch their shards and seed them on, as they do between machines: each has its transfer thread. */
+    seeding: { type: "boolean", default: true },
   },
 });
 const MINUTE_MS = 60_000;
@@ -30,6 +33,7 @@ interface Usage {
 await using swarm = await startSwarm({
   nodes: Number(values.nodes),
   threads: 1,
+  fromSeeder: values.seeding,
 });
 const nodes = swarm.processes.filter(({ name }) => name.startsWith("node"));
 const settleMs = Number(values.settle) * MINUTE_MS;
@@ -45,6 +49,7 @@ const cpu = after.map(
 );
 report({
   bench: "idle",
+  seeding: values.seeding,
   nodes: nodes.length,
   minutes: Number(values.minutes),
   rssMiB: round(Math.max(...after.map((a) => a.rssMiB)), 1),

@@ -7,7 +7,8 @@ import {
 } from "../lib/index.ts";
 import type { Commands, Host } from "../network/index.ts";
 import type { Sealed } from "./announcement.ts";
-import { Gossip, type GossipMessage } from "./gossip.ts";
+import { Gossip } from "./gossip.ts";
+import { emptyMessage, type GossipMessage } from "./gossip-message.ts";
 import { decodeGossip, encodeGossip, type GossipWire } from "./gossip-wire.ts";
 import type { KnownCluster, Taken } from "./known-cluster.ts";
 import { neighboursToDial } from "./mesh.ts";
@@ -398,11 +399,4 @@ export class GossipLink {
   }
 }
 
-const EMPTY: GossipMessage = {
-  records: [],
-  news: [],
-  have: [],
-  want: [],
-  suspects: [],
-  sync: false,
-};
+const EMPTY = emptyMessage();

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { ShoalError } from "../lib/index.ts";
 import { Sealed } from "./announcement.ts";
-import { type GossipMessage, MESSAGE_LIMITS } from "./gossip.ts";
+import { type GossipMessage, MESSAGE_LIMITS } from "./gossip-message.ts";
 import { type Digest, ID_BYTES } from "./records.ts";
 
 /** Milliseconds of the epoch fit for 8,000 years. */

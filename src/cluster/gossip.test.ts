@@ -2,12 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Announcement, NodeState } from "./announcement.ts";
-import {
-  GOSSIP,
-  Gossip,
-  type GossipMessage,
-  MESSAGE_LIMITS,
-} from "./gossip.ts";
+import { GOSSIP, Gossip } from "./gossip.ts";
+import { type GossipMessage, MESSAGE_LIMITS } from "./gossip-message.ts";
 import { decodeGossip, encodeGossip, GossipWire } from "./gossip-wire.ts";
 import { MESH, neighboursToDial } from "./mesh.ts";
 import { ClusterRecords, digestOf, type HolderRecord } from "./records.ts";

@@ -11,6 +11,13 @@
  */
 import { ANNOUNCEMENT, LINKS } from "./announcement.ts";
 import {
+  emptyMessage,
+  type GossipMessage,
+  inLimits,
+  MESSAGE_LIMITS,
+  type Suspicion,
+} from "./gossip-message.ts";
+import {
   type ClusterRecords,
   type Digest,
   digestOf,
@@ -18,26 +25,7 @@ import {
   type PutOutcome,
 } from "./records.ts";
 import { type Refusals } from "./refusals.ts";
-
-export interface Suspicion {
-  peer: string;
-  /** The newest record of it that was known when its connection was lost. */
-  seq: number;
-}
-
-export interface GossipMessage {
-  /** News that nobody asked for, and answers. */
-  records: HolderRecord[];
-  /** Of changes: to be passed on at once. */
-  news: Digest[];
-  /** Of renewals, or of everything. */
-  have: Digest[];
-  /** Ids of the holders whose records are asked for. */
-  want: string[];
-  suspects: Suspicion[];
-  /** `have` is all that the sender has: what it lacks is to be told. */
-  sync: boolean;
-}
+import { Suspects } from "./suspects.ts";
 
 export const GOSSIP = Object.freeze({
   /** Neighbours that get a change whole, at once. With three, a thousand nodes are reached in seven steps. */
@@ -52,8 +40,6 @@ export const GOSSIP = Object.freeze({
   syncMs: 10_000,
   /** How long a suspect has to be heard of. A lost connection is noticed after 3 s at most by QUIC: together under 5 s. */
   graceMs: 1_000,
-  /** How long late records of one that was dropped are recognized. */
-  rememberMs: 10_000,
   /** A record that was asked for and did not come is asked for elsewhere after this. */
   askedMs: 2_000,
   /** Who has more neighbours tells all of them less often, this long for each: 500 messages a second at most. */
@@ -62,14 +48,6 @@ export const GOSSIP = Object.freeze({
   /** Suspicions taken from one neighbour: at once, besides one for each peer that is known, and per second after that. */
   suspicionBurst: 32,
   suspicionsPerSecond: 8,
-});
-
-/** In one message; beyond it there are several. */
-export const MESSAGE_LIMITS = Object.freeze({
-  records: 64,
-  digests: 10_000,
-  wants: 256,
-  suspects: 256,
 });
 
 export interface GossipOptions {
@@ -102,7 +80,7 @@ export class Gossip {
     string,
     { seq: number; untilMs: number; fresh: boolean }
   >();
-  readonly #suspected = new Map<string, { seq: number; dueMs: number }>();
+  readonly #suspects = new Suspects();
   /** Renewals, and what was learned from one neighbour, with those that have it already. */
   #lazy = new Map<string, { digest: Digest; told: ReadonlySet<string> }>();
   /** Changes that not every neighbour has been told of. */
@@ -138,7 +116,7 @@ export class Gossip {
     const seq = this.#newestSeq(peer);
     if (seq === undefined) return false;
     this.#records.removePeer(peer, seq);
-    this.#suspected.set(peer, { seq, dueMs: nowMs });
+    this.#suspects.add({ peer, seq }, nowMs);
     this.#tellAll({ peer, seq });
     return true;
   }
@@ -178,15 +156,13 @@ export class Gossip {
       this.#asked.delete(digest.id);
     if (outcome === "stale" || outcome === "full") return;
     const { peer } = record.announcement;
-    const suspicion = this.#suspected.get(peer);
-    if (suspicion !== undefined && suspicion.dueMs <= nowMs) {
+    const upTo = this.#suspects.droppedUpTo(peer, nowMs);
+    if (upTo !== undefined && digest.seq <= upTo) {
       // Late news of one that was dropped for good: not newer than what it was dropped for.
-      if (digest.seq <= suspicion.seq) {
-        this.#records.removePeer(peer, suspicion.seq);
-        return;
-      }
+      this.#records.removePeer(peer, upTo);
+      return;
     }
-    const isFresh = outcome !== "renewed" || suspicion !== undefined;
+    const isFresh = outcome !== "renewed" || this.#suspects.has(peer);
     const isWanted = asked?.seq === digest.seq;
     if (isFresh && (isWanted ? asked.fresh : pushed))
       this.#spread(record, nowMs, new Set([from]));
@@ -210,7 +186,7 @@ export class Gossip {
   /** Something waits for its time, which a tick a second would miss. */
   isUrgent(nowMs: number): boolean {
     if (this.#newsDueMs !== undefined) return true;
-    return [...this.#suspected.values()].some(({ dueMs }) => dueMs > nowMs);
+    return this.#suspects.isWaiting(nowMs);
   }
 
   /** Call it every second, and a few times a second while it is urgent. Returns whether records were dropped. */
@@ -384,14 +360,14 @@ export class Gossip {
         this.#to(from)?.news.push(digestOf(record));
       return;
     }
-    if ((this.#suspected.get(peer)?.seq ?? -1) >= seq) return;
+    if (this.#suspects.seqOf(peer) >= seq) return;
     // A number from far in the future could not be refuted.
     const most = Math.max(known, nowMs + ANNOUNCEMENT.maxSkewMs);
     if (seq > most || !this.#mayAccuse(from, nowMs)) {
       this.#options.refusals.add("suspicion");
       return;
     }
-    this.#suspected.set(peer, { seq, dueMs: nowMs + GOSSIP.graceMs });
+    this.#suspects.add({ peer, seq }, nowMs + GOSSIP.graceMs);
     this.#tellAll({ peer, seq }, from);
   }
 
@@ -418,11 +394,8 @@ export class Gossip {
 
   #dropSuspects(nowMs: number): boolean {
     let dropped = false;
-    for (const [peer, { seq, dueMs }] of this.#suspected) {
-      if (dueMs > nowMs) continue;
-      if (dueMs + GOSSIP.rememberMs <= nowMs) this.#suspected.delete(peer);
+    for (const { peer, seq } of this.#suspects.due(nowMs))
       dropped = this.#records.removePeer(peer, seq) || dropped;
-    }
     return dropped;
   }
 
@@ -457,46 +430,4 @@ export class Gossip {
     if (out === undefined) this.#out.set(peer, (out = emptyMessage()));
     return out;
   }
-}
-
-export function emptyMessage(): GossipMessage {
-  return {
-    records: [],
-    news: [],
-    have: [],
-    want: [],
-    suspects: [],
-    sync: false,
-  };
-}
-
-function isEmpty(m: GossipMessage): boolean {
-  const lists = [m.records, m.news, m.have, m.want, m.suspects];
-  return !m.sync && lists.every((list) => list.length === 0);
-}
-
-/** One message, or several where it has more than one may have. A list that is said to be everything stays whole. */
-function inLimits(message: GossipMessage): GossipMessage[] {
-  const { records, digests, wants, suspects } = MESSAGE_LIMITS;
-  const all: GossipMessage[] = [];
-  let rest = message;
-  while (!isEmpty(rest)) {
-    all.push({
-      records: rest.records.slice(0, records),
-      news: rest.news.slice(0, digests),
-      have: rest.have.slice(0, digests),
-      want: rest.want.slice(0, wants),
-      suspects: rest.suspects.slice(0, suspects),
-      sync: rest.sync && rest.have.length <= digests,
-    });
-    rest = {
-      records: rest.records.slice(records),
-      news: rest.news.slice(digests),
-      have: rest.have.slice(digests),
-      want: rest.want.slice(wants),
-      suspects: rest.suspects.slice(suspects),
-      sync: false,
-    };
-  }
-  return all;
 }

@@ -16,7 +16,8 @@ import {
   shouldGiveBack,
 } from "../../src/cluster/adoption.ts";
 import { estimateBytes } from "../../src/cluster/gossip-wire.ts";
-import { Gossip, type GossipMessage } from "../../src/cluster/gossip.ts";
+import { Gossip } from "../../src/cluster/gossip.ts";
+import type { GossipMessage } from "../../src/cluster/gossip-message.ts";
 import { neighboursToDial } from "../../src/cluster/mesh.ts";
 import { placeShard, shouldYield } from "../../src/cluster/placement.ts";
 import {
