@@ -12,6 +12,8 @@ import {
   type EventSink,
 } from "../lib/index.ts";
 import { DownloadLinks, type Attached } from "./download-links.ts";
+import type { DownloadOptions, DownloadProgress } from "./download-options.ts";
+import { type Asker, InFlight } from "./in-flight.ts";
 import { MetadataSearch } from "./metadata-search.ts";
 import type { PieceBuffers } from "./piece-buffers.ts";
 import { PiecePicker } from "./piece-picker.ts";
@@ -22,44 +24,11 @@ import type { SourceLink, SourceSpec } from "./source.ts";
 import type { SourcePool } from "./source-pool.ts";
 import { DEFAULTS } from "./transfer-defaults.ts";
 import {
-  type ContentKind,
   type ContentMetadata,
   type ContentStore,
   type PartialContent,
-  PIECE_BYTES,
   type Root,
 } from "./types.ts";
-
-export interface DownloadOptions {
-  root: Root;
-  /** From a signed manifest, where there is one: then no peer can lie about it. */
-  sizeBytes?: number | undefined;
-  path: string;
-  name: string;
-  kind: ContentKind;
-  manifest?: string | undefined;
-  sources?: Iterable<SourceSpec> | AsyncIterable<SourceSpec> | undefined;
-  /** No source had a missing piece for this long: CONTENT_UNAVAILABLE. */
-  unavailableMs?: number | undefined;
-  /** Nor did any piece arrive for this long. */
-  stuckMs?: number | undefined;
-  signal?: AbortSignal | undefined;
-  onProgress?: ((progress: DownloadProgress) => void) | undefined;
-}
-
-export interface DownloadProgress {
-  root: Root;
-  name: string;
-  /** Undefined while no metadata are here. */
-  sizeBytes: number | undefined;
-  /** Verified and written, those of an earlier run too. */
-  doneBytes: number;
-  bytesPerSecond: number;
-  /** Linked ones that have some of it. */
-  sources: number;
-  /** Undefined: unknown. */
-  etaMs: number | undefined;
-}
 
 /** What all downloads share. */
 export interface DownloadShared {
@@ -78,14 +47,6 @@ export interface DownloadShared {
   onAsked: (root: Root, piece: number) => void;
 }
 
-/** One request in flight. */
-interface Asker {
-  attached: Attached;
-  link: SourceLink;
-  askedMs: number;
-  controller: AbortController;
-}
-
 export class ContentDownload {
   readonly root: Root;
   readonly #options: DownloadOptions;
@@ -100,7 +61,7 @@ export class ContentDownload {
   #picker: PiecePicker | undefined;
   #have: PieceSet | undefined;
   #doneBytes = 0;
-  readonly #inFlight = new Map<number, Asker[]>();
+  readonly #inFlight = new InFlight();
   readonly #verifying = new Set<number>();
   readonly #writes = new Set<Promise<void>>();
   #turn = 0;
@@ -309,7 +270,8 @@ export class ContentDownload {
   #pick(attached: Attached, link: SourceLink, now: number): number | undefined {
     const { have } = link;
     if (have === undefined || attached.dry) return undefined;
-    const quick = have.isFull ? this.#quickDownloaders(now) : [];
+    const waits = now - this.#lastPieceMs > DEFAULTS.quickMs;
+    const quick = have.isFull && !waits ? this.#links.quick() : [];
     const piece =
       this.#picker?.take(
         (p) =>
@@ -319,43 +281,9 @@ export class ContentDownload {
             ({ counted, expected }) =>
               counted?.has(p) === true || expected?.has(p) === true,
           ),
-      ) ?? this.#pickSecond(attached, link, now);
+      ) ?? this.#inFlight.second(attached, link, now, this.#verifying);
     if (piece === undefined) attached.dry = true;
     return piece;
-  }
-
-  /**
-   * Sources that have only a part, and deliver without delay: what they have or will have need not come from a seeder. So a seeder
-   * uploads little more than each piece once, however many download. None once this download waits.
-   */
-  #quickDownloaders(now: number): Attached[] {
-    const { quickMs } = DEFAULTS;
-    if (now - this.#lastPieceMs > quickMs) return [];
-    return this.#links.active.filter(({ link }) => {
-      if (link?.have === undefined || link.have.isFull || link.waiting)
-        return false;
-      const rate = link.bytesPerSecond ?? Infinity;
-      return (link.outstandingBytes + PIECE_BYTES) / rate < quickMs / 1000;
-    });
-  }
-
-  /**
-   * Nothing is open for this source: a piece in flight at another one that waits, has fallen silent, or will take much longer.
-   * So neither the end of a download nor its middle hangs on the slowest source.
-   */
-  #pickSecond(
-    attached: Attached,
-    link: SourceLink,
-    now: number,
-  ): number | undefined {
-    for (const [piece, askers] of this.#inFlight) {
-      const [first] = askers;
-      if (first === undefined || askers.length > 1) continue;
-      if (first.attached === attached || this.#verifying.has(piece)) continue;
-      if (link.have?.has(piece) !== true || link.isAsked(piece)) continue;
-      if (isSlower(first, link, now)) return piece;
-    }
-    return undefined;
   }
 
   #ask(
@@ -368,9 +296,7 @@ export class ContentDownload {
     const sizeBytes = pieceSize(this.#metadata?.sizeBytes ?? 0, piece);
     const controller = new AbortController();
     const asker: Asker = { attached, link, askedMs, controller };
-    const askers = this.#inFlight.get(piece) ?? [];
-    if (askers.length === 0) onAsked(this.root, piece);
-    this.#inFlight.set(piece, [...askers, asker]);
+    if (this.#inFlight.add(piece, asker)) onAsked(this.root, piece);
     memory.usedBytes += sizeBytes;
     limit.take(sizeBytes);
     link
@@ -439,11 +365,8 @@ export class ContentDownload {
       asker.attached.lostRaces = 0;
       this.#shared.pool.delivered(asker.attached.id);
     }
-    const others = this.#inFlight.get(piece) ?? [];
-    this.#inFlight.delete(piece);
-    for (const other of others) {
+    for (const other of this.#inFlight.take(piece))
       if (other !== asker) this.#lostRace(other);
-    }
     if (this.#have?.isFull === true) this.#complete.resolve();
   }
 
@@ -474,12 +397,7 @@ export class ContentDownload {
 
   /** The request is over without a piece: it is open again unless another one has it in flight. */
   #release(piece: number, asker: Asker | undefined): void {
-    const left = (this.#inFlight.get(piece) ?? []).filter((a) => a !== asker);
-    if (left.length > 0) {
-      this.#inFlight.set(piece, left);
-      return;
-    }
-    this.#inFlight.delete(piece);
+    if (!this.#inFlight.remove(piece, asker)) return;
     if (this.#have?.has(piece) === true || this.#verifying.has(piece)) return;
     this.#picker?.putBack(piece);
     this.#links.wet();
@@ -513,17 +431,4 @@ export class ContentDownload {
       ),
     );
   }
-}
-
-/** Would `link` have the piece well before the source it was asked from? */
-function isSlower(first: Asker, link: SourceLink, now: number): boolean {
-  if (first.link.waiting) return true;
-  const heardMs = Math.max(first.askedMs, first.link.lastDataMs);
-  if (now - heardMs > DEFAULTS.silentMs) return true;
-  const slow = first.link.bytesPerSecond;
-  const fast = link.bytesPerSecond;
-  if (slow === undefined || fast === undefined) return false;
-  const leftMs = (first.link.outstandingBytes / slow) * 1000;
-  const otherMs = (link.outstandingBytes / fast) * 1000;
-  return leftMs > DEFAULTS.raceMs && leftMs > 3 * otherMs;
 }

@@ -11,7 +11,7 @@ import {
 } from "./source.ts";
 import { isHostile, type SourcePool, type Standing } from "./source-pool.ts";
 import { DEFAULTS } from "./transfer-defaults.ts";
-import type { Root } from "./types.ts";
+import { PIECE_BYTES, type Root } from "./types.ts";
 
 export interface Attached {
   readonly id: string;
@@ -52,6 +52,20 @@ export class DownloadLinks implements LinkListener {
   /** Linked ones. */
   get active(): Attached[] {
     return [...this.#attached.values()].filter((a) => a.link !== undefined);
+  }
+
+  /**
+   * Sources that have only a part, and deliver without delay: what they have or will have need not come from a seeder. So a seeder
+   * uploads little more than each piece once, however many download.
+   */
+  quick(): Attached[] {
+    return this.active.filter(({ link }) => {
+      if (link?.have === undefined || link.have.isFull || link.waiting)
+        return false;
+      const rate = link.bytesPerSecond ?? Infinity;
+      const bytes = link.outstandingBytes + PIECE_BYTES;
+      return bytes / rate < DEFAULTS.quickMs / 1000;
+    });
   }
 
   add(spec: SourceSpec): void {

@@ -9,12 +9,8 @@ import {
   type EventSink,
 } from "../lib/index.ts";
 import type { Host } from "../network/index.ts";
-import {
-  ContentDownload,
-  type DownloadOptions,
-  type DownloadProgress,
-  type DownloadShared,
-} from "./content-download.ts";
+import { ContentDownload, type DownloadShared } from "./content-download.ts";
+import type { DownloadOptions, DownloadProgress } from "./download-options.ts";
 import type { OriginOptions } from "./http-origin.ts";
 import { PieceBuffers } from "./piece-buffers.ts";
 import { isRoot } from "./piece-tree.ts";

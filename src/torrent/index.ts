@@ -15,7 +15,7 @@ export {
   type Listing,
 } from "./catalog.ts";
 export { CatalogService } from "./catalog-service.ts";
-export type { DownloadOptions, DownloadProgress } from "./content-download.ts";
+export type { DownloadOptions, DownloadProgress } from "./download-options.ts";
 export { Downloads, type DownloadStats } from "./download.ts";
 export { Hasher, type HashOptions } from "./hasher.ts";
 export { isRoot, toRoot } from "./piece-tree.ts";

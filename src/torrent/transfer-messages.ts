@@ -1,6 +1,6 @@
 /** What a node's main thread and its transfer thread say to each other: plain data, by structured clone. */
 import type { ErrorObject, ShoalEvent } from "../lib/index.ts";
-import type { DownloadOptions, DownloadProgress } from "./content-download.ts";
+import type { DownloadOptions, DownloadProgress } from "./download-options.ts";
 import type { SourceSpec } from "./source.ts";
 import type { TransferLimits } from "./transfer.ts";
 import type { Content, Root } from "./types.ts";

@@ -17,7 +17,7 @@ import {
   reasonOf,
   ShoalError,
 } from "../lib/index.ts";
-import type { DownloadOptions, DownloadProgress } from "./content-download.ts";
+import type { DownloadOptions, DownloadProgress } from "./download-options.ts";
 import type { SourceSpec } from "./source.ts";
 import { DEFAULTS } from "./transfer-defaults.ts";
 import type {

@@ -4,7 +4,7 @@
  */
 import type { EventSink } from "../lib/index.ts";
 import { createHost, type Host } from "../network/index.ts";
-import type { DownloadOptions } from "./content-download.ts";
+import type { DownloadOptions } from "./download-options.ts";
 import { Downloads, type DownloadStats } from "./download.ts";
 import type { SourceSpec } from "./source.ts";
 import {
