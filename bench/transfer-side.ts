@@ -177,6 +177,8 @@ class Side {
     void stream.send(Buffer.from(`${kind}:${sizeBytes}`));
     await promise;
     await Promise.all(writes);
+    // A content is on the disk when it is said to be here; so is a copy.
+    await file?.datasync();
     const tookMs = performance.now() - startMs;
     await file?.close();
     await stream.close();

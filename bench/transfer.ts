@@ -1,7 +1,7 @@
 /**
  * How fast do contents travel, as against a plain copy? Two processes on loopback, each with a thread as a node has it, one transport at a
  * time, pairs one after the other: the same bytes over one FrameStream in frames of 256 KiB, from memory to nowhere and from file to
- * file; and as a content: asked for piece by piece, verified, written, synced, renamed. CPU seconds are those of the whole process.
+ * file, synced; and as a content: asked for piece by piece, verified, written, synced, renamed. CPU seconds are those of the whole process.
  *
  *     npm exec -c 'node bench/transfer.ts --mib 512 --pairs 5 --transport QUIC,TCP'
  *

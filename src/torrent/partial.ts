@@ -47,6 +47,9 @@ export interface PartialFileOptions {
   onClose: () => void;
 }
 
+/** Brought to the disk while more comes, so that the end does not wait for all of it. */
+const SYNC_EVERY_BYTES = 64 * PIECE_BYTES;
+
 export const PART_SUFFIX = ".part";
 export const STATE_SUFFIX = ".part.state";
 
@@ -59,6 +62,10 @@ export class PartialFile implements PartialContent {
   /** Its bits are `content.have`. */
   #have: PieceSet;
   #writes = new Map<number, Promise<void>>();
+  #unsyncedBytes = 0;
+  /** Settles when it is over; a failure is told but once by the system, and must not be lost. */
+  #syncing: Promise<void> | undefined;
+  #syncError: unknown;
   #finishing: Promise<string> | undefined;
   #closing: Promise<void> | undefined;
   #released: Promise<void> | undefined;
@@ -194,10 +201,25 @@ export class PartialFile implements PartialContent {
     } catch (error) {
       throw writeError(error, `${this.path}${PART_SUFFIX}`);
     }
+    this.#unsyncedBytes += bytes.length;
+    if (this.#unsyncedBytes >= SYNC_EVERY_BYTES) this.#syncSome();
     this.#have.add(index);
     // Both wait for it, so that who heard of the piece finds it after a kill.
     await this.#state?.mark(index);
     this.#options.onPiece();
+  }
+
+  #syncSome(): void {
+    if (this.#syncing !== undefined) return;
+    this.#unsyncedBytes = 0;
+    this.#syncing = this.#data
+      .datasync()
+      .catch((error: unknown) => {
+        this.#syncError ??= error;
+      })
+      .finally(() => {
+        this.#syncing = undefined;
+      });
   }
 
   async #finish(): Promise<string> {
@@ -213,6 +235,8 @@ export class PartialFile implements PartialContent {
     }
     await Promise.allSettled(this.#writes.values());
     try {
+      await this.#syncing;
+      if (this.#syncError !== undefined) throw this.#syncError;
       await this.#data.datasync();
       if (this.#state !== undefined) await this.#giveName();
     } catch (error) {
@@ -257,6 +281,7 @@ export class PartialFile implements PartialContent {
 
   async #releaseOnce(): Promise<void> {
     await Promise.allSettled(this.#writes.values());
+    await this.#syncing;
     this.#options.onClose();
     await this.#data.close();
     await this.#state?.[Symbol.asyncDispose]();
