@@ -33,11 +33,7 @@ export function Chart(props: Props): ReactNode {
     const element = place.current;
     if (element === null) return undefined;
     const made = new uPlot(
-      optionsOf(
-        names.split(","),
-        { tick, least, version },
-        element.clientWidth,
-      ),
+      optionsOf(names.split(","), { tick, least, version }, element),
       [[], ...names.split(",").map(() => [])],
       element,
     );
@@ -85,10 +81,13 @@ export function Chart(props: Props): ReactNode {
 function optionsOf(
   names: readonly string[],
   how: Pick<Props, "tick" | "least"> & { version: number },
-  width: number,
+  element: HTMLElement,
 ): uPlot.Options {
-  const style = getComputedStyle(document.documentElement);
-  const color = (name: string): string => style.getPropertyValue(name).trim();
+  // A canvas knows no light-dark(): only the colour of an element says which of the two it is.
+  const color = (name: string): string => {
+    element.style.color = `var(${name})`;
+    return getComputedStyle(element).color;
+  };
   const axis = {
     stroke: color("--soft"),
     grid: { stroke: color("--line"), width: 1 },
@@ -96,7 +95,7 @@ function optionsOf(
     font: "11px system-ui, sans-serif",
   };
   return {
-    width: Math.max(width, 80),
+    width: Math.max(element.clientWidth, 80),
     height: HEIGHT,
     legend: { show: false },
     cursor: { show: false },
