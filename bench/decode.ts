@@ -12,28 +12,16 @@ import { once } from "node:events";
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { writeRandomModel } from "../test/support/models.ts";
 import { startSwarm } from "../test/support/swarm.ts";
+import { arrivalsOf, PROMPT, writeBenchModel } from "./generation.ts";
 import { median, report, round } from "./support.ts";
 
 const PAIRS = 5;
 const TOKENS = 80;
-const PROMPT = Array.from({ length: 16 }, (_, i) => 300 + i);
 
 const directory = await mkdtemp(join(tmpdir(), "shoal-bench-"));
 const model = process.argv[2] ?? join(directory, "random.gguf");
-if (process.argv[2] === undefined) {
-  await writeRandomModel(model, {
-    layers: 8,
-    embeddingLength: 1024,
-    heads: 16,
-    kvHeads: 8,
-    feedForward: 4096,
-    vocabSize: 4096,
-    type: "Q8_0",
-    vocab: "bytes",
-  });
-}
+if (process.argv[2] === undefined) await writeBenchModel(model);
 const modelMiB = round((await stat(model)).size / 2 ** 20, 1);
 const direct = fork(new URL("direct-llama.ts", import.meta.url), [model]);
 await once(direct, "message");
@@ -47,37 +35,10 @@ async function directMs(): Promise<number> {
 
 /** ms per token as a client of the gateway sees it, from the first token to the last. */
 async function swarmMs(apiUrl: string): Promise<number> {
-  const response = await fetch(`${apiUrl}/v1/completions`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({
-      model: await modelName(apiUrl),
-      prompt: PROMPT,
-      max_tokens: TOKENS,
-      temperature: 0,
-      logit_bias: { "2": -100 }, // the end of generation: all runs are as long
-      stream: true,
-    }),
-  });
-  const decoder = new TextDecoder();
   const arrivals: number[] = [];
-  let text = "";
-  for await (const bytes of response.body ?? []) {
-    text += decoder.decode(bytes as Uint8Array, { stream: true });
-    const lines = text.split("\n\n");
-    text = lines.pop() ?? "";
-    for (const line of lines)
-      if (line.includes('"text"')) arrivals.push(performance.now());
-  }
+  for await (const ms of arrivalsOf(apiUrl, TOKENS)) arrivals.push(ms);
   const [first = 0, last = 0] = [arrivals[0], arrivals.at(-1)];
   return (last - first) / (arrivals.length - 1);
-}
-
-async function modelName(apiUrl: string): Promise<string> {
-  const { data } = (await (await fetch(`${apiUrl}/v1/models`)).json()) as {
-    data: { id: string }[];
-  };
-  return data[0]?.id ?? "";
 }
 
 try {

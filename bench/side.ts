@@ -1,4 +1,4 @@
-/** A process that a bench gives orders to, one at a time. */
+/** A process that a bench gives orders to, one at a time; and that process's end of it. */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 
@@ -33,4 +33,20 @@ export class Side<Order> {
     this.#child.disconnect();
     await gone;
   }
+}
+
+/** In the process itself: every order is done and answered. Without the bench it ends. */
+export function answerOrders(
+  perform: (order: never) => Promise<unknown>,
+): void {
+  process.on("disconnect", () => process.exit());
+  process.on("message", (order) => {
+    perform(order as never).then(
+      (value) => process.send?.({ value }),
+      (error: unknown) =>
+        process.send?.({
+          error: error instanceof Error ? error.message : String(error),
+        }),
+    );
+  });
 }

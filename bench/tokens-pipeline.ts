@@ -13,15 +13,15 @@ import { Events, resolvePaths } from "../src/lib/index.ts";
 import { splitModel } from "../src/model/index.ts";
 import { parseListen } from "../src/network/index.ts";
 import { startGateway, startRendezvous } from "../src/roles/index.ts";
-import { writeRandomModel } from "../test/support/models.ts";
+import type { Bulk } from "./bulk.ts";
+import { arrivalsOf, writeBenchModel } from "./generation.ts";
 import { Side } from "./side.ts";
-import { median, report, round } from "./support.ts";
-import type { Content, Order } from "./tokens-pipeline-side.ts";
+import { median, quantile, report, round } from "./support.ts";
+import type { Order } from "./tokens-pipeline-side.ts";
 
 const NODES = 2;
 /** Of one request. */
 const TOKENS = 120;
-const PROMPT = Array.from({ length: 16 }, (_, i) => 300 + i);
 
 const { values } = parseArgs({
   options: {
@@ -48,16 +48,7 @@ process.exit();
 
 async function bench(): Promise<void> {
   const model = join(folder, "model.gguf");
-  await writeRandomModel(model, {
-    layers: 8,
-    embeddingLength: 1024,
-    heads: 16,
-    kvHeads: 8,
-    feedForward: 4096,
-    vocabSize: 4096,
-    type: "Q8_0",
-    vocab: "bytes",
-  });
+  await writeBenchModel(model);
   const modelDir = join(folder, "shards");
   await splitModel({ path: model, shards: NODES, outDir: modelDir });
   await using stack = new AsyncDisposableStack();
@@ -95,11 +86,11 @@ async function bench(): Promise<void> {
   const [seeder, node] = sides;
   if (seeder === undefined || node === undefined) throw new Error("no nodes");
   const layers = Number(values.layers);
-  const content = await seeder.do<Content>({ op: "seed", layers });
+  const bulk = await seeder.do<Bulk>({ op: "seed", layers });
 
   await gaps(url); // not counted: everything is warm after it
   const quiet = await several(url);
-  await node.do({ op: "download", content });
+  await node.do({ op: "download", bulk });
   const ended = new AbortController();
   const over = node.do<number>({ op: "done" }).finally(() => ended.abort());
   const busy: number[] = [];
@@ -110,14 +101,14 @@ async function bench(): Promise<void> {
   report({
     bench: "tokens-pipeline",
     nodes: NODES,
-    bulkBytes: content.sizeBytes,
+    bulkBytes: bulk.sizeBytes,
     bulkMBps: round(mbps, 1),
     tokensDuringBulk: busy.length,
     idleP50Ms: round(median(quiet)),
     bulkP50Ms: round(median(busy)),
     ratio: round(median(busy) / median(quiet)),
-    idleP95Ms: round(p95(quiet)),
-    bulkP95Ms: round(p95(busy)),
+    idleP95Ms: round(quantile(quiet, 0.95)),
+    bulkP95Ms: round(quantile(busy, 0.95)),
   });
 }
 
@@ -133,42 +124,12 @@ async function gaps(
   url: string,
   isOver: () => boolean = () => false,
 ): Promise<number[]> {
-  const { data } = (await (await fetch(`${url}/v1/models`)).json()) as {
-    data: { id: string }[];
-  };
-  const response = await fetch(`${url}/v1/completions`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({
-      model: data[0]?.id,
-      prompt: PROMPT,
-      max_tokens: TOKENS,
-      temperature: 0,
-      logit_bias: { "2": -100 }, // the end of generation: all runs are as long
-      stream: true,
-    }),
-  });
-  if (!response.ok) throw new Error(await response.text());
-  const decoder = new TextDecoder();
   const times: number[] = [];
   let lastMs: number | undefined;
-  let text = "";
-  for await (const bytes of response.body ?? []) {
-    text += decoder.decode(bytes as Uint8Array, { stream: true });
-    const lines = text.split("\n\n");
-    text = lines.pop() ?? "";
-    for (const line of lines) {
-      if (!line.includes('"text"')) continue;
-      const nowMs = performance.now();
-      if (isOver()) continue; // the rest is no longer beside bulk
-      if (lastMs !== undefined) times.push(nowMs - lastMs);
-      lastMs = nowMs;
-    }
+  for await (const nowMs of arrivalsOf(url, TOKENS)) {
+    if (isOver()) continue; // the rest is no longer beside bulk
+    if (lastMs !== undefined) times.push(nowMs - lastMs);
+    lastMs = nowMs;
   }
   return times;
-}
-
-function p95(times: readonly number[]): number {
-  const sorted = [...times].sort((a, b) => a - b);
-  return sorted[Math.floor(0.95 * (sorted.length - 1))] ?? Number.NaN;
 }

@@ -9,9 +9,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import type { PeerTarget } from "../src/network/index.ts";
+import type { Bulk } from "./bulk.ts";
 import { Side } from "./side.ts";
-import { median, report, round } from "./support.ts";
-import type { Ends, Order } from "./tokens-side.ts";
+import { median, quantile, report, round } from "./support.ts";
+import type { Order } from "./tokens-side.ts";
 
 const LISTEN: Readonly<Record<string, string>> = {
   QUIC: "/ip4/127.0.0.1/udp/0/quic-v1",
@@ -46,20 +48,18 @@ async function bench(
   const program = new URL("tokens-side.ts", import.meta.url);
   const [seeder, node] = [new Side<Order>(program), new Side<Order>(program)];
   const listen = LISTEN[transport] ?? "";
-  const start = (side: Side<Order>, name: string): Promise<Ends> =>
+  const start = (side: Side<Order>, name: string): Promise<PeerTarget> =>
     side.do({ op: "start", listen, folder: join(folder, name), thread });
-  const ends = await start(seeder, "seeder");
+  const echo = await start(seeder, "seeder");
   await start(node, "node");
-  const content = await seeder.do<{ root: string; sizeBytes: number }>({
-    op: "seed",
-    layers: Number(values.layers),
-  });
+  const layers = Number(values.layers);
+  const bulk = await seeder.do<Bulk>({ op: "seed", layers });
   const count = Number(values.tokens);
   const measure = (): Promise<number[]> =>
-    node.do<number[]>({ op: "measure", ends, count });
+    node.do<number[]>({ op: "measure", echo, count });
   await measure();
   const idle = await measure();
-  await node.do({ op: "download", ends, ...content });
+  await node.do({ op: "download", bulk });
   const busy = await measure();
   const mbps = await node.do<number>({ op: "done" });
   const idleAgain = await measure();
@@ -72,14 +72,9 @@ async function bench(
     idleP50Ms: round(median(quiet)),
     bulkP50Ms: round(median(busy)),
     ratio: round(median(busy) / median(quiet)),
-    idleP99Ms: round(p99(quiet)),
-    bulkP99Ms: round(p99(busy)),
+    idleP99Ms: round(quantile(quiet, 0.99)),
+    bulkP99Ms: round(quantile(busy, 0.99)),
     bulkMBps: round(mbps, 1),
   });
   await Promise.all([seeder.stop(), node.stop()]);
-}
-
-function p99(times: readonly number[]): number {
-  const sorted = [...times].sort((a, b) => a - b);
-  return sorted[Math.floor(0.99 * (sorted.length - 1))] ?? Number.NaN;
 }

@@ -6,6 +6,7 @@ import { createRequire, registerHooks } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { rm } from "node:fs/promises";
+import { answerOrders } from "./side.ts";
 
 export type WebtorrentOrder =
   | { op: "start"; folder: string }
@@ -29,16 +30,7 @@ interface Client {
 
 let client: Client;
 
-process.on("disconnect", () => process.exit());
-process.on("message", (order: WebtorrentOrder) => {
-  perform(order).then(
-    (value) => process.send?.({ value }),
-    (error: unknown) =>
-      process.send?.({
-        error: error instanceof Error ? error.message : String(error),
-      }),
-  );
-});
+answerOrders(perform);
 
 async function perform(order: WebtorrentOrder): Promise<unknown> {
   switch (order.op) {
