@@ -10,17 +10,10 @@ import {
   shouldGiveBack,
 } from "./adoption.ts";
 import type { Holder } from "./coverage.ts";
-import { needsOf, type PlanShard, usableBytes } from "./shard-needs.ts";
+import { GiB, holder as holderOf, planOf, room } from "./placement.fixture.ts";
+import { needsOf, usableBytes } from "./shard-needs.ts";
 
-const GiB = 1024 ** 3;
-const room = { contextLength: 1024, sessions: 2 };
-const shards: PlanShard[] = [1, 1, 1].map((weight, index) => ({
-  index,
-  layerStart: index * 2,
-  layerEnd: index * 2 + 2,
-  weightBytes: weight * GiB,
-  kvBytesPerToken: 1024,
-}));
+const shards = planOf(1, 1, 1);
 
 function holder(
   peer: string,
@@ -28,18 +21,8 @@ function holder(
   changes: Partial<Holder> & { freeGiB?: number } = {},
 ): Holder {
   const { freeGiB = 4, ...others } = changes;
-  return {
-    peer,
-    manifest: "m",
-    layerStart: shard * 2,
-    layerEnd: shard * 2 + 2,
-    state: "ready",
-    contextLength: room.contextLength,
-    sessions: { active: 0, max: room.sessions },
-    msPerToken: undefined,
-    capacity: { freeMemoryBytes: freeGiB * GiB },
-    ...others,
-  };
+  const capacity = { freeMemoryBytes: freeGiB * GiB };
+  return holderOf(peer, shard, { capacity, ...others });
 }
 
 const swarm = (announcements: Holder[], nowMs: number) => ({

@@ -1,22 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Random } from "../../test/support/random.ts";
 import { TextStream } from "./text-stream.ts";
 
-/** mulberry32: a seeded random, so that a failure can be repeated. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-function cutAtRandom(bytes: Uint8Array, random: () => number): Uint8Array[] {
+function cutAtRandom(bytes: Uint8Array, random: Random): Uint8Array[] {
   const pieces: Uint8Array[] = [];
   for (let at = 0; at < bytes.length;) {
-    const size = Math.floor(random() * 6); // also empty pieces: control tokens
+    const size = random.below(6); // also empty pieces: control tokens
     pieces.push(bytes.subarray(at, at + size));
     at += size;
   }
@@ -47,7 +37,7 @@ const TEXTS = [
 
 for (const text of TEXTS) {
   test(`${JSON.stringify(text)} is the same text however its bytes are cut, and no chunk breaks a character`, () => {
-    const random = seeded(7);
+    const random = new Random(7);
     const bytes = bytesOf(text);
     const ways = [singly(bytes), [bytes]];
     for (let i = 0; i < 200; i++) ways.push(cutAtRandom(bytes, random));
@@ -63,7 +53,7 @@ for (const text of TEXTS) {
 }
 
 test("bytes that are no UTF-8 become what TextDecoder makes of them, however they are cut", () => {
-  const random = seeded(11);
+  const random = new Random(11);
   // Bytes that begin, continue and break characters of every length, and ASCII.
   const alphabet = [
     0x41, 0x80, 0xbf, 0xc2, 0xe0, 0xa0, 0xed, 0x9f, 0xef, 0xf0, 0x90, 0xf4,
@@ -71,8 +61,8 @@ test("bytes that are no UTF-8 become what TextDecoder makes of them, however the
   ];
   for (let round = 0; round < 3000; round++) {
     const bytes = Uint8Array.from(
-      { length: 1 + Math.floor(random() * 12) },
-      () => alphabet[Math.floor(random() * alphabet.length)]!,
+      { length: 1 + random.below(12) },
+      () => alphabet[random.below(alphabet.length)]!,
     );
     const expected = new TextDecoder("utf-8", { ignoreBOM: true }).decode(
       bytes,
@@ -166,12 +156,12 @@ for (const { what, pieces, stop, chunks, stoppedBy } of STOPS) {
 }
 
 test("with stop strings, too, the text is the same however its bytes are cut", () => {
-  const random = seeded(3);
+  const random = new Random(3);
   const letters = ["a", "b", "ä", "🐟"];
   const word = (most: number): string =>
     Array.from(
-      { length: 1 + Math.floor(random() * most) },
-      () => letters[Math.floor(random() * letters.length)]!,
+      { length: 1 + random.below(most) },
+      () => letters[random.below(letters.length)]!,
     ).join("");
   for (let round = 0; round < 2000; round++) {
     const bytes = bytesOf(word(20));

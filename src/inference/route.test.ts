@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Random } from "../../test/support/random.ts";
 import { type Candidate, layersOf, planRoute, uncovered } from "./route.ts";
 
 function holder(
@@ -75,14 +76,12 @@ for (const [name, candidates, expected] of cases) {
 }
 
 test("a planned route is the cheapest of all, for random holders", () => {
-  let seed = 7;
-  const random = (n: number): number =>
-    (seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0) % n;
+  const random = new Random(7);
   for (let round = 0; round < 300; round++) {
-    const candidates = Array.from({ length: 1 + random(7) }, (_, i) => {
-      const start = random(5);
-      return holder(`${i}`, start, start + 1 + random(5 - start), {
-        msPerToken: 1 + random(20),
+    const candidates = Array.from({ length: 1 + random.below(7) }, (_, i) => {
+      const start = random.below(5);
+      return holder(`${i}`, start, start + 1 + random.below(5 - start), {
+        msPerToken: 1 + random.below(20),
         freeSessions: 1,
       });
     });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { Random } from "../../test/support/random.ts";
 import { isShoalError } from "../lib/index.ts";
 import {
   AnswerType,
@@ -186,10 +187,9 @@ for (const frame of [
 }
 
 test("random bytes are decoded or malformed, nothing else", () => {
-  let state = 1;
-  const next = (): number => (state = Math.imul(state, 48_271) & 0x7fff_ffff);
+  const random = new Random(1);
   for (let i = 0; i < 20_000; i++) {
-    const frame = new Uint8Array(next() % 40).map(() => next());
+    const frame = new Uint8Array(random.below(40)).map(() => random.next());
     frame[0] = i % 24;
     for (const decode of [decodeAsk, decodeAnswer]) {
       try {

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import type { ShoalError, ShoalEvent } from "../../src/lib/index.ts";
 import { ChildRole } from "../../src/roles/child-role.ts";
 import type { RoleInfo } from "../../src/roles/index.ts";
+import { Random } from "./random.ts";
 import { ENTRY } from "./swarm.ts";
 
 /** Starting is CPU-bound, and many start at once. */
@@ -190,10 +191,9 @@ export class TestCluster implements AsyncDisposable {
 /** In an order that `seed` gives: the same for the same seed. */
 export function shuffled<T>(items: readonly T[], seed: number): T[] {
   const result = [...items];
-  let state = seed >>> 0;
+  const random = new Random(seed);
   for (let i = result.length - 1; i > 0; i--) {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    const j = state % (i + 1);
+    const j = random.below(i + 1);
     [result[i], result[j]] = [result[j]!, result[i]!];
   }
   return result;

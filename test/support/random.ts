@@ -28,9 +28,14 @@ export class Random {
     return this.#d >>> 0;
   }
 
+  /** In [0, 1). */
+  fraction(): number {
+    return this.next() / 2 ** 32;
+  }
+
   /** An integer in [0, below). */
   below(below: number): number {
-    return Math.floor((this.next() / 2 ** 32) * below);
+    return Math.floor(this.fraction() * below);
   }
 
   fillWords(words: Uint32Array): void {
