@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { encode } from "@ipld/dag-cbor";
 import { test } from "node:test";
+import { announcementOf } from "../../test/support/announcements.ts";
 import { createHost } from "../network/index.ts";
 import {
   type Announcement,
@@ -22,28 +23,14 @@ const alice = await createHost();
 const mallory = await createHost();
 
 function announcement(changes: Partial<Announcement> = {}): Announcement {
-  return {
-    v: 1,
-    cluster: "friends",
+  return announcementOf({
     peer: alice.peerId,
-    manifest: "bafy",
-    model: "demo",
-    layerCount: 8,
-    layerStart: 0,
-    layerEnd: 2,
-    shard: { index: 0, count: 4 },
-    state: "ready",
-    contextLength: 512,
-    batchTokens: 128,
-    sessions: { active: 0, max: 4 },
     msPerToken: undefined,
     addresses: ["/ip4/127.0.0.1/udp/1/quic-v1"],
-    version: "0.1.0",
-    seq: 1,
     issuedMs: NOW,
     ttlMs: ANNOUNCEMENT.ttlMs,
     ...changes,
-  };
+  });
 }
 
 const byAlice = (data: Uint8Array): Promise<Uint8Array> => alice.sign(data);

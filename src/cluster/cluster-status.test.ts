@@ -1,6 +1,7 @@
 /** What a person reads of a cluster: every shard of the plan, and the one reason why prompts can not run. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { announcementOf } from "../../test/support/announcements.ts";
 import type { Announcement } from "./announcement.ts";
 import { clusterStatus } from "./cluster-status.ts";
 import { nodeStatusThatFits, MAX_STATUS_BYTES } from "./status-size.ts";
@@ -10,27 +11,15 @@ function holder(
   index: number,
   changes: Partial<Announcement> = {},
 ): Announcement {
-  return {
-    v: 1,
+  return announcementOf({
     cluster: "c",
     peer: `peer-number-${index}`,
-    manifest: "m",
-    model: "demo",
     layerCount: 16,
     layerStart: index * 4,
     layerEnd: index * 4 + 4,
     shard: { index, count: 4 },
-    state: "ready",
-    contextLength: 512,
-    batchTokens: 128,
-    sessions: { active: 0, max: 4 },
-    addresses: [],
-    version: "0",
-    seq: 1,
-    issuedMs: 1000,
-    ttlMs: 60_000,
     ...changes,
-  };
+  });
 }
 const all = [0, 1, 2, 3].map((index) => holder(index));
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { decode } from "@ipld/dag-cbor";
 import { isShoalError } from "../lib/index.ts";
+import { announcementOf } from "../../test/support/announcements.ts";
 import { startHost, within } from "../../test/support/network.ts";
 import { createHost, type Host } from "../network/index.ts";
 import { type Announcement, seal, type Sealed } from "./announcement.ts";
@@ -21,27 +22,15 @@ async function announcement(
   overrides: Partial<Announcement> = {},
 ): Promise<Sealed> {
   const now = Date.now();
-  const record: Announcement = {
-    v: 1,
-    cluster: "friends",
+  const record = announcementOf({
     peer: host.peerId,
-    manifest: "bafy",
-    model: "demo",
-    layerCount: 8,
-    layerStart: 0,
     layerEnd: 4,
     shard: { index: 0, count: 2 },
-    state: "ready",
-    contextLength: 4096,
-    batchTokens: 128,
-    sessions: { active: 0, max: 4 },
     addresses: host.addresses().slice(0, 16),
-    version: "0.1.0",
     seq: now,
     issuedMs: now,
-    ttlMs: 60_000,
     ...overrides,
-  };
+  });
   return await seal(record, (data) => host.sign(data));
 }
 

@@ -1,11 +1,9 @@
 /** Gossip over real sockets, and members that die, stop, and come back. */
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
+import type { ChildProcess } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { test, type TestContext } from "node:test";
 import { Events } from "../lib/index.ts";
 import { Bootstraps } from "../network/index.ts";
@@ -19,7 +17,7 @@ import {
   startRendezvous,
   WAIT_MS,
 } from "../../test/support/members.ts";
-import { within } from "../../test/support/network.ts";
+import { spawnProgram, within } from "../../test/support/network.ts";
 import type { Membership } from "./index.ts";
 
 type Member = Peer & { membership: Membership };
@@ -76,30 +74,14 @@ async function memberProcess(
   index: number,
   count: number,
 ): Promise<Process> {
-  const path = new URL("../../test/support/member-process.ts", import.meta.url);
   const args = [
-    path.pathname,
     JSON.stringify(rendezvous.host.addresses()),
     "friends",
     String(index),
     String(count),
   ];
-  const child = spawn(process.execPath, args, {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  t.after(async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    const gone = once(child, "exit");
-    child.kill("SIGKILL");
-    await gone;
-  });
-  const lines = createInterface({ input: child.stdout });
-  const [line] = (await within(
-    once(lines, "line"),
-    "the member process's first line",
-    WAIT_MS,
-  )) as [string];
-  return { child, peer: (JSON.parse(line) as { peer: string }).peer };
+  const { child, told } = await spawnProgram(t, "member-process.ts", args);
+  return { child, peer: (told as { peer: string }).peer };
 }
 
 test("the rendezvous dies: members go on telling each other, and who knows one of them joins", async (t) => {

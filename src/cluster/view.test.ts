@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
+import { announcementOf } from "../../test/support/announcements.ts";
 import {
   type Announcement,
   NODE_STATES,
@@ -15,27 +16,13 @@ function holder(
   layerEnd: number,
   changes: Partial<Announcement> = {},
 ): Announcement {
-  return {
-    v: 1,
-    cluster: "c",
+  return announcementOf({
     peer,
-    manifest: "m",
-    model: "demo",
-    layerCount: 8,
     layerStart,
     layerEnd,
     shard: { index: layerStart / 2, count: 4 },
-    state: "ready",
-    contextLength: 512,
-    batchTokens: 128,
-    sessions: { active: 0, max: 4 },
-    addresses: [],
-    version: "0",
-    seq: 1,
-    issuedMs: 1000,
-    ttlMs: 60_000,
     ...changes,
-  };
+  });
 }
 const four = [0, 2, 4, 6].map((start, i) => holder(`p${i}`, start, start + 2));
 

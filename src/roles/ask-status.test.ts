@@ -2,12 +2,11 @@ import assert from "node:assert/strict";
 import { createServer, type RequestListener } from "node:http";
 import { type AddressInfo, createServer as createSocketServer } from "node:net";
 import { test, type TestContext } from "node:test";
+import { joined, shard, startRendezvous } from "../../test/support/members.ts";
 import { makeHost } from "../../test/support/network.ts";
 import {
   GET_NODE_STATUS,
-  Membership,
   NodeStatus,
-  RendezvousService,
   serveNodeCommands,
   SWARM_STATUS,
 } from "../cluster/index.ts";
@@ -148,15 +147,7 @@ async function startCluster(
   t: TestContext,
   tellsOfItself: boolean,
 ): Promise<Host> {
-  const host = await makeHost(t);
-  const commands = new Commands(host);
-  const service = new RendezvousService({
-    host,
-    commands,
-    events: new Events(),
-  });
-  service.start();
-  t.after(() => service.stop());
+  const { host, commands } = await startRendezvous(t);
   if (tellsOfItself) {
     serveNodeCommands({
       commands,
@@ -165,36 +156,8 @@ async function startCluster(
       status: () => nodeStatus({ role: "rendezvous", peer: host.peerId }),
     });
   }
-  await host.start();
-  const memberHost = await makeHost(t);
-  const memberCommands = new Commands(memberHost);
-  const membership = new Membership({
-    host: memberHost,
-    commands: memberCommands,
-    events: new Events(),
-    cluster: "friends",
-  });
-  membership.start();
-  t.after(() => membership.stop());
-  await memberHost.start();
-  await memberHost.connect({
-    peerId: host.peerId,
-    addresses: host.addresses(),
-  });
-  await membership.join(host.peerId);
-  await membership.hold(() => ({
-    manifest: "m",
-    model: "demo",
-    layerCount: 4,
-    layerStart: 0,
-    layerEnd: 2,
-    shard: { index: 0, count: 2 },
-    state: "ready",
-    contextLength: 512,
-    batchTokens: 128,
-    sessions: { active: 0, max: 4 },
-    version: "0",
-  }));
+  const { membership } = await joined(t, { host, commands });
+  await membership.hold(shard(0));
   return host;
 }
 

@@ -18,17 +18,19 @@ import { after, before, describe, test, type TestContext } from "node:test";
 import {
   GET_CAPABILITIES,
   GET_CLUSTER,
-  Membership,
   type OwnState,
   PROTOCOL,
-  RendezvousService,
   sealClusterRecord,
 } from "../../src/cluster/index.ts";
 import { PUBLISH_CLUSTER } from "../../src/cluster/protocol.ts";
 import { Events, resolvePaths, systemClock } from "../../src/lib/index.ts";
 import type { Clock } from "../../src/lib/index.ts";
 import { splitModel } from "../../src/model/index.ts";
-import { Commands, createHost, type Host } from "../../src/network/index.ts";
+import {
+  Commands,
+  createHost,
+  type HostOptions,
+} from "../../src/network/index.ts";
 import {
   type DoctorOptions,
   type DoctorReport,
@@ -37,6 +39,8 @@ import {
 import { CAUSES } from "../../src/roles/doctor/causes.ts";
 import { shoal } from "../support/cli.ts";
 import { TestCluster, type Member } from "../support/cluster.ts";
+import { ownStateOf } from "../support/announcements.ts";
+import { startMember, startRendezvous } from "../support/members.ts";
 import { startHost, targetOf, within } from "../support/network.ts";
 import { writeRandomModel } from "../support/models.ts";
 import { DEMO_MODEL, ENTRY } from "../support/swarm.ts";
@@ -161,17 +165,12 @@ function assertCause(
 async function server(
   t: TestContext,
   options: {
-    host?: Parameters<typeof startHost>[1];
+    host?: HostOptions;
     capabilities?: Partial<typeof GET_CAPABILITIES.result._output> | "none";
     clock?: Clock;
   } = {},
-): Promise<{ host: Host; commands: Commands; address: string }> {
-  const host = await createHost({
-    listen: ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"],
-    ...options.host,
-  });
-  t.after(() => host.stop());
-  const commands = new Commands(host);
+): Promise<{ address: string }> {
+  const { host, commands } = await startRendezvous(t, options.host);
   const { capabilities, clock = systemClock } = options;
   if (capabilities !== "none")
     commands.handle(GET_CAPABILITIES.name, GET_CAPABILITIES.params, () => ({
@@ -182,35 +181,22 @@ async function server(
       commands: commands.names(),
       ...capabilities,
     }));
-  const service = new RendezvousService({
-    host,
-    commands,
-    events: new Events(),
-  });
-  service.start();
-  t.after(() => service.stop());
-  await host.start();
   const [address = ""] = targetOf(host, "TCP").addresses;
-  return { host, commands, address };
+  return { address };
 }
 
 function shifted(byMs: number): Clock {
   return { ...systemClock, now: () => systemClock.now() + byMs };
 }
 
-const SHARD: OwnState = {
-  manifest: "bafy-of-the-cluster",
-  model: "demo",
-  layerCount: 4,
-  layerStart: 0,
-  layerEnd: 4,
-  shard: { index: 0, count: 1 },
-  state: "ready",
-  contextLength: 512,
-  batchTokens: 128,
-  sessions: { active: 0, max: 4 },
-  version: "0.1.0",
-};
+const SHARD = ownStateOf(
+  {
+    manifest: "bafy-of-the-cluster",
+    layerEnd: 4,
+    shard: { index: 0, count: 1 },
+  },
+  2,
+);
 
 /** A member at `address`, in this process, that says what it is told to. */
 async function member(
@@ -219,16 +205,7 @@ async function member(
   says: Partial<OwnState>,
   clock: Clock = systemClock,
 ): Promise<void> {
-  const host = await startHost(t);
-  const membership = new Membership({
-    host,
-    commands: new Commands(host),
-    events: new Events(),
-    cluster: "friends",
-    clock,
-  });
-  membership.start();
-  t.after(() => membership.stop());
+  const { host, membership } = await startMember(t, { clock });
   const { peer } = await host.connect({ addresses: [address] });
   await membership.join(peer);
   // What it is refused with is the point of some tests.

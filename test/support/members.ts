@@ -12,6 +12,7 @@ import {
   type Host,
   type HostOptions,
 } from "../../src/network/index.ts";
+import { ownStateOf } from "./announcements.ts";
 import { makeHost, targetOf, within } from "./network.ts";
 
 /** The machine may be busy. */
@@ -74,20 +75,16 @@ export function shard(
   changes: Partial<OwnState> = {},
   count = 2,
 ): () => OwnState {
-  return () => ({
-    manifest: "m",
-    model: "demo",
-    layerCount: 2 * count,
-    layerStart: 2 * index,
-    layerEnd: 2 * index + 2,
-    shard: { index, count },
-    state: "ready",
-    contextLength: 512,
-    batchTokens: 128,
-    sessions: { active: 0, max: 4 },
-    version: "0",
-    ...changes,
-  });
+  return () =>
+    ownStateOf(
+      {
+        layerStart: 2 * index,
+        layerEnd: 2 * index + 2,
+        shard: { index, count },
+        ...changes,
+      },
+      count,
+    );
 }
 
 /** Waits until what a member sees satisfies `is`. */

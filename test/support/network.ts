@@ -17,6 +17,9 @@ import {
 /** Generous: the machine may be busy. A test waits for an event, this only ends a hang. */
 export const PATIENCE_MS = 20_000;
 
+/** Until a process has loaded its program and says so. */
+const START_MS = 60_000;
+
 export const LOOPBACK = [
   "/ip4/127.0.0.1/udp/0/quic-v1",
   "/ip4/127.0.0.1/tcp/0",
@@ -123,15 +126,16 @@ export interface PeerProcess {
   addresses: () => string[];
 }
 
-/** A host in a process of its own (peer-process.ts): one that may be killed or stopped. */
-export async function spawnPeer(t: Cleanup): Promise<PeerProcess> {
-  const child = spawn(
-    process.execPath,
-    [new URL("peer-process.ts", import.meta.url).pathname],
-    {
-      stdio: ["ignore", "pipe", "inherit"],
-    },
-  );
+/** A process of `program`, a file beside this one, and what its first line of JSON says of it. It ends with the test, also if it was stopped. */
+export async function spawnProgram(
+  t: Cleanup,
+  program: string,
+  args: readonly string[] = [],
+): Promise<{ child: ChildProcess; told: unknown }> {
+  const path = new URL(program, import.meta.url).pathname;
+  const child = spawn(process.execPath, [path, ...args], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   t.after(async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const gone = once(child, "exit");
@@ -142,11 +146,15 @@ export async function spawnPeer(t: Cleanup): Promise<PeerProcess> {
   const lines = createInterface({ input: child.stdout });
   const [line] = (await within(
     once(lines, "line"),
-    "the peer process's first line",
+    `the first line of ${program}`,
+    START_MS,
   )) as [string];
-  const { peerId, addresses } = JSON.parse(line) as {
-    peerId: string;
-    addresses: string[];
-  };
+  return { child, told: JSON.parse(line) as unknown };
+}
+
+/** A host in a process of its own: one that may be killed or stopped. */
+export async function spawnPeer(t: Cleanup): Promise<PeerProcess> {
+  const { child, told } = await spawnProgram(t, "peer-process.ts");
+  const { peerId, addresses } = told as { peerId: string; addresses: string[] };
   return { process: child, peerId, addresses: () => addresses };
 }
