@@ -6,10 +6,11 @@ import { temporaryFolder } from "../../test/support/folder.ts";
 import { ShoalError } from "../lib/index.ts";
 import { readGguf } from "./index.ts";
 
-/** Bytes of a file, part by part: a number is a uint32, a bigint a uint64, a string a GGUF string. */
-function bytesOf(
-  ...parts: readonly (number | bigint | string | Buffer)[]
-): Buffer {
+/** A number is a uint32, a bigint a uint64, a string a GGUF string. */
+type Part = number | bigint | string | Buffer;
+
+/** Bytes of a file, part by part. */
+function bytesOf(...parts: readonly Part[]): Buffer {
   return Buffer.concat(
     parts.map((part) => {
       if (Buffer.isBuffer(part)) return part;
@@ -29,10 +30,24 @@ const MAGIC = Buffer.from("GGUF");
 const HUGE = 2n ** 60n;
 const preamble = (tensors: bigint, entries: bigint): Buffer =>
   bytesOf(MAGIC, 3, tensors, entries);
-/** A tensor's entry with 32 F32 values, then zeros: more than enough data. */
-const tensor = (name: string, ...rest: (number | bigint)[]): Buffer =>
-  bytesOf(name, ...rest);
 const DATA = Buffer.alloc(512);
+/** One key, k, and what stands behind it. */
+const keyed = (...value: Part[]): Buffer =>
+  bytesOf(preamble(0n, 1n), "k", ...value);
+const aligned = (...value: Part[]): Buffer =>
+  bytesOf(preamble(0n, 1n), "general.alignment", ...value);
+/** One tensor, t, then zeros: more than enough data. */
+const tensor = (...entry: (number | bigint)[]): Buffer =>
+  bytesOf(preamble(1n, 0n), "t", ...entry, DATA);
+/** Two vectors of F32. */
+const tensors = (
+  ...entries: [name: string, length: bigint, offset: bigint][]
+): Buffer =>
+  bytesOf(
+    preamble(2n, 0n),
+    ...entries.flatMap(([name, length, at]) => [name, 1, length, F32, at]),
+    DATA,
+  );
 
 const UINT8 = 0;
 const UINT32 = 4;
@@ -93,205 +108,107 @@ const CASES: readonly [
     32,
     bytesOf(preamble(0n, 1n), 60_000n, DATA),
   ],
-  [
-    "an unknown value type",
-    "GGUF_CORRUPT",
-    33,
-    bytesOf(preamble(0n, 1n), "k", 13, DATA),
-  ],
-  [
-    "a bool of 2",
-    "GGUF_CORRUPT",
-    37,
-    bytesOf(preamble(0n, 1n), "k", BOOL, Buffer.of(2)),
-  ],
-  [
-    "a string longer than any",
-    "GGUF_LIMIT",
-    37,
-    bytesOf(preamble(0n, 1n), "k", STRING, HUGE, DATA),
-  ],
+  ["an unknown value type", "GGUF_CORRUPT", 33, keyed(13, DATA)],
+  ["a bool of 2", "GGUF_CORRUPT", 37, keyed(BOOL, Buffer.of(2))],
+  ["a string longer than any", "GGUF_LIMIT", 37, keyed(STRING, HUGE, DATA)],
   [
     "a string longer than the file",
     "GGUF_TRUNCATED",
     45,
-    bytesOf(preamble(0n, 1n), "k", STRING, 10_000_000n, DATA),
+    keyed(STRING, 10_000_000n, DATA),
   ],
   [
     "an array longer than any",
     "GGUF_LIMIT",
     37,
-    bytesOf(preamble(0n, 1n), "k", ARRAY, UINT8, HUGE, DATA),
+    keyed(ARRAY, UINT8, HUGE, DATA),
   ],
   [
     "an array longer than the file",
     "GGUF_TRUNCATED",
     49,
-    bytesOf(preamble(0n, 1n), "k", ARRAY, UINT32, 30_000_000n, DATA),
+    keyed(ARRAY, UINT32, 30_000_000n, DATA),
   ],
   [
     "an array of strings longer than the file",
     "GGUF_TRUNCATED",
     49,
-    bytesOf(preamble(0n, 1n), "k", ARRAY, STRING, 65n, DATA),
+    keyed(ARRAY, STRING, 65n, DATA),
   ],
   [
     "arrays nested too deep",
     "GGUF_LIMIT",
     85,
-    bytesOf(
-      preamble(0n, 1n),
-      "k",
-      ARRAY,
-      ARRAY,
-      1n,
-      ARRAY,
-      1n,
-      ARRAY,
-      1n,
-      ARRAY,
-      1n,
-      UINT8,
-      0n,
-      DATA,
-    ),
+    keyed(ARRAY, ARRAY, 1n, ARRAY, 1n, ARRAY, 1n, ARRAY, 1n, UINT8, 0n, DATA),
   ],
-  [
-    "an alignment of 48",
-    "GGUF_CORRUPT",
-    undefined,
-    bytesOf(preamble(0n, 1n), "general.alignment", UINT32, 48),
-  ],
-  [
-    "an alignment of 0",
-    "GGUF_CORRUPT",
-    undefined,
-    bytesOf(preamble(0n, 1n), "general.alignment", UINT32, 0),
-  ],
+  ["an alignment of 48", "GGUF_CORRUPT", undefined, aligned(UINT32, 48)],
+  ["an alignment of 0", "GGUF_CORRUPT", undefined, aligned(UINT32, 0)],
   [
     "an alignment that is a string",
     "GGUF_CORRUPT",
     undefined,
-    bytesOf(preamble(0n, 1n), "general.alignment", STRING, "32"),
+    aligned(STRING, "32"),
   ],
-  [
-    "an alignment of 2 GiB",
-    "GGUF_LIMIT",
-    undefined,
-    bytesOf(preamble(0n, 1n), "general.alignment", UINT32, 2 ** 31),
-  ],
+  ["an alignment of 2 GiB", "GGUF_LIMIT", undefined, aligned(UINT32, 2 ** 31)],
   [
     "a tensor's name longer than llama.cpp's",
     "GGUF_LIMIT",
     24,
     bytesOf(preamble(1n, 0n), "n".repeat(64), DATA),
   ],
-  [
-    "five dimensions",
-    "GGUF_LIMIT",
-    33,
-    bytesOf(preamble(1n, 0n), tensor("t", 5), DATA),
-  ],
-  [
-    "a dimension of 0",
-    "GGUF_CORRUPT",
-    33,
-    bytesOf(preamble(1n, 0n), tensor("t", 1, 0n, F32, 0n), DATA),
-  ],
-  [
-    "a dimension of 2^63",
-    "GGUF_CORRUPT",
-    33,
-    bytesOf(preamble(1n, 0n), tensor("t", 1, 2n ** 63n, F32, 0n), DATA),
-  ],
+  ["five dimensions", "GGUF_LIMIT", 33, tensor(5)],
+  ["a dimension of 0", "GGUF_CORRUPT", 33, tensor(1, 0n, F32, 0n)],
+  ["a dimension of 2^63", "GGUF_CORRUPT", 33, tensor(1, 2n ** 63n, F32, 0n)],
   [
     "a product that overflows",
     "GGUF_CORRUPT",
     33,
-    bytesOf(
-      preamble(1n, 0n),
-      tensor("t", 2, 2n ** 40n, 2n ** 40n, F32, 0n),
-      DATA,
-    ),
+    tensor(2, 2n ** 40n, 2n ** 40n, F32, 0n),
   ],
   [
     "a product that wraps around to 0 in 64 bits",
     "GGUF_CORRUPT",
     33,
-    bytesOf(
-      preamble(1n, 0n),
-      tensor("t", 2, 2n ** 32n, 2n ** 32n, F32, 0n),
-      DATA,
-    ),
+    tensor(2, 2n ** 32n, 2n ** 32n, F32, 0n),
   ],
-  [
-    "an unknown tensor type",
-    "GGUF_CORRUPT",
-    33,
-    bytesOf(preamble(1n, 0n), tensor("t", 1, 32n, 43, 0n), DATA),
-  ],
-  [
-    "a removed tensor type",
-    "GGUF_CORRUPT",
-    33,
-    bytesOf(preamble(1n, 0n), tensor("t", 1, 32n, 31, 0n), DATA),
-  ],
+  ["an unknown tensor type", "GGUF_CORRUPT", 33, tensor(1, 32n, 43, 0n)],
+  ["a removed tensor type", "GGUF_CORRUPT", 33, tensor(1, 32n, 31, 0n)],
   [
     "rows that are no whole blocks",
     "GGUF_CORRUPT",
     33,
-    bytesOf(preamble(1n, 0n), tensor("t", 1, 172n, 12, 0n), DATA),
+    tensor(1, 172n, 12, 0n),
   ],
   [
     "a tensor behind the file's end",
     "GGUF_TRUNCATED",
     64,
-    bytesOf(preamble(1n, 0n), tensor("t", 1, 1024n, F32, 0n), DATA),
+    tensor(1, 1024n, F32, 0n),
   ],
-  [
-    "an offset over 2^53",
-    "GGUF_CORRUPT",
-    33,
-    bytesOf(preamble(1n, 0n), tensor("t", 1, 1n, F32, 2n ** 60n), DATA),
-  ],
+  ["an offset over 2^53", "GGUF_CORRUPT", 33, tensor(1, 1n, F32, 2n ** 60n)],
   [
     "an offset that is not aligned",
     "GGUF_CORRUPT",
     80,
-    bytesOf(preamble(1n, 0n), tensor("t", 1, 1n, F32, 16n), DATA),
+    tensor(1, 1n, F32, 16n),
   ],
   [
     "two tensors of one name",
     "GGUF_CORRUPT",
     57,
-    bytesOf(
-      preamble(2n, 0n),
-      tensor("t", 1, 1n, F32, 0n),
-      tensor("t", 1, 1n, F32, 32n),
-      DATA,
-    ),
+    tensors(["t", 1n, 0n], ["t", 1n, 32n]),
   ],
   [
     "two tensors at one place",
     "GGUF_CORRUPT",
     96,
-    bytesOf(
-      preamble(2n, 0n),
-      tensor("a", 1, 1n, F32, 0n),
-      tensor("b", 1, 1n, F32, 0n),
-      DATA,
-    ),
+    tensors(["a", 1n, 0n], ["b", 1n, 0n]),
   ],
   [
     "two tensors that overlap",
     "GGUF_CORRUPT",
     128,
-    bytesOf(
-      preamble(2n, 0n),
-      tensor("a", 1, 16n, F32, 0n),
-      tensor("b", 1, 1n, F32, 32n),
-      DATA,
-    ),
+    tensors(["a", 16n, 0n], ["b", 1n, 32n]),
   ],
 ];
 

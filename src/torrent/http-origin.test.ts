@@ -10,7 +10,7 @@ import type { AddressInfo } from "node:net";
 import { describe, test, type TestContext } from "node:test";
 import { within } from "../../test/support/network.ts";
 import { isShoalError, type ErrorCode } from "../lib/index.ts";
-import type { OriginSpec } from "./source.ts";
+import type { OriginSpec, SourceSpec } from "./source.ts";
 import {
   MIB,
   randomBytes,
@@ -41,13 +41,32 @@ interface Asked {
 
 type Handler = (asked: Asked) => void;
 
-const honest: Handler = ({ response, from, to }) => {
+function partHead({ response, from, to }: Asked): void {
   response.writeHead(206, {
     "content-range": `bytes ${from}-${to - 1}/${FILE.length}`,
     "content-length": to - from,
   });
-  response.end(FILE.subarray(from, to));
+}
+
+const honest: Handler = (asked) => {
+  partHead(asked);
+  asked.response.end(FILE.subarray(asked.from, asked.to));
 };
+
+/** Wrong the first two times it is asked. */
+const wrongAtFirst =
+  (wrong: Handler): Handler =>
+  (asked) =>
+    asked.count >= 2 ? honest(asked) : wrong(asked);
+
+/** Bytes without end. */
+function flood(response: ServerResponse): void {
+  const more = (): void => {
+    while (!response.destroyed && response.write(new Uint8Array(65_536)));
+  };
+  response.on("drain", more);
+  more();
+}
 
 async function origin(
   t: TestContext,
@@ -96,19 +115,26 @@ async function nodes(
   return { node, peer, root };
 }
 
+/** Downloads, and what came is what was wanted. */
+async function fetched(
+  node: SwarmNode,
+  root: string,
+  sources: readonly SourceSpec[],
+  bytes: Uint8Array = BYTES,
+): Promise<void> {
+  const sizeBytes = bytes.length;
+  await within(
+    node.downloads.download({ ...wanted(root), sizeBytes, sources }),
+    "the download",
+  );
+  assert.equal(Buffer.compare(node.store.bytes(root)!, bytes), 0);
+}
+
 describe("an origin", () => {
   test("delivers by ranges what the peers do not have", async (t) => {
     const { node, peer, root } = await nodes(t);
     const { spec, requests } = await origin(t, honest);
-    await within(
-      node.downloads.download({
-        ...wanted(root),
-        sizeBytes: BYTES.length,
-        sources: [peer.spec("TCP"), spec],
-      }),
-      "the download",
-    );
-    assert.equal(Buffer.compare(node.store.bytes(root)!, BYTES), 0);
+    await fetched(node, root, [peer.spec("TCP"), spec]);
     assert.ok(requests.length >= 4);
     for (const { from, to, request } of requests) {
       assert.ok(to - from <= MIB);
@@ -119,15 +145,7 @@ describe("an origin", () => {
   test("is enough alone: it is read once for the hashes, once for the bytes", async (t) => {
     const { node, root } = await nodes(t);
     const { spec, requests } = await origin(t, honest);
-    await within(
-      node.downloads.download({
-        ...wanted(root),
-        sizeBytes: BYTES.length,
-        sources: [spec],
-      }),
-      "the download",
-    );
-    assert.equal(Buffer.compare(node.store.bytes(root)!, BYTES), 0);
+    await fetched(node, root, [spec]);
     const served = requests.reduce((sum, { from, to }) => sum + to - from, 0);
     assert.equal(served, 2 * (BYTES.length - 1000));
   });
@@ -138,15 +156,7 @@ describe("an origin", () => {
     const { spec, requests } = await origin(t, ({ response }) => {
       response.writeHead(302, { location: target.url }).end();
     });
-    await within(
-      node.downloads.download({
-        ...wanted(root),
-        sizeBytes: BYTES.length,
-        sources: [peer.spec("TCP"), spec],
-      }),
-      "the download",
-    );
-    assert.equal(Buffer.compare(node.store.bytes(root)!, BYTES), 0);
+    await fetched(node, root, [peer.spec("TCP"), spec]);
     assert.ok(requests.length < target.requests.length);
   });
 });
@@ -183,11 +193,7 @@ const FAULTS: readonly Fault[] = [
     name: "sends a file without end",
     handler: ({ response }) => {
       response.writeHead(200);
-      const flood = (): void => {
-        while (!response.destroyed && response.write(new Uint8Array(65_536)));
-      };
-      response.on("drain", flood);
-      flood();
+      flood(response);
     },
     banned: "ORIGIN_INVALID",
   },
@@ -198,11 +204,7 @@ const FAULTS: readonly Fault[] = [
         "content-range": `bytes ${from}-${to - 1}/${FILE.length}`,
       });
       response.write(FILE.subarray(from, to));
-      const flood = (): void => {
-        while (!response.destroyed && response.write(new Uint8Array(65_536)));
-      };
-      response.on("drain", flood);
-      flood();
+      flood(response);
     },
     banned: "ORIGIN_INVALID",
   },
@@ -256,55 +258,36 @@ const FAULTS: readonly Fault[] = [
   },
   {
     name: "stalls before its answer",
-    handler: (asked) => {
-      if (asked.count >= 2) honest(asked);
-    },
+    handler: wrongAtFirst(() => {}),
   },
   {
     name: "stalls in the middle",
-    handler: (asked) => {
-      if (asked.count >= 2) {
-        honest(asked);
-        return;
-      }
-      const { response, from, to } = asked;
-      response.writeHead(206, {
-        "content-range": `bytes ${from}-${to - 1}/${FILE.length}`,
-        "content-length": to - from,
-      });
-      response.write(FILE.subarray(from, from + 1000));
-    },
+    handler: wrongAtFirst((asked) => {
+      partHead(asked);
+      asked.response.write(FILE.subarray(asked.from, asked.from + 1000));
+    }),
   },
   {
     name: "breaks off",
-    handler: (asked) => {
-      if (asked.count >= 2) {
-        honest(asked);
-        return;
-      }
-      const { response, from, to } = asked;
-      response.writeHead(206, {
-        "content-range": `bytes ${from}-${to - 1}/${FILE.length}`,
-        "content-length": to - from,
-      });
+    handler: wrongAtFirst((asked) => {
+      const { response, from } = asked;
+      partHead(asked);
       response.write(FILE.subarray(from, from + 100_000), () =>
         response.destroy(),
       );
-    },
+    }),
   },
   {
     name: "is busy, and says until when",
-    handler: (asked) => {
-      if (asked.count >= 2) honest(asked);
-      else asked.response.writeHead(429, { "retry-after": "1" }).end();
-    },
+    handler: wrongAtFirst(({ response }) => {
+      response.writeHead(429, { "retry-after": "1" }).end();
+    }),
   },
   {
     name: "has a fault of its own",
-    handler: (asked) => {
-      if (asked.count >= 2) honest(asked);
-      else asked.response.writeHead(503).end();
-    },
+    handler: wrongAtFirst(({ response }) => {
+      response.writeHead(503).end();
+    }),
   },
 ];
 
@@ -313,11 +296,7 @@ describe("an origin that", () => {
     test(name, async (t) => {
       const { node, peer, root } = await nodes(t);
       const { spec, requests } = await origin(t, handler);
-      const done = node.downloads.download({
-        ...wanted(root),
-        sizeBytes: BYTES.length,
-        sources: [peer.spec("TCP"), spec],
-      });
+      const done = fetched(node, root, [peer.spec("TCP"), spec]);
       if (banned !== undefined) {
         await node.events.when(
           ({ fields }) => fields.code === banned,
@@ -326,8 +305,7 @@ describe("an origin that", () => {
         // Now somebody else has it.
         peer.store.add(BYTES);
       }
-      await within(done, "the download");
-      assert.equal(Buffer.compare(node.store.bytes(root)!, BYTES), 0);
+      await done;
       assert.deepEqual(
         node.bans.map(({ reason }) => reason.code),
         banned === undefined ? [] : [banned],
@@ -346,15 +324,8 @@ describe("an origin that", () => {
       response.writeHead(200, { "content-length": file.length }).end(file);
     });
     const ranges = [{ url, offset: 500, sizeBytes: bytes.length }];
-    await within(
-      node.downloads.download({
-        ...wanted(root),
-        sizeBytes: bytes.length,
-        sources: [peer.spec("TCP"), { kind: "origin", ranges }],
-      }),
-      "the download",
-    );
-    assert.equal(Buffer.compare(node.store.bytes(root)!, bytes), 0);
+    const sources = [peer.spec("TCP"), { kind: "origin", ranges } as const];
+    await fetched(node, root, sources, bytes);
   });
 
   test("is no address is no source", async (t) => {
