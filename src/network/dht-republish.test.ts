@@ -1,47 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Clock } from "../lib/index.ts";
+import { HandClock } from "../../test/support/clock.ts";
 import { Republisher, REPUBLISH } from "./dht-republish.ts";
 
-/** Time that passes when it is told to. */
-class TestClock implements Clock {
-  #now = 1_000_000;
-  readonly #timers = new Set<{ atMs: number; fn: () => void }>();
-
-  now(): number {
-    return this.#now;
-  }
-
-  after(ms: number, fn: () => void): () => void {
-    const timer = { atMs: this.#now + ms, fn };
-    this.#timers.add(timer);
-    return () => this.#timers.delete(timer);
-  }
-
-  async pass(ms: number): Promise<void> {
-    const end = this.#now + ms;
-    for (;;) {
-      const due = [...this.#timers]
-        .filter(({ atMs }) => atMs <= end)
-        .sort((a, b) => a.atMs - b.atMs)[0];
-      if (due === undefined) break;
-      this.#timers.delete(due);
-      this.#now = due.atMs;
-      due.fn();
-      await settled();
-    }
-    this.#now = end;
-  }
-}
-
-/** All that is to be done at once is done. */
-async function settled(): Promise<void> {
-  for (let turn = 0; turn < 5; turn++)
-    await new Promise((resolve) => setImmediate(resolve));
-}
-
 function start(): {
-  clock: TestClock;
+  clock: HandClock;
   republisher: Republisher;
   said: string[];
   item: (
@@ -49,7 +12,7 @@ function start(): {
     copies?: number,
   ) => { store: () => Promise<number | undefined> };
 } {
-  const clock = new TestClock();
+  const clock = new HandClock();
   const said: string[] = [];
   const republisher = new Republisher({
     clock,

@@ -98,3 +98,34 @@ export function nodeStatus(changes: Partial<NodeStatus> = {}): NodeStatus {
     ...changes,
   } satisfies NodeStatus);
 }
+
+/** Of eight shards two are loaded, one is downloaded by two nodes, four have nobody. */
+export const brokenCluster = clusterStatus(
+  [
+    shardStatus(0, "local", { holders: 2, loaded: 2 }),
+    shardStatus(1, "loaded", { holders: 3, loaded: 2 }),
+    shardStatus(2, "online"),
+    shardStatus(3, "downloading"),
+    ...[4, 5, 6, 7].map((i) => shardStatus(i, "offline")),
+  ],
+  {
+    reason: "shard 4 of 8 (layers 16-19) has no holder",
+    members: [0.2, 0.456].map((part, i) => ({
+      peer: `p${i}`,
+      shard: 3,
+      layerStart: 12,
+      layerEnd: 16,
+      manifest: "m",
+      state: "downloading",
+      addresses: [],
+      sessions: { active: 0, max: 4 },
+      msPerToken: null,
+      memoryBytes: null,
+      progress: { doneBytes: Math.floor(part * GiB), sizeBytes: GiB },
+      version: "0.1.0",
+      issuedMs: 0,
+      sinceMs: 0,
+      links: [],
+    })),
+  },
+);
