@@ -3,8 +3,7 @@ import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { temporaryFolder, testData } from "../../test/support/folder.ts";
-import { writeRandomModel } from "../../test/support/models.ts";
-import { openModel, writeGguf } from "../gguf/index.ts";
+import { inThreeFiles, writeRandomModel } from "../../test/support/models.ts";
 import { merkleRoot } from "../lib/index.ts";
 import {
   checkShard,
@@ -19,33 +18,6 @@ async function randomModel(t: TestContext): Promise<string> {
   const path = join(await temporaryFolder(t), "model.gguf");
   await writeRandomModel(path, { layers: 6, tied: true, vocab: "bytes" });
   return path;
-}
-
-/** The same model in three files, its tensors dealt out in order. */
-async function inThreeFiles(path: string): Promise<string> {
-  const { metadata, tensors, files } = await openModel(path);
-  const third = Math.ceil(tensors.length / 3);
-  const nameOf = (i: number): string =>
-    join(dirname(path), `many-0000${i + 1}-of-00003.gguf`);
-  for (let i = 0; i < 3; i++) {
-    await writeGguf(nameOf(i), {
-      metadata: new Map([
-        ...(i === 0 ? metadata : []),
-        ["split.no", { type: "uint16", value: i }],
-        ["split.count", { type: "uint16", value: 3 }],
-        ["split.tensors.count", { type: "int32", value: tensors.length }],
-      ]),
-      tensors: tensors
-        .slice(i * third, (i + 1) * third)
-        .map(({ name, type, shape, offset, sizeBytes }) => ({
-          name,
-          type,
-          shape,
-          data: { path: files[0]!.path, offset, sizeBytes },
-        })),
-    });
-  }
-  return nameOf(1);
 }
 
 test("a split is the shards of the plan, the manifest and the metadata part", async (t) => {
@@ -94,7 +66,7 @@ test("a model in several files gives the same shards, but for the model's id in 
   const [one, many] = [join(dirname(path), "one"), join(dirname(path), "many")];
   const whole = await splitModel({ path, shards: 2, outDir: one });
   const parts = await splitModel({
-    path: await inThreeFiles(path),
+    path: (await inThreeFiles(path))[1]!,
     shards: 2,
     outDir: many,
   });

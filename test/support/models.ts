@@ -4,7 +4,9 @@
  *
  *     await writeRandomModel("model.gguf", { architecture: "qwen3", layers: 4, type: "Q4_K", embeddingLength: 256 });
  */
+import { dirname, join } from "node:path";
 import {
+  openModel,
   writeGguf,
   type GgufValue,
   type TensorSource,
@@ -305,4 +307,32 @@ function floats(
     shape,
     data: randomFloats(elements, center, spread, new Random(s.seed, name)),
   };
+}
+
+/** The same model in three files beside it, its tensors dealt out in order, so that a layer lies in two. Gives their paths. */
+export async function inThreeFiles(path: string): Promise<string[]> {
+  const { metadata, tensors } = await openModel(path);
+  const third = Math.ceil(tensors.length / 3);
+  const paths = [1, 2, 3].map((i) =>
+    join(dirname(path), `many-0000${i}-of-00003.gguf`),
+  );
+  for (const [i, part] of paths.entries()) {
+    await writeGguf(part, {
+      metadata: new Map([
+        ...(i === 0 ? metadata : []),
+        ["split.no", { type: "uint16", value: i }],
+        ["split.count", { type: "uint16", value: 3 }],
+        ["split.tensors.count", { type: "int32", value: tensors.length }],
+      ]),
+      tensors: tensors
+        .slice(i * third, (i + 1) * third)
+        .map(({ name, type, shape, offset, sizeBytes }) => ({
+          name,
+          type,
+          shape,
+          data: { path, offset, sizeBytes },
+        })),
+    });
+  }
+  return paths;
 }
