@@ -1,8 +1,8 @@
 /** Files that are there whole or not at all: written under a temporary name beside the target and renamed at the end. */
 import { randomBytes } from "node:crypto";
 import { open, rename, unlink, type FileHandle } from "node:fs/promises";
-import { reasonOf } from "../lib/index.ts";
-import { openFile, readExactly, writeError } from "./files.ts";
+import { reasonOf, writeError } from "../lib/index.ts";
+import { openFile, readExactly } from "./files.ts";
 
 /** Bytes to write: in memory, a range of a file, or made on the way. */
 export type ByteSource =

@@ -1,7 +1,7 @@
 /** Files on disk, with errors that say which and why. */
 import { open, stat, type FileHandle } from "node:fs/promises";
 import { basename } from "node:path";
-import { ShoalError, type ErrorCode } from "../lib/index.ts";
+import { readError, ShoalError } from "../lib/index.ts";
 
 /** Opens a regular file to read. A pipe or device is refused before it is opened: opening one can wait for ever. */
 export async function openFile(
@@ -44,42 +44,4 @@ export async function readExactly(
     }
     done += bytesRead;
   }
-}
-
-export function readError(error: unknown, path: string): ShoalError {
-  if (error instanceof ShoalError) return error;
-  const code = errnoOf(error);
-  if (code === "ENOENT" || code === "ENOTDIR") {
-    return new ShoalError("FILE_NOT_FOUND", `${path} does not exist`, { path });
-  }
-  return new ShoalError(
-    "FILE_UNREADABLE",
-    `${path} cannot be read${code === undefined ? "" : `: ${code}`}`,
-    { path },
-    error,
-  );
-}
-
-export function writeError(error: unknown, path: string): ShoalError {
-  if (error instanceof ShoalError) return error;
-  const errno = errnoOf(error);
-  if (errno === undefined) return ShoalError.from(error);
-  const code: ErrorCode =
-    errno === "ENOSPC" || errno === "EDQUOT" ? "DISK_FULL" : "FILE_UNWRITABLE";
-  return new ShoalError(
-    code,
-    code === "DISK_FULL"
-      ? `no space left to write ${path}`
-      : `${path} cannot be written: ${errno}`,
-    { path },
-    error,
-  );
-}
-
-function errnoOf(error: unknown): string | undefined {
-  return error instanceof Error &&
-    "code" in error &&
-    typeof error.code === "string"
-    ? error.code
-    : undefined;
 }

@@ -99,7 +99,7 @@ export function ggmlTypeOfId(id: number): GgmlType | { reason: string } {
 }
 
 /** Number of values in a shape; NaN if it cannot be counted exactly. A shape without dimensions is a scalar. */
-export function elementCount(shape: readonly number[]): number {
+function elementCount(shape: readonly number[]): number {
   let count = 1;
   for (const n of shape) {
     if (!Number.isSafeInteger(n) || n < 1) return NaN;

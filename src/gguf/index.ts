@@ -18,8 +18,6 @@ export {
   type GgmlTypeName,
 } from "./ggml-types.ts";
 export {
-  isNumberArrayType,
-  NUMBER_ARRAYS,
   stringOf,
   stringsOf,
   uintOf,
@@ -50,5 +48,5 @@ export {
   type Output,
   type WriteOptions,
 } from "./atomic.ts";
-export { openFile, readExactly, writeError } from "./files.ts";
+export { openFile, readExactly } from "./files.ts";
 export { DEFAULT_ALIGNMENT, MAX_TENSOR_NAME_BYTES } from "./limits.ts";

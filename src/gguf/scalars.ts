@@ -70,7 +70,7 @@ export type BigintType = keyof typeof BIGINTS;
 export type Scalar =
   { type: NumberType; value: number } | { type: BigintType; value: bigint };
 
-export function isBigintType(type: string): type is BigintType {
+function isBigintType(type: string): type is BigintType {
   return Object.hasOwn(BIGINTS, type);
 }
 

@@ -13,4 +13,5 @@ export * from "./async.ts";
 export * from "./clock.ts";
 export * from "./units.ts";
 export * from "./paths.ts";
+export * from "./files.ts";
 export * from "./merkle.ts";

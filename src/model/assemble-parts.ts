@@ -1,9 +1,8 @@
 /** Writes a shard from its parts, each a file of its own: what a node does that fetched them. */
 import { dirname } from "node:path";
 import { readGguf, writeAtomically } from "../gguf/index.ts";
-import { ShoalError } from "../lib/index.ts";
+import { checkDiskSpace, ShoalError } from "../lib/index.ts";
 import { layerPart } from "./architectures.ts";
-import { checkDiskSpace } from "./disk.ts";
 import { shardLayout } from "./layout.ts";
 import {
   partById,

@@ -14,8 +14,7 @@ import {
   type GgufModel,
   type GgufValue,
 } from "../gguf/index.ts";
-import { merkleRoot, ShoalError } from "../lib/index.ts";
-import { checkDiskSpace } from "./disk.ts";
+import { merkleRoot } from "../lib/index.ts";
 import {
   assembleShard,
   buildManifest,
@@ -367,15 +366,4 @@ test("an abort leaves nothing behind", async (t) => {
   });
   await assert.rejects(aborted, { code: "ABORTED" });
   assert.deepEqual(await readdir(folder), before);
-});
-
-test("a disk without the room is found out first", async (t) => {
-  const folder = await temporaryFolder(t);
-  await checkDiskSpace(folder, 1);
-  await assert.rejects(checkDiskSpace(folder, 2 ** 62), (error) => {
-    assert.ok(error instanceof ShoalError);
-    assert.equal(error.code, "DISK_FULL");
-    assert.equal(error.details.neededBytes, 2 ** 62);
-    return true;
-  });
 });

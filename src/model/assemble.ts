@@ -1,8 +1,7 @@
 /** Writes a shard from the original model's files. */
 import { basename, dirname } from "node:path";
 import { writeAtomically, type GgufModel } from "../gguf/index.ts";
-import { ShoalError } from "../lib/index.ts";
-import { checkDiskSpace } from "./disk.ts";
+import { checkDiskSpace, ShoalError } from "../lib/index.ts";
 import { shardLayout, type ShardSegment } from "./layout.ts";
 import {
   partById,

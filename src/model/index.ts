@@ -9,7 +9,6 @@
  *     await assembleShard({ source, manifest, range, path: "shard-0.gguf" });
  *     const shard = await readShard("shard-0.gguf"); // { isFirst: true, boundaryTensor: "l_out-1", embedding: { … }, … }
  */
-export { ARCHITECTURES, type ArchitectureRules } from "./architectures.ts";
 export { describeModel, type ModelDescription } from "./describe.ts";
 export {
   buildManifest,

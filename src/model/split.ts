@@ -2,11 +2,10 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, realpath, rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { openModel, writeAtomically, writeError } from "../gguf/index.ts";
-import { ShoalError } from "../lib/index.ts";
+import { openModel, writeAtomically } from "../gguf/index.ts";
+import { checkDiskSpace, ShoalError, writeError } from "../lib/index.ts";
 import { assembleShard } from "./assemble.ts";
 import { describeModel } from "./describe.ts";
-import { checkDiskSpace } from "./disk.ts";
 import { shardLayout } from "./layout.ts";
 import {
   buildManifest,

@@ -4,7 +4,7 @@
  */
 import { open, type FileHandle } from "node:fs/promises";
 import { parentPort } from "node:worker_threads";
-import { type ErrorObject, ShoalError } from "../lib/index.ts";
+import { type ErrorObject, readError, ShoalError } from "../lib/index.ts";
 import { PieceHasher } from "./piece-hasher.ts";
 import type { FileRange } from "./types.ts";
 
@@ -159,21 +159,4 @@ class RangeReader {
       done += bytesRead;
     }
   }
-}
-
-function readError(error: unknown, path: string): ShoalError {
-  const errno = (error as NodeJS.ErrnoException).code;
-  return errno === "ENOENT"
-    ? new ShoalError(
-        "FILE_NOT_FOUND",
-        `${path} does not exist`,
-        { path },
-        error,
-      )
-    : new ShoalError(
-        "FILE_UNREADABLE",
-        `${path} cannot be read: ${errno ?? ""}`,
-        { path },
-        error,
-      );
 }

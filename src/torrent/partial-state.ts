@@ -11,6 +11,7 @@ import { hash } from "node:crypto";
 import { type FileHandle, open, readFile, stat } from "node:fs/promises";
 import * as dagCbor from "@ipld/dag-cbor";
 import { z } from "zod";
+import { writeError } from "../lib/index.ts";
 import {
   HASH_BYTES,
   MAX_CONTENT_BYTES,
@@ -18,7 +19,7 @@ import {
   verifyPieceLayer,
 } from "./piece-tree.ts";
 import { hasBit, PieceSet } from "./piece-set.ts";
-import { writeAll, writeError, writeWhole } from "./store-files.ts";
+import { writeAll, writeWhole } from "./store-files.ts";
 import type { ContentKind, ContentMetadata } from "./types.ts";
 
 const MAGIC = Buffer.from("SHOALPS1", "latin1");

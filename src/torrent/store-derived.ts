@@ -5,7 +5,8 @@
 import { hash } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { type FileStamp, writeError, writeWhole } from "./store-files.ts";
+import { writeError } from "../lib/index.ts";
+import { type FileStamp, writeWhole } from "./store-files.ts";
 
 const METADATA = "metadata.gguf";
 const MANIFEST = "manifest.cbor";

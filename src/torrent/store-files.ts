@@ -1,15 +1,9 @@
 /** What the store needs of the file system: stamps that tell whether a file is still what was hashed, whole writes, errors that say which. */
-import { randomBytes } from "node:crypto";
-import {
-  type FileHandle,
-  open,
-  rename,
-  rm,
-  stat,
-  statfs,
-} from "node:fs/promises";
+import { type FileHandle, open, stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { formatBytes, ShoalError } from "../lib/index.ts";
+import { writeAtomically } from "../gguf/index.ts";
+
+export { checkDiskSpace, writeError } from "../lib/index.ts";
 
 /** Of a file when it was looked at. As long as it is the same, so are the bytes. */
 export interface FileStamp {
@@ -50,19 +44,7 @@ export async function writeWhole(
   path: string,
   bytes: Uint8Array,
 ): Promise<void> {
-  const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
-  try {
-    await using file = await open(temporary, "wx");
-    await writeAll(file, bytes, 0);
-    await file.datasync();
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw writeError(error, path);
-  }
-  await rename(temporary, path).catch(async (error: unknown) => {
-    await rm(temporary, { force: true });
-    throw writeError(error, path);
-  });
+  await writeAtomically(path, {}, (output) => output.write(bytes));
 }
 
 export async function writeAll(
@@ -109,42 +91,4 @@ export async function syncFolderOf(path: string): Promise<void> {
   } catch {
     // Not on every platform.
   }
-}
-
-/** Throws DISK_FULL. A folder that cannot be asked is left to the write to find out about. */
-export async function checkDiskSpace(
-  folder: string,
-  neededBytes: number,
-): Promise<void> {
-  const found = await statfs(folder).catch(() => undefined);
-  if (found === undefined) return;
-  const freeBytes = found.bavail * found.bsize;
-  if (freeBytes >= neededBytes) return;
-  throw new ShoalError(
-    "DISK_FULL",
-    `${folder} has ${formatBytes(freeBytes)} free, ${formatBytes(neededBytes)} are still to come`,
-    { path: folder, freeBytes, neededBytes },
-  );
-}
-
-export function writeError(error: unknown, path: string): ShoalError {
-  if (error instanceof ShoalError) return error;
-  const errno = errnoOf(error);
-  const isFull = errno === "ENOSPC" || errno === "EDQUOT";
-  return new ShoalError(
-    isFull ? "DISK_FULL" : "FILE_UNWRITABLE",
-    isFull
-      ? `no space left to write ${path}`
-      : `${path} cannot be written: ${errno}`,
-    { path },
-    error,
-  );
-}
-
-export function errnoOf(error: unknown): string {
-  return error instanceof Error &&
-    "code" in error &&
-    typeof error.code === "string"
-    ? error.code
-    : "";
 }

@@ -1,0 +1,57 @@
+/** What a file system refuses, as errors that say which file and why; and whether there is room, asked before gigabytes are written. */
+import { statfs } from "node:fs/promises";
+import { ShoalError } from "./errors.ts";
+import { formatBytes } from "./units.ts";
+
+export function readError(error: unknown, path: string): ShoalError {
+  if (error instanceof ShoalError) return error;
+  const errno = errnoOf(error);
+  if (errno === "ENOENT" || errno === "ENOTDIR") {
+    return new ShoalError("FILE_NOT_FOUND", `${path} does not exist`, { path });
+  }
+  return new ShoalError(
+    "FILE_UNREADABLE",
+    `${path} cannot be read${errno === undefined ? "" : `: ${errno}`}`,
+    { path },
+    error,
+  );
+}
+
+export function writeError(error: unknown, path: string): ShoalError {
+  if (error instanceof ShoalError) return error;
+  const errno = errnoOf(error);
+  if (errno === undefined) return ShoalError.from(error);
+  const isFull = errno === "ENOSPC" || errno === "EDQUOT";
+  return new ShoalError(
+    isFull ? "DISK_FULL" : "FILE_UNWRITABLE",
+    isFull
+      ? `no space left to write ${path}`
+      : `${path} cannot be written: ${errno}`,
+    { path },
+    error,
+  );
+}
+
+function errnoOf(error: unknown): string | undefined {
+  return error instanceof Error &&
+    "code" in error &&
+    typeof error.code === "string"
+    ? error.code
+    : undefined;
+}
+
+/** Throws DISK_FULL. A folder that cannot be asked is left to the write to find out about. */
+export async function checkDiskSpace(
+  folder: string,
+  neededBytes: number,
+): Promise<void> {
+  const found = await statfs(folder).catch(() => undefined);
+  if (found === undefined) return;
+  const freeBytes = found.bavail * found.bsize;
+  if (freeBytes >= neededBytes) return;
+  throw new ShoalError(
+    "DISK_FULL",
+    `${folder} has ${formatBytes(freeBytes)} free, ${formatBytes(neededBytes)} are needed`,
+    { path: folder, freeBytes, neededBytes },
+  );
+}
