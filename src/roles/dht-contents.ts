@@ -22,7 +22,7 @@ export interface DhtContentsOptions {
   endpoint: () => Endpoint;
 }
 
-export const DHT_CONTENTS = Object.freeze({
+const DHT_CONTENTS = Object.freeze({
   /** Provided by one member at once: each is said again every some hours. A model has about a hundred parts. */
   provided: 1_024,
   /** A search and a store take some round trips each. */

@@ -111,9 +111,9 @@ export function startGateway(
         events,
       }),
     );
-    const joined = await joinThroughBootstraps({
+    await joinThroughBootstraps(stack, {
+      ...options,
       host,
-      targets: bootstraps,
       events,
       join: async (peer) => {
         const members = await membership.join(peer);
@@ -122,10 +122,8 @@ export function startGateway(
           members,
         });
       },
-      timeoutMs: options.bootstrapTimeoutMs,
       signal,
     });
-    stack.defer(() => joined.stop());
     return {
       peerId: host.peerId,
       addresses: host.addresses(),

@@ -36,7 +36,7 @@ export async function getFile(
   { events, paths, signal }: RoleContext,
 ): Promise<GetFileResult> {
   await using stack = new AsyncDisposableStack();
-  const { bootstraps, cluster, wanted, listen } = options;
+  const { cluster, wanted, listen } = options;
   const host = await createHost({
     listen,
     events,
@@ -61,18 +61,16 @@ export async function getFile(
   stack.defer(() => host.stop());
   stack.defer(() => torrents.stop());
   await torrents.start();
-  const joined = await joinThroughBootstraps({
+  await joinThroughBootstraps(stack, {
+    ...options,
     host,
-    targets: bootstraps,
     events,
     join: async (peer) => {
       await membership.join(peer);
       await torrents.syncWith(peer);
     },
-    timeoutMs: options.bootstrapTimeoutMs,
     signal,
   });
-  stack.defer(() => joined.stop());
   const files = await torrents.listFiles();
   if (wanted === undefined) return { files, path: undefined };
   const file = choose(files, wanted, cluster);

@@ -29,7 +29,6 @@ export {
   reportLines,
   type ReportOptions,
 } from "./report-lines.ts";
-export { REPORT_EVERY_MS, startReports, summaryOf } from "./report.ts";
 export { type Role, type RoleContext, type RoleInfo } from "./role.ts";
 export { type SeederOptions, startSeeder } from "./seeder.ts";
 export { type NodeOptions, startNode } from "./shard-node.ts";

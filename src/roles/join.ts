@@ -4,25 +4,29 @@ import { Bootstraps, type Host } from "../network/index.ts";
 
 export interface JoinOptions {
   host: Host;
-  targets: readonly string[];
+  bootstraps: readonly string[];
   events: EventSink;
   /** Joins at a rendezvous that was just connected. */
   join: (rendezvous: string) => Promise<void>;
   /** Give up if none answers for so long. */
-  timeoutMs: number;
+  bootstrapTimeoutMs: number;
   signal: AbortSignal;
 }
 
-/** Resolves once joined for the first time; rejects with BOOTSTRAP_UNREACHABLE or what the join was refused with. */
+/**
+ * Resolves once joined for the first time; rejects with BOOTSTRAP_UNREACHABLE or what the join was refused with. Joins again whenever
+ * a rendezvous comes back, until `stack` is disposed.
+ */
 export async function joinThroughBootstraps(
+  stack: AsyncDisposableStack,
   options: JoinOptions,
-): Promise<Bootstraps> {
-  const { host, targets, events, join, timeoutMs, signal } = options;
+): Promise<void> {
+  const { host, events, join, signal } = options;
   const joined = Promise.withResolvers<void>();
   joined.promise.catch(() => {});
   const bootstraps = new Bootstraps({
     host,
-    targets,
+    targets: options.bootstraps,
     events,
     onConnected: ({ peer }) => {
       join(peer).then(joined.resolve, (error: unknown) => {
@@ -33,12 +37,8 @@ export async function joinThroughBootstraps(
     },
   });
   bootstraps.start();
-  try {
-    await bootstraps.firstConnection({ timeoutMs, signal });
-    await joined.promise;
-    return bootstraps;
-  } catch (error) {
-    await bootstraps.stop();
-    throw error;
-  }
+  stack.defer(() => bootstraps.stop());
+  const timeoutMs = options.bootstrapTimeoutMs;
+  await bootstraps.firstConnection({ timeoutMs, signal });
+  await joined.promise;
 }

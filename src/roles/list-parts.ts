@@ -49,7 +49,7 @@ export async function listParts(
   { events, signal }: Pick<RoleContext, "events" | "signal">,
 ): Promise<ListPartsResult> {
   await using stack = new AsyncDisposableStack();
-  const { bootstraps, cluster, listen } = options;
+  const { cluster, listen } = options;
   const host = await createHost({ listen, events, version: VERSION });
   const commands = new Commands(host);
   const membership = new Membership({ host, commands, events, cluster });
@@ -64,18 +64,16 @@ export async function listParts(
   stack.defer(() => membership.stop());
   await host.start();
   stack.defer(() => host.stop());
-  const joined = await joinThroughBootstraps({
+  await joinThroughBootstraps(stack, {
+    ...options,
     host,
-    targets: bootstraps,
     events,
     join: async (peer) => {
       await membership.join(peer);
       index.ask(peer);
     },
-    timeoutMs: options.bootstrapTimeoutMs,
     signal,
   });
-  stack.defer(() => joined.stop());
   const record = membership.published();
   const manifest = record?.manifest ?? membership.view()?.manifest;
   if (manifest === undefined) {

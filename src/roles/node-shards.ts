@@ -46,7 +46,7 @@ export interface NodeShardsOptions {
 }
 
 /** Running sessions have this long to end when a shard is given back or the node stops. */
-export const DRAIN_TIMEOUT_MS = 30_000;
+const DRAIN_TIMEOUT_MS = 30_000;
 
 /** The cluster hears of a download's progress this often. */
 const PROGRESS_MS = 5_000;

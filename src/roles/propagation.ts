@@ -38,7 +38,7 @@ export interface PropagationOptions {
   random?: () => number;
 }
 
-export const PROPAGATION_DEFAULTS = Object.freeze({
+const PROPAGATION_DEFAULTS = Object.freeze({
   /** A lost copy is noticed in so long, and a rendezvous is asked 12 times a minute by each member with spare disk. */
   everyMs: 5_000,
   /** Parts fetched at once: others adopt meanwhile, and what is rare comes first. */

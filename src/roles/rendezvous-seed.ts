@@ -18,7 +18,12 @@ import { Fetcher } from "./fetcher.ts";
 import { Propagation } from "./propagation.ts";
 import { LastStats } from "./last-stats.ts";
 import { SpareFolder } from "./spare-folder.ts";
-import { listingsOf, type TransferFlags, transferListen } from "./torrents.ts";
+import {
+  indexLater,
+  listingsOf,
+  type TransferFlags,
+  transferListen,
+} from "./torrents.ts";
 import { VERSION } from "./version.ts";
 
 export interface RendezvousSeedOptions extends TransferFlags {
@@ -99,12 +104,7 @@ export class RendezvousSeed {
       });
     }
     await this.#transfer.start();
-    this.#transfer.index().catch((error: unknown) => {
-      const { code, message } = ShoalError.from(error);
-      events.error("TORRENT", `the folder can not be seeded: ${message}`, {
-        code,
-      });
-    });
+    indexLater(this.#transfer, events);
     await this.#look();
   }
 

@@ -53,7 +53,7 @@ export function startReports(options: ReportsOptions): () => void {
   };
 }
 
-export function emitReport(events: EventSink, status: NodeStatus): void {
+function emitReport(events: EventSink, status: NodeStatus): void {
   const lines = reportLines(status, { width: LOG_LINE_COLUMNS });
   events.info("STATUS", summaryOf(status), fieldsOf(status), lines);
 }

@@ -133,9 +133,9 @@ export function startSeeder(
       },
       (data) => key.sign(data),
     );
-    const joined = await joinThroughBootstraps({
+    await joinThroughBootstraps(stack, {
+      ...options,
       host,
-      targets: bootstraps,
       events,
       join: async (peer) => {
         await membership.join(peer);
@@ -152,10 +152,8 @@ export function startSeeder(
           },
         );
       },
-      timeoutMs: options.bootstrapTimeoutMs,
       signal,
     });
-    stack.defer(() => joined.stop());
     const propagation = new Propagation({
       cluster,
       record: () => membership.published(),

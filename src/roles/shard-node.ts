@@ -41,7 +41,7 @@ import {
   watchRole,
 } from "./status.ts";
 import { reportReadiness } from "./swarm-events.ts";
-import { Torrents, type TransferFlags } from "./torrents.ts";
+import { indexLater, Torrents, type TransferFlags } from "./torrents.ts";
 import { VERSION } from "./version.ts";
 
 export interface NodeOptions extends TransferFlags {
@@ -191,9 +191,9 @@ export function startNode(
         events,
       }),
     );
-    const joined = await joinThroughBootstraps({
+    await joinThroughBootstraps(stack, {
+      ...options,
       host,
-      targets: bootstraps,
       events,
       join: async (peer) => {
         await membership.join(peer);
@@ -210,10 +210,8 @@ export function startNode(
         for (const planned of shards.ready())
           void presence.shardReady(asInPlan(planned));
       },
-      timeoutMs: options.bootstrapTimeoutMs,
       signal,
     });
-    stack.defer(() => joined.stop());
     stack.defer(() => presence.stop());
     stack.defer(() => membership.leave());
     stack.defer(() => stopping.abort(new ShoalError("ABORTED", "stopped")));
@@ -335,16 +333,6 @@ function roomOf(
     contextLength: Math.min(contextLength, manifest.contextLength),
     sessions,
   };
-}
-
-/** Hashing what lies in the folders may take long: nothing waits for it. */
-function indexLater(torrents: Torrents, events: EventSink): void {
-  torrents.index().catch((error: unknown) => {
-    const { code, message } = ShoalError.from(error);
-    events.error("TORRENT", `the folders can not be seeded: ${message}`, {
-      code,
-    });
-  });
 }
 
 function asInPlan({ id, number, range }: PlannedShard): ShardOfPlan {

@@ -7,7 +7,6 @@ import { type EventSink, ShoalError } from "../lib/index.ts";
 export function reportReadiness(
   membership: Membership,
   events: EventSink,
-  onReady: (ready: boolean) => void = () => {},
 ): () => void {
   let last: string | undefined;
   return membership.onChange((view) => {
@@ -27,7 +26,6 @@ export function reportReadiness(
     } else if (was === "ready")
       events.warn("SWARM", `no longer ready: ${state}`);
     else events.info("SWARM", `not ready: ${state}`);
-    onReady(view?.ready === true);
   });
 }
 

@@ -4,7 +4,7 @@
  * says what is wanted, and tells a rendezvous where that host is.
  */
 import { join, resolve, sep } from "node:path";
-import { type EventSink, isShoalError } from "../lib/index.ts";
+import { type EventSink, isShoalError, ShoalError } from "../lib/index.ts";
 import type { Commands, Host } from "../network/index.ts";
 import {
   type CatalogFile,
@@ -224,4 +224,17 @@ export function transferListen(
     return family === "ip4" || family === "ip6" ? [`/${family}/${host}`] : [];
   });
   return [...new Set(interfaces)].map((each) => `${each}/tcp/${port}`);
+}
+
+/** Hashing what lies in the folders may take long: nothing waits for it. */
+export function indexLater(
+  transfer: { index(): Promise<unknown> },
+  events: EventSink,
+): void {
+  transfer.index().catch((error: unknown) => {
+    const { code, message } = ShoalError.from(error);
+    events.error("TORRENT", `the folders can not be seeded: ${message}`, {
+      code,
+    });
+  });
 }

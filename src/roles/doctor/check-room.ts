@@ -12,7 +12,7 @@ import { planLayers } from "../../model/index.ts";
 import type { Check, Examination } from "./examination.ts";
 import { ok, problem, skipped } from "./finding.ts";
 
-export const ROOM = Object.freeze({
+const ROOM = Object.freeze({
   /** Identity, peer database, manifest and vocabulary: what any role writes, whatever its shard. */
   leastDiskBytes: 64 * 1024 * 1024,
   /** A node's default. */
