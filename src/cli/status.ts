@@ -22,7 +22,7 @@ import {
 import { newEvents, stopSignal } from "./run-role.ts";
 
 /** It was asked and answered, and it is not ready: apart from every error's code, as `systemctl status` has it. */
-export const EXIT_NOT_READY = 3;
+const EXIT_NOT_READY = 3;
 
 const LOCAL = `http://127.0.0.1:${DIAGNOSTICS_DEFAULTS.port}`;
 

@@ -13,7 +13,7 @@ import type { RecordKind } from "../network/index.ts";
 import { type Announcement, Sealed, unseal } from "./announcement.ts";
 import { type ClusterRecord, unsealClusterRecord } from "./cluster-record.ts";
 
-export const DHT_KINDS = Object.freeze({
+const DHT_KINDS = Object.freeze({
   /** Announcements of one peer: one a shard. */
   announcements: 16,
   /** Most of a record is its addresses: sixteen ordinary announcements fit. */

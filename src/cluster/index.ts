@@ -10,7 +10,6 @@
  */
 export {
   type Adoption,
-  ADOPTION,
   adoptions,
   type CoverageHistory,
   NO_HISTORY,
@@ -21,7 +20,6 @@ export {
   type Announcement,
   ANNOUNCEMENT,
   type Capacity,
-  NODE_STATES,
   type NodeState,
   PROTOCOL,
   type Sealed,
@@ -35,8 +33,6 @@ export {
 export {
   clusterKey,
   clusterRecordKinds,
-  decodeAnnouncements,
-  decodeClusterRecord,
   encodeAnnouncements,
   encodeClusterRecord,
   nodeKey,
@@ -65,15 +61,9 @@ export {
   type ModelParts,
   servePartsOf,
 } from "./model-parts.ts";
-export {
-  PLACEMENT,
-  type Placement,
-  placeShard,
-  shouldYield,
-} from "./placement.ts";
+export { type Placement, placeShard, shouldYield } from "./placement.ts";
 export { RendezvousService } from "./rendezvous-service.ts";
 export {
-  MEMORY,
   needsOf,
   type PlanShard,
   planShards,
@@ -89,7 +79,6 @@ export {
   NodeStatus,
   OwnShardStatus,
   SessionStatus,
-  SHARD_STATES,
   ShardStatus,
   STATUS_LIMITS,
   TorrentStatus,

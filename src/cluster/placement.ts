@@ -25,7 +25,7 @@ import {
   usableBytes,
 } from "./shard-needs.ts";
 
-export const PLACEMENT = Object.freeze({
+const PLACEMENT = Object.freeze({
   /**
    * Shards whose need of memory is within this part of the largest count as alike, and nodes spread over them. A larger one comes first: a
    * smaller machine that comes later can still take the small ones.

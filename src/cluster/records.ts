@@ -21,9 +21,9 @@ export interface Digest {
 export const ID_BYTES = 10;
 
 /** A cluster of more holders than this is not one of ours: a bound on what strangers can make a rendezvous keep. */
-export const MAX_RECORDS_PER_CLUSTER = 10_000;
+const MAX_RECORDS_PER_CLUSTER = 10_000;
 /** Shards of one peer. */
-export const MAX_RECORDS_PER_PEER = 64;
+const MAX_RECORDS_PER_PEER = 64;
 
 export type PutOutcome = "new" | "changed" | "renewed" | "stale" | "full";
 

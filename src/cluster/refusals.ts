@@ -1,6 +1,6 @@
 /** How often announcements were refused, by reason. The reasons are a closed list: nobody can make this grow. */
 
-export const REFUSALS = [
+const REFUSALS = [
   /** Not signed by the peer it names. */
   "forged",
   "expired",

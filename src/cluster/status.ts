@@ -85,7 +85,7 @@ export const MemberStatus = z.object({
 export type MemberStatus = z.infer<typeof MemberStatus>;
 
 /** The words of the report, best first. */
-export const SHARD_STATES = [
+const SHARD_STATES = [
   "local",
   "loaded",
   "online",

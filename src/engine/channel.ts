@@ -16,7 +16,7 @@ export const HEADER_BYTES = 12;
 /** Above any chunk of activations (256 tokens × 16384 × 4 = 16 MiB) and any vocabulary's piece table. */
 export const MAX_BODY_BYTES = 64 * 1024 * 1024;
 /** The channel's file descriptor in the child. */
-export const CHANNEL_FD = 3;
+const CHANNEL_FD = 3;
 
 export const Op = {
   /** JSON LoadStageRequest → Progress*, then Json StageInfo. */

@@ -29,11 +29,11 @@ export interface RenderOptions {
 /** The largest templates in use (tools, thinking, vision) have about 20 KiB. */
 export const MAX_TEMPLATE_CHARS = 256 * 1024;
 /** Twice the gateway's largest request body: a template adds some text to each message, it does not multiply it. */
-export const MAX_RENDERED_CHARS = 8 * 1024 * 1024;
+const MAX_RENDERED_CHARS = 8 * 1024 * 1024;
 /** Rendering blocks the process. A real template takes a millisecond or two, also on a busy machine. */
-export const MAX_RENDER_MS = 2_000;
+const MAX_RENDER_MS = 2_000;
 /** A list longer than this is no list of messages. */
-export const MAX_LIST_ITEMS = 100_000;
+const MAX_LIST_ITEMS = 100_000;
 /** Of a template's own complaint; it goes to the client. */
 const MAX_REASON_CHARS = 500;
 

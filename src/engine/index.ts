@@ -10,7 +10,7 @@
  *     const tokenizer = await Tokenizer.load("metadata.gguf");
  *     const tokens = await tokenizer.encode("Once upon a time", { addSpecial: true, parseSpecial: false });
  */
-export { bytesOf, floatsOf, intsOf, Want } from "./channel.ts";
+export { bytesOf, intsOf, Want } from "./channel.ts";
 export * from "./chat-template.ts";
 export type { StageInfo } from "./child.ts";
 export * from "./sampling.ts";

@@ -36,7 +36,7 @@ export function modelRoutes(app: FastifyInstance, backend: Backend): void {
 }
 
 /** The model of that name, whether or not it can answer now. Throws MODEL_UNKNOWN; SWARM_NOT_READY while none is known. */
-export function knownModel(backend: Backend, name: string): ServedModel {
+function knownModel(backend: Backend, name: string): ServedModel {
   const model = backend.model();
   if (model === undefined) throw backend.notReady() ?? noModel();
   if (name !== model.id && name !== model.manifestId) {

@@ -11,14 +11,14 @@ import { refuseUnsupported } from "./parameters.ts";
 import { invalid, validate } from "./validate.ts";
 
 /** A conversation longer than this fits no context; each message costs a pass through the template. */
-export const MAX_MESSAGES = 2048;
-export const MAX_CONTENT_PARTS = 1024;
+const MAX_MESSAGES = 2048;
+const MAX_CONTENT_PARTS = 1024;
 /** OpenAI's bound. */
-export const MAX_STOPS = 4;
+const MAX_STOPS = 4;
 /** Text that may begin a stop string is held back from the client: a longer one would hide the stream. */
-export const MAX_STOP_CHARS = 256;
+const MAX_STOP_CHARS = 256;
 /** OpenAI's default of `max_tokens` for /v1/completions; a chat's is what the context leaves. */
-export const DEFAULT_COMPLETION_TOKENS = 16;
+const DEFAULT_COMPLETION_TOKENS = 16;
 
 export type Prompt =
   | { kind: "messages"; messages: readonly ChatMessage[] }

@@ -20,9 +20,9 @@ export const HEADER_BYTES = 32;
 /** One chunk of activations and its header: 128 tokens × 16,384 × 4 bytes = 8 MiB, and room. */
 export const MAX_FRAME_BYTES = 8 * 1024 * 1024 + 64 * 1024;
 /** OPEN's body: a route of MAX_STAGES with their addresses. */
-export const MAX_OPEN_BYTES = 256 * 1024;
+const MAX_OPEN_BYTES = 256 * 1024;
 /** ERROR's body. */
-export const MAX_ERROR_BYTES = 16 * 1024;
+const MAX_ERROR_BYTES = 16 * 1024;
 
 export const FrameType = {
   /** gateway → stage: JSON OpenBody. Answered by OPENED or ERROR. */

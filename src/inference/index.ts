@@ -14,23 +14,17 @@ export {
   type GeneratedToken,
   type GenerateOptions,
   Pipeline,
-  PIPELINE_DEFAULTS,
 } from "./pipeline.ts";
 export {
   type Candidate,
   layersOf,
   planRoute,
   type RouteStage,
-  uncovered,
 } from "./route.ts";
 export {
   type SessionEntry,
   SessionLog,
   type SessionTotals,
 } from "./session-log.ts";
-export {
-  StageService,
-  type StageStats,
-  STAGE_DEFAULTS,
-} from "./stage-service.ts";
+export { StageService, type StageStats } from "./stage-service.ts";
 export type { HeldShard } from "./stage-session.ts";

@@ -40,7 +40,7 @@ export interface GeneratedToken {
   finish?: "stop" | "length";
 }
 
-export const PIPELINE_DEFAULTS = Object.freeze({
+const PIPELINE_DEFAULTS = Object.freeze({
   /** All stages have reserved a sequence and reached their neighbours. Above the stages' own 5 s, so that theirs speaks first. */
   openTimeoutMs: 8_000,
   /** Between two signs of life of the pipeline. Above an engine's 60 s for one decode, so that the stage's own error names it. */

@@ -70,27 +70,6 @@ function stageCost(candidate: Candidate): number {
   return HOP_MS + compute + (candidate.freeSessions > 0 ? 0 : BUSY_MS);
 }
 
-/** The layers below `layerCount` that no candidate covers, as half-open ranges. */
-export function uncovered(
-  candidates: readonly { layerStart: number; layerEnd: number }[],
-  layerCount: number,
-): { layerStart: number; layerEnd: number }[] {
-  const gaps: { layerStart: number; layerEnd: number }[] = [];
-  let layer = 0;
-  for (const c of [...candidates].sort((a, b) => a.layerStart - b.layerStart)) {
-    if (c.layerStart > layer)
-      gaps.push({
-        layerStart: layer,
-        layerEnd: Math.min(c.layerStart, layerCount),
-      });
-    layer = Math.max(layer, c.layerEnd);
-    if (layer >= layerCount) return gaps;
-  }
-  if (layer < layerCount)
-    gaps.push({ layerStart: layer, layerEnd: layerCount });
-  return gaps;
-}
-
 /** "layers 4-7", both ends included, as people count. */
 export function layersOf(range: {
   layerStart: number;

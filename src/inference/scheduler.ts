@@ -10,8 +10,8 @@ export interface Turn {
   fail(error: ShoalError): void;
 }
 
-/** Frames a session may have waiting: the gateway's window of prompt chunks is far smaller (client.ts). */
-export const MAX_WAITING_PER_SESSION = 512;
+/** Frames a session may have waiting: the gateway's window of prompt chunks is far smaller (pipeline.ts). */
+const MAX_WAITING_PER_SESSION = 512;
 
 export class Scheduler {
   #waiting = new Map<string, Turn[]>();

@@ -25,7 +25,7 @@ export interface StageServiceOptions {
   connectTimeoutMs?: number;
 }
 
-export const STAGE_DEFAULTS = Object.freeze({
+const STAGE_DEFAULTS = Object.freeze({
   /** Shorter than the gateway's wait for OPENED (pipeline.ts), so that the error names the stage that could not be reached. */
   connectTimeoutMs: 5_000,
   /** Streams one peer may hold open to us: a neighbour needs one, a gateway one; more only while one is replaced. */

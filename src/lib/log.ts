@@ -33,7 +33,7 @@ export interface LogOptions {
 }
 
 /** Columns a log is made for: reports that come as lines are no wider. */
-export const LOG_COLUMNS = 120;
+const LOG_COLUMNS = 120;
 /** Of time, level and tag, before the message. */
 const PREFIX_COLUMNS = "12:00:00.123 error [TORRENT_SYNC] ".length;
 /** What a report's lines may take of it. */

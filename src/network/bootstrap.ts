@@ -34,7 +34,7 @@ export interface BootstrapsOptions {
   random?: (() => number) | undefined;
 }
 
-export const BOOTSTRAP_DEFAULTS = Object.freeze({
+const BOOTSTRAP_DEFAULTS = Object.freeze({
   /** A rendezvous that restarts is back within seconds: its members should be, too. */
   retryInitialMs: 500,
   retryMaxMs: 10_000,

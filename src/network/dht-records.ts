@@ -18,7 +18,7 @@ export interface RecordKind {
   owner?(value: Uint8Array): string;
 }
 
-export const RECORD_LIMITS = Object.freeze({
+const RECORD_LIMITS = Object.freeze({
   /** A key is a prefix, a cluster's name (128 characters) and a peer id. */
   keyBytes: 1_024,
 });

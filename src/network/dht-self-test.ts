@@ -6,7 +6,7 @@ import { ShoalError, type EventSink } from "../lib/index.ts";
 import type { DhtProbe } from "./dht.ts";
 import { createHost, type Host } from "./host.ts";
 
-export const SELF_TEST = Object.freeze({
+const SELF_TEST = Object.freeze({
   /** All of it is local; a busy machine takes two seconds. */
   timeoutMs: 15_000,
   /** The other identity needs an address to be a provider. */

@@ -23,7 +23,7 @@ const RECORDS = "/dht/record/";
 const PROVIDERS = "/dht/provider/";
 const PEERS = "/peers/";
 
-export const DHT_STORE_LIMITS = Object.freeze({
+const DHT_STORE_LIMITS = Object.freeze({
   /** Value records of others. Beyond, the one that was renewed longest ago goes. */
   records: 10_000,
   recordBytes: 64 * 1024 * 1024,

@@ -29,7 +29,6 @@ export type {
   FindOptions,
   ProviderKey,
 } from "./dht.ts";
-export { DHT_DEFAULTS } from "./dht.ts";
 export type {
   DhtLookup,
   DhtOutcome,
@@ -42,7 +41,6 @@ export type {
 } from "./dht-outcome.ts";
 export type { RecordKind } from "./dht-records.ts";
 export { selfTestDht } from "./dht-self-test.ts";
-export { DHT_STORE_LIMITS } from "./dht-store.ts";
 export type { DialKind } from "./failures.ts";
 export type {
   FrameHandler,

@@ -33,7 +33,7 @@ import type { Identity } from "./identity.ts";
 import { quic } from "./quic.ts";
 import type { NativeQuic } from "./quic-native.ts";
 
-export const DHT_PROTOCOL = "/shoal/kad/1.0.0";
+const DHT_PROTOCOL = "/shoal/kad/1.0.0";
 
 /** A type and no interface: libp2p wants an index signature. */
 type Services = { identify: Identify; ping: Ping; dht: Kad };

@@ -8,12 +8,7 @@
  *     await transfer.start();
  *     const path = await transfer.download({ root, name, kind: "part", path: "layer.3", sources: [{ kind: "peer", peerId }] });
  */
-export {
-  Catalog,
-  type CatalogEntry,
-  type Endpoint,
-  type Listing,
-} from "./catalog.ts";
+export { type Endpoint, type Listing } from "./catalog.ts";
 export { CatalogService } from "./catalog-service.ts";
 export type { DownloadOptions, DownloadProgress } from "./download-options.ts";
 export { Downloads, type DownloadStats } from "./download.ts";

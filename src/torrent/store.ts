@@ -47,7 +47,7 @@ export interface TorrentStoreOptions {
   pollMs?: number;
 }
 
-export const STORE_DEFAULTS = Object.freeze({
+const STORE_DEFAULTS = Object.freeze({
   /** A file is hashed once it has not changed for so long: copies and downloads write more often. */
   settleMs: 1_000,
   /** From something moving in a directory to the look at it. */

@@ -45,7 +45,7 @@ export const MIN_DATA_BYTES = 16 * 1024;
 export const MAX_ANSWER_BYTES = 256 * 1024;
 /** INTEREST. */
 export const MAX_ASK_BYTES = 37;
-export const PIECE_HEAD_BYTES = 13;
+const PIECE_HEAD_BYTES = 13;
 const LIST_HEAD_BYTES = 17;
 /** In REJECT: not one piece, all of it. */
 export const WHOLE = 0xffff_ffff;

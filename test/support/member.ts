@@ -9,7 +9,7 @@ import type { RoleInfo, RoleMessage } from "../../src/roles/index.ts";
 import { ENTRY } from "./swarm.ts";
 
 /** The machine may be busy: a test waits for an event, this only ends a hang. */
-export const MEMBER_PATIENCE_MS = 90_000;
+const MEMBER_PATIENCE_MS = 90_000;
 
 export interface MemberOptions {
   env?: Record<string, string>;

@@ -47,7 +47,7 @@ export interface RandomModelOptions {
   keepTensor?: (name: string) => boolean;
 }
 
-export const RANDOM_MODEL_DEFAULTS = Object.freeze({
+const RANDOM_MODEL_DEFAULTS = Object.freeze({
   architecture: "llama",
   layers: 4,
   embeddingLength: 64,

@@ -17,11 +17,7 @@ export function peerOf(i: number): string {
   return `12D3KooW${id}`;
 }
 
-export function memberOf(
-  i: number,
-  shards: number,
-  nowMs: number,
-): MemberStatus {
+function memberOf(i: number, shards: number, nowMs: number): MemberStatus {
   const shard = i % shards;
   return {
     peer: peerOf(i),
@@ -48,7 +44,7 @@ export function memberOf(
   };
 }
 
-export function clusterOf(
+function clusterOf(
   members: number,
   shards: number,
   nowMs: number,

@@ -42,7 +42,7 @@ const Line = memo(function Line({ entry }: { entry: LogEntry }): ReactNode {
   );
 });
 
-export function fieldsText(fields: Record<string, unknown>): string {
+function fieldsText(fields: Record<string, unknown>): string {
   return Object.entries(fields)
     .map(
       ([key, value]) =>
