@@ -4,8 +4,9 @@ import { formatBytes } from "../lib/index.ts";
 import { getFile } from "../roles/index.ts";
 import {
   common,
+  type MembershipFlags,
+  membershipOf,
   option,
-  required,
   withCommon,
   withMembership,
 } from "./options.ts";
@@ -16,11 +17,7 @@ import {
   withTransfers,
 } from "./transfer-options.ts";
 
-interface GetFlags extends TransferFlags {
-  bootstrap?: string[];
-  cluster?: string;
-  listen: string[];
-  bootstrapTimeout: number;
+interface GetFlags extends MembershipFlags, TransferFlags {
   out?: string;
 }
 
@@ -42,12 +39,9 @@ export function getCommand(): Command {
       });
       const { files, path } = await getFile(
         {
-          bootstraps: required(flags.bootstrap, "--bootstrap"),
-          cluster: required(flags.cluster, "--cluster"),
+          ...membershipOf(flags),
           wanted,
           out: flags.out,
-          listen: flags.listen,
-          bootstrapTimeoutMs: flags.bootstrapTimeout * 1000,
           ...transfersOf(flags),
         },
         { events, paths: options.paths, signal: stopSignal() },

@@ -7,8 +7,9 @@ import {
   common,
   diagnosticsOf,
   layers,
+  type MembershipFlags,
+  membershipOf,
   option,
-  required,
   shardNumber,
   wholeNumber,
   withCommon,
@@ -22,11 +23,7 @@ import {
   withTransfers,
 } from "./transfer-options.ts";
 
-interface NodeFlags extends TransferFlags {
-  bootstrap?: string[];
-  cluster?: string;
-  listen: string[];
-  bootstrapTimeout: number;
+interface NodeFlags extends MembershipFlags, TransferFlags {
   shard?: { index: number; count?: number };
   layers?: { layerStart: number; layerEnd: number };
   modelDir?: string;
@@ -98,17 +95,14 @@ export function nodeCommand(): Command {
     .action(async (_, self: Command) => {
       const flags = self.opts<NodeFlags>();
       const options = {
-        bootstraps: required(flags.bootstrap, "--bootstrap"),
-        cluster: required(flags.cluster, "--cluster"),
+        ...membershipOf(flags),
         shard: flags.layers ?? flags.shard,
         modelDir: flags.modelDir,
-        listen: flags.listen,
         contextLength: flags.context,
         sessions: flags.sessions,
         threads: flags.threads,
         memoryBytes: flags.memory,
         diagnostics: diagnosticsOf(self),
-        bootstrapTimeoutMs: flags.bootstrapTimeout * 1000,
         seed: flags.seed,
         spareBytes: flags.spare,
         ...transfersOf(flags),

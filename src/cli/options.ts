@@ -177,6 +177,28 @@ export function withMembership(command: Command): Command {
     );
 }
 
+export interface MembershipFlags {
+  bootstrap?: string[];
+  cluster?: string;
+  listen: string[];
+  bootstrapTimeout: number;
+}
+
+/** Those of a command's options that are about the cluster. */
+export function membershipOf(flags: MembershipFlags): {
+  bootstraps: string[];
+  cluster: string;
+  listen: string[];
+  bootstrapTimeoutMs: number;
+} {
+  return {
+    bootstraps: required(flags.bootstrap, "--bootstrap"),
+    cluster: required(flags.cluster, "--cluster"),
+    listen: flags.listen,
+    bootstrapTimeoutMs: flags.bootstrapTimeout * 1000,
+  };
+}
+
 /** Where a role shows itself over HTTP. */
 export function withDiagnostics(
   command: Command,

@@ -4,6 +4,8 @@ import { startSeeder } from "../roles/index.ts";
 import {
   common,
   diagnosticsOf,
+  type MembershipFlags,
+  membershipOf,
   option,
   required,
   urls,
@@ -19,11 +21,7 @@ import {
   withTransfers,
 } from "./transfer-options.ts";
 
-interface SeedFlags extends TransferFlags {
-  bootstrap?: string[];
-  cluster?: string;
-  listen: string[];
-  bootstrapTimeout: number;
+interface SeedFlags extends MembershipFlags, TransferFlags {
   shards?: number;
   replication?: number;
   origin: string[];
@@ -61,13 +59,10 @@ export function seedCommand(): Command {
     .action(async (model: string, _, self: Command) => {
       const flags = self.opts<SeedFlags>();
       const options = {
-        bootstraps: required(flags.bootstrap, "--bootstrap"),
-        cluster: required(flags.cluster, "--cluster"),
+        ...membershipOf(flags),
         shards: required(flags.shards, "--shards"),
         model,
-        listen: flags.listen,
         diagnostics: diagnosticsOf(self),
-        bootstrapTimeoutMs: flags.bootstrapTimeout * 1000,
         origin: flags.origin,
         replication: flags.replication,
         ...transfersOf(flags),

@@ -5,20 +5,17 @@ import { startGateway } from "../roles/index.ts";
 import {
   common,
   diagnosticsOf,
+  type MembershipFlags,
+  membershipOf,
   option,
   port,
-  required,
   withCommon,
   withDiagnostics,
   withMembership,
 } from "./options.ts";
 import { runRole } from "./run-role.ts";
 
-interface ServeFlags {
-  bootstrap?: string[];
-  cluster?: string;
-  listen: string[];
-  bootstrapTimeout: number;
+interface ServeFlags extends MembershipFlags {
   apiHost: string;
   apiPort: number;
   apiKey?: string;
@@ -54,15 +51,12 @@ export function serveCommand(): Command {
     .action(async (_, self: Command) => {
       const flags = self.opts<ServeFlags>();
       const options = {
-        bootstraps: required(flags.bootstrap, "--bootstrap"),
-        cluster: required(flags.cluster, "--cluster"),
-        listen: flags.listen,
+        ...membershipOf(flags),
         apiHost: flags.apiHost,
         apiPort: flags.apiPort,
         apiKey: flags.apiKey,
         corsOrigin: flags.corsOrigin,
         diagnostics: diagnosticsOf(self),
-        bootstrapTimeoutMs: flags.bootstrapTimeout * 1000,
       };
       await runRole(common(self), (context, tell) =>
         startGateway(

@@ -4,18 +4,15 @@ import { formatBytes } from "../lib/index.ts";
 import { listParts } from "../roles/index.ts";
 import {
   common,
+  type MembershipFlags,
+  membershipOf,
   option,
-  required,
   withCommon,
   withMembership,
 } from "./options.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
 
-interface TorrentsFlags {
-  bootstrap?: string[];
-  cluster?: string;
-  listen: string[];
-  bootstrapTimeout: number;
+interface TorrentsFlags extends MembershipFlags {
   json?: boolean;
 }
 
@@ -32,15 +29,10 @@ export function torrentsCommand(): Command {
         ...options,
         logLevel: options.logLevel === "info" ? "error" : options.logLevel,
       });
-      const result = await listParts(
-        {
-          bootstraps: required(flags.bootstrap, "--bootstrap"),
-          cluster: required(flags.cluster, "--cluster"),
-          listen: flags.listen,
-          bootstrapTimeoutMs: flags.bootstrapTimeout * 1000,
-        },
-        { events, signal: stopSignal() },
-      );
+      const result = await listParts(membershipOf(flags), {
+        events,
+        signal: stopSignal(),
+      });
       const { parts, target } = result;
       const under = parts.filter(({ copies }) => copies < target);
       if (flags.json === true) {
