@@ -20,17 +20,7 @@ function provided(member: Member, name: string): Promise<unknown> {
 
 test("with the rendezvous gone a content is found through any member", async (t) => {
   const members = await Members.of(t);
-  const rendezvous = members.start("rendezvous", [
-    "rendezvous",
-    "--listen",
-    "127.0.0.1:0",
-    "--diagnostics-host",
-    "127.0.0.1",
-    "--diagnostics-port",
-    "0",
-    "--home",
-    join(members.home, "rendezvous"),
-  ]);
+  const rendezvous = members.startRendezvous();
   const info = await rendezvous.whenReady();
   const seed = ["seed", DEMO_MODEL, "--shards", "2"];
   const seeder = members.start("seeder", [

@@ -49,7 +49,11 @@ export class Members {
 
   /** One for the members to meet at. */
   async rendezvous(extra: readonly string[] = []): Promise<RoleInfo> {
-    const member = this.start("rendezvous", [
+    return await this.startRendezvous(extra).whenReady();
+  }
+
+  startRendezvous(extra: readonly string[] = []): Member {
+    return this.start("rendezvous", [
       "rendezvous",
       "--listen",
       "127.0.0.1:0",
@@ -61,7 +65,6 @@ export class Members {
       join(this.home, "rendezvous"),
       ...extra,
     ]);
-    return await member.whenReady();
   }
 
   /** How `name` comes into the cluster. */
