@@ -9,8 +9,7 @@ import { clusterRecordKinds, Membership } from "../cluster/index.ts";
 import { createGateway } from "../gateway/index.ts";
 import { SessionLog } from "../inference/index.ts";
 import { Commands, createHost } from "../network/index.ts";
-import { joinThroughBootstraps } from "./join.ts";
-import { keepClusterRecord } from "./kept-record.ts";
+import { joinToStay } from "./join.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
 import {
   type DiagnosticsPlace,
@@ -18,7 +17,6 @@ import {
   watchRole,
 } from "./status.ts";
 import { SwarmBackend } from "./swarm-backend.ts";
-import { reportReadiness } from "./swarm-events.ts";
 import { VERSION } from "./version.ts";
 
 export interface GatewayRoleOptions {
@@ -102,18 +100,11 @@ export function startGateway(
     stack.defer(() => backend.stop());
     backend.start();
 
-    stack.defer(reportReadiness(membership, events));
-    stack.defer(
-      await keepClusterRecord({
-        membership,
-        stateDir: paths.state,
-        cluster,
-        events,
-      }),
-    );
-    await joinThroughBootstraps(stack, {
+    await joinToStay(stack, {
       ...options,
       host,
+      membership,
+      stateDir: paths.state,
       events,
       join: async (peer) => {
         const members = await membership.join(peer);

@@ -1,6 +1,8 @@
 /** How a member comes into its cluster, and comes back after its rendezvous was away. */
 import { ShoalError, type EventSink } from "../lib/index.ts";
 import { Bootstraps, type Host } from "../network/index.ts";
+import { keepClusterRecord, type KeptRecordOptions } from "./kept-record.ts";
+import { reportReadiness } from "./swarm-events.ts";
 
 export interface JoinOptions {
   host: Host;
@@ -41,4 +43,14 @@ export async function joinThroughBootstraps(
   const timeoutMs = options.bootstrapTimeoutMs;
   await bootstraps.firstConnection({ timeoutMs, signal });
   await joined.promise;
+}
+
+/** As a member that is there for the cluster: it also tells of readiness, and keeps the cluster's record. */
+export async function joinToStay(
+  stack: AsyncDisposableStack,
+  options: JoinOptions & KeptRecordOptions,
+): Promise<void> {
+  stack.defer(reportReadiness(options.membership, options.events));
+  stack.defer(await keepClusterRecord(options));
+  await joinThroughBootstraps(stack, options);
 }

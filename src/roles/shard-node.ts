@@ -24,8 +24,7 @@ import {
   type ServedModel,
   servedModel,
 } from "./fetch-shard.ts";
-import { joinThroughBootstraps } from "./join.ts";
-import { keepClusterRecord } from "./kept-record.ts";
+import { joinToStay } from "./join.ts";
 import { NodeShards } from "./node-shards.ts";
 import { Placement } from "./placement.ts";
 import { Presence, type ShardOfPlan } from "./presence.ts";
@@ -40,7 +39,6 @@ import {
   torrentsOfMember,
   watchRole,
 } from "./status.ts";
-import { reportReadiness } from "./swarm-events.ts";
 import { indexLater, Torrents, type TransferFlags } from "./torrents.ts";
 import { VERSION } from "./version.ts";
 
@@ -182,18 +180,11 @@ export function startNode(
     await host.start();
     stack.defer(() => host.stop());
     stack.defer(() => stages.stop());
-    stack.defer(reportReadiness(membership, events));
-    stack.defer(
-      await keepClusterRecord({
-        membership,
-        stateDir: paths.state,
-        cluster,
-        events,
-      }),
-    );
-    await joinThroughBootstraps(stack, {
+    await joinToStay(stack, {
       ...options,
       host,
+      membership,
+      stateDir: paths.state,
       events,
       join: async (peer) => {
         await membership.join(peer);
