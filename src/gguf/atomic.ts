@@ -1,7 +1,7 @@
 /** Files that are there whole or not at all: written under a temporary name beside the target and renamed at the end. */
 import { randomBytes } from "node:crypto";
 import { open, rename, unlink, type FileHandle } from "node:fs/promises";
-import { reasonOf, writeError } from "../lib/index.ts";
+import { reasonOf, writeAll, writeError } from "../lib/index.ts";
 import { openFile, readExactly } from "./files.ts";
 
 /** Bytes to write: in memory, a range of a file, or made on the way. */
@@ -10,6 +10,7 @@ export type ByteSource =
   | FileRange
   | { chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array> };
 
+/** A run of bytes of a local file. */
 export interface FileRange {
   path: string;
   offset: number;
@@ -56,16 +57,8 @@ export class Output {
   async #bytes(bytes: Uint8Array): Promise<void> {
     const { signal, onProgress } = this.#options;
     if (signal?.aborted === true) throw reasonOf(signal);
-    for (let done = 0; done < bytes.length;) {
-      const { bytesWritten } = await this.#handle.write(
-        bytes,
-        done,
-        bytes.length - done,
-        this.#position,
-      );
-      done += bytesWritten;
-      this.#position += bytesWritten;
-    }
+    await writeAll(this.#handle, bytes, this.#position);
+    this.#position += bytes.length;
     onProgress?.(this.#position);
   }
 

@@ -1,7 +1,7 @@
 /** Files on disk, with errors that say which and why. */
 import { open, stat, type FileHandle } from "node:fs/promises";
 import { basename } from "node:path";
-import { readError, ShoalError } from "../lib/index.ts";
+import { readAll, readError, ShoalError } from "../lib/index.ts";
 
 /** Opens a regular file to read. A pipe or device is refused before it is opened: opening one can wait for ever. */
 export async function openFile(
@@ -29,19 +29,13 @@ export async function readExactly(
   into: Uint8Array,
   offset: number,
 ): Promise<void> {
-  for (let done = 0; done < into.length;) {
-    const { bytesRead } = await handle
-      .read(into, done, into.length - done, offset + done)
-      .catch((error: unknown) => {
-        throw readError(error, path);
-      });
-    if (bytesRead === 0) {
-      throw new ShoalError(
-        "GGUF_TRUNCATED",
-        `${basename(path)}: the file ends at byte ${offset + done}, ${into.length - done} bytes early`,
-        { path, offset: offset + done },
-      );
-    }
-    done += bytesRead;
-  }
+  const done = await readAll(handle, into, offset).catch((error: unknown) => {
+    throw readError(error, path);
+  });
+  if (done === into.length) return;
+  throw new ShoalError(
+    "GGUF_TRUNCATED",
+    `${basename(path)}: the file ends at byte ${offset + done}, ${into.length - done} bytes early`,
+    { path, offset: offset + done },
+  );
 }

@@ -1,5 +1,8 @@
-/** What a file system refuses, as errors that say which file and why; and whether there is room, asked before gigabytes are written. */
-import { statfs } from "node:fs/promises";
+/**
+ * Files: reads and writes to the end, what is refused as errors that say which file and why, and whether there is room, asked before
+ * gigabytes are written.
+ */
+import { type FileHandle, statfs } from "node:fs/promises";
 import { ShoalError } from "./errors.ts";
 import { formatBytes } from "./units.ts";
 
@@ -54,4 +57,40 @@ export async function checkDiskSpace(
     `${folder} has ${formatBytes(freeBytes)} free, ${formatBytes(neededBytes)} are needed`,
     { path: folder, freeBytes, neededBytes },
   );
+}
+
+export async function writeAll(
+  file: FileHandle,
+  bytes: Uint8Array,
+  position: number,
+): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    const { bytesWritten } = await file.write(
+      bytes,
+      done,
+      bytes.length - done,
+      position + done,
+    );
+    done += bytesWritten;
+  }
+}
+
+/** Fills `into`; gives the bytes read, less only where the file ends. */
+export async function readAll(
+  file: FileHandle,
+  into: Uint8Array,
+  position: number,
+): Promise<number> {
+  let done = 0;
+  while (done < into.length) {
+    const { bytesRead } = await file.read(
+      into,
+      done,
+      into.length - done,
+      position + done,
+    );
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return done;
 }

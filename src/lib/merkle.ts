@@ -10,13 +10,15 @@ export const BLOCK_SIZE_BYTES = 16 * 1024;
 
 const ZERO = new Uint8Array(32);
 
-/** Builds a root from bytes as they stream by. Keeps one hash per level of the tree, so any size costs a few hundred bytes. */
-export class MerkleHasher {
-  #partial = new Uint8Array(BLOCK_SIZE_BYTES);
+/** Cuts bytes that stream by into blocks; those that came whole are not copied. */
+export class Blocks {
+  readonly #onBlock: (block: Uint8Array) => void;
+  readonly #partial = new Uint8Array(BLOCK_SIZE_BYTES);
   #filled = 0;
-  #leaves = 0;
-  /** #levels[h]: the root of a finished left subtree of 2^h leaves that waits for its right sibling. */
-  #levels: (Uint8Array | undefined)[] = [];
+
+  constructor(onBlock: (block: Uint8Array) => void) {
+    this.#onBlock = onBlock;
+  }
 
   update(data: Uint8Array): void {
     let at = 0;
@@ -25,19 +27,37 @@ export class MerkleHasher {
       this.#partial.set(data.subarray(0, at), this.#filled);
       this.#filled += at;
       if (this.#filled < BLOCK_SIZE_BYTES) return;
-      this.#leaf(this.#partial);
+      this.#onBlock(this.#partial);
       this.#filled = 0;
     }
-    for (; at + BLOCK_SIZE_BYTES <= data.length; at += BLOCK_SIZE_BYTES) {
-      this.#leaf(data.subarray(at, at + BLOCK_SIZE_BYTES));
-    }
+    for (; at + BLOCK_SIZE_BYTES <= data.length; at += BLOCK_SIZE_BYTES)
+      this.#onBlock(data.subarray(at, at + BLOCK_SIZE_BYTES));
     this.#partial.set(data.subarray(at));
     this.#filled = data.length - at;
   }
 
+  /** No more bytes come: the last block may be short. */
+  end(): void {
+    if (this.#filled > 0)
+      this.#onBlock(this.#partial.subarray(0, this.#filled));
+    this.#filled = 0;
+  }
+}
+
+/** Builds a root from bytes as they stream by. Keeps one hash per level of the tree, so any size costs a few hundred bytes. */
+export class MerkleHasher {
+  readonly #blocks = new Blocks((block) => this.#leaf(block));
+  #leaves = 0;
+  /** #levels[h]: the root of a finished left subtree of 2^h leaves that waits for its right sibling. */
+  #levels: (Uint8Array | undefined)[] = [];
+
+  update(data: Uint8Array): void {
+    this.#blocks.update(data);
+  }
+
   /** The root (32 bytes). The hasher is used up. Empty content has 32 zero bytes as its root. */
   digest(): Uint8Array {
-    if (this.#filled > 0) this.#leaf(this.#partial.subarray(0, this.#filled));
+    this.#blocks.end();
     if (this.#leaves === 0) return ZERO;
     let pad: Uint8Array = ZERO;
     let root: Uint8Array | undefined;

@@ -1,7 +1,5 @@
 /** Writes a shard from its parts, each a file of its own: what a node does that fetched them. */
-import { dirname } from "node:path";
-import { readGguf, writeAtomically } from "../gguf/index.ts";
-import { checkDiskSpace, ShoalError } from "../lib/index.ts";
+import { readGguf } from "../gguf/index.ts";
 import { layerPart } from "./architectures.ts";
 import { shardLayout } from "./layout.ts";
 import {
@@ -11,6 +9,7 @@ import {
   type ProgressOptions,
 } from "./manifest.ts";
 import { checkRange, type LayerRange } from "./plan.ts";
+import { writeShard } from "./write-shard.ts";
 
 export interface AssemblePartsOptions extends ProgressOptions {
   manifest: Manifest;
@@ -39,37 +38,13 @@ export function partsOf(
 export async function assembleFromParts(
   options: AssemblePartsOptions,
 ): Promise<number> {
-  const { manifest, range, partPath, path, signal, onProgress } = options;
+  const { manifest, range, partPath } = options;
   checkRange(manifest.layerCount, range);
   const { metadata } = await readGguf(partPath("metadata"));
   const layout = shardLayout(manifest, metadata, range);
-  await checkDiskSpace(dirname(path), layout.sizeBytes);
-  const totalBytes = layout.sizeBytes;
-  return await writeAtomically(
-    path,
-    {
-      ...(signal && { signal }),
-      onProgress: (doneBytes) => onProgress?.({ doneBytes, totalBytes }),
-    },
-    async (output) => {
-      await output.write(layout.header);
-      for (const segment of layout.segments) {
-        if ("bytes" in segment) {
-          await output.write(segment.bytes);
-          continue;
-        }
-        await output.write({
-          path: partPath(segment.part),
-          offset: segment.partOffset,
-          sizeBytes: segment.sizeBytes,
-        });
-      }
-      if (output.position !== layout.sizeBytes) {
-        throw new ShoalError(
-          "INTERNAL",
-          `a shard of ${layout.sizeBytes} bytes came out as ${output.position}`,
-        );
-      }
-    },
-  );
+  return await writeShard(layout, options, (segment) => ({
+    path: partPath(segment.part),
+    offset: segment.partOffset,
+    sizeBytes: segment.sizeBytes,
+  }));
 }

@@ -1,8 +1,8 @@
 /** Writes a shard from the original model's files. */
-import { basename, dirname } from "node:path";
-import { writeAtomically, type GgufModel } from "../gguf/index.ts";
-import { checkDiskSpace, ShoalError } from "../lib/index.ts";
-import { shardLayout, type ShardSegment } from "./layout.ts";
+import { basename } from "node:path";
+import type { GgufModel } from "../gguf/index.ts";
+import { ShoalError } from "../lib/index.ts";
+import { shardLayout } from "./layout.ts";
 import {
   partById,
   type Manifest,
@@ -11,6 +11,7 @@ import {
 } from "./manifest.ts";
 import { hashed, PartReader } from "./parts.ts";
 import { checkRange, type LayerRange } from "./plan.ts";
+import { writeShard } from "./write-shard.ts";
 
 export interface AssembleOptions extends ProgressOptions {
   source: GgufModel;
@@ -26,7 +27,7 @@ export interface AssembleOptions extends ProgressOptions {
  * not the manifest's model), DISK_FULL, FILE_UNWRITABLE; then there is no file, or the one there was.
  */
 export async function assembleShard(options: AssembleOptions): Promise<number> {
-  const { source, manifest, range, path, signal, onProgress } = options;
+  const { source, manifest, range, signal } = options;
   const { verify = true } = options;
   checkRange(manifest.layerCount, range);
   checkSource(source, manifest);
@@ -36,36 +37,15 @@ export async function assembleShard(options: AssembleOptions): Promise<number> {
     for await (const _ of checked(reader, part, source));
   }
   const layout = shardLayout(manifest, source.metadata, range);
-  await checkDiskSpace(dirname(path), layout.sizeBytes);
-  const chunksOf = (
-    segment: ShardSegment,
-  ): Iterable<Uint8Array> | AsyncIterable<Uint8Array> => {
-    if ("bytes" in segment) return [segment.bytes];
+  return await writeShard(layout, options, (segment) => {
     const part = partById(manifest, segment.part);
     // Of the metadata part, verified above, only the tensors are in the file.
-    return verify && part.id !== "metadata"
-      ? checked(reader, part, source)
-      : reader.tensors(part.tensors);
-  };
-  const totalBytes = layout.sizeBytes;
-  return await writeAtomically(
-    path,
-    {
-      ...(signal && { signal }),
-      onProgress: (doneBytes) => onProgress?.({ doneBytes, totalBytes }),
-    },
-    async (output) => {
-      await output.write(layout.header);
-      for (const segment of layout.segments)
-        await output.write({ chunks: chunksOf(segment) });
-      if (output.position !== layout.sizeBytes) {
-        throw new ShoalError(
-          "INTERNAL",
-          `a shard of ${layout.sizeBytes} bytes came out as ${output.position}`,
-        );
-      }
-    },
-  );
+    const chunks =
+      verify && part.id !== "metadata"
+        ? checked(reader, part, source)
+        : reader.tensors(part.tensors);
+    return { chunks };
+  });
 }
 
 /** Cheap, before anything is read: the files are as many and as long as the manifest says. */

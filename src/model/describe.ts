@@ -18,18 +18,20 @@ import {
   type ArchitectureRules,
 } from "./architectures.ts";
 import { isWholeShard, SHARD_KEYS } from "./keys.ts";
+import type { Manifest } from "./manifest.ts";
 import { quantizationOf } from "./quantization.ts";
 
-export interface ModelDescription {
+export interface ModelDescription extends Pick<
+  Manifest,
+  | "name"
+  | "layerCount"
+  | "embeddingLength"
+  | "contextLength"
+  | "vocabSize"
+  | "quantization"
+  | "tied"
+> {
   rules: ArchitectureRules;
-  name: string;
-  layerCount: number;
-  embeddingLength: number;
-  contextLength: number;
-  vocabSize: number;
-  quantization: string;
-  /** The embedding table is the head as well. */
-  tied: boolean;
   /** metadata, embedding, layer.0 …, output: each with its tensors in the files' order. */
   parts: readonly { id: string; tensors: readonly GgufTensor[] }[];
 }

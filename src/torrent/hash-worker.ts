@@ -4,7 +4,12 @@
  */
 import { open, type FileHandle } from "node:fs/promises";
 import { parentPort } from "node:worker_threads";
-import { type ErrorObject, readError, ShoalError } from "../lib/index.ts";
+import {
+  type ErrorObject,
+  readAll,
+  readError,
+  ShoalError,
+} from "../lib/index.ts";
 import { PieceHasher } from "./piece-hasher.ts";
 import type { FileRange } from "./types.ts";
 
@@ -143,20 +148,14 @@ class RangeReader {
       });
       this.#files.set(path, handle);
     }
-    for (let done = 0; done < into.length;) {
-      const { bytesRead } = await handle
-        .read(into, done, into.length - done, offset + done)
-        .catch((error: unknown) => {
-          throw readError(error, path);
-        });
-      if (bytesRead === 0) {
-        throw new ShoalError(
-          "CONTENT_CHANGED",
-          `${path} ends at byte ${offset + done}: it became shorter`,
-          { path },
-        );
-      }
-      done += bytesRead;
-    }
+    const done = await readAll(handle, into, offset).catch((error: unknown) => {
+      throw readError(error, path);
+    });
+    if (done === into.length) return;
+    throw new ShoalError(
+      "CONTENT_CHANGED",
+      `${path} ends at byte ${offset + done}: it became shorter`,
+      { path },
+    );
   }
 }

@@ -1,6 +1,6 @@
 /** Piece hashes of bytes that stream by: what the hashing thread runs. */
 import { hash } from "node:crypto";
-import { BLOCK_SIZE_BYTES } from "../lib/index.ts";
+import { Blocks } from "../lib/index.ts";
 import {
   HASH_BYTES,
   LEAVES_PER_PIECE,
@@ -16,8 +16,7 @@ export class PieceHasher {
   /** Leaves of the piece at hand, then the levels above them. */
   #nodes = Buffer.alloc(LEAVES_PER_PIECE * HASH_BYTES);
   #leaves = 0;
-  #partial = Buffer.alloc(BLOCK_SIZE_BYTES);
-  #filled = 0;
+  readonly #blocks = new Blocks((block) => this.#leaf(block));
   #total = 0;
 
   /** `isOnly`: the bytes are a whole content of one piece, whose tree has no more leaves than it needs. */
@@ -29,19 +28,7 @@ export class PieceHasher {
 
   update(data: Uint8Array): void {
     this.#total += data.length;
-    let at = 0;
-    if (this.#filled > 0) {
-      at = Math.min(data.length, BLOCK_SIZE_BYTES - this.#filled);
-      this.#partial.set(data.subarray(0, at), this.#filled);
-      this.#filled += at;
-      if (this.#filled < BLOCK_SIZE_BYTES) return;
-      this.#leaf(this.#partial);
-      this.#filled = 0;
-    }
-    for (; at + BLOCK_SIZE_BYTES <= data.length; at += BLOCK_SIZE_BYTES)
-      this.#leaf(data.subarray(at, at + BLOCK_SIZE_BYTES));
-    this.#partial.set(data.subarray(at));
-    this.#filled = data.length - at;
+    this.#blocks.update(data);
   }
 
   /** The piece hashes. Throws where there were not as many bytes as said. */
@@ -49,8 +36,7 @@ export class PieceHasher {
     if (this.#total !== this.#sizeBytes) {
       throw new RangeError(`${this.#total} bytes came of ${this.#sizeBytes}`);
     }
-    if (this.#filled > 0) this.#leaf(this.#partial.subarray(0, this.#filled));
-    this.#filled = 0;
+    this.#blocks.end();
     if (this.#leaves > 0) this.#piece();
     return this.#pieceHashes;
   }

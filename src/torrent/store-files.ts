@@ -1,9 +1,9 @@
 /** What the store needs of the file system: stamps that tell whether a file is still what was hashed, whole writes, errors that say which. */
-import { type FileHandle, open, stat } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { writeAtomically } from "../gguf/index.ts";
 
-export { checkDiskSpace, writeError } from "../lib/index.ts";
+export { checkDiskSpace, readAll, writeAll, writeError } from "../lib/index.ts";
 
 /** Of a file when it was looked at. As long as it is the same, so are the bytes. */
 export interface FileStamp {
@@ -45,42 +45,6 @@ export async function writeWhole(
   bytes: Uint8Array,
 ): Promise<void> {
   await writeAtomically(path, {}, (output) => output.write(bytes));
-}
-
-export async function writeAll(
-  file: FileHandle,
-  bytes: Uint8Array,
-  position: number,
-): Promise<void> {
-  for (let done = 0; done < bytes.length;) {
-    const { bytesWritten } = await file.write(
-      bytes,
-      done,
-      bytes.length - done,
-      position + done,
-    );
-    done += bytesWritten;
-  }
-}
-
-/** Fills `into`; gives the bytes read, less only where the file ends. */
-export async function readAll(
-  file: FileHandle,
-  into: Uint8Array,
-  position: number,
-): Promise<number> {
-  let done = 0;
-  while (done < into.length) {
-    const { bytesRead } = await file.read(
-      into,
-      done,
-      into.length - done,
-      position + done,
-    );
-    if (bytesRead === 0) break;
-    done += bytesRead;
-  }
-  return done;
 }
 
 /** A rename is on disk when its folder is. Where folders cannot be synced there is nothing to be done. */

@@ -41,7 +41,7 @@ export interface PlannedContent {
 }
 
 /** An original model: its manifest follows from its parts' roots. */
-export interface PlannedModel {
+export interface IndexedModel {
   name: string;
   /** Without the metadata part, which is no range of the files: it is written with `writeMetadata`. */
   parts: readonly { id: string; ranges: readonly FileRange[] }[];
@@ -54,7 +54,7 @@ export interface IndexedFile {
   stamps: readonly FileStamp[];
   contents: readonly PlannedContent[];
   manifest?: { id: string; manifest: Manifest };
-  model?: PlannedModel;
+  model?: IndexedModel;
   /** A manifest that would tell more. */
   waitsFor?: string;
   /** Why it is not served, or not in parts: for the log. */
@@ -207,7 +207,7 @@ async function indexOriginal(
   try {
     const { rules, parts, ...description } = describeModel(model);
     const files = model.files.map(({ sizeBytes }) => ({ sizeBytes }));
-    const planned: PlannedModel = {
+    const planned: IndexedModel = {
       name: description.name,
       parts: parts
         .filter(({ id }) => id !== "metadata")

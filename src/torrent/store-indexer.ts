@@ -18,7 +18,7 @@ import {
   indexFile,
   partName,
   type PlannedContent,
-  type PlannedModel,
+  type IndexedModel,
   wholeFile,
 } from "./store-index.ts";
 import type { ContentMetadata, FileRange, Root } from "./types.ts";
@@ -142,7 +142,7 @@ export class StoreIndexer {
   /** Where that fails, the model's files are served all the same, and it is tried again at the next look. */
   async #placeModelOf(
     indexed: IndexedFile,
-    model: PlannedModel,
+    model: IndexedModel,
   ): Promise<string | undefined> {
     try {
       const id = await this.#placeModel(model, indexed.stamps);
@@ -193,7 +193,7 @@ export class StoreIndexer {
 
   /** The parts of an original, its metadata part and its manifest. Gives the manifest's CID. */
   async #placeModel(
-    model: PlannedModel,
+    model: IndexedModel,
     stamps: readonly FileStamp[],
   ): Promise<string> {
     const { hashing, derived, table, events, signal } = this.#options;

@@ -1,4 +1,7 @@
 /** The words of this folder: what a content is, and what a store of contents does. */
+import type { FileRange } from "../gguf/index.ts";
+
+export type { FileRange } from "../gguf/index.ts";
 
 /** Root of a content's SHA-256 Merkle tree (BEP 52), 64 hex digits: its id. Same bytes, same root, whatever the file is called. */
 export type Root = string;
@@ -21,13 +24,6 @@ export type ContentKind =
   | "shard"
   /** Any whole file. */
   | "file";
-
-/** A run of bytes of a local file. */
-export interface FileRange {
-  path: string;
-  offset: number;
-  sizeBytes: number;
-}
 
 /** A content that is here, wholly or in part. */
 export interface Content {

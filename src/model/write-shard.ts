@@ -1,0 +1,38 @@
+/** A shard's file, from wherever its bytes come. */
+import { dirname } from "node:path";
+import { type ByteSource, writeAtomically } from "../gguf/index.ts";
+import { checkDiskSpace, ShoalError } from "../lib/index.ts";
+import type { ShardLayout, ShardSegment } from "./layout.ts";
+import type { ProgressOptions } from "./manifest.ts";
+
+export type PartSegment = Exclude<ShardSegment, { bytes: Uint8Array }>;
+
+/** Gives the file's size. Throws DISK_FULL, FILE_UNWRITABLE; then there is no file, or the one there was. */
+export async function writeShard(
+  { header, segments, sizeBytes }: ShardLayout,
+  { path, signal, onProgress }: ProgressOptions & { path: string },
+  sourceOf: (segment: PartSegment) => ByteSource,
+): Promise<number> {
+  await checkDiskSpace(dirname(path), sizeBytes);
+  return await writeAtomically(
+    path,
+    {
+      ...(signal && { signal }),
+      onProgress: (doneBytes) =>
+        onProgress?.({ doneBytes, totalBytes: sizeBytes }),
+    },
+    async (output) => {
+      await output.write(header);
+      for (const segment of segments)
+        await output.write(
+          "bytes" in segment ? segment.bytes : sourceOf(segment),
+        );
+      if (output.position !== sizeBytes) {
+        throw new ShoalError(
+          "INTERNAL",
+          `a shard of ${sizeBytes} bytes came out as ${output.position}`,
+        );
+      }
+    },
+  );
+}
