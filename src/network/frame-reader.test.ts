@@ -90,3 +90,36 @@ test("a frame larger than the first buffer is gathered byte for byte", () => {
     reader.push(all.subarray(at, at + 65_521));
   assert.ok(got !== undefined && Buffer.compare(got, body) === 0);
 });
+
+test("frames that are done with at once share one buffer, and each is what was sent", () => {
+  const bodies = Array.from({ length: 20 }, (_, k) =>
+    Uint8Array.from(
+      { length: 1_000 + 7_000 * (k % 5) },
+      (_, i) => (i * k) % 251,
+    ),
+  );
+  const all = Buffer.concat(
+    bodies.flatMap((body) => [
+      Buffer.from(Uint32Array.of(body.length).buffer),
+      body,
+    ]),
+  );
+  const memory = new Set<ArrayBufferLike>();
+  let at = 0;
+  let whole = 0;
+  const reader = new FrameReader(
+    1 << 20,
+    (frame) => {
+      assert.deepEqual(Buffer.from(frame), Buffer.from(bodies[at++]!));
+      if (frame.buffer === all.buffer) whole++;
+      else memory.add(frame.buffer);
+    },
+    { reuse: true },
+  );
+  for (let from = 0; from < all.length; from += 4_099)
+    reader.push(all.subarray(from, from + 4_099));
+  assert.equal(at, bodies.length);
+  assert.ok(whole < bodies.length / 2);
+  // A longer one may have needed another.
+  assert.ok(memory.size <= 5, `${memory.size} buffers`);
+});

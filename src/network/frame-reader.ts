@@ -2,7 +2,8 @@
  * Cuts a byte stream into frames: u32 little-endian length, then that many bytes.
  *
  * A frame that lies in one chunk is handed on as a view of it, without a copy. Others are gathered in a buffer that grows with
- * what has arrived, so that a peer which only announces a large frame makes nobody allocate it.
+ * what has arrived, so that a peer which only announces a large frame makes nobody allocate it. Where frames are done with when `onFrame`
+ * returns, that buffer serves them all: in bulk, what is allocated for each frame costs more than what is copied.
  */
 import { ShoalError } from "../lib/index.ts";
 
@@ -14,15 +15,23 @@ const FIRST_BUFFER_BYTES = 256 * 1024;
 export class FrameReader {
   readonly #maxFrameBytes: number;
   readonly #onFrame: (frame: Uint8Array) => void;
+  readonly #reuse: boolean;
+  /** Of the last frame, for the next. */
+  #spare: Uint8Array | undefined;
   #header = 0;
   #headerBytes = 0;
   #length = 0;
   #body: Uint8Array | undefined;
   #bodyBytes = 0;
 
-  constructor(maxFrameBytes: number, onFrame: (frame: Uint8Array) => void) {
+  constructor(
+    maxFrameBytes: number,
+    onFrame: (frame: Uint8Array) => void,
+    { reuse = false }: { reuse?: boolean | undefined } = {},
+  ) {
     this.#maxFrameBytes = maxFrameBytes;
     this.#onFrame = onFrame;
+    this.#reuse = reuse;
   }
 
   /** True between frames: the only place where a stream may end. */
@@ -77,6 +86,9 @@ export class FrameReader {
   #room(bytes: number): Uint8Array {
     const old = this.#body;
     if (old !== undefined && bytes <= old.byteLength) return old;
+    const spare = this.#spare;
+    if (old === undefined && spare !== undefined && bytes <= spare.byteLength)
+      return (this.#body = spare);
     const wanted = Math.max(
       bytes,
       2 * (old?.byteLength ?? 0),
@@ -93,6 +105,7 @@ export class FrameReader {
     this.#header = 0;
     this.#headerBytes = 0;
     this.#length = 0;
+    if (this.#reuse) this.#spare = this.#body ?? this.#spare;
     this.#body = undefined;
     this.#bodyBytes = 0;
     this.#onFrame(frame);

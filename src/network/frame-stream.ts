@@ -51,6 +51,8 @@ export interface FrameStreamOptions {
   writeDeadlineMs?: number | undefined;
   sendHighWaterBytes?: number | undefined;
   receiveHighWaterBytes?: number | undefined;
+  /** A frame is valid only until its handler returns: the next one is read into the same memory. */
+  reuseFrames?: boolean | undefined;
   /** What to send before the stream is closed for this error of the peer's, so that it learns the reason. */
   lastWords?: ((error: ShoalError) => Uint8Array) | undefined;
 }
@@ -96,6 +98,7 @@ export class Libp2pFrameStream implements FrameStream {
       writeDeadlineMs = DEFAULTS.writeDeadlineMs,
       sendHighWaterBytes = DEFAULTS.sendHighWaterBytes,
       receiveHighWaterBytes = DEFAULTS.receiveHighWaterBytes,
+      reuseFrames,
     } = options;
     this.#receiveHighWaterBytes = receiveHighWaterBytes;
     this.#writeDeadlineMs = writeDeadlineMs;
@@ -107,8 +110,10 @@ export class Libp2pFrameStream implements FrameStream {
       deadlineMs: writeDeadlineMs,
       onFault: (error) => this.abort(error),
     });
-    this.#reader = new FrameReader(maxFrameBytes, (frame) =>
-      this.#receive(frame),
+    this.#reader = new FrameReader(
+      maxFrameBytes,
+      (frame) => this.#receive(frame),
+      { reuse: reuseFrames },
     );
     // Negotiation was asynchronous: the peer may have ended its side meanwhile.
     this.#remoteEnded =
@@ -201,7 +206,9 @@ export class Libp2pFrameStream implements FrameStream {
       this.#handle(frame);
       return;
     }
-    this.#waiting.push(frame);
+    this.#waiting.push(
+      this.#options.reuseFrames === true ? Uint8Array.from(frame) : frame,
+    );
     this.#waitingBytes += frame.byteLength;
     if (
       this.#waitingBytes > this.#receiveHighWaterBytes &&

@@ -269,7 +269,8 @@ export class PeerLink implements SourceLink {
       // Of a question that was given up.
       return;
     }
-    this.#page.settle(page);
+    // The frame is valid only until this returns.
+    this.#page.settle({ ...page, hashes: Uint8Array.from(page.hashes) });
   }
 
   #askPage(first: number, signal: AbortSignal): Promise<Of<17>> {

@@ -73,6 +73,7 @@ export class PeerSource implements Source {
         {
           maxFrameBytes: MAX_ANSWER_BYTES,
           maxSendFrameBytes: MAX_ASK_BYTES,
+          reuseFrames: true,
           timeoutMs: connectMs,
           signal: this.#closed.signal,
         },
