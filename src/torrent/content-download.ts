@@ -317,11 +317,14 @@ export class ContentDownload {
     asker: Asker,
     bytes: Uint8Array,
   ): Promise<void> {
-    this.#shared.received.add(bytes.length);
-    if (this.#have?.has(piece) === true || this.#verifying.has(piece))
-      this.#release(piece, asker);
-    else await this.#write(piece, bytes, asker);
-    this.#shared.buffers.give(bytes);
+    const { received, buffers } = this.#shared;
+    received.add(bytes.length);
+    if (this.#have?.has(piece) !== true && !this.#verifying.has(piece)) {
+      await this.#write(piece, bytes, asker);
+      return;
+    }
+    this.#release(piece, asker);
+    buffers.give(bytes);
   }
 
   #missed(piece: number, asker: Asker, error: ShoalError): void {
@@ -340,17 +343,19 @@ export class ContentDownload {
     asker: Asker | undefined,
   ): Promise<void> {
     const write = (async () => {
-      if (this.#over.signal.aborted) return;
+      if (this.#over.signal.aborted || this.#partial === undefined) return;
+      const sizeBytes = bytes.length;
       this.#verifying.add(piece);
       try {
-        await this.#partial?.writePiece(piece, bytes);
+        const memory = await this.#partial.writePiece(piece, bytes);
+        this.#shared.buffers.give(memory);
       } catch (error) {
         this.#verifying.delete(piece);
         this.#onBadWrite(piece, asker, ShoalError.from(error));
         return;
       }
       this.#verifying.delete(piece);
-      this.#onWritten(piece, bytes.length, asker);
+      this.#onWritten(piece, sizeBytes, asker);
     })();
     this.#writes.add(write);
     return write.finally(() => this.#writes.delete(write));

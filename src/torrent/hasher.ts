@@ -1,9 +1,9 @@
 /** Hashes contents off the main thread. */
 import { Worker } from "node:worker_threads";
 import { reasonOf, ShoalError } from "../lib/index.ts";
-import type { HashOrder, HashReport } from "./hash-worker.ts";
+import type { HashOrder, HashReport, PieceOrder } from "./hash-worker.ts";
 import { pieceCount, rootOfPieces, toRoot } from "./piece-tree.ts";
-import type { ContentMetadata, FileRange } from "./types.ts";
+import { type ContentMetadata, type FileRange, PIECE_BYTES } from "./types.ts";
 
 export interface HashOptions {
   signal?: AbortSignal;
@@ -13,8 +13,10 @@ export interface HashOptions {
 /** The thread costs some 15 MB: it ends when it had nothing to do for this long, and comes back with the next job. */
 const IDLE_MS = 5_000;
 
+type Done = Extract<HashReport, { type: "done" | "piece" }>;
+
 interface Job {
-  resolve: (pieceHashes: Uint8Array) => void;
+  resolve: (report: Done) => void;
   reject: (error: Error) => void;
   onProgress: (doneBytes: number) => void;
 }
@@ -53,12 +55,23 @@ export class Hasher implements AsyncDisposable {
     return this.#run(ranges, options.isOnly, options);
   }
 
-  /** Hash of a piece in memory. It is not copied where it lies in a SharedArrayBuffer, and must not change before the answer. */
-  async hashPiece(
-    bytes: Uint8Array,
-    { isOnly }: { isOnly: boolean },
-  ): Promise<Uint8Array> {
-    return await this.#do((id) => ({ type: "piece", id, bytes, isOnly }));
+  /**
+   * Hashes a piece in memory, and writes it where it is the expected one. A buffer of a piece's size moves to the thread and comes back in the
+   * answer, under another name: `bytes` is empty afterwards. Rejects DISK_FULL, FILE_UNWRITABLE.
+   */
+  async takePiece(
+    order: PieceOrder,
+  ): Promise<{ bytes: Uint8Array; pieceHash: Uint8Array }> {
+    const { buffer } = order.bytes;
+    const isOwn =
+      buffer instanceof ArrayBuffer && buffer.byteLength === PIECE_BYTES;
+    const bytes = isOwn ? order.bytes : Uint8Array.from(order.bytes);
+    const done = await this.#do(
+      (id) => ({ type: "piece", id, ...order, bytes }),
+      { moved: [bytes.buffer as ArrayBuffer] },
+    );
+    if (done.type !== "piece") throw unexpected(done);
+    return done;
   }
 
   /** Jobs that still run are rejected with ABORTED. */
@@ -82,20 +95,31 @@ export class Hasher implements AsyncDisposable {
   ): Promise<Uint8Array> {
     const sizeBytes = totalBytes(ranges);
     const { signal, onProgress } = options;
-    const pieceHashes = await this.#do(
+    const done = await this.#do(
       (id) => ({ type: "hash", id, ranges, sizeBytes, isOnly }),
-      signal,
-      (doneBytes) => onProgress?.({ doneBytes, totalBytes: sizeBytes }),
+      {
+        signal,
+        onProgress: (doneBytes) =>
+          onProgress?.({ doneBytes, totalBytes: sizeBytes }),
+      },
     );
+    if (done.type !== "done") throw unexpected(done);
     this.#hashedBytes += sizeBytes;
-    return pieceHashes;
+    return done.pieceHashes;
   }
 
   #do(
     order: (id: number) => HashOrder,
-    signal?: AbortSignal,
-    onProgress: (doneBytes: number) => void = () => {},
-  ): Promise<Uint8Array> {
+    {
+      signal,
+      onProgress = () => {},
+      moved = [],
+    }: {
+      signal?: AbortSignal | undefined;
+      onProgress?: (doneBytes: number) => void;
+      moved?: ArrayBuffer[];
+    },
+  ): Promise<Done> {
     if (signal?.aborted === true) return Promise.reject(reasonOf(signal));
     if (this.#isStopped) {
       return Promise.reject(
@@ -103,26 +127,25 @@ export class Hasher implements AsyncDisposable {
       );
     }
     const id = this.#nextId++;
-    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+    const { promise, resolve, reject } = Promise.withResolvers<Done>();
     const onAbort = (): void => {
       this.#send({ type: "abort", id });
       if (signal !== undefined) this.#settle(id)?.reject(reasonOf(signal));
     };
     signal?.addEventListener("abort", onAbort, { once: true });
     this.#jobs.set(id, { resolve, reject, onProgress });
-    this.#send(order(id));
+    this.#send(order(id), moved);
     return promise.finally(() => {
       signal?.removeEventListener("abort", onAbort);
     });
   }
 
-  #send(order: HashOrder): void {
+  #send(order: HashOrder, moved: ArrayBuffer[] = []): void {
     clearTimeout(this.#idle);
     this.#worker ??= this.#spawn();
     // Only work keeps the process alive.
     if (order.type !== "abort") this.#worker.ref();
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
-    this.#worker.postMessage(order);
+    this.#worker.postMessage(order, moved);
   }
 
   #spawn(): Worker {
@@ -148,10 +171,10 @@ export class Hasher implements AsyncDisposable {
     const { id } = report;
     if (report.type === "progress") {
       this.#jobs.get(id)?.onProgress(report.doneBytes);
-    } else if (report.type === "done") {
-      this.#settle(id)?.resolve(report.pieceHashes);
-    } else {
+    } else if (report.type === "failed") {
       this.#settle(id)?.reject(ShoalError.fromObject(report.error));
+    } else {
+      this.#settle(id)?.resolve(report);
     }
   }
 
@@ -177,6 +200,10 @@ export class Hasher implements AsyncDisposable {
     this.#jobs.clear();
     for (const job of jobs) job.reject(error);
   }
+}
+
+function unexpected({ type }: HashReport): ShoalError {
+  return new ShoalError("INTERNAL", `the hashing thread answered "${type}"`);
 }
 
 export function totalBytes(ranges: readonly { sizeBytes: number }[]): number {

@@ -14,19 +14,14 @@ import {
 } from "./partial-state.ts";
 import { PieceSet } from "./piece-set.ts";
 import {
+  expectedHash,
   HASH_BYTES,
   pieceCount,
   pieceSize,
   verifyPieceHash,
   verifyPieceSize,
 } from "./piece-tree.ts";
-import {
-  readAll,
-  stampOf,
-  syncFolderOf,
-  writeAll,
-  writeError,
-} from "./store-files.ts";
+import { readAll, stampOf, syncFolderOf, writeError } from "./store-files.ts";
 import {
   type Content,
   type ContentMetadata,
@@ -61,7 +56,7 @@ export class PartialFile implements PartialContent {
   #state: PartialState | undefined;
   /** Its bits are `content.have`. */
   #have: PieceSet;
-  #writes = new Map<number, Promise<void>>();
+  #writes = new Map<number, Promise<Uint8Array>>();
   #unsyncedBytes = 0;
   /** Settles when it is over; a failure is told but once by the system, and must not be lost. */
   #syncing: Promise<void> | undefined;
@@ -141,24 +136,17 @@ export class PartialFile implements PartialContent {
     return full * PIECE_BYTES + lastBytes;
   }
 
-  async writePiece(index: number, bytes: Uint8Array): Promise<void> {
-    const { metadata } = this.content;
-    this.#refuseIfClosed();
-    verifyPieceSize(metadata, index, bytes.length);
-    const isOnly = this.#have.size === 1;
-    const actual = await this.#options.hasher.hashPiece(bytes, { isOnly });
-    verifyPieceHash(metadata, index, actual);
-    this.#refuseIfClosed();
-    if (this.#have.has(index)) return;
+  async writePiece(index: number, bytes: Uint8Array): Promise<Uint8Array> {
+    verifyPieceSize(this.content.metadata, index, bytes.length);
     // The same piece from two sources: one write.
-    let write = this.#writes.get(index);
-    if (write === undefined) {
-      write = this.#write(index, bytes).finally(() => {
-        this.#writes.delete(index);
-      });
-      this.#writes.set(index, write);
-    }
-    await write;
+    for (let other; (other = this.#writes.get(index)) !== undefined;)
+      await other.catch(() => {});
+    this.#refuseIfClosed();
+    const write = this.#write(index, bytes).finally(() => {
+      this.#writes.delete(index);
+    });
+    this.#writes.set(index, write);
+    return await write;
   }
 
   async read(index: number): Promise<Uint8Array> {
@@ -195,18 +183,26 @@ export class PartialFile implements PartialContent {
     return this.#closing;
   }
 
-  async #write(index: number, bytes: Uint8Array): Promise<void> {
-    try {
-      await writeAll(this.#data, bytes, index * PIECE_BYTES);
-    } catch (error) {
-      throw writeError(error, `${this.path}${PART_SUFFIX}`);
-    }
-    this.#unsyncedBytes += bytes.length;
+  async #write(index: number, bytes: Uint8Array): Promise<Uint8Array> {
+    const { metadata } = this.content;
+    const isNew = !this.#have.has(index);
+    const position = index * PIECE_BYTES;
+    const path = `${this.path}${PART_SUFFIX}`;
+    const taken = await this.#options.hasher.takePiece({
+      bytes,
+      isOnly: this.#have.size === 1,
+      expected: expectedHash(metadata, index),
+      target: isNew ? { fd: this.#data.fd, position, path } : undefined,
+    });
+    verifyPieceHash(metadata, index, taken.pieceHash);
+    if (!isNew) return taken.bytes;
+    this.#unsyncedBytes += taken.bytes.length;
     if (this.#unsyncedBytes >= SYNC_EVERY_BYTES) this.#syncSome();
     this.#have.add(index);
     // Both wait for it, so that who heard of the piece finds it after a kill.
     await this.#state?.mark(index);
     this.#options.onPiece();
+    return taken.bytes;
   }
 
   #syncSome(): void {
@@ -368,7 +364,7 @@ async function takeUp(
 /** Of these pieces those whose bytes are in the file. */
 async function verified(
   pieces: PieceSet,
-  { sizeBytes, pieceHashes }: ContentMetadata,
+  metadata: ContentMetadata,
   path: string,
   hasher: Hasher,
 ): Promise<PieceSet> {
@@ -378,14 +374,13 @@ async function verified(
     indices.map((piece) => ({
       path,
       offset: piece * PIECE_BYTES,
-      sizeBytes: pieceSize(sizeBytes, piece),
+      sizeBytes: pieceSize(metadata.sizeBytes, piece),
     })),
     { isOnly: pieces.size === 1 },
   );
   for (const [i, piece] of indices.entries()) {
     const actual = hashes.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES);
-    const at = piece * HASH_BYTES;
-    const expected = pieceHashes.subarray(at, at + HASH_BYTES);
+    const expected = expectedHash(metadata, piece);
     if (Buffer.compare(actual, expected) === 0) have.add(piece);
   }
   return have;

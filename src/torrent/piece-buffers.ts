@@ -1,6 +1,6 @@
 /**
  * Buffers of one piece each, used again. A fresh megabyte for each piece would cost more than its hash: V8 collects the whole heap each
- * time a few of them were dropped. Threads share them: the one that hashes gets no copy.
+ * time a few of them were dropped.
  */
 import { PIECE_BYTES } from "./types.ts";
 
@@ -12,8 +12,7 @@ export class PieceBuffers {
 
   /** `sizeBytes` of any content. */
   take(sizeBytes: number): Uint8Array {
-    const whole =
-      this.#free.pop() ?? new Uint8Array(new SharedArrayBuffer(PIECE_BYTES));
+    const whole = this.#free.pop() ?? new Uint8Array(PIECE_BYTES);
     return sizeBytes === PIECE_BYTES ? whole : whole.subarray(0, sizeBytes);
   }
 

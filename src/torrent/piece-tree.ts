@@ -110,15 +110,20 @@ export function verifyPieceSize(
     );
 }
 
+export function expectedHash(
+  { pieceHashes }: ContentMetadata,
+  index: number,
+): Uint8Array {
+  return pieceHashes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES);
+}
+
 /** Throws PIECE_INVALID. */
 export function verifyPieceHash(
   metadata: ContentMetadata,
   index: number,
   actual: Uint8Array,
 ): void {
-  const at = index * HASH_BYTES;
-  const expected = metadata.pieceHashes.subarray(at, at + HASH_BYTES);
-  if (Buffer.compare(actual, expected) !== 0)
+  if (Buffer.compare(actual, expectedHash(metadata, index)) !== 0)
     throw invalidPiece(metadata, index, "its hash is another");
 }
 

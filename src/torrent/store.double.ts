@@ -107,6 +107,7 @@ export class StoreDouble implements ContentStore {
           (content.have[index >> 3] ?? 0) | (1 << (index & 7));
         this.written.push(index);
         this.tell();
+        return piece;
       },
       finish: async () => options.path,
       close: async () => {

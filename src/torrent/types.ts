@@ -44,8 +44,11 @@ export interface Content {
 /** A content that is coming in. */
 export interface PartialContent {
   readonly content: Content;
-  /** Verifies, then writes straight to disk; the piece is served from then on. Rejects PIECE_INVALID where the bytes are not the piece's. */
-  writePiece(index: number, bytes: Uint8Array): Promise<void>;
+  /**
+   * Verifies, then writes straight to disk; the piece is served from then on. The bytes are handed over: a buffer of a piece's size is empty
+   * afterwards. Resolves with memory for another piece. Rejects PIECE_INVALID where they are not the piece's.
+   */
+  writePiece(index: number, bytes: Uint8Array): Promise<Uint8Array>;
   /** All pieces are there: syncs and renames to the final path. Returns it. */
   finish(): Promise<string>;
   /** Gives the download up; what was verified stays on disk and is taken up again by the next `open`. */
