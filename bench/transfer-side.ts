@@ -140,8 +140,8 @@ class Side {
       name: "bench",
       kind: "file",
     });
-    const piece = Buffer.alloc(PIECE_BYTES);
     for (let i = 0; i * PIECE_BYTES < size; i++) {
+      const piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
       const at = i * PIECE_BYTES;
       const { bytesRead } = await file.read(piece, 0, PIECE_BYTES, at);
       await partial.writePiece(i, piece.subarray(0, bytesRead));
