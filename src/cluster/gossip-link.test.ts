@@ -113,6 +113,21 @@ test("a connection between two members is lost, and both live: they stay", async
   await meshed(members);
 });
 
+test("the only connection is lost, and there is no rendezvous: members find each other again", async (t) => {
+  const rendezvous = await startRendezvous(t);
+  const members = await swarm(t, rendezvous, 2, 2);
+  const [first, second] = members as [Member, Member];
+  await meshed(members);
+  await rendezvous.host.stop();
+  const lost = members.map((member) =>
+    sees(member, (m) => m.view()?.ready === false, "the loss"),
+  );
+  await first.host.disconnect(second.host.peerId);
+  await Promise.all(lost);
+  for (const member of members)
+    await sees(member, (m) => m.view()?.ready === true, "everybody");
+});
+
 test("a process killed is gone from every view within 5 s, and readiness with it", async (t) => {
   const rendezvous = await startRendezvous(t);
   const members = await swarm(t, rendezvous, 3, 4);

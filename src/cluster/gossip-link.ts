@@ -11,6 +11,7 @@ import { Gossip } from "./gossip.ts";
 import { emptyMessage, type GossipMessage } from "./gossip-message.ts";
 import { decodeGossip, encodeGossip, type GossipWire } from "./gossip-wire.ts";
 import type { KnownCluster, Taken } from "./known-cluster.ts";
+import { LOST, LostMembers } from "./lost-members.ts";
 import { neighboursToDial } from "./mesh.ts";
 import { GOSSIP_COMMAND, SHARD_LOADED } from "./protocol.ts";
 import type { HolderRecord } from "./records.ts";
@@ -66,6 +67,8 @@ export class GossipLink {
   readonly #dialing = new Set<string>();
   /** Members whose connection was lost, and when: what comes of them soon after may be old. */
   readonly #lost = new Map<string, number>();
+  /** Those of them that are looked for. */
+  readonly #missing: LostMembers;
   readonly #sending = new Set<Promise<void>>();
   #nextMeshMs = 0;
   #cancelTick: (() => void) | undefined;
@@ -76,6 +79,14 @@ export class GossipLink {
   constructor(options: GossipLinkOptions) {
     this.#options = options;
     const { host, known, own, isWitness, isRendezvous } = options;
+    const { random = Math.random } = options;
+    this.#missing = new LostMembers({
+      random,
+      dial: ({ peer, addresses }) => {
+        const target = { peerId: peer, addresses: [...addresses] };
+        return host.connect(target, { timeoutMs: LOST.dialMs });
+      },
+    });
     this.#gossip = new Gossip({
       self: host.peerId,
       records: known.records,
@@ -84,7 +95,7 @@ export class GossipLink {
       isWitness,
       mayAccuse: (peer) =>
         isRendezvous(peer) || known.records.of(peer).length > 0,
-      random: options.random ?? Math.random,
+      random,
     });
   }
 
@@ -98,7 +109,8 @@ export class GossipLink {
     this.#unsubscribe = host.onPeer(({ type, peer }) => {
       if (type === "connected") {
         this.#connected.add(peer);
-        if (this.#isMember(peer)) this.addNeighbour(peer);
+        const isBack = this.#missing.found(peer, this.#now());
+        if (isBack || this.#isMember(peer)) this.addNeighbour(peer);
       } else if (!host.connections().some((c) => c.peer === peer)) {
         this.#connected.delete(peer);
         this.#onLost(peer);
@@ -116,6 +128,7 @@ export class GossipLink {
   /** `peer` is in this cluster too: it joined here, or this node there. */
   addNeighbour(peer: string): void {
     if (!this.#connected.has(peer)) return;
+    if (this.#isAlone()) this.#missing.hurry(this.#now());
     this.#gossip.connected(peer, this.#now());
     this.#flush();
   }
@@ -188,8 +201,10 @@ export class GossipLink {
     const record = known.records.find(announcement) ?? { announcement, sealed };
     this.#gossip.learned(record, outcome, from, this.#now(), pushed);
     if (outcome === "stale") return;
-    if (announcement.state === "gone") known.records.expire(this.#now());
-    else if (this.#connected.has(peer))
+    if (announcement.state === "gone") {
+      known.records.expire(this.#now());
+      this.#missing.forget(peer);
+    } else if (this.#connected.has(peer))
       this.#gossip.connected(peer, this.#now());
     else if (outcome === "new") this.#doubt(peer, announcement.addresses);
     if (from !== host.peerId) onTaken?.(taken);
@@ -208,6 +223,11 @@ export class GossipLink {
   }
 
   #onLost(peer: string): void {
+    const { dials, known } = this.#options;
+    // Others' suspicion may have had it dropped before its connection ended here.
+    const addresses = known.records.addressesOf(peer);
+    if (dials && addresses !== undefined)
+      this.#missing.add({ peer, addresses }, this.#now());
     if (this.#drop(peer)) this.#lost.set(peer, this.#now());
     const soonMs = this.#now() + LINK.urgentTickMs;
     this.#nextMeshMs = Math.min(this.#nextMeshMs, soonMs);
@@ -230,6 +250,7 @@ export class GossipLink {
     this.#cancelTick = undefined;
     if (this.#gossip.tick(this.#now())) this.#options.onChanged(true);
     this.#keepNeighbours();
+    this.#missing.tick(this.#now(), this.#isAlone());
     this.#flush();
     if (this.#cancelTick === undefined) this.#tickAfter(false);
   }
@@ -388,6 +409,10 @@ export class GossipLink {
   #encode(message: GossipMessage, withRecord: boolean): GossipWire {
     const record = this.#options.known.publishedSealed;
     return encodeGossip(message, withRecord ? (record ?? null) : null);
+  }
+
+  #isAlone(): boolean {
+    return this.#gossip.neighbours.length === 0;
   }
 
   #isMember(peer: string): boolean {

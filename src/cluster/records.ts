@@ -51,6 +51,8 @@ export interface Grave {
   seq: number;
   /** Its own last word, if that is how it went. */
   goodbye: HolderRecord | undefined;
+  /** Where it was said to be. */
+  addresses: readonly string[];
   untilMs: number;
 }
 
@@ -124,6 +126,16 @@ export class ClusterRecords {
     return (this.#ofPeer.get(peer) ?? []).map(({ record }) => record);
   }
 
+  /** Where a peer was said to be last, here or gone; undefined where it said goodbye, or is not known. */
+  addressesOf(peer: string): readonly string[] | undefined {
+    const [record] = this.of(peer);
+    if (record !== undefined) return record.announcement.addresses;
+    for (const grave of this.#graves.values())
+      if (grave.peer === peer && grave.goodbye === undefined)
+        return grave.addresses;
+    return undefined;
+  }
+
   /** Of a holder that is gone, and whose records must not come back. */
   grave(id: string): Grave | undefined {
     return this.#graves.get(id);
@@ -175,7 +187,8 @@ export class ClusterRecords {
     const untilMs = a.issuedMs + a.ttlMs;
     this.#graves.delete(key);
     const goodbye = a.state === "gone" ? record : undefined;
-    this.#graves.set(key, { peer: a.peer, seq: a.seq, goodbye, untilMs });
+    const { peer, seq, addresses } = a;
+    this.#graves.set(key, { peer, seq, goodbye, addresses, untilMs });
     const [oldest] = this.#graves.keys();
     if (this.#graves.size > MAX_RECORDS_PER_CLUSTER && oldest !== undefined)
       this.#graves.delete(oldest);
