@@ -92,6 +92,41 @@ describe("the race", () => {
     assert.deepEqual(order, [QUIC_A, QUIC_B, TCP_A]);
   });
 
+  test("tries QUIC again where TCP is silent, too: it wins when the network comes back", async () => {
+    let tries = 0;
+    const order: string[] = [];
+    const { result } = race(
+      { [QUIC_A]: "silent", [TCP_A]: "silent" },
+      {
+        addressMs: 100,
+        dial: async (address, signal) => {
+          order.push(address);
+          if (address === QUIC_A && ++tries === 2) return address;
+          return await new Promise<string>((_, reject) => {
+            signal.addEventListener("abort", () => reject(new Error("late")));
+          });
+        },
+      },
+    );
+    assert.equal(await result, QUIC_A);
+    assert.deepEqual(order, [QUIC_A, TCP_A, QUIC_A]);
+  });
+
+  test("tries an address twice at most, and QUIC alone once", async () => {
+    const both = race(
+      { [QUIC_A]: "silent", [TCP_A]: "silent" },
+      { addressMs: 100 },
+    );
+    await assert.rejects(both.result);
+    assert.deepEqual(both.order, [QUIC_A, TCP_A, QUIC_A]);
+    const alone = race(
+      { [QUIC_A]: "silent", [QUIC_B]: "silent" },
+      { addressMs: 100 },
+    );
+    await assert.rejects(alone.result);
+    assert.deepEqual(alone.order, [QUIC_A, QUIC_B]);
+  });
+
   test("tells what each address said when all fail", async () => {
     const refused = Object.assign(new Error("connect"), {
       code: "ECONNREFUSED",

@@ -3,7 +3,7 @@
  * steps, so that one behind a dead route does not use up the time of the next; the first that answers wins.
  * After RFC 8305 (https://www.rfc-editor.org/rfc/rfc8305), with transports in the place of address families.
  */
-import { reasonOf, type ShoalError } from "../lib/index.ts";
+import { reasonOf, ShoalError } from "../lib/index.ts";
 import { describeAddress, rankOf } from "./address.ts";
 import { DEFAULTS } from "./defaults.ts";
 import { dialFailed, dialKind, dialReason, type DialKind } from "./failures.ts";
@@ -64,7 +64,8 @@ class Race<T> {
    * Each attempt has a signal of its own, and the winner's never aborts: node's sockets heed the signal they were opened with
    * for all their life.
    */
-  readonly #running = new Set<AbortController>();
+  readonly #running = new Map<AbortController, string>();
+  readonly #triedAgain = new Set<string>();
   readonly #answers = new Map<string, { reason: string; kind: DialKind }>();
   readonly #timers: NodeJS.Timeout[] = [];
   #next = 0;
@@ -107,7 +108,7 @@ class Race<T> {
   async #attempt(address: string): Promise<void> {
     const { dial, discard, addressMs = DEFAULTS.addressDialMs } = this.#options;
     const controller = new AbortController();
-    this.#running.add(controller);
+    this.#running.set(controller, address);
     const timer = setTimeout(
       () => controller.abort(new Error(`no answer within ${addressMs} ms`)),
       addressMs,
@@ -128,8 +129,21 @@ class Race<T> {
         reason: dialReason(why),
         kind: dialKind(why),
       });
-      this.#onFailure(error);
+      if (this.#deservesMore(address, why)) void this.#attempt(address);
+      else this.#onFailure(error);
     }
+  }
+
+  /**
+   * Silence while a lesser transport is silent, too, says nothing of the better one: the network may be cut. When it comes back, TCP's next
+   * packet must not win for want of a rival, since the connection then stays what it is.
+   */
+  #deservesMore(address: string, why: unknown): boolean {
+    if (this.#settled || this.#triedAgain.has(address) || !isSilence(why))
+      return false;
+    this.#triedAgain.add(address);
+    const rank = rankOf(address);
+    return [...this.#running.values()].some((other) => rankOf(other) > rank);
   }
 
   #onFailure(error: unknown): void {
@@ -151,7 +165,7 @@ class Race<T> {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#options.signal.removeEventListener("abort", this.#onAbort);
     finish();
-    for (const loser of this.#running)
+    for (const loser of this.#running.keys())
       loser.abort(new Error("another address was faster"));
   }
 
@@ -168,4 +182,12 @@ class Race<T> {
       cause,
     );
   }
+}
+
+/** Nobody said no: a deadline ended it. */
+function isSilence(why: unknown): boolean {
+  return (
+    dialKind(why) === "silent" ||
+    (why instanceof ShoalError && why.details.timeoutMs !== undefined)
+  );
 }
