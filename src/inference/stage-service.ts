@@ -306,7 +306,7 @@ export class StageService {
       throw new ShoalError(
         "STAGE_LOST",
         `stage ${session.index} can not reach stage ${index} (${layersOf(next)}): ${why}`,
-        { stage: index, peer: next.peer },
+        { stage: index, peer: next.peer, from: session.index },
         error,
       );
     }

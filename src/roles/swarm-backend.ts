@@ -28,6 +28,7 @@ import {
 import { backoffMs, type EventSink, ShoalError, sleep } from "../lib/index.ts";
 import type { Commands, Host } from "../network/index.ts";
 import { Admission } from "./admission.ts";
+import { Detours } from "./detours.ts";
 import { notReady } from "./swarm-events.ts";
 
 export interface SwarmBackendOptions {
@@ -153,15 +154,17 @@ export class SwarmBackend implements Backend {
     }
   }
 
-  /** A stage that can not take the session is passed over, where another holds its layers: nothing was generated yet. */
+  /** Until a token has come, what refuses or is lost may be gone around. */
   async *#alongSomeRoute(
     loaded: Loaded,
     request: GenerateRequest,
     entry: SessionEntry,
   ): AsyncGenerator<GeneratedToken, void, undefined> {
-    const avoided = new Set<string>();
+    const detours = new Detours(
+      (avoided) => this.#route(avoided) !== undefined,
+    );
     for (let refusal: ShoalError | undefined; ;) {
-      const route = this.#route(avoided);
+      const route = this.#route(detours.avoided);
       if (route === undefined) throw refusal ?? notReady(this.#view);
       let begun = false;
       try {
@@ -171,15 +174,14 @@ export class SwarmBackend implements Backend {
         }
         return;
       } catch (error) {
+        if (begun || request.signal.aborted) throw error;
         refusal = ShoalError.from(error);
-        const peer = refusingPeer(refusal, route);
-        if (begun || peer === undefined || request.signal.aborted) throw error;
-        avoided.add(peer);
-        this.#options.events.info(
-          "SESSION",
-          `looking for another route: ${refusal.message}`,
-          { code: refusal.code, peer },
-        );
+        const detour = detours.after(refusal, route);
+        if (detour === undefined) throw error;
+        const { peer, words } = detour;
+        const what = `looking for ${words}: ${refusal.message}`;
+        const { code } = refusal;
+        this.#options.events.info("SESSION", what, { code, peer });
       }
     }
   }
@@ -296,17 +298,6 @@ async function openVocabulary(
     chatTemplate: typeof template === "string" ? template : undefined,
     tokenizer: await Tokenizer.load(parts.metadataPath),
   };
-}
-
-/** The holder that did not take the session; undefined where the error is not of that kind. */
-function refusingPeer(
-  { code, details }: ShoalError,
-  route: readonly Candidate[],
-): string | undefined {
-  const refusals = ["BUSY", "DRAINING", "STAGE_LOST", "STAGE_FAILED"];
-  if (!refusals.includes(code) || typeof details.stage !== "number")
-    return undefined;
-  return route[details.stage]?.peer;
 }
 
 /** Sessions that fit at each layer range, its holders together. */

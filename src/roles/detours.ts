@@ -1,0 +1,66 @@
+/**
+ * Which way a prompt goes after a stage refused it, or was lost, before the first token: nothing was said yet, so it may be asked again. Pure.
+ *
+ * - Where another node holds the layers of the stage that refused, that stage is passed over.
+ * - Where nobody else does, and another stage could not reach it, that other one is passed over: it may be theirs alone that the way is cut.
+ * - Where there is no other way at all, a stage whose connection was lost is tried once more, over a new connection: who was cut off for
+ *   a moment is there again.
+ */
+import { isShoalError, type ShoalError } from "../lib/index.ts";
+
+export interface Detour {
+  /** Whom it is about. */
+  peer: string;
+  /** "another route", for the log. */
+  words: string;
+}
+
+const REFUSALS = ["BUSY", "DRAINING", "STAGE_LOST", "STAGE_FAILED"] as const;
+
+export class Detours {
+  readonly #avoided = new Set<string>();
+  readonly #hasRoute: (avoided: ReadonlySet<string>) => boolean;
+  #again = false;
+
+  constructor(hasRoute: (avoided: ReadonlySet<string>) => boolean) {
+    this.#hasRoute = hasRoute;
+  }
+
+  /** Peers that the next route must not have. */
+  get avoided(): ReadonlySet<string> {
+    return this.#avoided;
+  }
+
+  /** What to try after `refusal` on `route`; undefined where there is nothing. */
+  after(
+    refusal: ShoalError,
+    route: readonly { peer: string }[],
+  ): Detour | undefined {
+    if (!isShoalError(refusal, ...REFUSALS)) return undefined;
+    const { stage, from } = refusal.details;
+    const suspects = [stage, from].flatMap((index) =>
+      typeof index === "number" ? (route[index]?.peer ?? []) : [],
+    );
+    const peer = suspects.find((one) =>
+      this.#hasRoute(new Set([...this.#avoided, one])),
+    );
+    if (peer !== undefined) {
+      this.#avoided.add(peer);
+      return { peer, words: "another route" };
+    }
+    const [lost] = suspects;
+    if (lost === undefined || this.#again || !wasConnected(refusal))
+      return undefined;
+    this.#again = true;
+    return { peer: lost, words: "the same route over a new connection" };
+  }
+}
+
+/** It is lost that there was a connection: no dial has failed. */
+function wasConnected({ code, details, cause }: ShoalError): boolean {
+  return (
+    code === "STAGE_LOST" &&
+    details.from === undefined &&
+    !isShoalError(cause, "DIAL_FAILED")
+  );
+}
