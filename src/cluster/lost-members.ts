@@ -85,7 +85,7 @@ export class LostMembers {
     }
   }
 
-  /** Dials those whose turn it is. Call it a few times a second. `isAlone`: this node has no neighbour. */
+  /** Dials those whose turn it is. Call it about once a second. `isAlone`: this node has no neighbour. */
   tick(nowMs: number, isAlone: boolean): void {
     for (const [peer, lost] of this.#lost) {
       if (nowMs - lost.sinceMs > LOST.rememberMs) this.#lost.delete(peer);

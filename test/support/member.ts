@@ -9,11 +9,13 @@ import type { RoleInfo, RoleMessage } from "../../src/roles/index.ts";
 import { ENTRY } from "./swarm.ts";
 
 /** The machine may be busy: a test waits for an event, this only ends a hang. */
-const MEMBER_PATIENCE_MS = 90_000;
+export const MEMBER_PATIENCE_MS = 90_000;
 
 export interface MemberOptions {
   env?: Record<string, string>;
   execArgv?: string[];
+  /** In place of node itself: what starts it, by `execArgv`. */
+  execPath?: string;
 }
 
 /** The members of one test, with their homes in a folder of its own: killed after it, and then the folder goes. */
@@ -93,7 +95,7 @@ export class Member {
   constructor(
     name: string,
     args: readonly string[],
-    { env = {}, execArgv = [] }: MemberOptions = {},
+    { env = {}, ...how }: MemberOptions = {},
   ) {
     this.name = name;
     const inherited = Object.entries(process.env).filter(
@@ -102,7 +104,8 @@ export class Member {
     this.#child = fork(ENTRY, [...args], {
       stdio: ["ignore", "ignore", "inherit", "ipc"],
       env: { ...Object.fromEntries(inherited), ...env },
-      execArgv,
+      execArgv: [],
+      ...how,
     });
     const ready = Promise.withResolvers<RoleInfo>();
     this.ready = ready.promise;
@@ -127,12 +130,13 @@ export class Member {
     return this.#within(this.ready, "ready");
   }
 
-  /** The first event, seen or yet to come, that matches. */
+  /** The first event, seen or yet to come, that matches; `from` (an index into `seen`) leaves out what was before. */
   async when(
     matches: (event: ShoalEvent) => boolean,
     what: string,
+    from = 0,
   ): Promise<ShoalEvent> {
-    const seen = this.seen.find(matches);
+    const seen = this.seen.slice(from).find(matches);
     if (seen !== undefined) return seen;
     const { promise, resolve } = Promise.withResolvers<ShoalEvent>();
     const watch = (event: ShoalEvent): void => {

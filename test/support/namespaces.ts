@@ -1,0 +1,196 @@
+/**
+ * A network of our own for tests: a router and places behind it, each a network namespace with a cable to the router. What the router
+ * does not pass on is lost without a word, as behind a broken switch. Nothing of it is seen outside: the host has no address in it, and
+ * a namespace lives as long as its keeper process (door-keeper.ts), which ends with the test, however that ends.
+ */
+import { type ChildProcess, fork, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
+import { join } from "node:path";
+import type { MemberOptions } from "./member.ts";
+
+const KEEPER = join(import.meta.dirname, "door-keeper.ts");
+
+/** Why there can be none here; false where there can. */
+export const namespacesMissing: string | false = whyNot();
+
+function whyNot(): string | false {
+  if (process.getuid?.() !== 0) return "network namespaces need root";
+  for (const tool of ["ip", "iptables"])
+    if (spawnSync(tool, ["-V"]).status !== 0) return `${tool} is not here`;
+  const make =
+    "ip link add left type veth peer name right && iptables -w -A FORWARD -j DROP && echo 1 > /proc/sys/net/ipv4/ip_forward";
+  return spawnSync("unshare", ["-n", "sh", "-c", make]).status === 0
+    ? false
+    : "no network namespaces here";
+}
+
+export class TestNetwork implements AsyncDisposable {
+  readonly #router: Namespace;
+  readonly #places: Place[] = [];
+  #numbered = 0;
+
+  private constructor(router: Namespace) {
+    this.#router = router;
+  }
+
+  static async create(): Promise<TestNetwork> {
+    const router = await Namespace.create();
+    router.run("echo 1 > /proc/sys/net/ipv4/ip_forward");
+    return new TestNetwork(router);
+  }
+
+  /** One more machine. */
+  async place(): Promise<Place> {
+    const number = ++this.#numbered;
+    const namespace = await Namespace.create();
+    // Of the range for tests of networks (RFC 2544): never an address of anybody's.
+    const [router, address] = [1, 2].map((host) => `198.18.${number}.${host}`);
+    try {
+      this.#router.run(
+        `ip link add to${number} type veth peer name cable netns ${namespace.pid} && ip addr add ${router}/30 dev to${number} && ip link set to${number} up`,
+      );
+      const place = new Place(namespace, address!, router!);
+      this.#places.push(place);
+      return place;
+    } catch (error) {
+      await namespace.end();
+      throw error;
+    }
+  }
+
+  /** From now on nothing of `from` arrives at `to`. Returns what undoes it, twice without harm. */
+  drop(
+    from: readonly Place[],
+    to: readonly Place[],
+    only: "" | "udp" = "",
+  ): () => void {
+    const protocol = only === "" ? "" : `-p ${only}`;
+    const rule = `${protocol} -s ${listed(from)} -d ${listed(to)} -j DROP`;
+    this.#router.run(`iptables -w -A FORWARD ${rule}`);
+    let dropping = true;
+    return () => {
+      if (dropping) this.#router.run(`iptables -w -D FORWARD ${rule}`);
+      dropping = false;
+    };
+  }
+
+  /** Nothing passes between the two groups, either way. */
+  cut(some: readonly Place[], others: readonly Place[]): () => void {
+    const undo = [this.drop(some, others), this.drop(others, some)];
+    return () => undo.forEach((heal) => heal());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const all = [this.#router, ...this.#places.map((p) => p.namespace)];
+    await Promise.all(all.map((namespace) => namespace.end()));
+  }
+}
+
+/** A machine of the network. */
+export class Place {
+  readonly namespace: Namespace;
+  readonly address: string;
+  readonly #plugIn: string;
+
+  /** Its cable is there already, with the router at the other end. */
+  constructor(namespace: Namespace, address: string, router: string) {
+    this.namespace = namespace;
+    this.address = address;
+    this.#plugIn = `ip link set cable up && ip route add default via ${router}`;
+    namespace.run(
+      `ip link set lo up && ip addr add ${address}/30 dev cable && ${this.#plugIn}`,
+    );
+  }
+
+  /** For a Member that is to run there. */
+  get within(): MemberOptions {
+    return {
+      execPath: "nsenter",
+      execArgv: [...this.namespace.enter, process.execPath],
+    };
+  }
+
+  /** Takes its network card down: it has no route any more, and knows at once. Returns what undoes it, twice without harm. */
+  unplug(): () => void {
+    this.namespace.run("ip link set cable down");
+    let unplugged = true;
+    return () => {
+      if (unplugged) this.namespace.run(this.#plugIn);
+      unplugged = false;
+    };
+  }
+
+  /** The same URL of its loopback, from here. */
+  async door(url: string): Promise<string> {
+    const { port } = new URL(url);
+    return `http://127.0.0.1:${await this.namespace.door(Number(port))}`;
+  }
+}
+
+class Namespace {
+  readonly #keeper: ChildProcess;
+  readonly #exited: Promise<unknown>;
+
+  private constructor(keeper: ChildProcess) {
+    this.#keeper = keeper;
+    this.#exited = once(keeper, "exit");
+  }
+
+  static async create(): Promise<Namespace> {
+    const keeper = fork(KEEPER, [], {
+      execPath: "unshare",
+      execArgv: ["--net", process.execPath],
+    });
+    const namespace = new Namespace(keeper);
+    // It speaks from inside.
+    await Promise.race([
+      once(keeper, "message"),
+      namespace.#exited.then(() => {
+        throw new Error("no namespace: its keeper ended");
+      }),
+    ]);
+    return namespace;
+  }
+
+  get pid(): number {
+    return this.#keeper.pid ?? Number.NaN;
+  }
+
+  get enter(): string[] {
+    return [`--net=/proc/${this.pid}/ns/net`];
+  }
+
+  run(script: string): void {
+    const how = { encoding: "utf8", timeout: 10_000 } as const;
+    const shell = [...this.enter, "sh", "-ec", script];
+    const { status, stderr, error } = spawnSync("nsenter", shell, how);
+    if (status !== 0)
+      throw new Error(`${script}: ${stderr || String(error ?? status)}`);
+  }
+
+  /** A port of this process' loopback that leads to `port` of the loopback in there: the keeper gets the listening socket. */
+  async door(port: number): Promise<number> {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port: here } = server.address() as AddressInfo;
+    await new Promise<void>((resolve, reject) => {
+      this.#keeper.send({ port }, server, {}, (error) => {
+        if (error === null) resolve();
+        else reject(error);
+      });
+    });
+    server.close();
+    return here;
+  }
+
+  async end(): Promise<void> {
+    if (this.#keeper.exitCode === null && this.#keeper.signalCode === null)
+      this.#keeper.kill("SIGKILL");
+    await this.#exited;
+  }
+}
+
+function listed(places: readonly Place[]): string {
+  return places.map(({ address }) => address).join(",");
+}
