@@ -45,6 +45,18 @@ export const DEFAULTS = Object.freeze({
   /** libp2p aborts a stream whose unread bytes exceed this. */
   readBufferBytes: 8 * MiB,
 
+  /**
+   * Frames queued for a peer that does not read. Data wait at their streams: what queues here are answers to pings, opened streams and data
+   * received, at most a few for each frame that the windows let in.
+   */
+  yamuxQueuedFrames: 16_384,
+  /** Pings of one connection at once, and per second after that: muxers ping every half minute. */
+  yamuxPingBurst: 100,
+  yamuxPingsPerSecond: 10,
+  /** Data for streams that are gone: what was on its way when we ended them, a window each. Eight at once, then one in four seconds. */
+  yamuxLateBurstBytes: 32 * MiB,
+  yamuxLateBytesPerSecond: 1 * MiB,
+
   // dialing
   /** One address: TCP, TLS and yamux take 4 round trips. */
   addressDialMs: 3_000,

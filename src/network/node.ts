@@ -32,6 +32,7 @@ import type { Kad } from "./dht-wire.ts";
 import type { Identity } from "./identity.ts";
 import { quic } from "./quic.ts";
 import type { NativeQuic } from "./quic-native.ts";
+import { bounded } from "./yamux-bounds.ts";
 
 const DHT_PROTOCOL = "/shoal/kad/1.0.0";
 
@@ -103,12 +104,14 @@ export async function buildNode(options: NodeOptions): Promise<BuiltNode> {
     // TLS has 1.2 to 1.4 times noise's throughput and a third less latency; noise is for foreign peers.
     connectionEncrypters: [coalesced(tls()), noise()],
     streamMuxers: [
-      yamux({
-        streamOptions: {
-          maxStreamWindowSize: DEFAULTS.yamuxMaxWindowBytes,
-          maxReadBufferLength: DEFAULTS.readBufferBytes,
-        },
-      }),
+      bounded(
+        yamux({
+          streamOptions: {
+            maxStreamWindowSize: DEFAULTS.yamuxMaxWindowBytes,
+            maxReadBufferLength: DEFAULTS.readBufferBytes,
+          },
+        }),
+      ),
     ],
     connectionManager: {
       // The default order has TCP first. Dials of ours go through dial.ts; this is for those of the DHT.

@@ -21,8 +21,8 @@ export class RateLimit {
     this.#clock = clock;
   }
 
-  /** Takes one token of `key`; false if there is none. */
-  take(key: string): boolean {
+  /** Takes tokens of `key`; false, and none taken, if there are not so many. */
+  take(key: string, tokens = 1): boolean {
     const nowMs = this.#clock.now();
     const bucket = this.#buckets.get(key) ?? {
       tokens: this.#burst,
@@ -41,8 +41,8 @@ export class RateLimit {
       const oldest = this.#buckets.keys().next();
       if (oldest.done !== true) this.#buckets.delete(oldest.value);
     }
-    if (bucket.tokens < 1) return false;
-    bucket.tokens--;
+    if (bucket.tokens < tokens) return false;
+    bucket.tokens -= tokens;
     return true;
   }
 }
