@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { type Stream, StreamMessageEvent } from "@libp2p/interface";
 import { describe, test, type TestContext } from "node:test";
 import { isShoalError, ShoalError } from "../lib/index.ts";
 import {
@@ -9,6 +10,7 @@ import {
   TRANSPORTS,
   within,
 } from "../../test/support/network.ts";
+import { Libp2pFrameStream } from "./frame-stream.ts";
 import type {
   FrameStream,
   FrameStreamOptions,
@@ -265,3 +267,43 @@ for (const transport of TRANSPORTS) {
     });
   });
 }
+
+/** As much of a libp2p stream as a reader needs. */
+class RawDouble extends EventTarget {
+  readonly protocol = PROTOCOL;
+  readonly status = "open";
+  readonly remoteWriteStatus = "writable";
+  readonly readableEnded = false;
+  readStatus = "readable";
+
+  pause(): void {
+    this.readStatus = "paused";
+  }
+
+  resume(): void {
+    this.readStatus = "readable";
+  }
+}
+
+test("empty frames that wait for their handler are not free: the stream stops reading", async () => {
+  const raw = new RawDouble();
+  const stream = new Libp2pFrameStream(
+    raw as unknown as Stream,
+    { peer: "liar", transport: "TCP" },
+    { maxFrameBytes: 100 },
+  );
+  const first = Promise.withResolvers<void>();
+  const all = Promise.withResolvers<void>();
+  let handled = 0;
+  stream.onFrame(async () => {
+    handled++;
+    if (handled === 1) await first.promise;
+    if (handled === 16_384) setImmediate(all.resolve);
+  });
+  // Zeros: 16,384 lengths of zero.
+  raw.dispatchEvent(new StreamMessageEvent(new Uint8Array(65_536)));
+  assert.equal(raw.readStatus, "paused");
+  first.resolve();
+  await within(all.promise, "all of them to be handled");
+  assert.equal(raw.readStatus, "readable");
+});

@@ -209,7 +209,7 @@ export class Libp2pFrameStream implements FrameStream {
     this.#waiting.push(
       this.#options.reuseFrames === true ? Uint8Array.from(frame) : frame,
     );
-    this.#waitingBytes += frame.byteLength;
+    this.#waitingBytes += costOf(frame);
     if (
       this.#waitingBytes > this.#receiveHighWaterBytes &&
       this.#raw.readStatus === "readable"
@@ -242,7 +242,7 @@ export class Libp2pFrameStream implements FrameStream {
     ) {
       const frame = this.#waiting[handled++];
       if (frame === undefined) break;
-      this.#waitingBytes -= frame.byteLength;
+      this.#waitingBytes -= costOf(frame);
       this.#handle(frame);
     }
     this.#waiting.splice(0, handled);
@@ -328,4 +328,9 @@ export class Libp2pFrameStream implements FrameStream {
     this.#onClose = [];
     for (const listener of listeners) listener(error);
   }
+}
+
+/** What it takes to keep a frame: of a small one, the view and its place in the queue. */
+function costOf(frame: Uint8Array): number {
+  return frame.byteLength + 128;
 }
