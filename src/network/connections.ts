@@ -7,6 +7,7 @@ import {
   deadline,
   isShoalError,
   reasonOf,
+  type ShoalError,
   withDeadline,
 } from "../lib/index.ts";
 import {
@@ -103,11 +104,12 @@ export class Connections {
     return () => this.#listeners.delete(listener);
   }
 
-  async disconnect(peer: string): Promise<void> {
+  async disconnect(peer: string, reason?: ShoalError): Promise<void> {
     const open = this.#peers.get(peer) ?? [];
     await Promise.allSettled(
       open.map(async ({ connection }) => {
-        await connection.close();
+        if (reason === undefined) await connection.close();
+        else connection.abort(reason);
       }),
     );
   }

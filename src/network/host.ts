@@ -1,5 +1,5 @@
 /** A node in the network, without a trace of libp2p: dial peers, open streams, answer them. */
-import type { Clock, EventSink } from "../lib/index.ts";
+import type { Clock, EventSink, ShoalError } from "../lib/index.ts";
 import { transportOf, type PeerTarget } from "./address.ts";
 import type { ConnectionInfo, PeerChange, WaitOptions } from "./connections.ts";
 import type { Dht } from "./dht.ts";
@@ -60,7 +60,8 @@ export interface Host extends AsyncDisposable {
   connections(): ConnectionInfo[];
   /** Returns the function that ends the subscription. */
   onPeer(listener: (change: PeerChange) => void): () => void;
-  disconnect(peer: string): Promise<void>;
+  /** In order; with a reason at once, whatever is on its way. */
+  disconnect(peer: string, reason?: ShoalError): Promise<void>;
   /** One echo on the best open connection, ms. */
   ping(peer: string, options?: WaitOptions): Promise<number>;
   handleStreams(

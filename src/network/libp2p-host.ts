@@ -108,8 +108,8 @@ export class Libp2pHost implements Host {
     return this.#connections.onPeer(listener);
   }
 
-  async disconnect(peer: string): Promise<void> {
-    await this.#connections.disconnect(peer);
+  async disconnect(peer: string, reason?: ShoalError): Promise<void> {
+    await this.#connections.disconnect(peer, reason);
   }
 
   async ping(peer: string, options: WaitOptions = {}): Promise<number> {

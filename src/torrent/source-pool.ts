@@ -33,7 +33,7 @@ export interface Ban {
 }
 
 export interface SourcePoolOptions {
-  host: Pick<Host, "openStream">;
+  host: Pick<Host, "openStream" | "disconnect">;
   clock: Clock;
   buffers: PieceBuffers;
   events: EventSink;
@@ -89,7 +89,7 @@ export class SourcePool {
     return peer;
   }
 
-  /** For the session: bad bytes, or no protocol. */
+  /** For the session: bad bytes, or no protocol. What a peer still has to say is not heard. */
   ban(id: string, root: Root, reason: ShoalError): void {
     const standing = this.standing(id);
     if (standing.banned !== undefined) return;
@@ -100,6 +100,10 @@ export class SourcePool {
       code: reason.code,
     });
     this.#options.onBan?.({ source: id, root, reason });
+    if (this.#peers.delete(id)) {
+      // Not inside what told of it: a frame, perhaps, that the connection is just handing on.
+      setImmediate(() => void this.#options.host.disconnect(id, reason));
+    }
   }
 
   /** Used again after a back-off. */

@@ -335,17 +335,26 @@ describe("who asks for what cannot be is cut off:", () => {
   test("the third time for good", async (t) => {
     const node = await swarmNode(t);
     const host = await startHost(t);
-    for (let i = 0; i < 4; i++) {
-      const stream = await host.openStream(
-        targetOf(node.host, "TCP"),
-        TORRENT_PROTOCOL,
-        { maxFrameBytes: MAX_ANSWER_BYTES },
-      );
+    const open = (): Promise<FrameStream> =>
+      host.openStream(targetOf(node.host, "TCP"), TORRENT_PROTOCOL, {
+        maxFrameBytes: MAX_ANSWER_BYTES,
+      });
+    for (let i = 0; i < 3; i++) {
+      const stream = await open();
       const closed = closeOf(stream);
       stream.onFrame(() => {});
-      if (i < 3) void stream.send(Uint8Array.of(99));
+      void stream.send(Uint8Array.of(99));
       await closed;
     }
+    const cut = new Promise<void>((resolve) => {
+      host.onPeer(({ type }) => {
+        if (type === "disconnected") resolve();
+      });
+    });
+    // Opened or not before it is cut: either way it ends.
+    const error = await open().then(closeOf, (thrown: unknown) => thrown);
+    assert.ok(isShoalError(error, "STREAM_CLOSED"), String(error));
+    await within(cut, "the end of the connection");
     const counted = node.events.seen.filter(({ fields }) => "peer" in fields);
     assert.equal(counted.length, 3);
   });

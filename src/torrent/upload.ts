@@ -17,7 +17,7 @@ import { UploadSlots } from "./upload-slots.ts";
 import { MAX_ANSWER_BYTES, MAX_ASK_BYTES, TORRENT_PROTOCOL } from "./wire.ts";
 
 export interface UploadOptions {
-  host: Pick<Host, "handleStreams">;
+  host: Pick<Host, "handleStreams" | "disconnect">;
   store: ContentStore;
   events: EventSink;
   clock?: Clock;
@@ -85,9 +85,14 @@ export class Uploads {
       TORRENT_PROTOCOL,
       (stream) => {
         if (this.#stopped || this.#isBanned(stream.peer)) {
-          stream.abort(
-            new ShoalError("SOURCE_BANNED", `${stream.peer} is not served`),
+          const { peer } = stream;
+          const refused = new ShoalError(
+            "SOURCE_BANNED",
+            `${peer} is not served`,
           );
+          stream.abort(refused);
+          // Else it would open the next, and the next.
+          if (!this.#stopped) void this.#options.host.disconnect(peer, refused);
           return;
         }
         const peer = new UploadPeer(stream, this.#shared);
