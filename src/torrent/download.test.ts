@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { TRANSPORTS, within } from "../../test/support/network.ts";
-import { isShoalError } from "../lib/index.ts";
+import { isShoalError, ShoalError } from "../lib/index.ts";
+import { PieceSet } from "./piece-set.ts";
+import { HASH_BYTES, pieceCount, rootOfPieces, toRoot } from "./piece-tree.ts";
 import { StoreDouble } from "./store.double.ts";
 import {
   MIB,
@@ -10,6 +12,7 @@ import {
   wanted,
   type SwarmNode,
 } from "./transfer.double.ts";
+import type { Content } from "./types.ts";
 
 /** Pieces that a node uploaded, of all contents. */
 function uploaded(node: SwarmNode): number {
@@ -307,4 +310,32 @@ describe("a download", () => {
     for (const doneBytes of await atFirstEnd.promise)
       assert.ok(doneBytes >= 5 * MIB, `${doneBytes} bytes of another`);
   });
+});
+
+test("the piece hashes of 64 GiB come in many frames, and are no flood", async (t) => {
+  const [seeder, node] = [await swarmNode(t), await swarmNode(t)];
+  const sizeBytes = 2 ** 36;
+  const pieceHashes = randomBytes(pieceCount(sizeBytes) * HASH_BYTES);
+  const root = toRoot(rootOfPieces(pieceHashes));
+  const content: Content = {
+    metadata: { root, sizeBytes, pieceHashes },
+    kind: "file",
+    name: "large",
+    ranges: [{ path: "/large", offset: 0, sizeBytes }],
+    primary: false,
+    have: PieceSet.full(pieceCount(sizeBytes)).bits,
+  };
+  seeder.store.get = () => content;
+  // The download gets this far only with all hashes.
+  node.store.open = () =>
+    Promise.reject(new ShoalError("DISK_FULL", "no room for it"));
+  const done = node.downloads.download({
+    ...wanted(root),
+    sizeBytes,
+    sources: [seeder.spec("TCP")],
+  });
+  await assert.rejects(within(done, "the end"), (error) =>
+    isShoalError(error, "DISK_FULL"),
+  );
+  assert.deepEqual(node.bans, []);
 });

@@ -130,7 +130,7 @@ export class PeerLink implements SourceLink {
     this.#page?.settle(over);
     for (const pending of this.#pending.values()) {
       if (pending.cancelled) continue;
-      pending.cancelled = true;
+      this.#dropBytes(pending);
       pending.settle(over);
     }
     this.#links.send(encodeAsk(AskType.Leave, this.#channel));
@@ -152,6 +152,13 @@ export class PeerLink implements SourceLink {
     }
     this.#pending.clear();
     if (!wasClosed) this.#listener.onClosed(this, error);
+  }
+
+  /** Data are looked at one by one; of the rest only the page that was asked for. */
+  isAskedFor(answer: Exclude<Answer, { type: 21 }>): boolean {
+    if (answer.type === AnswerType.Hashes)
+      return this.#page?.first === answer.first;
+    return answer.type === AnswerType.Piece;
   }
 
   onAnswer(answer: Exclude<Answer, { type: 21 }>): void {
@@ -306,11 +313,16 @@ export class PeerLink implements SourceLink {
   #cancel(piece: number, reason: Error): void {
     const pending = this.#pending.get(piece);
     if (pending === undefined || pending.cancelled) return;
+    this.#dropBytes(pending);
+    this.#links.send(encodeAsk(AskType.Cancel, this.#channel, piece));
+    pending.settle(ShoalError.from(reason));
+  }
+
+  /** What comes of it from here on is counted and let go. */
+  #dropBytes(pending: Pending): void {
     pending.cancelled = true;
     if (pending.bytes !== undefined) this.#links.buffers.give(pending.bytes);
     pending.bytes = undefined;
-    this.#links.send(encodeAsk(AskType.Cancel, this.#channel, piece));
-    pending.settle(ShoalError.from(reason));
   }
 
   #forgetIfDone(): void {

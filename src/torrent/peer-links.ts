@@ -63,8 +63,8 @@ export class PeerLinks {
     this.#chatter = new RateLimit(
       options.clock,
       DEFAULTS.chatterBytesPerSecond,
+      DEFAULTS.chatterBurstBytes,
     );
-    this.#chatter.take(-DEFAULTS.chatterBurstBytes);
     this.#stream.onClose((error) => this.#onClose(error));
     this.#stream.onFrame((frame) => this.#onFrame(frame));
   }
@@ -153,14 +153,13 @@ export class PeerLinks {
 
   #onFrame(frame: Uint8Array): void {
     const answer = decodeAnswer(frame);
-    if (answer.type !== AnswerType.Piece) this.#countChatter(frame.length);
     if (answer.type === AnswerType.Slot) {
-      this.waiting = !answer.served;
-      this.#noteProgress();
-      for (const link of this.#links.values()) link.onRoom();
+      this.#countChatter(frame.length);
+      this.#onSlot(answer.served);
       return;
     }
     const link = this.#links.get(answer.channel);
+    if (link?.isAskedFor(answer) !== true) this.#countChatter(frame.length);
     if (link !== undefined) link.onAnswer(answer);
     else if (!this.#isLate(answer)) {
       throw malformed(`channel ${answer.channel} is not open`);
@@ -174,9 +173,16 @@ export class PeerLinks {
     );
   }
 
+  #onSlot(served: boolean): void {
+    // To be told the same again is no progress.
+    if (this.waiting === served) this.#noteProgress();
+    this.waiting = !served;
+    for (const link of this.#links.values()) link.onRoom();
+  }
+
   #countChatter(bytes: number): void {
     if (this.#chatter.delayMs() > 0) throw malformed("too many frames");
-    this.#chatter.take(bytes);
+    this.#chatter.take(Math.max(bytes, DEFAULTS.chatterFrameBytes));
   }
 
   // stalls

@@ -40,6 +40,19 @@ test("more than a second's worth passes at once, and is paid for after", () => {
   assert.equal(limit.delayMs(), 0);
 });
 
+test("with a burst of its own there is as much at the start, and after a pause", () => {
+  const clock = new ClockDouble();
+  const limit = new RateLimit(clock, 1_000, 50_000);
+  for (const pauseMs of [0, 3_600_000]) {
+    clock.ms += pauseMs;
+    assert.equal(limit.delayMs(), 0);
+    limit.take(50_000);
+    assert.equal(limit.delayMs(), 0);
+    limit.take(1_000);
+    assert.equal(limit.delayMs(), 1_000);
+  }
+});
+
 test("a pause saves up a quarter of a second and no more", () => {
   const clock = new ClockDouble();
   const limit = new RateLimit(clock, 1_000_000);

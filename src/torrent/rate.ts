@@ -1,7 +1,7 @@
 /** Bytes per second: kept under a limit, and measured. */
 import { sleep, type Clock } from "../lib/index.ts";
 
-/** A pause saves up this much of the limit. */
+/** A pause saves up this much of the limit, where nothing else is said. */
 const BURST_MS = 250;
 
 /**
@@ -10,14 +10,22 @@ const BURST_MS = 250;
  */
 export class RateLimit {
   readonly #clock: Clock;
+  readonly #burstBytes: number | undefined;
   /** Infinity: none. */
   #bytesPerSecond: number;
   #tokens = 0;
   #atMs: number;
   #line: Promise<void> = Promise.resolve();
 
-  constructor(clock: Clock, bytesPerSecond: number | undefined) {
+  /** `burstBytes`: what a pause saves up, and what there is at the start; else what the limit gives in a quarter of a second, and none. */
+  constructor(
+    clock: Clock,
+    bytesPerSecond: number | undefined,
+    burstBytes?: number,
+  ) {
     this.#clock = clock;
+    this.#burstBytes = burstBytes;
+    this.#tokens = burstBytes ?? 0;
     this.#bytesPerSecond = bytesPerSecond ?? Infinity;
     this.#atMs = clock.now();
   }
@@ -68,7 +76,7 @@ export class RateLimit {
       this.#tokens = 0;
       return;
     }
-    const burst = (BURST_MS / 1000) * this.#bytesPerSecond;
+    const burst = this.#burstBytes ?? (BURST_MS / 1000) * this.#bytesPerSecond;
     this.#tokens = Math.min(burst, this.#tokens + gained);
   }
 }

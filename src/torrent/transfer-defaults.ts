@@ -31,9 +31,11 @@ export const DEFAULTS = Object.freeze({
   metadataHedgeMs: 1_500,
   /** No content, no stream. */
   idleStreamMs: 5_000,
-  /** Frames without data: a burst for a terabyte's metadata, and HAVEs after that. */
-  chatterBurstBytes: 64 * MiB,
+  /** Frames that bring nothing that was asked for: a burst for what a peer of 10 TB and a thousand contents has, and HAVEs after that. */
+  chatterBurstBytes: 8 * MiB,
   chatterBytesPerSecond: 2 * MiB,
+  /** A small frame counts as this much: it takes as long to handle. */
+  chatterFrameBytes: 512,
 
   // an HTTP origin
   originRequests: 4,
@@ -50,6 +52,11 @@ export const DEFAULTS = Object.freeze({
   // one download
   /** Sources used at once; more are kept in reserve. */
   linksPerDownload: 24,
+  /**
+   * While other sources wait to be used, one that sends nothing for `stallMs` makes room, and one that sends but completes no piece, or keeps us
+   * in its line, after this many times that. Else as many liars as links would be all that is ever asked.
+   */
+  idleStalls: 4,
   /** Sources known at once: a list from the network may be of any length. */
   sourcesPerDownload: 256,
   /** A piece asked for this long ago from a source that has fallen silent may be asked from another as well. */
