@@ -38,6 +38,7 @@ export interface DownloadShared {
   clock: Clock;
   events: EventSink;
   random: () => number;
+  stallMs: number;
   limit: RateLimit;
   memory: { usedBytes: number; maxBytes: number };
   received: RateMeter;
@@ -82,6 +83,7 @@ export class ContentDownload {
       pool,
       clock,
       signal,
+      stallMs: shared.stallMs,
       onChange: shared.pump,
     });
     this.#search = new MetadataSearch({
@@ -187,9 +189,16 @@ export class ContentDownload {
       this.#search.pump(active.flatMap(({ link }) => link ?? []));
       return false;
     }
+    // One that took a request and did nothing has a piece only if nobody else wants it: else it would delay piece after piece.
+    const doubted = active.filter(({ missed }) => missed > 0);
+    const others = active.filter(({ missed }) => missed === 0);
+    return this.#askOneOf(others) || this.#askOneOf(doubted);
+  }
+
+  #askOneOf(sources: readonly Attached[]): boolean {
     const now = this.#shared.clock.now();
-    for (let i = 0; i < active.length; i++) {
-      const attached = active[(this.#turn + i) % active.length];
+    for (let i = 0; i < sources.length; i++) {
+      const attached = sources[(this.#turn + i) % sources.length];
       const link = attached?.link;
       if (link?.have === undefined || attached === undefined) continue;
       if (link.room <= 0 || attached.pausedUntilMs > now) continue;
@@ -328,7 +337,8 @@ export class ContentDownload {
   }
 
   #missed(piece: number, asker: Asker, error: ShoalError): void {
-    const { attached } = asker;
+    const { attached, controller } = asker;
+    if (!controller.signal.aborted) attached.missed++;
     if (error.code === "PIECE_MISSING")
       this.#links.uncountPiece(attached, piece);
     if (error.code === "BUSY")
@@ -368,6 +378,9 @@ export class ContentDownload {
     this.#lastPieceMs = this.#shared.clock.now();
     if (asker !== undefined) {
       asker.attached.lostRaces = 0;
+      asker.attached.proven = true;
+      asker.attached.missed = 0;
+      asker.attached.usefulMs = this.#lastPieceMs;
       this.#shared.pool.delivered(asker.attached.id);
     }
     for (const other of this.#inFlight.take(piece))

@@ -24,6 +24,14 @@ export interface Attached {
   /** Not asked before this. */
   pausedUntilMs: number;
   lostRaces: number;
+  /** When it was last turned to, ms of the clock; 0: never. */
+  triedMs: number;
+  /** When its link opened, or a piece of its was last verified. */
+  usefulMs: number;
+  /** A piece of its was verified. */
+  proven: boolean;
+  /** Requests that came to nothing, since then. */
+  missed: number;
   /** Counted in the picker. */
   counted: PieceSet | undefined;
   expected: PieceSet | undefined;
@@ -34,6 +42,7 @@ export interface DownloadLinksOptions {
   pool: SourcePool;
   clock: Clock;
   signal: AbortSignal;
+  stallMs: number;
   /** There may be something to ask for. */
   onChange: () => void;
 }
@@ -84,27 +93,56 @@ export class DownloadLinks implements LinkListener {
       dry: false,
       pausedUntilMs: 0,
       lostRaces: 0,
+      triedMs: 0,
+      usefulMs: 0,
+      proven: false,
+      missed: 0,
       counted: undefined,
       expected: undefined,
     });
     this.openMore();
   }
 
-  /** Links to sources that are due. */
+  /** Links to sources that are due, those first that were not turned to for longest. */
   openMore(): void {
     const now = this.#options.clock.now();
-    let linked = 0;
-    for (const { link, opening } of this.#attached.values()) {
-      if (link !== undefined || opening) linked++;
+    const all = [...this.#attached.values()];
+    const linked = all.filter((a) => a.link !== undefined || a.opening);
+    const due = all.filter(
+      ({ link, opening, standing }) =>
+        link === undefined &&
+        !opening &&
+        standing.banned === undefined &&
+        standing.retryAtMs <= now,
+    );
+    if (due.length === 0) return;
+    const free = DEFAULTS.linksPerDownload - linked.length;
+    const room = free + this.#makeRoom(due.length - free, now);
+    const next = due.toSorted((a, b) => a.triedMs - b.triedMs).slice(0, room);
+    for (const attached of next) void this.#open(attached);
+  }
+
+  /** Ends up to `wanted` links that were of no use of late. That is no fault: they have their turn again. Returns how many. */
+  #makeRoom(wanted: number, now: number): number {
+    if (wanted <= 0) return 0;
+    const idle = this.active.filter((attached) => this.#isIdle(attached, now));
+    const ended = idle
+      .toSorted((a, b) => a.usefulMs - b.usefulMs)
+      .slice(0, wanted);
+    for (const attached of ended) {
+      attached.link?.close();
+      attached.link = undefined;
+      this.#uncount(attached);
     }
-    for (const attached of this.#attached.values()) {
-      if (linked >= DEFAULTS.linksPerDownload) return;
-      const { link, opening, standing } = attached;
-      if (link !== undefined || opening || standing.banned) continue;
-      if (standing.retryAtMs > now) continue;
-      linked++;
-      void this.#open(attached);
-    }
+    return ended.length;
+  }
+
+  #isIdle({ link, usefulMs }: Attached, now: number): boolean {
+    if (link === undefined) return false;
+    const { stallMs } = this.#options;
+    if (now - usefulMs >= DEFAULTS.idleStalls * stallMs) return true;
+    const heardMs = Math.max(usefulMs, link.lastDataMs);
+    return !link.waiting && now - heardMs >= stallMs;
   }
 
   /** From here on what the sources have is counted. */
@@ -188,6 +226,7 @@ export class DownloadLinks implements LinkListener {
   async #open(attached: Attached): Promise<void> {
     const { root, signal } = this.#options;
     attached.opening = true;
+    attached.triedMs = this.#options.clock.now();
     try {
       const link = await attached.source.open(root, this, signal);
       attached.opening = false;
@@ -196,6 +235,7 @@ export class DownloadLinks implements LinkListener {
         return;
       }
       attached.link = link;
+      attached.usefulMs = this.#options.clock.now();
       attached.dry = false;
       if (link.have !== undefined) this.onHave(link, link.have, true);
     } catch (error) {

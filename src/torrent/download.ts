@@ -21,7 +21,7 @@ import { DEFAULTS } from "./transfer-defaults.ts";
 import { type ContentStore, PIECE_BYTES, type Root } from "./types.ts";
 
 export interface DownloadsOptions {
-  host: Pick<Host, "openStream">;
+  host: Pick<Host, "openStream" | "disconnect">;
   store: ContentStore;
   events: EventSink;
   clock?: Clock;
@@ -59,6 +59,7 @@ export class Downloads {
       random = Math.random,
       bytesPerSecond,
       memoryBytes = DEFAULTS.memoryBytes,
+      stallMs = DEFAULTS.stallMs,
       onAsked = () => {},
       onBan,
       store,
@@ -71,6 +72,7 @@ export class Downloads {
       clock,
       events,
       random,
+      stallMs,
       pool: new SourcePool({
         ...options,
         clock,

@@ -1,4 +1,4 @@
-/** The requests of one download that have no answer yet: one for a piece, two where the first is slow. */
+/** The requests of one download that have no answer yet: one for a piece, more where those asked are slow. */
 import type { Attached } from "./download-links.ts";
 import type { SourceLink } from "./source.ts";
 import { DEFAULTS } from "./transfer-defaults.ts";
@@ -42,7 +42,7 @@ export class InFlight {
 
   /**
    * Nothing is open for this source: a piece in flight at another one that waits, has fallen silent, or will take much longer.
-   * So neither the end of a download nor its middle hangs on the slowest source.
+   * So neither the end of a download nor its middle hangs on the slowest source, nor on two that never delivered.
    */
   second(
     attached: Attached,
@@ -51,10 +51,13 @@ export class InFlight {
     except: ReadonlySet<number>,
   ): number | undefined {
     for (const [piece, askers] of this.#askers) {
-      const [first] = askers;
-      if (first === undefined || askers.length > 1) continue;
-      if (first.attached === attached || except.has(piece)) continue;
+      const [first, second] = askers;
+      if (first === undefined || askers.length > 2) continue;
+      if (askers.some((asker) => asker.attached === attached)) continue;
+      if (except.has(piece)) continue;
       if (link.have?.has(piece) !== true || link.isAsked(piece)) continue;
+      const inVain = !first.attached.proven && second?.attached.proven !== true;
+      if (second !== undefined && !(attached.proven && inVain)) continue;
       if (isSlower(first, link, now)) return piece;
     }
     return undefined;
