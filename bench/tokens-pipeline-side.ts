@@ -6,7 +6,7 @@ import { parseListen } from "../src/network/index.ts";
 import { startNode } from "../src/roles/index.ts";
 import { TransferThread } from "../src/torrent/index.ts";
 import { beginDownload, type Bulk, seedBulk } from "./bulk.ts";
-import { answerOrders } from "./side.ts";
+import { takeOrders } from "../test/support/side.ts";
 
 export type Order =
   | {
@@ -27,7 +27,7 @@ let folder = "";
 let transfer: TransferThread;
 let download: Promise<number> = Promise.resolve(0);
 
-answerOrders(perform);
+takeOrders(perform);
 
 async function perform(order: Order): Promise<unknown> {
   switch (order.op) {

@@ -15,7 +15,7 @@ import { parseListen } from "../src/network/index.ts";
 import { startGateway, startRendezvous } from "../src/roles/index.ts";
 import type { Bulk } from "./bulk.ts";
 import { arrivalsOf, writeBenchModel } from "./generation.ts";
-import { Side } from "./side.ts";
+import { Side } from "../test/support/side.ts";
 import { median, quantile, report, round } from "./support.ts";
 import type { Order } from "./tokens-pipeline-side.ts";
 

@@ -10,7 +10,7 @@ import {
 import { TransferThread } from "../src/torrent/transfer-thread.ts";
 import { LocalTransfer, type Transfer } from "../src/torrent/transfer.ts";
 import { beginDownload, type Bulk, seedBulk } from "./bulk.ts";
-import { answerOrders } from "./side.ts";
+import { takeOrders } from "../test/support/side.ts";
 
 export type Order =
   | { op: "start"; listen: string; folder: string; thread: boolean }
@@ -31,7 +31,7 @@ let folder = "";
 let download: Promise<unknown> = Promise.resolve();
 let isDownloading = false;
 
-answerOrders(perform);
+takeOrders(perform);
 
 async function perform(order: Order): Promise<unknown> {
   switch (order.op) {

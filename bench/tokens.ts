@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { PeerTarget } from "../src/network/index.ts";
 import type { Bulk } from "./bulk.ts";
-import { Side } from "./side.ts";
+import { Side } from "../test/support/side.ts";
 import { median, quantile, report, round } from "./support.ts";
 import type { Order } from "./tokens-side.ts";
 

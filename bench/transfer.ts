@@ -17,7 +17,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { withDeadline } from "../src/lib/index.ts";
-import { Side } from "./side.ts";
+import { Side } from "../test/support/side.ts";
 import { median, report, round } from "./support.ts";
 import type { Order, Remote } from "./transfer-side.ts";
 import type { WebtorrentOrder } from "./webtorrent-side.ts";

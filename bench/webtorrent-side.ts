@@ -6,7 +6,7 @@ import { createRequire, registerHooks } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { rm } from "node:fs/promises";
-import { answerOrders } from "./side.ts";
+import { takeOrders } from "../test/support/side.ts";
 
 export type WebtorrentOrder =
   | { op: "start"; folder: string }
@@ -30,7 +30,7 @@ interface Client {
 
 let client: Client;
 
-answerOrders(perform);
+takeOrders(perform);
 
 async function perform(order: WebtorrentOrder): Promise<unknown> {
   switch (order.op) {

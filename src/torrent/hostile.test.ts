@@ -1,76 +1,101 @@
 /** Sources that lie, stall and flood: the download ends from the honest one, and nothing of theirs is in it. */
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { describe, test, type TestContext } from "node:test";
 import { within } from "../../test/support/network.ts";
-import { newIdentity } from "../network/identity.ts";
-import { buildNode } from "../network/node.ts";
-import { BYTES, liar, LIES, ROOT } from "./liars.double.ts";
-import { swarmNode, wanted } from "./transfer.double.ts";
-import { TORRENT_PROTOCOL } from "./wire.ts";
+import { type Liar, startLiar, startWireLiar } from "./liar-hosts.double.ts";
+import { liesAbout } from "./liars.double.ts";
+import { metadataOf } from "./store.double.ts";
+import { DEFAULTS } from "./transfer-defaults.ts";
+import { MIB, randomBytes, swarmNode, wanted } from "./transfer.double.ts";
+import { wireLiesAbout } from "./wire-liars.double.ts";
+
+const BYTES = randomBytes(5 * MIB + 777);
+const METADATA = metadataOf(BYTES);
+const { root: ROOT } = METADATA;
+/** What is late may be 32 MiB; the rest is what the sockets take. */
+const MAX_FLOOD_BYTES = 64 * MIB;
+
+/** Asks the liar first, then the honest source too. Ends with the whole content. Tells who was banned, and for what. */
+async function fetchFrom(
+  t: TestContext,
+  liar: Liar,
+  { banned, sized }: { banned?: string | undefined; sized: boolean },
+): Promise<[source: string, root: string, code: string][]> {
+  t.after(liar.stop);
+  const node = await swarmNode(t, { download: { stallMs: 800 } });
+  const honest = await swarmNode(t);
+  honest.store.add(BYTES);
+  const done = node.downloads.download({
+    ...wanted(ROOT),
+    ...(sized && { sizeBytes: BYTES.length }),
+    sources: [liar.spec],
+  });
+  await within(liar.asked, "the liar to be asked");
+  if (banned !== undefined) {
+    await node.events.when(({ fields }) => fields.code === banned, "the ban");
+  }
+  node.downloads.addSource(ROOT, honest.spec("TCP"));
+  await within(done, "the download");
+  assert.equal(Buffer.compare(node.store.bytes(ROOT)!, BYTES), 0);
+  if (banned !== undefined) await within(liar.over, "the end of its stream");
+  return node.bans.map(({ source, root, reason }) => [
+    source,
+    root,
+    reason.code,
+  ]);
+}
 
 describe("a source that answers with", () => {
-  for (const { name, answer: lie, banned, sized = false } of LIES) {
+  const subject = { metadata: METADATA, bytes: BYTES };
+  for (const { name, answer, banned, sized = false } of liesAbout(subject)) {
     test(name, async (t) => {
-      const { spec, asked } = await liar(t, lie);
-      const node = await swarmNode(t, { download: { stallMs: 800 } });
-      const honest = await swarmNode(t);
-      honest.store.add(BYTES);
-      const done = node.downloads.download({
-        ...wanted(ROOT),
-        ...(sized && { sizeBytes: BYTES.length }),
-        sources: [spec],
-      });
-      await within(asked, "the liar to be asked");
-      if (banned !== undefined) {
-        await node.events.when(
-          ({ fields }) => fields.code === banned,
-          "the ban",
-        );
-      }
-      node.downloads.addSource(ROOT, honest.spec("TCP"));
-      await within(done, "the download");
-      assert.equal(Buffer.compare(node.store.bytes(ROOT)!, BYTES), 0);
+      const liar = await startLiar(answer);
+      const { peerId } = liar.spec;
       assert.deepEqual(
-        node.bans.map((ban) => [ban.source, ban.root, ban.reason.code]),
-        banned === undefined ? [] : [[spec.peerId, ROOT, banned]],
+        await fetchFrom(t, liar, { banned, sized }),
+        banned === undefined ? [] : [[peerId, ROOT, banned]],
       );
     });
   }
+});
 
-  test("a length of 4 GiB, and then bytes without end", async (t) => {
-    const { node: raw } = await buildNode({
-      identity: await newIdentity(),
-      listen: ["/ip4/127.0.0.1/tcp/0"],
-      announce: [],
-      nativeQuic: undefined,
-      datastorePath: undefined,
-      agentVersion: "0",
+describe("a source that sends", () => {
+  for (const lie of wireLiesAbout(BYTES.length)) {
+    const { name, banned } = lie;
+    test(name, async (t) => {
+      const liar = await startWireLiar(lie);
+      const bans = await fetchFrom(t, liar, { banned, sized: false });
+      const { peerId } = liar.spec;
+      if (banned !== undefined)
+        assert.deepEqual(bans, [[peerId, ROOT, banned]]);
+      await within(liar.over, "the end of the flood");
+      assert.ok(liar.sentBytes() < MAX_FLOOD_BYTES, `${liar.sentBytes()} sent`);
     });
-    t.after(() => raw.stop());
-    await raw.handle(TORRENT_PROTOCOL, (stream) => {
-      const flood = (): void => {
-        while (stream.status === "open" && stream.send(new Uint8Array(65_536)));
-      };
-      stream.addEventListener("drain", flood);
-      stream.send(Uint8Array.of(0xff, 0xff, 0xff, 0xff));
-      flood();
-    });
-    await raw.start();
-    const node = await swarmNode(t);
-    const honest = await swarmNode(t);
-    honest.store.add(BYTES);
-    const peerId = raw.peerId.toString();
-    const addresses = raw.getMultiaddrs().map((a) => a.toString());
-    const done = node.downloads.download({
-      ...wanted(ROOT),
-      sources: [{ kind: "peer", peerId, addresses }],
-    });
-    await node.events.when(
-      ({ fields }) => fields.code === "FRAME_TOO_LARGE",
-      "the ban",
-    );
-    node.downloads.addSource(ROOT, honest.spec("TCP"));
-    await within(done, "the download");
-    assert.equal(Buffer.compare(node.store.bytes(ROOT)!, BYTES), 0);
+  }
+});
+
+test("more silent sources than a download has links do not keep it from the honest one", async (t) => {
+  const silent = liesAbout({ metadata: METADATA, bytes: BYTES }).find(
+    ({ name }) => name === "silence from the start",
+  )!;
+  const liars = await Promise.all(
+    Array.from({ length: DEFAULTS.linksPerDownload + 2 }, () =>
+      startLiar(silent.answer),
+    ),
+  );
+  t.after(() => Promise.all(liars.map((liar) => liar.stop())));
+  const node = await swarmNode(t, { download: { stallMs: 800 } });
+  const honest = await swarmNode(t);
+  honest.store.add(BYTES);
+  const done = node.downloads.download({
+    ...wanted(ROOT),
+    sources: [...liars.map(({ spec }) => spec), honest.spec("TCP")],
   });
+  await within(done, "the download");
+  assert.equal(Buffer.compare(node.store.bytes(ROOT)!, BYTES), 0);
+  const linked = liars.slice(0, DEFAULTS.linksPerDownload);
+  await within(
+    Promise.all(linked.map(({ asked }) => asked)),
+    "all to be asked",
+  );
 });

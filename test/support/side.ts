@@ -1,6 +1,8 @@
-/** A process that a bench gives orders to, one at a time; and that process's end of it. */
+/** A process that a test or a bench gives orders to, one at a time. */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
+
+type Answer = { value: unknown } | { error: string };
 
 export class Side<Order> {
   readonly #child: ChildProcess;
@@ -18,14 +20,14 @@ export class Side<Order> {
     const { signal } = over;
     const answered = once(this.#child, "message", { signal });
     const died = once(this.#child, "exit", { signal }).then(([code]) => {
-      throw new Error(`a side of the bench ended with ${code}`);
+      throw new Error(`a side ended with ${code}`);
     });
     this.#child.send(order as object);
     const first = Promise.race([answered, died]).finally(() => over.abort());
     for (const each of [answered, died]) each.catch(() => {});
-    const [answer] = (await first) as [{ value: T; error?: string }];
-    if (answer.error !== undefined) throw new Error(answer.error);
-    return answer.value;
+    const [answer] = (await first) as [Answer];
+    if ("error" in answer) throw new Error(answer.error);
+    return answer.value as T;
   }
 
   async stop(): Promise<void> {
@@ -33,20 +35,27 @@ export class Side<Order> {
     this.#child.disconnect();
     await gone;
   }
+
+  /** Twice without harm, and whatever it does. */
+  async kill(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null)
+      return;
+    const gone = once(this.#child, "exit");
+    this.#child.kill("SIGKILL");
+    await gone;
+  }
 }
 
-/** In the process itself: every order is done and answered. Without the bench it ends. */
-export function answerOrders(
-  perform: (order: never) => Promise<unknown>,
-): void {
-  process.on("disconnect", () => process.exit());
+/** For the program of a side: does what it is told, and ends with whoever told it. */
+export function takeOrders(perform: (order: never) => Promise<unknown>): void {
   process.on("message", (order) => {
     perform(order as never).then(
       (value) => process.send?.({ value }),
-      (error: unknown) =>
-        process.send?.({
-          error: error instanceof Error ? error.message : String(error),
-        }),
+      (error: unknown) => {
+        const text = error instanceof Error ? error.stack : String(error);
+        process.send?.({ error: text });
+      },
     );
   });
+  process.on("disconnect", () => process.exit());
 }
