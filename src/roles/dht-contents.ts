@@ -4,7 +4,7 @@
  * again.
  */
 import { type EventSink, ShoalError, sleep } from "../lib/index.ts";
-import type { Commands, Host } from "../network/index.ts";
+import type { Commands, Dht, Host } from "../network/index.ts";
 import {
   type Content,
   type Endpoint,
@@ -13,23 +13,34 @@ import {
   WHO_HAS,
 } from "../torrent/index.ts";
 
+/** What of a host contents are found and provided by. */
+export interface ContentsHost extends Pick<Host, "connections"> {
+  readonly dht: Pick<Dht, "findProviders" | "provide" | "unprovide">;
+}
+
 export interface DhtContentsOptions {
-  host: Pick<Host, "connections" | "dht">;
+  host: ContentsHost;
   commands: Commands;
   events: EventSink;
   cluster: string;
   list: () => readonly Content[];
   endpoint: () => Endpoint;
+  random?: () => number;
 }
 
-const DHT_CONTENTS = Object.freeze({
+/** Asks these whether they have it: how many holders they named. */
+type Ask = (
+  asked: readonly { peer: string; addresses: readonly string[] }[],
+) => Promise<number>;
+
+export const DHT_CONTENTS = Object.freeze({
   /** Provided by one member at once: each is said again every some hours. A model has about a hundred parts. */
   provided: 1_024,
   /** A search and a store take some round trips each. */
   atOnce: 2,
   /** Nobody confirmed, such as alone in the network: again after this long. */
   againMs: 15_000,
-  /** Providers of one content, and members besides, that are asked where their transfers are. */
+  /** Providers of one content, and as many of those who are connected, that are asked where their transfers are. */
   asked: 8,
   askMs: 5_000,
 });
@@ -72,48 +83,103 @@ export class DhtContents {
     this.#wake?.();
   }
 
-  /** Where the transfers of those are answered who provide this content. Never rejects. */
-  async find(root: Root, signal: AbortSignal): Promise<Endpoint[]> {
-    const { host, commands, cluster, events } = this.#options;
+  /**
+   * Where the transfers of those are answered who have this content, told as they come: of those whom the DHT's records name, and of those
+   * who are connected, since a record may not have come to anybody who is left. Neither way waits for the other. Never rejects.
+   */
+  async find(
+    root: Root,
+    signal: AbortSignal,
+    found: (holders: readonly Endpoint[]) => void,
+  ): Promise<void> {
+    const until = AbortSignal.any([signal, this.#stopping.signal]);
+    const answers = new Map<string, Promise<readonly Endpoint[]>>();
+    const ask: Ask = async (asked) => {
+      const holders = await Promise.all(
+        asked.map(async ({ peer, addresses }) => {
+          // Once, whichever way leads to it.
+          const answer =
+            answers.get(peer) ?? this.#whoHas(root, peer, addresses, until);
+          answers.set(peer, answer);
+          const here = await answer;
+          if (here.length > 0 && !until.aborted) found(here);
+          return here;
+        }),
+      );
+      return holders.flat().length;
+    };
+    await Promise.all([
+      this.#findByRecords(root, until, ask),
+      this.#findByAsking(root, until, ask),
+    ]);
+  }
+
+  async #findByRecords(
+    root: Root,
+    signal: AbortSignal,
+    ask: Ask,
+  ): Promise<void> {
+    const { host, events } = this.#options;
     try {
-      const until = AbortSignal.any([signal, this.#stopping.signal]);
       const { providers, words } = await host.dht.findProviders(bytesOf(root), {
         limit: DHT_CONTENTS.asked,
-        signal: until,
+        signal,
       });
-      events.debug("DHT", `content ${root.slice(0, 12)}: ${words}`, {
+      const holders = await ask(providers.slice(0, DHT_CONTENTS.asked));
+      if (signal.aborted) return;
+      events.debug("DHT", `providers of ${root.slice(0, 12)}: ${words}`, {
         root,
         providers: providers.length,
+        holders,
       });
-      // Whoever is connected is asked as well: it costs a round trip, and a provider record may not have come to anybody who is left.
-      const asked = new Map<string, readonly string[]>(
-        providers.map(({ peer, addresses }) => [peer, addresses]),
-      );
-      for (const { peer } of host.connections())
-        if (asked.size < DHT_CONTENTS.asked && !asked.has(peer))
-          asked.set(peer, []);
-      const answers = await Promise.allSettled(
-        [...asked].map(([peerId, addresses]) =>
-          commands.call(
-            { peerId, addresses },
-            WHO_HAS.name,
-            { cluster, of: { root } },
-            WHO_HAS.result,
-            { timeoutMs: DHT_CONTENTS.askMs, signal: until },
-          ),
-        ),
-      );
-      return answers.flatMap((answer) =>
-        answer.status === "fulfilled" ? answer.value.holders : [],
-      );
     } catch (error) {
-      if (signal.aborted || this.#stopping.signal.aborted) return [];
+      if (signal.aborted) return;
       const { code, message } = ShoalError.from(error);
       events.debug("DHT", `the search for a content failed: ${message}`, {
         code,
         root,
       });
-      return [];
+    }
+  }
+
+  async #findByAsking(
+    root: Root,
+    signal: AbortSignal,
+    ask: Ask,
+  ): Promise<void> {
+    const { host, events, random = Math.random } = this.#options;
+    const peers = [...new Set(host.connections().map(({ peer }) => peer))];
+    if (peers.length === 0) return;
+    // Others each time: of many, the one who has it may be any.
+    const asked = peers
+      .map((peer) => ({ peer, addresses: [], order: random() }))
+      .toSorted((a, b) => a.order - b.order)
+      .slice(0, DHT_CONTENTS.asked);
+    const holders = await ask(asked);
+    if (signal.aborted) return;
+    const what = `WHO_HAS ${root.slice(0, 12)}: ${holders} of ${asked.length} connected peers`;
+    events.debug("MSG", what, { root, asked: asked.length, holders });
+  }
+
+  /** Of one peer; empty where it has nothing, does not answer, or is no member. */
+  async #whoHas(
+    root: Root,
+    peerId: string,
+    addresses: readonly string[],
+    signal: AbortSignal,
+  ): Promise<readonly Endpoint[]> {
+    const { commands, cluster } = this.#options;
+    try {
+      const { holders } = await commands.call(
+        { peerId, addresses },
+        WHO_HAS.name,
+        { cluster, of: { root } },
+        WHO_HAS.result,
+        { timeoutMs: DHT_CONTENTS.askMs, signal },
+      );
+      return holders;
+    } catch {
+      return []; // gone, or another program's peer: others are asked as well
     }
   }
 

@@ -31,8 +31,12 @@ export interface FetchOptions {
 export interface FetcherOptions {
   transfer: Transfer;
   index: TorrentIndex;
-  /** One more way to find holders, for where the index knows too few. Never rejects. */
-  find?: (root: Root, signal: AbortSignal) => Promise<Endpoint[]>;
+  /** One more way to find holders, for where the index knows too few: tells them as they come. Never rejects. */
+  find?: (
+    root: Root,
+    signal: AbortSignal,
+    found: (holders: readonly Endpoint[]) => void,
+  ) => Promise<void>;
   events: EventSink;
 }
 
@@ -143,9 +147,11 @@ export class Fetcher {
       await sleep(ms, signal).catch(() => {});
       if (signal.aborted) return;
       const own = this.endpoint().peer;
-      for (const { peer, addresses } of await find(root, signal))
-        if (peer !== own)
-          transfer.addSource(root, { kind: "peer", peerId: peer, addresses });
+      await find(root, signal, (holders) => {
+        for (const { peer, addresses } of holders)
+          if (peer !== own)
+            transfer.addSource(root, { kind: "peer", peerId: peer, addresses });
+      });
     }
   }
 

@@ -5,7 +5,7 @@
  */
 import { join, resolve, sep } from "node:path";
 import { type EventSink, isShoalError, ShoalError } from "../lib/index.ts";
-import type { Commands, Host } from "../network/index.ts";
+import type { Commands } from "../network/index.ts";
 import {
   type CatalogFile,
   type Content,
@@ -17,7 +17,7 @@ import {
   type TransferStats,
   TransferThread,
 } from "../torrent/index.ts";
-import { DhtContents } from "./dht-contents.ts";
+import { type ContentsHost, DhtContents } from "./dht-contents.ts";
 import { Fetcher, type FetchOptions } from "./fetcher.ts";
 import { VERSION } from "./version.ts";
 
@@ -33,7 +33,7 @@ export interface TransferFlags {
 }
 
 export interface TorrentsOptions extends TransferFlags {
-  host: Pick<Host, "connections" | "dht">;
+  host: ContentsHost;
   commands: Commands;
   events: EventSink;
   cluster: string;
@@ -86,7 +86,7 @@ export class Torrents {
     this.#fetcher = new Fetcher({
       transfer: this.#transfer,
       index: this.#sync,
-      find: (root, signal) => this.#dht.find(root, signal),
+      find: (root, signal, found) => this.#dht.find(root, signal, found),
       events,
     });
     this.#dht = new DhtContents({

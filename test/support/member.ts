@@ -50,12 +50,15 @@ export class Members {
   }
 
   /** One for the members to meet at. */
-  async rendezvous(extra: readonly string[] = []): Promise<RoleInfo> {
-    return await this.startRendezvous(extra).whenReady();
+  async rendezvous(
+    extra: readonly string[] = [],
+    name = "rendezvous",
+  ): Promise<RoleInfo> {
+    return await this.startRendezvous(extra, name).whenReady();
   }
 
-  startRendezvous(extra: readonly string[] = []): Member {
-    return this.start("rendezvous", [
+  startRendezvous(extra: readonly string[] = [], name = "rendezvous"): Member {
+    return this.start(name, [
       "rendezvous",
       "--listen",
       "127.0.0.1:0",
@@ -64,7 +67,7 @@ export class Members {
       "--diagnostics-port",
       "0",
       "--home",
-      join(this.home, "rendezvous"),
+      join(this.home, name),
       ...extra,
     ]);
   }
