@@ -170,6 +170,7 @@ async function fetchPartsOfShard(
         kind: "part",
         origin: originOf(part, model.origin),
         manifest: model.id,
+        isOurs: true,
         signal,
         onProgress: ({ doneBytes }) => tell(part.id, doneBytes),
       });

@@ -11,6 +11,7 @@ import {
   type TorrentIndex,
   type Transfer,
 } from "../torrent/index.ts";
+import { copyHere, liesElsewhere, liesThere } from "./here-already.ts";
 
 export interface FetchOptions {
   root: Root;
@@ -24,6 +25,8 @@ export interface FetchOptions {
   origin?: SourceSpec | undefined;
   /** No source had a missing piece for this long: CONTENT_UNAVAILABLE. */
   unavailableMs?: number | undefined;
+  /** The folder is this program's own: what lies at the path and is something else makes room. */
+  isOurs?: boolean | undefined;
   signal: AbortSignal;
   onProgress?: (progress: DownloadProgress) => void;
 }
@@ -72,15 +75,51 @@ export class Fetcher {
     return await this.#options.index.listParts(manifest);
   }
 
+  /** Whether all of it is here, and served. */
+  holds(root: Root): boolean {
+    const held = this.#options.transfer.get(root);
+    return held !== undefined && isWhole(held);
+  }
+
   /** The content, at its path, verified. Resolves at once where it is there already. */
   async fetch(options: FetchOptions): Promise<string> {
     const { transfer } = this.#options;
-    const { root, sizeBytes, path, name, kind, manifest, signal } = options;
-    const held = transfer.get(root);
-    if (held !== undefined && isWhole(held) && held.ranges.length === 1) {
-      const [range] = held.ranges;
+    const { root, path, signal } = options;
+    const before = transfer.get(root);
+    if (before !== undefined && isWhole(before) && before.ranges.length === 1) {
+      const [range] = before.ranges;
       if (range?.path === path && range.offset === 0) return range.path;
     }
+    if (options.isOurs !== true) return await this.#download(options, signal);
+    const { events } = this.#options;
+    if (await liesThere(options, events)) return path;
+    // The store may come to it only while it is fetched.
+    const found = new AbortController();
+    const look = (): void => {
+      if (liesElsewhere(transfer.get(root), options)) found.abort();
+    };
+    const unsubscribe = transfer.onChange(look);
+    look();
+    try {
+      if (!found.signal.aborted)
+        return await this.#download(
+          options,
+          AbortSignal.any([signal, found.signal]),
+        );
+    } catch (error) {
+      if (!found.signal.aborted || signal.aborted) throw error;
+    } finally {
+      unsubscribe();
+    }
+    const held = transfer.get(root);
+    if (liesElsewhere(held, options) && (await copyHere(held, options, events)))
+      return path;
+    return await this.#download(options, signal);
+  }
+
+  async #download(options: FetchOptions, signal: AbortSignal): Promise<string> {
+    const { transfer } = this.#options;
+    const { root, sizeBytes, path, name, kind, manifest } = options;
     const done = new AbortController();
     const until = AbortSignal.any([signal, done.signal]);
     let shownMs = 0;

@@ -38,6 +38,8 @@ export interface PlannedContent {
   ranges: readonly FileRange[];
   /** What its manifest says its root is, 32 bytes. */
   expected?: Uint8Array;
+  /** Nothing to serve unless a manifest names it. */
+  isPartOnly?: boolean;
 }
 
 /** An original model: its manifest follows from its parts' roots. */

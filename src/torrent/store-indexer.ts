@@ -47,6 +47,8 @@ export class StoreIndexer {
   #manifests = new Map<string, KnownManifest>();
   /** What manifests say of roots. */
   #parts = new Map<Root, { name: string; manifest: string }>();
+  /** Of those parts. */
+  #partSizes = new Set<number>();
 
   constructor(options: StoreIndexerOptions) {
     this.#options = options;
@@ -125,8 +127,14 @@ export class StoreIndexer {
     const { path } = stamp;
     const indexed = await this.#indexed(stamp);
     if (indexed === undefined) {
-      const download = this.#options.downloads.finished.get(path);
-      return download !== undefined && (await this.#place(wholeFile(stamp)));
+      const isDownload = this.#options.downloads.finished.has(path);
+      // As long as a part: it may be one, such as of a download that ended just before its process was killed.
+      const mayBePart = this.#partSizes.has(stamp.sizeBytes);
+      if (!isDownload && !mayBePart) return false;
+      return await this.#place({
+        ...wholeFile(stamp),
+        isPartOnly: !isDownload,
+      });
     }
     const { manifest, model, contents } = indexed;
     if (manifest !== undefined) this.#know(manifest.id, manifest.manifest);
@@ -282,7 +290,8 @@ export class StoreIndexer {
     const [{ path, offset } = { path: "", offset: 0 }] = planned.ranges;
     const download = downloads.finished.get(path);
     // A part that lies in the file says nothing of the file.
-    if (download === undefined || offset > 0) return planned;
+    if (download === undefined || offset > 0)
+      return planned.isPartOnly === true ? undefined : planned;
     if (download.root === root) {
       const { kind, name, manifest } = download;
       return { ...planned, kind, name, ...(manifest && { manifest }) };
@@ -298,6 +307,7 @@ export class StoreIndexer {
     for (const part of manifest.parts) {
       const name = partName(part.id, manifest.name);
       this.#parts.set(toRoot(part.root), { name, manifest: id });
+      this.#partSizes.add(part.sizeBytes);
     }
   }
 

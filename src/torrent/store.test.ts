@@ -1,5 +1,12 @@
 import assert from "node:assert/strict";
-import { copyFile, mkdir, open, readFile, rm } from "node:fs/promises";
+import {
+  copyFile,
+  mkdir,
+  open,
+  readFile,
+  rm,
+  writeFile,
+} from "node:fs/promises";
 import { basename, join } from "node:path";
 import { test } from "node:test";
 import { inThreeFiles, writeRandomModel } from "../../test/support/models.ts";
@@ -247,4 +254,34 @@ test("pieces that do not exist are refused", async (t) => {
   await assert.rejects(store.readPiece("0".repeat(64), 0), (error) =>
     isShoalError(error, "CONTENT_UNKNOWN"),
   );
+});
+
+test("a part that nobody noted, as after a kill at the end of its download, is served as what its manifest says it is", async (t) => {
+  const { models, folder, start } = await storeFixture(t);
+  const path = join(folder, "model.gguf");
+  await writeRandomModel(path, MODEL);
+  const outDir = join(folder, "split");
+  const { manifest, id } = await splitModel({ path, shards: 2, outDir });
+  await copyFile(join(outDir, "manifest.cbor"), join(models, "manifest.cbor"));
+  const { tensors, sizeBytes } = partById(manifest, "layer.2");
+  await using file = await open(path, "r");
+  const bytes = Buffer.alloc(sizeBytes);
+  let at = 0;
+  for (const tensor of tensors) {
+    await file.read(bytes, at, tensor.sizeBytes, tensor.offset);
+    at += Math.ceil(tensor.sizeBytes / 32) * 32;
+  }
+  await writeFile(join(models, "layer.2"), bytes);
+  // As long as a part, and none.
+  await writeFile(join(models, "other"), Buffer.alloc(sizeBytes));
+  const store = await start();
+  const root = rootOf(manifest, "layer.2");
+  const content = store.get(root);
+  assert.deepEqual(
+    [content?.kind, content?.name, content?.manifest],
+    ["part", "layer.2 of Random weights", id],
+  );
+  assert.ok(bytes.equals(await read(store, root)));
+  // The manifest itself, and nothing besides.
+  assert.equal(store.list().length, 2);
 });

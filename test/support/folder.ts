@@ -8,7 +8,15 @@ import type { TestContext } from "node:test";
 /** A folder of the test's own, gone after it. */
 export async function temporaryFolder(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "shoal-test-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  // What the test stops may still write: what comes while it is removed is removed as well.
+  t.after(() =>
+    rm(folder, {
+      recursive: true,
+      force: true,
+      maxRetries: 10,
+      retryDelay: 50,
+    }),
+  );
   return folder;
 }
 

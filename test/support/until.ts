@@ -1,0 +1,16 @@
+/** Waits for what no event tells, by looking; a hang ends as a failure that says what was waited for. */
+import assert from "node:assert/strict";
+import { setTimeout as pause } from "node:timers/promises";
+import { MEMBER_PATIENCE_MS } from "./member.ts";
+
+export async function until(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  everyMs = 100,
+): Promise<void> {
+  const endMs = performance.now() + MEMBER_PATIENCE_MS;
+  while (!(await holds())) {
+    assert.ok(performance.now() < endMs, `waited in vain for ${what}`);
+    await pause(everyMs);
+  }
+}
