@@ -24,13 +24,15 @@ export interface PropagationOptions {
   cluster: string;
   /** What the cluster serves; undefined while nobody says. */
   record: () => ClusterRecord | undefined;
-  fetcher: Pick<Fetcher, "endpoint" | "fetch" | "listParts">;
+  fetcher: Pick<Fetcher, "endpoint" | "fetch" | "holds" | "listParts">;
   /** By its CID. */
   manifestOf: (id: string, signal: AbortSignal) => Promise<Manifest>;
   /** Whether this member has the part in its own shard, listed yet or not. */
   holds?: (part: string) => boolean;
   /** Undefined: it only watches. */
   spare?: SpareFolder | undefined;
+  /** What lies there was looked at since the start: what is not served by then is not what it should be. */
+  isIndexed?: () => boolean;
   /** Models that may be kept there: others make room. */
   wanted?: () => ReadonlySet<string>;
   events: EventSink;
@@ -99,6 +101,9 @@ export class Propagation {
     if (served === undefined) return false;
     const model = await this.#modelOf(served.manifest);
     const parts = await this.#parts(model);
+    // Less is offered than was: first goes what nobody here wants any more.
+    if (spare !== undefined && wanted !== undefined && (await isOver(spare)))
+      await spare.removeOthers(wanted());
     const here = (await spare?.parts(model.id)) ?? new Map<string, never>();
     const adopted = new Set(
       parts
@@ -115,19 +120,47 @@ export class Propagation {
     });
     this.#tell(model, plan.underTarget, served.replication);
     if (spare === undefined) return false;
-    for (const root of plan.drop) await this.#drop(spare, model, root);
+    for (const root of await this.#makeRoom(spare, model, plan.drop))
+      adopted.delete(root);
+    const isWhole = (root: Root): boolean | undefined =>
+      here.get(model.names.get(root) ?? "")?.isWhole;
+    const adopt = async (roots: readonly Root[]): Promise<boolean> => {
+      const came = await Promise.all(
+        roots
+          .slice(0, PROPAGATION_DEFAULTS.atOnce)
+          .map((root) => this.#adopt(spare, model, parts, root)),
+      );
+      return came.includes(true);
+    };
     // What an earlier run began comes first: its room is taken already.
-    const begun = [...adopted].filter(
-      (root) => here.get(model.names.get(root) ?? "")?.isWhole === false,
-    );
-    const next = begun.length > 0 ? begun : plan.adopt;
-    const chosen = next.slice(0, PROPAGATION_DEFAULTS.atOnce);
-    if (chosen.length === 0 && plan.underTarget.length > 0 && wanted)
+    const begun = [...adopted].filter((root) => isWhole(root) === false);
+    if (begun.length > 0) return await adopt(begun);
+    // Whole, and not served: damaged while nobody looked.
+    const { isIndexed = () => false } = this.#options;
+    const damaged = isIndexed()
+      ? [...adopted].filter((root) => isWhole(root) && !fetcher.holds(root))
+      : [];
+    // The store comes to it by itself: no look is needed at once.
+    if (damaged.length > 0) await adopt(damaged);
+    if (plan.adopt.length === 0 && plan.underTarget.length > 0 && wanted)
       return (await spare.removeOthers(wanted())).length > 0;
-    const came = await Promise.all(
-      chosen.map((root) => this.#adopt(spare, model, parts, root)),
-    );
-    return came.includes(true);
+    return await adopt(plan.adopt);
+  }
+
+  /** Gives those that went: where others make room at the same time, not more than has to. */
+  async #makeRoom(
+    spare: SpareFolder,
+    model: Model,
+    roots: readonly Root[],
+  ): Promise<Root[]> {
+    const gone: Root[] = [];
+    const wasOver = await isOver(spare);
+    for (const root of roots) {
+      if (wasOver && !(await isOver(spare))) break;
+      await this.#drop(spare, model, root, wasOver);
+      gone.push(root);
+    }
+    return gone;
   }
 
   async #modelOf(id: string): Promise<Model> {
@@ -183,6 +216,7 @@ export class Propagation {
         kind: "part",
         manifest: model.id,
         unavailableMs: PROPAGATION_DEFAULTS.unavailableMs,
+        isOurs: true,
         signal: this.#over.signal,
       });
       events.info("TORRENT", `adopted ${name}`, {
@@ -199,12 +233,17 @@ export class Propagation {
     }
   }
 
-  async #drop(spare: SpareFolder, model: Model, root: Root): Promise<void> {
+  async #drop(
+    spare: SpareFolder,
+    model: Model,
+    root: Root,
+    isOver: boolean,
+  ): Promise<void> {
     const part = model.names.get(root) ?? "";
     await spare.remove(model.id, part);
     this.#options.events.info(
       "TORRENT",
-      `dropped ${part} of ${model.manifest.name}: room for what is rarer`,
+      `dropped ${part} of ${model.manifest.name}: ${isOver ? "less is offered than was" : "room for what is rarer"}`,
       { root },
     );
   }
@@ -243,4 +282,8 @@ export class Propagation {
       code,
     });
   }
+}
+
+async function isOver(spare: SpareFolder): Promise<boolean> {
+  return (await spare.freeBytes()) < 0;
 }

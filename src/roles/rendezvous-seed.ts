@@ -17,7 +17,7 @@ import { fetchModel } from "./fetch-model.ts";
 import { Fetcher } from "./fetcher.ts";
 import { Propagation } from "./propagation.ts";
 import { LastStats } from "./last-stats.ts";
-import { SpareFolder } from "./spare-folder.ts";
+import { keepToOffer, SpareFolder } from "./spare-folder.ts";
 import {
   indexLater,
   listingsOf,
@@ -54,6 +54,8 @@ export class RendezvousSeed {
   readonly #modelsDir: string;
   readonly #stats = new LastStats(() => this.#transfer.stats());
   #timer: NodeJS.Timeout | undefined;
+  #isIndexed = false;
+  #endKeeping: () => void = () => {};
   #saved = "";
 
   constructor(options: RendezvousSeedOptions) {
@@ -104,12 +106,16 @@ export class RendezvousSeed {
       });
     }
     await this.#transfer.start();
-    indexLater(this.#transfer, events);
+    indexLater(this.#transfer, events, () => {
+      this.#isIndexed = true;
+    });
+    this.#endKeeping = keepToOffer(this.#spare, events);
     await this.#look();
   }
 
   async stop(): Promise<void> {
     clearTimeout(this.#timer);
+    this.#endKeeping();
     await Promise.all([...this.#clusters.values()].map((stop) => stop()));
     await this.#transfer.stop();
   }
@@ -161,6 +167,7 @@ export class RendezvousSeed {
         return (await fetchModel({ ...how, id, directory })).manifest;
       },
       spare: this.#spare,
+      isIndexed: () => this.#isIndexed,
       wanted: () =>
         new Set(service.published().map((each) => each.record.manifest)),
       events,

@@ -31,7 +31,7 @@ import { Presence, type ShardOfPlan } from "./presence.ts";
 import { Propagation } from "./propagation.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
 import { findShard, type ShardSource } from "./shard-source.ts";
-import { SpareFolder } from "./spare-folder.ts";
+import { keepToOffer, SpareFolder } from "./spare-folder.ts";
 import {
   type DiagnosticsPlace,
   notReadyShards,
@@ -115,10 +115,9 @@ export function startNode(
       },
     });
     let placement: Placement | undefined;
-    const spare =
-      options.spareBytes === undefined
-        ? undefined
-        : new SpareFolder(join(paths.data, "spare"), options.spareBytes);
+    const { spareBytes = 0 } = options;
+    const spareFolder = new SpareFolder(join(paths.data, "spare"), spareBytes);
+    const spare = spareBytes > 0 ? spareFolder : undefined;
     const torrents = new Torrents({
       host,
       ...options,
@@ -179,6 +178,8 @@ export function startNode(
     stack.defer(() => membership.stop());
     await host.start();
     stack.defer(() => host.stop());
+    // Not before: of two nodes with one home the second does not come so far.
+    stack.defer(keepToOffer(spareFolder, events));
     stack.defer(() => stages.stop());
     await joinToStay(stack, {
       ...options,
@@ -246,6 +247,7 @@ export function startNode(
               partsOf(manifest, range).some(({ id }) => id === part),
             ),
         spare,
+        isIndexed: () => torrents.isIndexed(),
         wanted: () => new Set([membership.published()?.manifest ?? ""]),
         events,
       });

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { temporaryFolder } from "../../test/support/folder.ts";
-import { SpareFolder } from "./spare-folder.ts";
+import { PATIENCE_MS, Watched } from "../../test/support/network.ts";
+import { keepToOffer, SpareFolder } from "./spare-folder.ts";
 
 test("what lies there is used, whatever put it there", async (t) => {
   const spare = new SpareFolder(await temporaryFolder(t), 1000);
@@ -58,4 +59,65 @@ test("names that are no names of parts are not used as paths", () => {
     assert.equal(SpareFolder.isSafe(name), false, name);
   for (const name of ["layer.12", "embedding", "output", "metadata"])
     assert.equal(SpareFolder.isSafe(name), true, name);
+});
+
+test("what is more than offered goes: what is unfinished, then the largest", async (t) => {
+  const folder = await temporaryFolder(t);
+  const files = { a: 100, b: 300, c: 200 };
+  await mkdir(join(folder, "m"));
+  for (const [name, bytes] of Object.entries(files))
+    await writeFile(join(folder, "m", name), Buffer.alloc(bytes));
+  for (const end of ["part", "part.state", "part.state.0a1b.tmp"])
+    await writeFile(join(folder, "m", `d.${end}`), Buffer.alloc(10));
+  const left = async (): Promise<string[]> =>
+    (await readdir(join(folder, "m")).catch((): string[] => [])).toSorted();
+
+  assert.equal(await new SpareFolder(folder, 630).shrink(), 0);
+  assert.equal(await new SpareFolder(folder, 629).shrink(), 30);
+  assert.deepEqual(await left(), ["a", "b", "c"]);
+  assert.equal(await new SpareFolder(folder, 350).shrink(), 300);
+  assert.deepEqual(await left(), ["a", "c"]);
+  // A download that runs is not taken from under it.
+  const spare = new SpareFolder(folder, 450);
+  assert.ok(await spare.reserve("m", "e", 100));
+  await writeFile(join(folder, "m", "e.part"), Buffer.alloc(100));
+  await writeFile(join(folder, "m", "f"), Buffer.alloc(100));
+  assert.equal(await spare.shrink(), 200);
+  assert.deepEqual(await left(), ["a", "e.part", "f"]);
+});
+
+test("where nothing is offered any more all goes at once; where less is, there is a while to choose", async (t) => {
+  const folder = await temporaryFolder(t);
+  const put = async (): Promise<void> => {
+    await mkdir(join(folder, "m"), { recursive: true });
+    await writeFile(join(folder, "m", "a"), Buffer.alloc(100));
+  };
+  await put();
+  const nothing = new Watched();
+  keepToOffer(new SpareFolder(folder, 0), nothing, PATIENCE_MS * 2);
+  await nothing.when(
+    ({ message }) =>
+      message === "gave back 100 B of spare disk: 0 B is offered now",
+    "all to be given back",
+  );
+  assert.deepEqual(await readdir(folder), []);
+
+  await put();
+  const less = new Watched();
+  keepToOffer(new SpareFolder(folder, 50), less, 200);
+  assert.deepEqual(await readdir(join(folder, "m")), ["a"]);
+  await less.when(
+    ({ message }) => message.startsWith("gave back 100 B"),
+    "the rest to be given back",
+  );
+
+  await put();
+  const enough = new Watched();
+  const end = keepToOffer(new SpareFolder(folder, 50), enough, 50);
+  end();
+  const after = Promise.withResolvers<void>();
+  setTimeout(after.resolve, 150);
+  await after.promise;
+  assert.deepEqual(await readdir(join(folder, "m")), ["a"]);
+  assert.deepEqual(enough.seen, []);
 });

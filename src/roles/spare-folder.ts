@@ -3,12 +3,16 @@
  * disk, whatever put it there, and what running downloads may yet take.
  */
 import { mkdir, readdir, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
+import { type EventSink, formatBytes, ShoalError } from "../lib/index.ts";
 
 /** Of a download that is not finished: beside its bytes, what is known of them. */
-const UNFINISHED = /\.part(?:\.state)?$/;
+const UNFINISHED = /\.part(?:\.state(?:\.[0-9a-f]+\.tmp)?)?$/;
 /** Ids of parts and manifests, as names of files. */
 const SAFE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+
+/** A node hears from its cluster what is rare within seconds, unless it has to fetch its shard first or nobody answers. */
+const CHOOSE_MS = 30_000;
 
 export class SpareFolder {
   readonly directory: string;
@@ -34,18 +38,33 @@ export class SpareFolder {
   /** Offered and not used; below 0 where less is offered than was. */
   async freeBytes(): Promise<number> {
     const used = new Map(this.#reserved);
-    const onDisk = new Map<string, number>();
-    for (const path of await this.#files()) {
-      const size = await stat(path).then(
-        (found) => found.size,
-        () => 0,
-      );
-      const whose = path.replace(UNFINISHED, "");
-      onDisk.set(whose, (onDisk.get(whose) ?? 0) + size);
-    }
-    for (const [path, bytes] of onDisk)
+    for (const [path, { bytes }] of await this.#onDisk())
       used.set(path, Math.max(bytes, used.get(path) ?? 0));
     return [...used.values()].reduce((a, b) => a - b, this.limitBytes);
+  }
+
+  /**
+   * Gives back what is more than offered, whatever it is: what is not finished, then the largest. Gives its bytes. Who knows what is rare makes
+   * room before that (roles/propagation.ts).
+   */
+  async shrink(): Promise<number> {
+    const shrunk = this.#last.then(async () => {
+      let given = 0;
+      const byWorth = [...(await this.#onDisk())].toSorted(
+        ([, a], [, b]) =>
+          Number(a.isWhole) - Number(b.isWhole) || b.bytes - a.bytes,
+      );
+      for (const [path, { bytes }] of byWorth) {
+        if ((await this.freeBytes()) >= 0) break;
+        if (this.#reserved.has(path)) continue;
+        await removeAll(path);
+        given += bytes;
+      }
+      if (this.limitBytes === 0) await this.removeOthers(new Set());
+      return given;
+    });
+    this.#last = shrunk.catch(() => {});
+    return await shrunk;
   }
 
   /** Parts of one model that are here, whole or not. */
@@ -80,9 +99,7 @@ export class SpareFolder {
   }
 
   async remove(manifest: string, part: string): Promise<void> {
-    const path = this.pathOf(manifest, part);
-    for (const suffix of ["", ".part", ".part.state"])
-      await rm(`${path}${suffix}`, { force: true });
+    await removeAll(this.pathOf(manifest, part));
   }
 
   /** Models that no cluster here serves any more. Gives their ids. */
@@ -95,6 +112,24 @@ export class SpareFolder {
     return others;
   }
 
+  /** By the path of the whole. */
+  async #onDisk(): Promise<Map<string, { bytes: number; isWhole: boolean }>> {
+    const found = new Map<string, { bytes: number; isWhole: boolean }>();
+    for (const path of await this.#files()) {
+      const size = await stat(path).then(
+        (file) => file.size,
+        () => 0,
+      );
+      const whose = path.replace(UNFINISHED, "");
+      const { bytes = 0, isWhole = false } = found.get(whose) ?? {};
+      found.set(whose, {
+        bytes: bytes + size,
+        isWhole: isWhole || whose === path,
+      });
+    }
+    return found;
+  }
+
   async #files(): Promise<string[]> {
     const entries = await readdir(this.directory, {
       recursive: true,
@@ -104,6 +139,46 @@ export class SpareFolder {
       .filter((entry) => entry.isFile())
       .map((entry) => join(entry.parentPath, entry.name));
   }
+}
+
+/**
+ * Holds a folder to what is offered now. Where nothing is, all goes at once. Where less is than was, those who know what is rare have a while to
+ * choose; then it is as `shrink` has it. Gives the function that ends the waiting.
+ */
+export function keepToOffer(
+  spare: SpareFolder,
+  events: EventSink,
+  afterMs: number = CHOOSE_MS,
+): () => void {
+  const shrink = async (): Promise<void> => {
+    try {
+      const given = await spare.shrink();
+      if (given === 0) return;
+      const offered = formatBytes(spare.limitBytes);
+      events.info(
+        "TORRENT",
+        `gave back ${formatBytes(given)} of spare disk: ${offered} is offered now`,
+        { path: spare.directory },
+      );
+    } catch (error) {
+      const { code, message } = ShoalError.from(error);
+      events.warn("TORRENT", `the spare disk is not given back: ${message}`, {
+        code,
+        path: spare.directory,
+      });
+    }
+  };
+  const delayMs = spare.limitBytes === 0 ? 0 : afterMs;
+  const timer = setTimeout(() => void shrink(), delayMs);
+  return () => clearTimeout(timer);
+}
+
+/** The whole, and what is left of its download. */
+async function removeAll(path: string): Promise<void> {
+  const folder = dirname(path);
+  for (const name of await namesIn(folder))
+    if (name.replace(UNFINISHED, "") === basename(path))
+      await rm(join(folder, name), { force: true });
 }
 
 async function namesIn(folder: string): Promise<string[]> {

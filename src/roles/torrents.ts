@@ -13,6 +13,7 @@ import {
   type Listing,
   listingOf,
   type PartHolders,
+  type Root,
   TorrentSync,
   type TransferStats,
   TransferThread,
@@ -56,6 +57,7 @@ export class Torrents {
   #dht: DhtContents;
   #unsubscribe: (() => void) | undefined;
   #isStarted = false;
+  #isIndexed = false;
   #last: TransferStats | undefined;
   #isAsking = false;
 
@@ -118,6 +120,17 @@ export class Torrents {
   /** Looks through the folders, which may take as long as hashing them does; contents are served as they come. */
   async index(): Promise<void> {
     await this.#transfer.index();
+    this.#isIndexed = true;
+  }
+
+  /** All that lay in the folders at the start was looked at. */
+  isIndexed(): boolean {
+    return this.#isIndexed;
+  }
+
+  /** Whether all of it is here, and served. */
+  holds(root: Root): boolean {
+    return this.#fetcher.holds(root);
   }
 
   /** Files of this node's own shards: they are counted apart. */
@@ -230,8 +243,9 @@ export function transferListen(
 export function indexLater(
   transfer: { index(): Promise<unknown> },
   events: EventSink,
+  onIndexed: () => void = () => {},
 ): void {
-  transfer.index().catch((error: unknown) => {
+  transfer.index().then(onIndexed, (error: unknown) => {
     const { code, message } = ShoalError.from(error);
     events.error("TORRENT", `the folders can not be seeded: ${message}`, {
       code,
