@@ -12,7 +12,7 @@ import {
   within,
 } from "../../test/support/network.ts";
 import { Commands, type Host } from "../network/index.ts";
-import { isWhole } from "../torrent/index.ts";
+import { CatalogService, isWhole } from "../torrent/index.ts";
 import {
   type ContentsHost,
   DHT_CONTENTS,
@@ -91,6 +91,14 @@ function silent({ dht }: Host): ContentsHost["dht"] {
   };
 }
 
+const nobody: Host["dht"]["findProviders"] = async () => ({
+  providers: [],
+  answers: [],
+  complete: true,
+  tookMs: 0,
+  words: "nobody to ask",
+});
+
 async function meet(a: Host, b: Host): Promise<void> {
   await a.connect({ peerId: b.peerId, addresses: b.addresses() });
 }
@@ -154,10 +162,44 @@ describe("a content that no rendezvous lists", { concurrency: 2 }, () => {
       "the holder to be asked",
     );
     assert.equal(asked.fields["asked"], 1);
+    // Nobody confirmed that it keeps a record: no success in the log.
+    assert.equal(
+      holder.events.seen.some(({ message }) => message.includes("provided")),
+      false,
+    );
     const { providers } = await seeker.host.dht.findProviders(
       Buffer.from(root, "hex"),
     );
     assert.deepEqual(providers, []);
+  });
+
+  test("is found by asking one who has not got it: a rendezvous that is gone told it who has", async (t) => {
+    const rendezvous = await startHost(t);
+    const events = new Watched();
+    const commands = new Commands(rendezvous);
+    const service = new CatalogService({ host: rendezvous, commands, events });
+    service.start();
+    t.after(() => service.stop());
+    const holder = await member(t);
+    const between = await member(t);
+    const seeker = await member(t, (host) => ({
+      connections: () =>
+        host.connections().filter(({ peer }) => peer === between.host.peerId),
+      dht: { ...silent(host), findProviders: nobody },
+    }));
+    const root = await withModel(holder);
+    for (const each of [holder, between]) {
+      await meet(each.host, rendezvous);
+      await each.torrents.syncWith(rendezvous.peerId);
+    }
+    await rendezvous.stop();
+    await meet(seeker.host, between.host);
+    await comes(seeker, holder, root);
+    const asked = seeker.events.seen.findLast(isAsking);
+    assert.deepEqual(
+      [asked?.fields["asked"], asked?.fields["holders"]],
+      [1, 1],
+    );
   });
 
   test("is found by asking even while the DHT does not answer at all", async (t) => {

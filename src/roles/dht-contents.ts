@@ -8,7 +8,9 @@ import type { Commands, Dht, Host } from "../network/index.ts";
 import {
   type Content,
   type Endpoint,
+  HOLDERS_PER_ANSWER,
   isWhole,
+  type Remembered,
   type Root,
   WHO_HAS,
 } from "../torrent/index.ts";
@@ -25,6 +27,8 @@ export interface DhtContentsOptions {
   cluster: string;
   list: () => readonly Content[];
   endpoint: () => Endpoint;
+  /** What a rendezvous told of contents that others have. */
+  remembered?: (root: Root) => Remembered | undefined;
   random?: () => number;
 }
 
@@ -58,24 +62,46 @@ export class DhtContents {
     this.#options = options;
   }
 
-  /** Answers WHO_HAS of this member's own contents, and provides them as they come. */
+  /** Answers WHO_HAS, and provides this member's own contents as they come. */
   start(): void {
-    const { commands, cluster, list, endpoint } = this.#options;
+    const { commands, cluster } = this.#options;
     commands.handle(WHO_HAS.name, WHO_HAS.params, (asked) => {
-      const content =
+      const { sizeBytes, name, holders } =
         asked.cluster === cluster && "root" in asked.of
-          ? list().find(({ metadata }) => metadata.root === rootOf(asked.of))
-          : undefined;
+          ? this.#holdersOf(asked.of.root)
+          : {};
       return {
-        sizeBytes: content?.metadata.sizeBytes ?? null,
-        name: content?.name.slice(0, 256) ?? null,
-        holders:
-          content === undefined
-            ? []
-            : [{ ...endpoint(), whole: isWhole(content) }],
+        sizeBytes: sizeBytes ?? null,
+        name: name?.slice(0, 256) ?? null,
+        holders: holders ?? [],
       };
     });
     this.#running = this.#run();
+  }
+
+  /** This member, and who else has it by what a rendezvous told: it may be gone by now, and who asked too. */
+  #holdersOf(root: Root): {
+    sizeBytes?: number;
+    name?: string;
+    holders?: (Endpoint & { whole: boolean })[];
+  } {
+    const { list, endpoint, remembered } = this.#options;
+    const content = list().find(({ metadata }) => metadata.root === root);
+    const told = remembered?.(root);
+    if (content === undefined && told === undefined) return {};
+    const own =
+      content === undefined ? [] : [{ ...endpoint(), whole: isWhole(content) }];
+    // Whether it is whole there was not told: it is seen when it is asked for pieces.
+    const others = (told?.holders ?? []).map(({ peer, addresses }) => ({
+      peer,
+      addresses,
+      whole: false,
+    }));
+    return {
+      sizeBytes: content?.metadata.sizeBytes ?? told?.sizeBytes ?? 0,
+      name: content?.name ?? told?.name ?? "",
+      holders: [...own, ...others].slice(0, HOLDERS_PER_ANSWER),
+    };
   }
 
   /** What is here has changed. */
@@ -157,7 +183,7 @@ export class DhtContents {
       .slice(0, DHT_CONTENTS.asked);
     const holders = await ask(asked);
     if (signal.aborted) return;
-    const what = `WHO_HAS ${root.slice(0, 12)}: ${holders} of ${asked.length} connected peers`;
+    const what = `WHO_HAS ${root.slice(0, 12)}: ${asked.length} connected peers named ${holders} holders`;
     events.debug("MSG", what, { root, asked: asked.length, holders });
   }
 
@@ -264,8 +290,4 @@ export class DhtContents {
 
 function bytesOf(root: Root): Uint8Array {
   return Buffer.from(root, "hex");
-}
-
-function rootOf(of: { root: Root } | { manifest: string }): Root | undefined {
-  return "root" in of ? of.root : undefined;
 }

@@ -98,6 +98,7 @@ export class Torrents {
       cluster,
       list: () => this.list(),
       endpoint: () => this.endpoint(),
+      remembered: (root) => this.#sync.remembered(root),
     });
   }
 
@@ -153,9 +154,8 @@ export class Torrents {
     try {
       await this.#sync.syncWith(rendezvous);
     } catch (error) {
-      if (!isShoalError(error, "COMMAND_UNKNOWN")) throw error;
       // A member and no rendezvous: it keeps no index.
-      this.#sync.forget(rendezvous);
+      if (!isShoalError(error, "COMMAND_UNKNOWN")) throw error;
     }
   }
 

@@ -20,6 +20,7 @@ import {
   WHO_HAS,
 } from "./protocol.ts";
 import type { TorrentIndex } from "./sync.ts";
+import type { Root } from "./types.ts";
 
 /** As members settle before they tell. */
 const SETTLE_MS = 500;
@@ -47,7 +48,7 @@ export class CatalogService {
     commands.handle(
       SYNC_TORRENTS.name,
       SYNC_TORRENTS.params,
-      ({ cluster, endpoint, first, contents }, { peer }) => {
+      ({ cluster, endpoint, first, contents, tell }, { peer }) => {
         const catalog = this.#catalog(cluster);
         if (!catalog.put(peer, endpoint, contents, first)) {
           throw new ShoalError(
@@ -62,21 +63,23 @@ export class CatalogService {
             `a member lists ${contents.length} contents`,
             { cluster, peer, known: catalog.size },
           );
-        return { listed: contents.length, known: catalog.size };
+        const { version, size: known } = catalog;
+        const told =
+          tell === null || tell.unless === version
+            ? null
+            : catalog.tell(peer, tell.offset);
+        return { listed: catalog.listedBy(peer), known, version, told };
       },
     );
     commands.handle(
       WHO_HAS.name,
       WHO_HAS.params,
       ({ cluster, of }, { peer }) => {
-        const catalog = this.#catalogs.get(cluster);
-        const entry = "root" in of ? catalog?.get(of.root) : undefined;
-        const known =
-          "root" in of ? entry?.holders : catalog?.holdersOf(of.manifest);
+        const { entry, holders } = this.#whoHas(cluster, of, peer);
         return {
           sizeBytes: entry?.sizeBytes ?? null,
           name: entry?.name ?? null,
-          holders: someOf((known ?? []).filter((h) => h.peer !== peer)),
+          holders,
         };
       },
     );
@@ -139,13 +142,8 @@ export class CatalogService {
     };
     return {
       whoHas: async (of) => {
-        const catalog = this.#catalogs.get(cluster);
-        const entry = "root" in of ? catalog?.get(of.root) : undefined;
-        const known =
-          "root" in of ? entry?.holders : catalog?.holdersOf(of.manifest);
-        const { peer } = own.endpoint();
-        const holders = (known ?? []).filter((h) => h.peer !== peer);
-        return { sizeBytes: entry?.sizeBytes, holders: someOf(holders) };
+        const { entry, holders } = this.#whoHas(cluster, of, own.peer);
+        return { sizeBytes: entry?.sizeBytes, holders };
       },
       listFiles: async () =>
         (this.#catalogs.get(cluster)?.list() ?? []).map(summary),
@@ -159,6 +157,18 @@ export class CatalogService {
         this.#catalogs.get(cluster)?.remove(own.peer);
       },
     };
+  }
+
+  #whoHas(
+    cluster: string,
+    of: { root: Root } | { manifest: string },
+    asker: string,
+  ): { entry: CatalogEntry | undefined; holders: Holder[] } {
+    const catalog = this.#catalogs.get(cluster);
+    const entry = "root" in of ? catalog?.get(of.root, asker) : undefined;
+    const known =
+      "root" in of ? entry?.holders : catalog?.holdersOf(of.manifest, asker);
+    return { entry, holders: someOf(known ?? []) };
   }
 
   #catalog(cluster: string): Catalog {

@@ -36,6 +36,32 @@ export interface Holder extends Endpoint {
   spare: boolean;
 }
 
+/** Contents in one answer of what is known here, holders named in it, and of each content. Endpoints are up to 8 kB. */
+export const TOLD = Object.freeze({ contents: 200, peers: 64, holders: 8 });
+
+/** What is known of contents, for a member that asks: `holders` are places in `peers`. */
+export const Told = z.object({
+  peers: z.array(Endpoint).max(TOLD.peers),
+  contents: z
+    .array(
+      Listing.omit({ whole: true, spare: true }).extend({
+        holders: z
+          .array(
+            z
+              .number()
+              .int()
+              .min(0)
+              .max(TOLD.peers - 1),
+          )
+          .max(TOLD.holders),
+      }),
+    )
+    .max(TOLD.contents),
+  /** Of all pages. */
+  total: z.number().int().min(0),
+});
+export type Told = z.infer<typeof Told>;
+
 export interface CatalogEntry extends Omit<Listing, OfHolder> {
   holders: Holder[];
 }
@@ -49,6 +75,13 @@ interface Kept {
 export class Catalog {
   #contents = new Map<Root, Kept>();
   #byPeer = new Map<string, { endpoint: Endpoint; roots: Set<Root> }>();
+  /** Not the number of a catalog that was here before, such as before a restart. */
+  #version = Math.floor(Math.random() * 2 ** 48);
+
+  /** Another one where anything is different. */
+  get version(): number {
+    return this.#version;
+  }
 
   get size(): number {
     return this.#contents.size;
@@ -61,6 +94,7 @@ export class Catalog {
     listings: readonly Listing[],
     first: boolean,
   ): boolean {
+    if (first || listings.length > 0) this.#version++;
     if (first) this.remove(peer);
     const known = this.#byPeer.get(peer) ?? {
       endpoint,
@@ -86,8 +120,38 @@ export class Catalog {
     return true;
   }
 
+  /** Contents of this peer that are listed: those of another size than others say are not. */
+  listedBy(peer: string): number {
+    return this.#byPeer.get(peer)?.roots.size ?? 0;
+  }
+
+  /** A page of what others than `peer` have, in order of the roots. */
+  tell(peer: string, offset: number): Told {
+    const all = [...this.#contents]
+      .filter(([, { holders }]) => [...holders.keys()].some((h) => h !== peer))
+      .sort(([a], [b]) => (a < b ? -1 : 1));
+    const places = new Map<string, number>();
+    const contents = all
+      .slice(offset, offset + TOLD.contents)
+      .map(([, { listing, holders }]) => {
+        const named = someOf(holders, peer).flatMap((other) => {
+          if (!places.has(other)) {
+            if (places.size >= TOLD.peers) return [];
+            places.set(other, places.size);
+          }
+          return places.get(other) ?? [];
+        });
+        return Object.assign({ holders: named }, listing);
+      });
+    const peers = [...places.keys()].flatMap(
+      (other) => this.#byPeer.get(other)?.endpoint ?? [],
+    );
+    return { peers, contents, total: all.length };
+  }
+
   /** Forgets a peer and what only it had. */
   remove(peer: string): void {
+    if (this.#byPeer.has(peer)) this.#version++;
     for (const root of this.#byPeer.get(peer)?.roots ?? []) {
       const kept = this.#contents.get(root);
       kept?.holders.delete(peer);
@@ -96,17 +160,18 @@ export class Catalog {
     this.#byPeer.delete(peer);
   }
 
-  get(root: Root): CatalogEntry | undefined {
+  /** `except`: a member whose own listing is not meant, by the id it lists under: its transfers have another. */
+  get(root: Root, except?: string): CatalogEntry | undefined {
     const kept = this.#contents.get(root);
-    return kept === undefined ? undefined : this.#entry(kept);
+    return kept === undefined ? undefined : this.#entry(kept, except);
   }
 
   /** Who lists any content of this model, by its manifest's CID. */
-  holdersOf(manifest: string): Holder[] {
+  holdersOf(manifest: string, except?: string): Holder[] {
     const holders = new Map<string, Holder>();
     for (const kept of this.#contents.values()) {
       if (kept.listing.manifest !== manifest) continue;
-      for (const holder of this.#entry(kept).holders)
+      for (const holder of this.#entry(kept, except).holders)
         holders.set(holder.peer, holder);
     }
     return [...holders.values()];
@@ -132,13 +197,30 @@ export class Catalog {
       );
   }
 
-  #entry({ listing, holders }: Kept): CatalogEntry {
+  #entry({ listing, holders }: Kept, except?: string): CatalogEntry {
     return {
       ...listing,
       holders: [...holders].flatMap(([peer, how]) => {
         const endpoint = this.#byPeer.get(peer)?.endpoint;
-        return endpoint === undefined ? [] : [{ ...endpoint, ...how }];
+        const isMeant = endpoint !== undefined && peer !== except;
+        return isMeant ? [{ ...endpoint, ...how }] : [];
       }),
     };
   }
+}
+
+/** Some of those who list a content, other ones each time; whole ones first. */
+function someOf(
+  holders: ReadonlyMap<string, Pick<Holder, OfHolder>>,
+  except: string,
+): string[] {
+  return [...holders]
+    .filter(([peer]) => peer !== except)
+    .map(([peer, { whole }]) => ({
+      peer,
+      order: (whole ? 0 : 1) + Math.random() / 2,
+    }))
+    .sort((a, b) => a.order - b.order)
+    .slice(0, TOLD.holders)
+    .map(({ peer }) => peer);
 }

@@ -21,7 +21,12 @@ export {
   type PropagationPlan,
   spareCost,
 } from "./propagation.ts";
-export { type CatalogFile, type PartHolders, WHO_HAS } from "./protocol.ts";
+export {
+  type CatalogFile,
+  HOLDERS_PER_ANSWER,
+  type PartHolders,
+  WHO_HAS,
+} from "./protocol.ts";
 export type { OriginRange, SourceSpec } from "./source.ts";
 export {
   type StoreSummary,
@@ -29,6 +34,7 @@ export {
   type TorrentStoreOptions,
 } from "./store.ts";
 export { isWhole, listingOf, type TorrentIndex, TorrentSync } from "./sync.ts";
+export type { Remembered } from "./sync-link.ts";
 export {
   type Content,
   type ContentKind,

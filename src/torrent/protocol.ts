@@ -1,6 +1,6 @@
 /** The commands of the torrents: names and schemas, validated on both sides. docs/PROTOCOL.md lists them. */
 import { z } from "zod";
-import { Endpoint, Listing, rootSchema } from "./catalog.ts";
+import { Endpoint, Listing, rootSchema, Told } from "./catalog.ts";
 
 const cluster = z.string().min(1).max(128);
 /** Listings in one message: 64 hex digits and a name each. */
@@ -17,7 +17,10 @@ const Entry = Listing.omit({ whole: true, spare: true }).extend({
 });
 export type CatalogFile = z.infer<typeof Entry>;
 
-/** member → rendezvous: what I have (in pages; the first forgets what was listed before); answered with how much both know now. */
+/**
+ * member → rendezvous: what I have (in pages; the first forgets what was listed before), and what do you know of? The answer says how much of
+ * mine is listed, and a page of what others have, unless that is as it was when I last asked.
+ */
 export const SYNC_TORRENTS = {
   name: "SYNC_TORRENTS",
   params: z.object({
@@ -25,16 +28,28 @@ export const SYNC_TORRENTS = {
     endpoint: Endpoint,
     first: z.boolean(),
     contents: z.array(Listing).max(LISTINGS_PER_MESSAGE),
+    /** Null: nothing is asked. */
+    tell: z
+      .object({
+        offset: z.number().int().min(0),
+        /** The version that is known already. */
+        unless: z.number().int().optional(),
+      })
+      .nullable(),
   }),
   result: z.object({
     /** Contents of this member that the rendezvous lists now. */
     listed: z.number().int().min(0),
     /** Contents that it knows of in the cluster. */
     known: z.number().int().min(0),
+    /** Of what it knows: another one where anything is different. */
+    version: z.number().int(),
+    /** Null: nothing was asked, or it is known. */
+    told: Told.nullable(),
   }),
 } as const;
 
-/** anyone → rendezvous: who has this content, or any of this model? */
+/** anyone → rendezvous: who has this content, or any of this model? A member answers for itself and for what it was told of. */
 export const WHO_HAS = {
   name: "WHO_HAS",
   params: z.object({

@@ -1,19 +1,27 @@
 /**
- * A member's side of the index: tells each rendezvous what it has, at connect and whenever that changes, and asks who has what it
- * lacks. What is logged was confirmed by the rendezvous' answer.
+ * A member's side of the index: exchanges with each rendezvous what both have and know of, at connect and whenever that changes (sync-link.ts),
+ * and asks who has what it lacks. Where no rendezvous answers, what they told before counts. What is logged was confirmed by an answer.
  */
-import { type EventSink, ShoalError } from "../lib/index.ts";
-import type { Commands } from "../network/index.ts";
+import {
+  isShoalError,
+  ShoalError,
+  systemClock,
+  type Clock,
+} from "../lib/index.ts";
 import type { Endpoint, Listing } from "./catalog.ts";
 import {
   type CatalogFile,
   LIST_FILES,
   LIST_PARTS,
-  LISTINGS_PER_MESSAGE,
   type PartHolders,
-  SYNC_TORRENTS,
   WHO_HAS,
 } from "./protocol.ts";
+import {
+  type Remembered,
+  SYNC_DEFAULTS,
+  SyncLink,
+  type SyncLinkOptions,
+} from "./sync-link.ts";
 import { PieceSet } from "./piece-set.ts";
 import { pieceCount } from "./piece-tree.ts";
 import type { Content, Root } from "./types.ts";
@@ -33,36 +41,49 @@ export interface TorrentIndex {
   stop(): Promise<void>;
 }
 
-export interface TorrentSyncOptions {
-  commands: Commands;
-  events: EventSink;
-  cluster: string;
-  /** Where this member's transfers are answered. */
-  endpoint: () => Endpoint;
-  /** What is here now. */
-  listings: () => readonly Listing[];
+export interface TorrentSyncOptions extends Omit<SyncLinkOptions, "clock"> {
+  clock?: Clock | undefined;
 }
 
-const CALL_TIMEOUT_MS = 5_000;
+const CALL_TIMEOUT_MS = SYNC_DEFAULTS.callTimeoutMs;
 /** Pieces come by the dozen a second; others hear of the change once. */
 const SETTLE_MS = 500;
 
 export class TorrentSync implements TorrentIndex {
-  #options: TorrentSyncOptions;
+  #options: SyncLinkOptions;
+  /** Those that are asked. */
   #rendezvous = new Set<string>();
+  /** Of those that are told what is here. */
+  #links = new Map<string, SyncLink>();
   #unanswered = new Set<string>();
-  #timer: NodeJS.Timeout | undefined;
-  #running: Promise<void> = Promise.resolve();
+  #cancelSettling: (() => void) | undefined;
+  #cancelAsking: (() => void) | undefined;
   #stopped = false;
 
-  constructor(options: TorrentSyncOptions) {
-    this.#options = options;
+  constructor({ clock = systemClock, ...options }: TorrentSyncOptions) {
+    this.#options = { ...options, clock };
   }
 
-  /** A rendezvous that was just connected: lists everything there. Rejects with what it answered. */
+  /**
+   * A rendezvous that was just connected: lists everything there, and hears what it knows of. Rejects with what it answered; COMMAND_UNKNOWN
+   * is said by a member, which keeps no index: it is not asked any more.
+   */
   async syncWith(rendezvous: string): Promise<void> {
+    if (this.#stopped) return;
+    const link =
+      this.#links.get(rendezvous) ?? new SyncLink(rendezvous, this.#options);
+    this.#links.set(rendezvous, link);
     this.#rendezvous.add(rendezvous);
-    await this.#sync(rendezvous);
+    this.#askLater();
+    try {
+      await link.sync();
+    } catch (error) {
+      if (isShoalError(error, "COMMAND_UNKNOWN")) {
+        this.#rendezvous.delete(rendezvous);
+        this.#links.delete(rendezvous);
+      }
+      throw error;
+    }
   }
 
   /** A rendezvous that is asked, and told nothing. */
@@ -70,26 +91,38 @@ export class TorrentSync implements TorrentIndex {
     this.#rendezvous.add(rendezvous);
   }
 
-  /** A rendezvous that is gone. */
-  forget(rendezvous: string): void {
-    this.#rendezvous.delete(rendezvous);
-  }
-
   /** What is here has changed: tells every rendezvous, soon and once for a burst. */
   changed(): void {
     if (this.#stopped) return;
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      this.#running = this.#syncAll();
-    }, SETTLE_MS);
+    this.#cancelSettling ??= this.#options.clock.after(SETTLE_MS, () => {
+      this.#cancelSettling = undefined;
+      for (const link of this.#links.values()) void link.change();
+    });
   }
 
-  /** By the first rendezvous that knows of a holder. */
+  /** What rendezvous told of a content that others have; all of them, or these. */
+  remembered(
+    root: Root,
+    of: Iterable<string> = this.#links.keys(),
+  ): Remembered | undefined {
+    const known = [...of].flatMap(
+      (rendezvous) => this.#links.get(rendezvous)?.get(root) ?? [],
+    );
+    const [first] = known;
+    if (first === undefined) return undefined;
+    const holders = new Map(
+      known.flatMap((each) => each.holders).map((each) => [each.peer, each]),
+    );
+    return { ...first, holders: [...holders.values()] };
+  }
+
+  /** By the first rendezvous that knows of a holder, else by what those that do not answer told before. */
   async whoHas(
     of: { root: Root } | { manifest: string },
   ): Promise<{ sizeBytes: number | undefined; holders: Endpoint[] }> {
     const { cluster, commands, events } = this.#options;
     let sizeBytes: number | undefined;
+    const silent: string[] = [];
     for (const rendezvous of this.#rendezvous) {
       try {
         const answer = await commands.call(
@@ -104,6 +137,7 @@ export class TorrentSync implements TorrentIndex {
         if (answer.holders.length > 0)
           return { sizeBytes, holders: answer.holders };
       } catch (error) {
+        silent.push(rendezvous);
         const { code, message } = ShoalError.from(error);
         // Told once: it is asked again every other second.
         if (this.#unanswered.has(rendezvous)) continue;
@@ -114,7 +148,11 @@ export class TorrentSync implements TorrentIndex {
         });
       }
     }
-    return { sizeBytes, holders: [] };
+    const before = "root" in of ? this.remembered(of.root, silent) : undefined;
+    return {
+      sizeBytes: sizeBytes ?? before?.sizeBytes,
+      holders: [...(before?.holders ?? [])],
+    };
   }
 
   async listFiles(): Promise<CatalogFile[]> {
@@ -164,51 +202,18 @@ export class TorrentSync implements TorrentIndex {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    clearTimeout(this.#timer);
-    await this.#running;
+    this.#cancelSettling?.();
+    this.#cancelAsking?.();
+    await Promise.all([...this.#links.values()].map((link) => link.stop()));
   }
 
-  async #syncAll(): Promise<void> {
-    await Promise.all(
-      [...this.#rendezvous].map((rendezvous) =>
-        this.#sync(rendezvous).catch((error: unknown) => {
-          const { code, message } = ShoalError.from(error);
-          this.#options.events.warn(
-            "TORRENT_SYNC",
-            `the change was not taken: ${message}`,
-            { peer: rendezvous, code },
-          );
-        }),
-      ),
-    );
-  }
-
-  async #sync(rendezvous: string): Promise<void> {
-    const { cluster, commands, endpoint, events, listings } = this.#options;
-    const all = listings();
-    let known = 0;
-    for (let at = 0; at === 0 || at < all.length; at += LISTINGS_PER_MESSAGE) {
-      const params = {
-        cluster,
-        endpoint: endpoint(),
-        first: at === 0,
-        contents: all.slice(at, at + LISTINGS_PER_MESSAGE),
-      };
-      ({ known } = await commands.call(
-        rendezvous,
-        SYNC_TORRENTS.name,
-        params,
-        SYNC_TORRENTS.result,
-        { timeoutMs: CALL_TIMEOUT_MS },
-      ));
-    }
-    events.info(
-      "TORRENT_SYNC",
-      `${all.length} contents listed at the rendezvous, which knows of ${known}`,
-      {
-        peer: rendezvous,
-        listed: all.length,
-        known,
+  #askLater(): void {
+    this.#cancelAsking ??= this.#options.clock.after(
+      SYNC_DEFAULTS.askMs,
+      () => {
+        this.#cancelAsking = undefined;
+        for (const link of this.#links.values()) void link.ask();
+        if (!this.#stopped) this.#askLater();
       },
     );
   }

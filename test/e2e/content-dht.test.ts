@@ -130,7 +130,8 @@ test("with the rendezvous gone a content is found through any member, which is a
   assert.equal(got.code, 0, got.stderr);
   const root = Buffer.from(merkleRoot(await readFile(out))).toString("hex");
   assert.equal(root, part.root);
-  // Whoever the DHT may name beside is dead, or this very member.
+  // All others that it or the DHT may have named are dead.
   const [asked] = logged(got, "WHO_HAS ");
-  assert.deepEqual([asked?.["asked"], asked?.["holders"]], [1, 1]);
+  assert.equal(asked?.["asked"], 1);
+  assert.ok(Number(asked["holders"]) >= 1);
 });
