@@ -1,15 +1,17 @@
 /** `shoal get`: fetches any listed file; without a name, tells what there is. */
 import { Command } from "commander";
 import { formatBytes } from "../lib/index.ts";
-import { getFile } from "../roles/index.ts";
+import { getFile, type GetFileOptions } from "../roles/index.ts";
 import {
   common,
   type MembershipFlags,
   membershipOf,
   option,
+  quiet,
   withCommon,
   withMembership,
 } from "./options.ts";
+import { sourcesInWords } from "./progress.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
 import {
   type TransferFlags,
@@ -19,7 +21,11 @@ import {
 
 interface GetFlags extends MembershipFlags, TransferFlags {
   out?: string;
+  json?: boolean;
 }
+
+/** Where no bar can be shown, a line says how far it is this often. */
+const LINE_MS = 10_000;
 
 export function getCommand(): Command {
   const command = new Command("get").description(
@@ -28,31 +34,57 @@ export function getCommand(): Command {
   return withTransfers(withCommon(withMembership(command)))
     .argument("[name]", "the content's root, or its name")
     .addOption(
-      option("--out <file>", "where to (default: its name, in this folder)"),
+      option(
+        "--out <path>",
+        "the file, or the folder it goes to (default: its name, in this folder)",
+      ),
     )
+    .addOption(option("--json", "the list as one JSON array"))
     .action(async (wanted: string | undefined, _, self: Command) => {
       const flags = self.opts<GetFlags>();
-      const options = common(self);
-      const events = newEvents({
-        ...options,
-        logLevel: options.logLevel === "info" ? "warn" : options.logLevel,
-      });
+      // Standard output is the answer's.
+      const events = newEvents(quiet(self, "warn"), process.stderr);
       const { files, path } = await getFile(
         {
           ...membershipOf(flags),
           wanted,
           out: flags.out,
+          ...(process.stderr.isTTY ? {} : { onProgress: progressLines() }),
           ...transfersOf(flags),
         },
-        { events, paths: options.paths, signal: stopSignal() },
+        { events, paths: common(self).paths, signal: stopSignal() },
       );
-      if (path === undefined) {
-        for (const { root, sizeBytes, name, wholeHolders, kind } of files) {
-          process.stdout.write(
-            `${root}  ${kind.padEnd(5)}  ${formatBytes(sizeBytes).padStart(10)}  ${wholeHolders} holders  ${name}\n`,
-          );
-        }
-      } else process.stdout.write(`${path}\n`);
+      if (path !== undefined) process.stdout.write(`${path}\n`);
+      else if (flags.json === true)
+        process.stdout.write(`${JSON.stringify(files)}\n`);
+      else printList(files);
+      if (path === undefined && files.length === 0)
+        process.stderr.write(
+          `nobody in cluster ${flags.cluster} shares anything\n`,
+        );
       process.exit(0); // libp2p leaves sockets and timers that hold the loop for seconds
     });
+}
+
+function printList(files: Awaited<ReturnType<typeof getFile>>["files"]): void {
+  for (const { root, sizeBytes, name, wholeHolders, kind } of files) {
+    const size = formatBytes(sizeBytes).padStart(10);
+    const holders =
+      wholeHolders === 1 ? "1 holder " : `${wholeHolders} holders`;
+    process.stdout.write(
+      `${root}  ${kind.padEnd(5)}  ${size}  ${holders}  ${name}\n`,
+    );
+  }
+}
+
+function progressLines(): NonNullable<GetFileOptions["onProgress"]> {
+  let toldMs = performance.now();
+  return ({ name, doneBytes, sizeBytes, bytesPerSecond, sources }) => {
+    if (performance.now() - toldMs < LINE_MS) return;
+    toldMs = performance.now();
+    const part = sizeBytes ? Math.floor((100 * doneBytes) / sizeBytes) : 0;
+    process.stderr.write(
+      `${name}: ${part} %  ${formatBytes(bytesPerSecond)}/s, ${sourcesInWords(sources)}\n`,
+    );
+  };
 }

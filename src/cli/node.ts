@@ -1,6 +1,7 @@
 /** `shoal node`: holds a shard and computes with it. */
 import { Command } from "commander";
 import { defaultThreads, ENGINE_DEFAULTS } from "../engine/index.ts";
+import { ShoalError } from "../lib/index.ts";
 import { startNode } from "../roles/index.ts";
 import {
   bytes,
@@ -94,6 +95,8 @@ export function nodeCommand(): Command {
     .option("--no-seed", "do not share what lies in the folders")
     .action(async (_, self: Command) => {
       const flags = self.opts<NodeFlags>();
+      if (flags.shard !== undefined && flags.layers !== undefined)
+        throw new ShoalError("USAGE", "either --shard or --layers, not both");
       const options = {
         ...membershipOf(flags),
         shard: flags.layers ?? flags.shard,

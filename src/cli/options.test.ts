@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bytes, layers, shardNumber, targets } from "./options.ts";
+import { bytes, layers, shardNumber, someBytes, targets } from "./options.ts";
 
 test("a shard is i/n, or i alone", () => {
   assert.deepEqual(shardNumber("3/8"), { index: 3, count: 8 });
@@ -27,6 +27,8 @@ test("sizes are as people write them", () => {
     assert.equal(bytes(text), expected, text);
   for (const wrong of ["", "ten", "-5", "10XB"])
     assert.throws(() => bytes(wrong), Error, wrong);
+  assert.equal(bytes("0"), 0);
+  assert.throws(() => someBytes("0kB"), /more than 0/);
 });
 
 test("addresses that can not be are refused before anything starts", () => {

@@ -96,6 +96,13 @@ export function bytes(text: string): number {
   return Math.round(Number(match[1]) * unit);
 }
 
+/** The same, for what nothing would come of at 0. */
+export function someBytes(text: string): number {
+  const value = bytes(text);
+  if (value === 0) throw new Error("Expected more than 0.");
+  return value;
+}
+
 /** HTTP(S) URLs, comma-separated. */
 export function urls(text: string): string[] {
   return text.split(",").map((part) => {
@@ -214,9 +221,12 @@ export function withDiagnostics(
     .addOption(
       option(
         "--diagnostics-port <port>",
-        `their port; 0 is any free one, "off" is none (default: ${defaults.port ?? "the first free one from 51823"})`,
+        'their port; 0 is any free one, "off" is none',
         (text) => (text === "off" ? text : port(text)),
-      ).default(defaults.port, ""),
+      ).default(
+        defaults.port,
+        String(defaults.port ?? "the first free one from 51823"),
+      ),
     );
 }
 
@@ -244,6 +254,17 @@ export type Common = z.infer<typeof Common> & { paths: Paths };
 export function common(command: Command): Common {
   const values = Common.parse(command.opts());
   return { ...values, paths: resolvePaths(values.home) };
+}
+
+/** What goes wrong beside an answer, for commands that print one; all of the log for whoever asks for it. */
+export function quiet(
+  command: Command,
+  logLevel: "warn" | "error",
+): Pick<Common, "log" | "logLevel" | "ascii"> {
+  const options = common(command);
+  return command.getOptionValueSource("logLevel") === "default"
+    ? { ...options, logLevel }
+    : options;
 }
 
 /** A value that must be there, whichever way it came. */

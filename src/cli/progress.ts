@@ -11,6 +11,10 @@ const MAX_BARS = 6;
 const STALE_MS = 12_000;
 const STEPS = 1_000;
 
+export function sourcesInWords(count: number): string {
+  return count === 1 ? "1 source" : `${count} sources`;
+}
+
 interface Shown {
   bar: SingleBar;
   movedMs: number;
@@ -56,7 +60,7 @@ export class ProgressBars {
     if (shown === undefined && this.#shown.size >= MAX_BARS) return false;
     const detail = [
       typeof rate === "string" ? rate : "",
-      typeof sources === "number" ? `${sources} sources` : "",
+      typeof sources === "number" ? sourcesInWords(sources) : "",
     ]
       .filter((part) => part !== "")
       .join(", ");

@@ -13,6 +13,7 @@ import {
 import {
   common,
   option,
+  quiet,
   required,
   targets,
   urls,
@@ -95,11 +96,7 @@ async function ask(flags: StatusFlags, self: Command): Promise<AskedStatus> {
       signal,
     });
   // Standard output is the answer's: what goes wrong beside it is told on the other.
-  const { log, logLevel, ascii } = common(self);
-  const events = newEvents(
-    { log, ascii, logLevel: logLevel === "info" ? "error" : logLevel },
-    process.stderr,
-  );
+  const events = newEvents(quiet(self, "error"), process.stderr);
   return await askMembers({
     targets: bootstrap,
     cluster: required(cluster, "--cluster"),

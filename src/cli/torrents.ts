@@ -3,10 +3,10 @@ import { Command } from "commander";
 import { formatBytes } from "../lib/index.ts";
 import { listParts } from "../roles/index.ts";
 import {
-  common,
   type MembershipFlags,
   membershipOf,
   option,
+  quiet,
   withCommon,
   withMembership,
 } from "./options.ts";
@@ -24,11 +24,7 @@ export function torrentsCommand(): Command {
     .addOption(option("--json", "as one JSON object"))
     .action(async (_, self: Command) => {
       const flags = self.opts<TorrentsFlags>();
-      const options = common(self);
-      const events = newEvents({
-        ...options,
-        logLevel: options.logLevel === "info" ? "error" : options.logLevel,
-      });
+      const events = newEvents(quiet(self, "error"), process.stderr);
       const result = await listParts(membershipOf(flags), {
         events,
         signal: stopSignal(),

@@ -1,7 +1,7 @@
 /** What nodes, seeders and `shoal get` let an operator set of their transfers. */
 import type { Command } from "commander";
 import type { TransferFlags } from "../roles/index.ts";
-import { bytes, option, port, wholeNumber } from "./options.ts";
+import { option, port, someBytes, wholeNumber } from "./options.ts";
 
 export type { TransferFlags } from "../roles/index.ts";
 
@@ -15,13 +15,17 @@ export function withTransfers(command: Command): Command {
       ),
     )
     .addOption(
-      option("--upload-limit <rate>", "bytes per second, such as 10MB", bytes),
+      option(
+        "--upload-limit <rate>",
+        "bytes per second, such as 10MB (default: none)",
+        someBytes,
+      ),
     )
     .addOption(
       option(
         "--download-limit <rate>",
-        "bytes per second, such as 10MB",
-        bytes,
+        "bytes per second, such as 10MB (default: none)",
+        someBytes,
       ),
     )
     .addOption(

@@ -25,7 +25,13 @@ export {
   MAX_MANIFEST_BYTES,
 } from "./manifest-codec.ts";
 export { writeMetadata } from "./parts.ts";
-export { planLayers, type LayerRange, type PlannedModel } from "./plan.ts";
+export {
+  checkRange,
+  checkShardCount,
+  planLayers,
+  type LayerRange,
+  type PlannedModel,
+} from "./plan.ts";
 export { shardLayout, type ShardLayout, type ShardSegment } from "./layout.ts";
 export {
   assembleFromParts,

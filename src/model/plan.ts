@@ -43,7 +43,7 @@ export function checkRange(layerCount: number, range: LayerRange): void {
   if (isRange) return;
   throw new ShoalError(
     "MODEL_SHARDS",
-    `a model of ${layerCount} layers has no layers ${layerStart} to ${layerEnd}`,
+    `a model of ${layerCount} layers has no layers ${layerStart}-${layerEnd - 1}: they are numbered 0 to ${layerCount - 1}`,
     { layerCount, layerStart, layerEnd },
   );
 }

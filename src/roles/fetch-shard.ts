@@ -15,6 +15,7 @@ import {
 } from "../lib/index.ts";
 import {
   assembleFromParts,
+  checkRange,
   checkShard,
   type LayerRange,
   type Manifest,
@@ -206,6 +207,7 @@ export function planOf(
     const range = rangeOf(manifest, index, count);
     return { id, manifest, range, number: { index, count } };
   }
+  checkRange(manifest.layerCount, wanted);
   // Of a range that is not the plan's: the number of the shard it begins in.
   const index = planLayers(manifest, count).findLastIndex(
     ({ layerStart }) => layerStart <= wanted.layerStart,

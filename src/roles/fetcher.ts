@@ -207,7 +207,7 @@ export class Fetcher {
         : `${Math.floor((100 * doneBytes) / sizeBytes)} %`;
     this.#options.events.info("TORRENT", `${name}: ${part}`, {
       what: name,
-      fraction: sizeBytes ? doneBytes / sizeBytes : 0,
+      fraction: sizeBytes ? Math.floor((1e4 * doneBytes) / sizeBytes) / 1e4 : 0,
       done: formatBytes(doneBytes),
       rate: `${formatBytes(bytesPerSecond)}/s`,
       sources,

@@ -1,4 +1,5 @@
 /** Fetches one listed content: what `shoal get` does. Joins as a reader, serves nothing when it is done. */
+import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { clusterRecordKinds, Membership } from "../cluster/index.ts";
 import { ShoalError } from "../lib/index.ts";
@@ -74,11 +75,17 @@ export async function getFile(
   const files = await torrents.listFiles();
   if (wanted === undefined) return { files, path: undefined };
   const file = choose(files, wanted, cluster);
+  if (!("sizeBytes" in file))
+    events.warn(
+      "TORRENT",
+      "nobody lists it: it is looked for in the DHT and at those who are connected, for 2 minutes",
+      { root: file.root },
+    );
   const path = await torrents.fetch({
     root: file.root,
     // Of what nobody lists, the size is told by whoever has it, and proved.
     sizeBytes: "sizeBytes" in file ? file.sizeBytes : undefined,
-    path: resolve(options.out ?? fileNameOf(file)),
+    path: await pathOf(options.out, file),
     name: file.name,
     kind: file.kind,
     signal,
@@ -108,11 +115,23 @@ function choose(
   if (others.length > 0) {
     throw new ShoalError(
       "CONTENT_UNKNOWN",
-      `${meant.length} contents are called ${wanted}: name one by its root`,
+      `${meant.length} contents are called ${wanted}: name one by its root (${meant.map(({ root }) => root).join(", ")})`,
       { wanted, roots: meant.map(({ root }) => root) },
     );
   }
   return file;
+}
+
+/** In a folder that is given, under its name. */
+async function pathOf(
+  out: string | undefined,
+  file: Pick<CatalogFile, "root" | "name">,
+): Promise<string> {
+  if (out === undefined) return resolve(fileNameOf(file));
+  const found = await stat(out).catch(() => undefined);
+  return found?.isDirectory() === true
+    ? resolve(out, fileNameOf(file))
+    : resolve(out);
 }
 
 /** A name comes from a stranger: only what is a file's name of this folder is taken. */

@@ -8,11 +8,15 @@ import {
   Membership,
 } from "../cluster/index.ts";
 import { ShoalError } from "../lib/index.ts";
-import { Commands, createHost } from "../network/index.ts";
+import { Commands, createHost, type Dht } from "../network/index.ts";
 import { toRoot, TorrentSync } from "../torrent/index.ts";
 import { joinThroughBootstraps } from "./join.ts";
 import type { RoleContext } from "./role.ts";
 import { VERSION } from "./version.ts";
+
+/** Providers of a part that are asked for the manifest, and how long they are looked for: somebody waits for the list. */
+const PROVIDERS_ASKED = 4;
+const FIND_MS = 5_000;
 
 export interface ListPartsOptions {
   bootstraps: readonly string[];
@@ -50,7 +54,13 @@ export async function listParts(
 ): Promise<ListPartsResult> {
   await using stack = new AsyncDisposableStack();
   const { cluster, listen } = options;
-  const host = await createHost({ listen, events, version: VERSION });
+  const host = await createHost({
+    listen,
+    events,
+    version: VERSION,
+    // Gone in a moment: nobody should keep anything here.
+    dhtClient: true,
+  });
   const commands = new Commands(host);
   const membership = new Membership({ host, commands, events, cluster });
   const index = new TorrentSync({
@@ -93,9 +103,13 @@ export async function listParts(
   const folder = await mkdtemp(join(tmpdir(), "shoal-parts-"));
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   const holders = [...membership.announcements(), ...bootstrapsOf(host)];
-  const known = await fetchParts(commands, manifest, holders, folder).catch(
-    () => undefined,
-  );
+  const known = await fetchParts(commands, manifest, holders, folder)
+    // A seeder announces nothing: it is known by what it provides.
+    .catch(async () => {
+      const providers = await providersOf(host.dht, listed);
+      return await fetchParts(commands, manifest, providers, folder);
+    })
+    .catch(() => undefined);
   const byRoot = new Map(listed.map((part) => [part.root, part]));
   return {
     manifest,
@@ -115,6 +129,23 @@ export async function listParts(
       ) ?? listed.toSorted((a, b) => a.name.localeCompare(b.name)),
     isComplete: known !== undefined,
   };
+}
+
+/** Members that have some part, by the DHT. */
+async function providersOf(
+  dht: Pick<Dht, "findProviders">,
+  listed: readonly PartCopies[],
+): Promise<{ peer: string; addresses: string[] }[]> {
+  const [part] = listed;
+  if (part === undefined) return [];
+  const root = Buffer.from(part.root, "hex");
+  const { providers } = await dht.findProviders(root, {
+    limit: PROVIDERS_ASKED,
+    timeoutMs: FIND_MS,
+  });
+  return providers
+    .slice(0, PROVIDERS_ASKED)
+    .map(({ peer, addresses }) => ({ peer, addresses: [...addresses] }));
 }
 
 /** The bootstrap may be a member that holds the model. */

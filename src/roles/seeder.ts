@@ -17,9 +17,10 @@ import {
 import { openModel } from "../gguf/index.ts";
 import { ShoalError } from "../lib/index.ts";
 import {
+  checkShardCount,
   decodeManifest,
+  describeModel,
   manifestId,
-  planLayers,
   writeMetadata,
 } from "../model/index.ts";
 import { Commands, createHost } from "../network/index.ts";
@@ -58,6 +59,9 @@ export function startSeeder(
   return composed(async (stack) => {
     const { bootstraps, cluster, shards } = options;
     const model = await openModel(options.model, { signal });
+    // Before it is read, which may take an hour.
+    checkShardCount(describeModel(model).layerCount, shards);
+    checkOrigin(options.origin, model.files.length);
     const watch = watchRole("seeder", options.diagnostics, events);
     const host = await createHost({
       keyPath: join(paths.state, "seeder.key"),
@@ -104,7 +108,6 @@ export function startSeeder(
     await torrents.index();
     const { id, manifestBytes } = await indexed(torrents);
     const manifest = decodeManifest(manifestBytes);
-    planLayers(manifest, shards); // refuses a number of shards that can not be
     const metadataPath = join(links, `.${METADATA_FILE}`);
     await writeMetadata(model, metadataPath, { signal });
     servePartsOf(commands, { id, manifestBytes, metadataPath });
@@ -176,6 +179,15 @@ export function startSeeder(
       ...(at && { diagnosticsUrl: at.url }),
     };
   });
+}
+
+function checkOrigin(urls: readonly string[], files: number): void {
+  if (urls.length === 0 || urls.length === files) return;
+  throw new ShoalError(
+    "USAGE",
+    `--origin takes one URL for each of the model's ${files === 1 ? "files, which is one" : `${files} files`}: it has ${urls.length}`,
+    { files, urls: urls.length },
+  );
 }
 
 /** The manifest that the store made while it hashed the model. */

@@ -108,7 +108,7 @@ export class SourcePool {
 
   /** Used again after a back-off. */
   failed(id: string, error: ShoalError): void {
-    const { clock } = this.#options;
+    const { clock, events } = this.#options;
     const standing = this.standing(id);
     const { retryAfterMs } = error.details;
     const waitMs =
@@ -119,7 +119,15 @@ export class SourcePool {
             maxMs: DEFAULTS.retryMaxMs,
           });
     // Several downloads may tell of one and the same failure.
-    if (clock.now() >= standing.retryAtMs) standing.failures++;
+    if (clock.now() >= standing.retryAtMs) {
+      standing.failures++;
+      // Peers come and go; an origin is the operator's own word, and may be misspelt. Once, until it delivers.
+      if (standing.failures === 1 && /^https?:/.test(id))
+        events.warn("TORRENT", `${id} gives nothing: ${error.message}`, {
+          source: id,
+          code: error.code,
+        });
+    }
     standing.retryAtMs = Math.max(standing.retryAtMs, clock.now() + waitMs);
   }
 

@@ -53,6 +53,8 @@ export class SyncLink {
   #last: Promise<void> = Promise.resolve();
   #next: Promise<void> | undefined;
   #failures = 0;
+  /** What was taken last, as it was said. */
+  #taken: string | undefined;
   #cancelRetry: (() => void) | undefined;
   #isOver = false;
 
@@ -79,8 +81,9 @@ export class SyncLink {
     return this.#next;
   }
 
-  /** The same, for a change: a failure is told, once until it works again. */
+  /** The same, for a change: a failure is told, once until it works again. Nothing is said where what is listed stays as it was. */
   async change(): Promise<void> {
+    if (this.#next === undefined && this.#taken === this.#said()) return;
     try {
       await this.sync();
     } catch (error) {
@@ -119,9 +122,12 @@ export class SyncLink {
     this.#cancelRetry?.();
     this.#cancelRetry = undefined;
     try {
+      const said = this.#said();
       await this.#exchange();
+      this.#taken = said;
       this.#failures = 0;
     } catch (error) {
+      this.#taken = undefined;
       this.#failures++;
       if (!this.#isOver && !isShoalError(error, "COMMAND_UNKNOWN"))
         this.#retryLater();
@@ -134,6 +140,11 @@ export class SyncLink {
     this.#cancelRetry = this.#options.clock.after(ms, () => {
       void this.change();
     });
+  }
+
+  #said(): string {
+    const { endpoint, listings } = this.#options;
+    return JSON.stringify([endpoint(), listings()]);
   }
 
   async #exchange(): Promise<void> {

@@ -146,6 +146,25 @@ describe("the exchange with a rendezvous", { concurrency: 4 }, () => {
     assert.deepEqual(await holdersOf(b, 3), [a.transfers]);
   });
 
+  test("a change of what is here that changes nothing of what is listed is not said", async (t) => {
+    const at = await rendezvous(t);
+    const a = await member(t, [listing(1, { whole: false })]);
+    await meet(a, at);
+    // Such as a piece more of a download, and then its end.
+    a.sync.changed();
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    assert.equal(a.events.seen.length, 1);
+    a.listed.splice(0, 1, listing(1));
+    a.sync.changed();
+    await a.events.when(
+      (event) => isListed(1)(event) && a.events.seen.indexOf(event) === 1,
+      "the end to be said",
+    );
+    // Connected anew it is said again: the rendezvous may have forgotten it.
+    await a.sync.syncWith(at.host.peerId);
+    assert.equal(a.events.seen.length, 3);
+  });
+
   test("more than fits in one message goes and comes in pages", async (t) => {
     const at = await rendezvous(t);
     const count = 1_234;

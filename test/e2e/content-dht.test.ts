@@ -24,8 +24,8 @@ function provided(member: Member, name: string): Promise<unknown> {
 type Line = Record<string, unknown>;
 
 /** What it logged (JSON) that begins so. */
-function logged({ stdout }: Run, beginning: string): Line[] {
-  return stdout
+function logged({ stderr }: Run, beginning: string): Line[] {
+  return stderr
     .split("\n")
     .filter((line) => line.startsWith("{"))
     .map((line) => JSON.parse(line) as Line)

@@ -72,7 +72,7 @@ async function untilPieces(
 
 /** A field of the first logged line (JSON) with this message. */
 function logged(run: Run, message: RegExp, field: string): number {
-  const lines = run.stdout
+  const lines = run.stderr
     .split("\n")
     .filter((line) => line.startsWith("{"))
     .map((line) => JSON.parse(line) as Record<string, unknown>);
