@@ -95,6 +95,7 @@ test("floods for as long as the download takes cost less than 200 MB and leave n
   assertHonest(outcome);
   assert.ok(outcome.tookMs > 5_000, "too fast to be flooded");
   const last = Math.min(...outcome.liars.map(({ silentMs }) => silentMs));
+  // One that was cut off has to connect again, which takes seconds where processors are scarce.
   const most = outcome.tookMs / 3;
   assert.ok(last < most, `the last of them gave up ${last} ms before the end`);
 });
@@ -102,6 +103,14 @@ test("floods for as long as the download takes cost less than 200 MB and leave n
 /** Rejects where a wrong byte was on disk at any look. */
 async function run(t: TestContext, which: Case): Promise<Outcome> {
   const { layers, counts, honestBytesPerSecond, sized } = which;
+  // Registered first, so it runs first: a folder that is still written to can not be removed.
+  const sides: { kill: () => Promise<void> }[] = [];
+  t.after(() => Promise.all(sides.map((side) => side.kill())));
+  const side = <Order>(program: string): Side<Order> => {
+    const started = new Side<Order>(new URL(program, import.meta.url));
+    sides.push(started);
+    return started;
+  };
   const folder = await temporaryFolder(t);
   const model = join(folder, "honest", "model.gguf");
   const path = join(folder, "node", "model.gguf");
@@ -121,7 +130,7 @@ async function run(t: TestContext, which: Case): Promise<Outcome> {
     ...more,
   });
   const transfers = "transfer-process.double.ts";
-  const honestSide = side<TransferOrder>(t, transfers);
+  const honestSide = side<TransferOrder>(transfers);
   const honest = await honestSide.do<PeerSpec>({
     op: "start",
     options: options("honest", { uploadBytesPerSecond: honestBytesPerSecond }),
@@ -131,7 +140,7 @@ async function run(t: TestContext, which: Case): Promise<Outcome> {
   assert.ok(file !== undefined, "the honest source has the model");
   const { root, sizeBytes } = file;
 
-  const liarsSide = side<LiarsOrder>(t, "hostile-sources.double.ts");
+  const liarsSide = side<LiarsOrder>("hostile-sources.double.ts");
   const liars = await liarsSide.do<LiarReport[]>({
     op: "start",
     path: model,
@@ -139,7 +148,7 @@ async function run(t: TestContext, which: Case): Promise<Outcome> {
   });
   assert.ok(liars.length > DEFAULTS.linksPerDownload, `${liars.length} liars`);
 
-  const node = side<TransferOrder>(t, transfers);
+  const node = side<TransferOrder>(transfers);
   await node.do({ op: "start", options: options("node", { stallMs: 2_000 }) });
   const idleBytes = await node.do<number>({ op: "idle", ms: QUIET_MS });
   const order = {
@@ -210,12 +219,6 @@ async function sentBy(
     if (uploads.bytes >= expectedBytes || performance.now() > untilMs)
       return uploads.bytes;
   }
-}
-
-function side<Order>(t: TestContext, program: string): Side<Order> {
-  const started = new Side<Order>(new URL(program, import.meta.url));
-  t.after(() => started.kill());
-  return started;
 }
 
 /** Once in a while, and once the download is over; how often the file was there. */
