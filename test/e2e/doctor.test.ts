@@ -108,6 +108,10 @@ function node(name: string, index: number, args: string[] = []): Member {
   ]);
 }
 
+/** For one answer: the swarm it asks runs on the same busy processors. */
+const WAIT_MS = 25_000;
+const EXAMINATION_MS = 120_000;
+
 /** Here, as a guest of whatever is given. */
 async function examine(options: Partial<DoctorOptions>): Promise<DoctorReport> {
   const folder = await mkdtemp(join(home, "doctor-"));
@@ -117,18 +121,18 @@ async function examine(options: Partial<DoctorOptions>): Promise<DoctorReport> {
         bootstraps: [],
         listen: [],
         sessions: 1,
-        timeoutMs: 10_000,
+        timeoutMs: WAIT_MS,
         clock: systemClock,
         ...options,
       },
       {
         events: new Events(),
         paths: resolvePaths(folder),
-        signal: AbortSignal.timeout(60_000),
+        signal: AbortSignal.timeout(EXAMINATION_MS),
       },
     ),
     "the doctor",
-    60_000,
+    EXAMINATION_MS,
   );
 }
 
@@ -744,11 +748,17 @@ describe("this machine", { concurrency: 4 }, () => {
     const { addresses } = await running.ready();
     const listen = addresses.map((a) => a.replace(/\/p2p\/.*/, ""));
     const report = await runDoctor(
-      { ...good(), listen, sessions: 1, timeoutMs: 10_000, clock: systemClock },
+      {
+        ...good(),
+        listen,
+        sessions: 1,
+        timeoutMs: WAIT_MS,
+        clock: systemClock,
+      },
       {
         events: new Events(),
         paths: resolvePaths(cluster.homeOf("node-0")),
-        signal: AbortSignal.timeout(60_000),
+        signal: AbortSignal.timeout(EXAMINATION_MS),
       },
     );
     assert.deepEqual([report.healthy, report.cause], [true, undefined]);
@@ -767,13 +777,13 @@ describe("this machine", { concurrency: 4 }, () => {
           ...good(),
           listen: [],
           sessions: 1,
-          timeoutMs: 10_000,
+          timeoutMs: WAIT_MS,
           clock: systemClock,
         },
         {
           events: new Events(),
           paths: resolvePaths(path),
-          signal: AbortSignal.timeout(60_000),
+          signal: AbortSignal.timeout(EXAMINATION_MS),
         },
       );
     assertCause(
