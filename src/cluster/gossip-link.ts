@@ -231,7 +231,7 @@ export class GossipLink {
     if (this.#drop(peer)) this.#lost.set(peer, this.#now());
     const soonMs = this.#now() + LINK.urgentTickMs;
     this.#nextMeshMs = Math.min(this.#nextMeshMs, soonMs);
-    this.#tickAfter(true);
+    this.#tickSoon();
   }
 
   /** Drops what it held here, and suspects it before others. */
@@ -267,8 +267,13 @@ export class GossipLink {
   #flush(): void {
     if (this.#stopped) return;
     this.#sendAll(this.#gossip.drain());
+    if (this.#gossip.isUrgent(this.#now())) this.#tickSoon();
+  }
+
+  /** What is on its way is not put off again: many losses in a row would keep it from ever coming. */
+  #tickSoon(): void {
     const waits = this.#cancelTick !== undefined && this.#tickIsUrgent;
-    if (!waits && this.#gossip.isUrgent(this.#now())) this.#tickAfter(true);
+    if (!waits) this.#tickAfter(true);
   }
 
   #sendAll(messages: readonly { to: string; message: GossipMessage }[]): void {
