@@ -21,6 +21,7 @@ import { DEFAULTS } from "./defaults.ts";
 import { raceAddresses } from "./dial.ts";
 import { dialFailed } from "./failures.ts";
 import { Heartbeat, type HeartbeatOptions } from "./heartbeat.ts";
+import { IdleConnections } from "./idle-connections.ts";
 import type { Node } from "./node.ts";
 
 export interface ConnectionInfo {
@@ -51,6 +52,7 @@ export interface ConnectionsOptions {
   node: Node;
   quic: boolean;
   heartbeat: HeartbeatOptions | undefined;
+  idleMs: number | undefined;
 }
 
 interface Tracked {
@@ -77,9 +79,12 @@ export class Connections {
   readonly #dialedAs = new WeakMap<Connection, string>();
   readonly #listeners = new Set<(change: PeerChange) => void>();
   readonly #stopping = new AbortController();
+  readonly #idle: IdleConnections | undefined;
 
   constructor(options: ConnectionsOptions) {
     this.#options = options;
+    const { idleMs } = options;
+    this.#idle = idleMs === undefined ? undefined : new IdleConnections(idleMs);
     this.#node = options.node;
     this.#self = options.node.peerId.toString();
     this.#node.addEventListener("connection:open", ({ detail }) => {
@@ -92,6 +97,7 @@ export class Connections {
 
   stop(): void {
     this.#stopping.abort(dialFailed("this host is stopping", {}));
+    this.#idle?.stop();
     for (const { heartbeat } of this.#all()) heartbeat.stop();
   }
 
@@ -267,6 +273,7 @@ export class Connections {
     open.push(tracked);
     this.#peers.set(peer, open);
     heartbeat.start();
+    this.#idle?.add(connection);
     if (open.length === 1) this.#tell("connected", tracked);
   }
 
@@ -277,6 +284,7 @@ export class Connections {
     const [closed] = index === -1 ? [] : open.splice(index, 1);
     if (closed === undefined) return;
     closed.heartbeat.stop();
+    this.#idle?.remove(connection);
     if (open.length > 0) return;
     this.#peers.delete(peer);
     this.#tell("disconnected", closed);

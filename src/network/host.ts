@@ -31,6 +31,8 @@ export interface HostOptions {
   datastorePath?: string | undefined;
   version?: string | undefined;
   heartbeat?: HeartbeatOptions | undefined;
+  /** A connection without a stream for this long is closed; undefined: it stays. */
+  idleConnectionMs?: number | undefined;
   /** What may be kept in the DHT, by this host and by whoever it asks. */
   recordKinds?: readonly RecordKind[] | undefined;
   dhtLimits?: Partial<DhtStoreLimits> | undefined;

@@ -58,6 +58,7 @@ export class Libp2pHost implements Host {
       node: built.node,
       quic: quicMissing === undefined,
       heartbeat: options.heartbeat,
+      idleMs: options.idleConnectionMs,
     });
     this.dht = new Libp2pDht({
       node: built.node,

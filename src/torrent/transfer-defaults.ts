@@ -31,6 +31,8 @@ export const DEFAULTS = Object.freeze({
   metadataHedgeMs: 1_500,
   /** No content, no stream. */
   idleStreamMs: 5_000,
+  /** No stream, no connection: a new one takes 4 round trips. */
+  idleConnectionMs: 30_000,
   /** Frames that bring nothing that was asked for: a burst for what a peer of 10 TB and a thousand contents has, and HAVEs after that. */
   chatterBurstBytes: 8 * MiB,
   chatterBytesPerSecond: 2 * MiB,

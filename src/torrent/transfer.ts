@@ -12,6 +12,7 @@ import {
   TorrentStore,
   type TorrentStoreOptions,
 } from "./store.ts";
+import { DEFAULTS } from "./transfer-defaults.ts";
 import type { Content, Root } from "./types.ts";
 import { Uploads, type UploadStats } from "./upload.ts";
 
@@ -115,7 +116,11 @@ export class LocalTransfer implements Transfer {
   ): Promise<LocalTransfer> {
     // The host's own events are those of a node: here its addresses are told as what they are.
     // Contents are provided by the node's own host.
-    const host = await createHost({ ...options.host, dhtClient: true });
+    const host = await createHost({
+      ...options.host,
+      dhtClient: true,
+      idleConnectionMs: DEFAULTS.idleConnectionMs,
+    });
     return new LocalTransfer(options, events, host);
   }
 
