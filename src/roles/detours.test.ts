@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { HandClock } from "../../test/support/clock.ts";
 import { type ErrorCode, type ErrorDetails, ShoalError } from "../lib/index.ts";
-import { Detours } from "./detours.ts";
+import { Detours, Shunned } from "./detours.ts";
 
 const ROUTE = [{ peer: "a" }, { peer: "b" }, { peer: "c" }];
 
@@ -66,4 +67,24 @@ test("what a dial has failed for, or is nobody's fault, is not tried again", () 
     refused("CONTEXT_EXCEEDED", { stage: 1 }),
   ])
     assert.equal(swarm().after(error, ROUTE), undefined);
+});
+
+test("who was lost to a prompt is gone around by the next, for a minute, where it can be", async () => {
+  const clock = new HandClock();
+  const shunned = new Shunned(clock);
+  shunned.add("b");
+  await clock.pass(30_000);
+  shunned.add("c");
+  const around = (...replaceable: string[]): string[] => [
+    ...new Detours(
+      (avoided) => [...avoided].every((p) => replaceable.includes(p)),
+      shunned.list(),
+    ).avoided,
+  ];
+  assert.deepEqual(around("b", "c"), ["b", "c"]);
+  assert.deepEqual(around("c"), ["c"], "b is the only one of its layers");
+  await clock.pass(30_000);
+  assert.deepEqual(around("b", "c"), ["c"]);
+  await clock.pass(30_000);
+  assert.deepEqual(around("b", "c"), []);
 });

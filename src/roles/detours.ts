@@ -6,7 +6,7 @@
  * - Where there is no other way at all, a stage whose connection was lost is tried once more, over a new connection: who was cut off for
  *   a moment is there again.
  */
-import { isShoalError, type ShoalError } from "../lib/index.ts";
+import { type Clock, isShoalError, type ShoalError } from "../lib/index.ts";
 
 export interface Detour {
   /** Whom it is about. */
@@ -22,8 +22,14 @@ export class Detours {
   readonly #hasRoute: (avoided: ReadonlySet<string>) => boolean;
   #again = false;
 
-  constructor(hasRoute: (avoided: ReadonlySet<string>) => boolean) {
+  /** `shunned` are gone around from the start, each if there is a way without it. */
+  constructor(
+    hasRoute: (avoided: ReadonlySet<string>) => boolean,
+    shunned: Iterable<string> = [],
+  ) {
     this.#hasRoute = hasRoute;
+    for (const peer of shunned)
+      if (this.#canAvoid(peer)) this.#avoided.add(peer);
   }
 
   /** Peers that the next route must not have. */
@@ -41,9 +47,7 @@ export class Detours {
     const suspects = [stage, from].flatMap((index) =>
       typeof index === "number" ? (route[index]?.peer ?? []) : [],
     );
-    const peer = suspects.find((one) =>
-      this.#hasRoute(new Set([...this.#avoided, one])),
-    );
+    const peer = suspects.find((one) => this.#canAvoid(one));
     if (peer !== undefined) {
       this.#avoided.add(peer);
       return { peer, words: "another route" };
@@ -53,6 +57,34 @@ export class Detours {
       return undefined;
     this.#again = true;
     return { peer: lost, words: "the same route over a new connection" };
+  }
+
+  #canAvoid(peer: string): boolean {
+    return this.#hasRoute(new Set([...this.#avoided, peer]));
+  }
+}
+
+/** To find that a way is cut takes a prompt seconds: the next ones need not find it each. After this long one may try. */
+const SHUN_MS = 60_000;
+
+/** Peers that a prompt went around since they were lost to it, or did not reach the next. */
+export class Shunned {
+  readonly #clock: Clock;
+  readonly #untilMs = new Map<string, number>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  add(peer: string): void {
+    this.#untilMs.set(peer, this.#clock.now() + SHUN_MS);
+  }
+
+  list(): string[] {
+    const now = this.#clock.now();
+    for (const [peer, untilMs] of this.#untilMs)
+      if (untilMs <= now) this.#untilMs.delete(peer);
+    return [...this.#untilMs.keys()];
   }
 }
 

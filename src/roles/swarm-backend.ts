@@ -25,10 +25,16 @@ import {
   type SessionEntry,
   type SessionLog,
 } from "../inference/index.ts";
-import { backoffMs, type EventSink, ShoalError, sleep } from "../lib/index.ts";
+import {
+  backoffMs,
+  type EventSink,
+  ShoalError,
+  sleep,
+  systemClock,
+} from "../lib/index.ts";
 import type { Commands, Host } from "../network/index.ts";
 import { Admission } from "./admission.ts";
-import { Detours } from "./detours.ts";
+import { Detours, Shunned } from "./detours.ts";
 import { notReady } from "./swarm-events.ts";
 
 export interface SwarmBackendOptions {
@@ -55,6 +61,7 @@ export class SwarmBackend implements Backend {
   #options: SwarmBackendOptions;
   #pipeline: Pipeline;
   #admission = new Admission();
+  #shunned = new Shunned(systemClock);
   #view: ClusterView | undefined;
   #loaded: Loaded | undefined;
   #loading: string | undefined;
@@ -162,6 +169,7 @@ export class SwarmBackend implements Backend {
   ): AsyncGenerator<GeneratedToken, void, undefined> {
     const detours = new Detours(
       (avoided) => this.#route(avoided) !== undefined,
+      this.#shunned.list(),
     );
     for (let refusal: ShoalError | undefined; ;) {
       const route = this.#route(detours.avoided);
@@ -181,6 +189,8 @@ export class SwarmBackend implements Backend {
         const { peer, words } = detour;
         const what = `looking for ${words}: ${refusal.message}`;
         const { code } = refusal;
+        if (code === "STAGE_LOST" && detours.avoided.has(peer))
+          this.#shunned.add(peer);
         this.#options.events.info("SESSION", what, { code, peer });
       }
     }

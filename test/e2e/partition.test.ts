@@ -289,7 +289,13 @@ describe("the network breaks:", { skip: namespacesMissing }, () => {
       const spare = await node("spare", 2);
       await spare.member.when(isReady, "the swarm to be ready");
       await view(gateway, ({ shards }) => shards[2]?.loaded === 2);
+      const from = gateway.member.seen.length;
       await answered(t);
+      for (let prompt = 0; prompt < 2; prompt++) {
+        assert.equal(await answer(), expected);
+        const said = gateway.member.seen.slice(from).filter(isDetour);
+        assert.ok(said.length <= 1, "only the first finds that it is cut");
+      }
       await spare.member.stop();
     } finally {
       heal();
@@ -377,6 +383,8 @@ const isReady = ({ tag, message }: ShoalEvent): boolean =>
   tag === "SWARM" && message.startsWith("ready");
 const isNotReady = ({ tag, message }: ShoalEvent): boolean =>
   tag === "SWARM" && /^(no longer|not) ready/.test(message);
+const isDetour = ({ message }: ShoalEvent): boolean =>
+  message.startsWith("looking for");
 const isNews = (event: ShoalEvent): boolean =>
   isReady(event) || isNotReady(event);
 
