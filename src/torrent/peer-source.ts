@@ -31,6 +31,10 @@ export class PeerSource implements Source {
     this.#options = options;
   }
 
+  get isOpen(): boolean {
+    return this.#links !== undefined;
+  }
+
   /** What was learned of late is the better address. */
   learn(spec: PeerSpec): void {
     if ((spec.addresses?.length ?? 0) > 0) this.#spec = spec;

@@ -13,8 +13,8 @@ import type { Source, SourceSpec } from "./source.ts";
 import { DEFAULTS } from "./transfer-defaults.ts";
 import type { Root } from "./types.ts";
 
-/** Standings kept; those not used for longest go first, but a ban stays. */
-const MAX_STANDINGS = 4_096;
+/** Sources remembered; those not used for longest go first, bans last of all. Whoever makes up names by the thousand fills no memory. */
+const MAX_SOURCES = 4_096;
 
 export interface Standing {
   readonly id: string;
@@ -63,12 +63,10 @@ export class SourcePool {
     };
     this.#standings.delete(id);
     this.#standings.set(id, standing);
-    if (this.#standings.size > MAX_STANDINGS) {
-      for (const [oldest, { banned }] of this.#standings) {
-        if (banned !== undefined) continue;
-        this.#standings.delete(oldest);
-        break;
-      }
+    if (this.#standings.size > MAX_SOURCES) {
+      const others = [...this.#standings.values()].slice(0, -1);
+      const oldest = others.find((s) => s.banned === undefined) ?? others[0];
+      if (oldest !== undefined) this.#standings.delete(oldest.id);
     }
     return standing;
   }
@@ -82,11 +80,22 @@ export class SourcePool {
     let peer = this.#peers.get(spec.peerId);
     if (peer === undefined) {
       peer = new PeerSource(spec, this.#options);
+      this.#makeRoom();
       this.#peers.set(spec.peerId, peer);
     } else {
       peer.learn(spec);
     }
     return peer;
+  }
+
+  /** A download that still has the one that goes asks it on; the next would have a stream of its own. */
+  #makeRoom(): void {
+    if (this.#peers.size < MAX_SOURCES) return;
+    for (const [id, peer] of this.#peers) {
+      if (peer.isOpen) continue;
+      this.#peers.delete(id);
+      return;
+    }
   }
 
   /** For the session: bad bytes, or no protocol. What a peer still has to say is not heard. */

@@ -41,6 +41,9 @@ export interface UploadStats {
   pieces: Readonly<Record<Root, number>>;
 }
 
+/** Peers that sent what is no request are remembered up to this many; the oldest go. */
+const MAX_MALFORMED = 4_096;
+
 export class Uploads {
   readonly #options: UploadOptions;
   readonly #shared: UploadShared;
@@ -172,6 +175,9 @@ export class Uploads {
 
   #onMalformed(peer: string, error: ShoalError): void {
     this.#malformed.set(peer, (this.#malformed.get(peer) ?? 0) + 1);
+    const [oldest] = this.#malformed.keys();
+    if (this.#malformed.size > MAX_MALFORMED && oldest !== undefined)
+      this.#malformed.delete(oldest);
     this.#shared.events.warn(
       "TORRENT",
       `${peer} sent what is no request: ${error.message}`,
