@@ -53,6 +53,7 @@ export class DownloadLinks implements LinkListener {
   #picker: PiecePicker | undefined;
   /** Known once the metadata are verified. */
   #sizeBytes: number | undefined;
+  #closed = false;
 
   constructor(options: DownloadLinksOptions) {
     this.#options = options;
@@ -83,7 +84,7 @@ export class DownloadLinks implements LinkListener {
     const known = this.#attached.get(id);
     // A peer's address may be new; an origin's ranges are what they are.
     const source = pool.source(spec);
-    if (known !== undefined || this.#isFull()) return;
+    if (this.#closed || known !== undefined || this.#isFull()) return;
     this.#attached.set(id, {
       id,
       source,
@@ -174,7 +175,9 @@ export class DownloadLinks implements LinkListener {
       this.drop(attached, attached.standing.banned);
   }
 
+  /** For good: one that is being opened is closed when it is. */
   close(): void {
+    this.#closed = true;
     for (const attached of this.#attached.values()) {
       attached.link?.close();
       attached.link = undefined;
@@ -230,7 +233,7 @@ export class DownloadLinks implements LinkListener {
     try {
       const link = await attached.source.open(root, this, signal);
       attached.opening = false;
-      if (signal.aborted || attached.standing.banned !== undefined) {
+      if (this.#isOver() || attached.standing.banned !== undefined) {
         link.close();
         return;
       }
@@ -240,7 +243,7 @@ export class DownloadLinks implements LinkListener {
       if (link.have !== undefined) this.onHave(link, link.have, true);
     } catch (error) {
       attached.opening = false;
-      if (!signal.aborted) this.#onLost(attached, ShoalError.from(error));
+      if (!this.#isOver()) this.#onLost(attached, ShoalError.from(error));
     }
   }
 
@@ -258,6 +261,10 @@ export class DownloadLinks implements LinkListener {
   #of(link: SourceLink): Attached | undefined {
     const attached = this.#attached.get(link.sourceId);
     return attached?.link === link ? attached : undefined;
+  }
+
+  #isOver(): boolean {
+    return this.#closed || this.#options.signal.aborted;
   }
 
   #isFull(): boolean {
