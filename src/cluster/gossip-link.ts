@@ -1,4 +1,4 @@
-/** Gossip over real connections: proves what comes in, sends what goes out as GOSSIP commands, and dials the neighbours. */
+/** Gossip over real connections: proves what comes in, and sends what goes out as GOSSIP commands. */
 import {
   type Clock,
   type EventSink,
@@ -12,7 +12,7 @@ import { emptyMessage, type GossipMessage } from "./gossip-message.ts";
 import { decodeGossip, encodeGossip, type GossipWire } from "./gossip-wire.ts";
 import type { KnownCluster, Taken } from "./known-cluster.ts";
 import { LOST, LostMembers } from "./lost-members.ts";
-import { neighboursToDial } from "./mesh.ts";
+import { MeshLink } from "./mesh-link.ts";
 import { GOSSIP_COMMAND, SHARD_LOADED } from "./protocol.ts";
 import type { HolderRecord } from "./records.ts";
 
@@ -47,15 +47,6 @@ export const LINK = Object.freeze({
   callMs: 5_000,
   /** Messages to one neighbour that have no answer yet. Above it they are left out: the exchange of everything mends it. */
   inFlight: 16,
-  /** Between two looks at whom to be connected to; the first soon after joining. */
-  meshMs: 3_000,
-  dialMs: 5_000,
-  /** Dials at once. */
-  dials: 4,
-  /** A record of a member that was lost so recently is checked by a dial: it may have been on its way since before. */
-  doubtMs: 15_000,
-  /** A member that could not be reached is left in peace for so long. */
-  redialMs: 30_000,
 });
 
 export class GossipLink {
@@ -63,14 +54,11 @@ export class GossipLink {
   readonly #gossip: Gossip;
   readonly #connected = new Set<string>();
   readonly #inFlight = new Map<string, number>();
-  readonly #notBefore = new Map<string, number>();
-  readonly #dialing = new Set<string>();
-  /** Members whose connection was lost, and when: what comes of them soon after may be old. */
-  readonly #lost = new Map<string, number>();
-  /** Those of them that are looked for. */
+  /** Undefined: it waits for the connections of others. */
+  readonly #mesh: MeshLink | undefined;
+  /** Members whose connection was lost, and that are looked for. */
   readonly #missing: LostMembers;
   readonly #sending = new Set<Promise<void>>();
-  #nextMeshMs = 0;
   #cancelTick: (() => void) | undefined;
   #tickIsUrgent = false;
   #unsubscribe: (() => void) | undefined;
@@ -79,7 +67,18 @@ export class GossipLink {
   constructor(options: GossipLinkOptions) {
     this.#options = options;
     const { host, known, own, isWitness, isRendezvous } = options;
-    const { random = Math.random } = options;
+    const { events, clock, dials, random = Math.random } = options;
+    if (dials)
+      this.#mesh = new MeshLink({
+        host,
+        events,
+        clock,
+        random,
+        records: known.records,
+        isConnected: (peer) => this.#connected.has(peer),
+        onConnected: (peer) => this.addNeighbour(peer),
+        onGone: (peer) => void this.#drop(peer),
+      });
     this.#missing = new LostMembers({
       random,
       dial: ({ peer, addresses }) => {
@@ -123,6 +122,7 @@ export class GossipLink {
     this.#stopped = true;
     this.#unsubscribe?.();
     this.#cancelTick?.();
+    this.#mesh?.stop();
   }
 
   /** `peer` is in this cluster too: it joined here, or this node there. */
@@ -206,31 +206,18 @@ export class GossipLink {
       this.#missing.forget(peer);
     } else if (this.#connected.has(peer))
       this.#gossip.connected(peer, this.#now());
-    else if (outcome === "new") this.#doubt(peer, announcement.addresses);
+    else if (outcome === "new") this.#mesh?.doubt(peer, announcement.addresses);
     if (from !== host.peerId) onTaken?.(taken);
     onChanged(outcome !== "renewed");
   }
 
-  /** Once after each loss: is it back, or was this said before it died? */
-  #doubt(peer: string, addresses: readonly string[]): void {
-    const lostMs = this.#lost.get(peer);
-    this.#lost.delete(peer);
-    if (lostMs === undefined || !this.#options.dials) return;
-    if (this.#now() - lostMs > LINK.doubtMs || this.#dialing.has(peer)) return;
-    void this.#dial(peer, addresses).then(() => {
-      if (!this.#stopped && !this.#connected.has(peer)) this.#drop(peer);
-    });
-  }
-
   #onLost(peer: string): void {
-    const { dials, known } = this.#options;
     // Others' suspicion may have had it dropped before its connection ended here.
-    const addresses = known.records.addressesOf(peer);
-    if (dials && addresses !== undefined)
+    const addresses = this.#options.known.records.addressesOf(peer);
+    if (this.#mesh !== undefined && addresses !== undefined)
       this.#missing.add({ peer, addresses }, this.#now());
-    if (this.#drop(peer)) this.#lost.set(peer, this.#now());
-    const soonMs = this.#now() + LINK.urgentTickMs;
-    this.#nextMeshMs = Math.min(this.#nextMeshMs, soonMs);
+    const wasMember = this.#drop(peer);
+    this.#mesh?.lost(peer, wasMember);
     this.#tickSoon();
   }
 
@@ -249,7 +236,7 @@ export class GossipLink {
   #tick(): void {
     this.#cancelTick = undefined;
     if (this.#gossip.tick(this.#now())) this.#options.onChanged(true);
-    this.#keepNeighbours();
+    this.#mesh?.tick();
     this.#missing.tick(this.#now(), this.#isAlone());
     this.#flush();
     if (this.#cancelTick === undefined) this.#tickAfter(false);
@@ -364,51 +351,6 @@ export class GossipLink {
       `a neighbour did not take the news: ${message}`,
       { peer, code },
     );
-  }
-
-  /** Dials members until there are enough neighbours. */
-  #keepNeighbours(): void {
-    const { host, known, dials, clock } = this.#options;
-    const now = clock.now();
-    if (!dials || now < this.#nextMeshMs || this.#dialing.size > 0) return;
-    const random = this.#options.random ?? Math.random;
-    this.#nextMeshMs = now + LINK.meshMs * (0.75 + random() / 2);
-    for (const [peer, lostMs] of this.#lost)
-      if (now - lostMs > LINK.doubtMs) this.#lost.delete(peer);
-    for (const [peer, untilMs] of this.#notBefore)
-      if (untilMs <= now) this.#notBefore.delete(peer);
-    const members = known.records
-      .list(now)
-      .map(({ announcement }) => announcement)
-      .filter(({ peer }) => !this.#notBefore.has(peer));
-    const addresses = new Map(members.map((a) => [a.peer, a.addresses]));
-    const dial = neighboursToDial(
-      host.peerId,
-      addresses.keys(),
-      (peer) => this.#connected.has(peer),
-      random,
-    );
-    for (const peer of dial.slice(0, LINK.dials))
-      void this.#dial(peer, addresses.get(peer) ?? []);
-  }
-
-  async #dial(peer: string, addresses: readonly string[]): Promise<void> {
-    this.#dialing.add(peer);
-    try {
-      const target = { peerId: peer, addresses };
-      await this.#options.host.connect(target, { timeoutMs: LINK.dialMs });
-      if (!this.#stopped) this.addNeighbour(peer);
-    } catch (error) {
-      this.#notBefore.set(peer, this.#now() + LINK.redialMs);
-      const { code, message } = ShoalError.from(error);
-      this.#options.events.debug(
-        "CLUSTER",
-        `a member could not be reached: ${message}`,
-        { peer, code },
-      );
-    } finally {
-      this.#dialing.delete(peer);
-    }
   }
 
   #encode(message: GossipMessage, withRecord: boolean): GossipWire {

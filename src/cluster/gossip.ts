@@ -11,12 +11,11 @@
  */
 import { ANNOUNCEMENT, LINKS } from "./announcement.ts";
 import {
-  emptyMessage,
   type GossipMessage,
-  inLimits,
   MESSAGE_LIMITS,
   type Suspicion,
 } from "./gossip-message.ts";
+import { GossipNeighbours } from "./gossip-neighbours.ts";
 import {
   type ClusterRecords,
   type Digest,
@@ -45,9 +44,6 @@ export const GOSSIP = Object.freeze({
   /** Who has more neighbours tells all of them less often, this long for each: 500 messages a second at most. */
   perNeighbourMs: 2,
   promptNeighbours: 16,
-  /** Suspicions taken from one neighbour: at once, besides one for each peer that is known, and per second after that. */
-  suspicionBurst: 32,
-  suspicionsPerSecond: 8,
 });
 
 export interface GossipOptions {
@@ -64,18 +60,10 @@ export interface GossipOptions {
   random: () => number;
 }
 
-/** What is left of the suspicions a neighbour may utter. */
-interface Neighbour {
-  tokens: number;
-  atMs: number;
-}
-
 export class Gossip {
   readonly #options: GossipOptions;
   readonly #records: ClusterRecords;
-  readonly #neighbours = new Map<string, Neighbour>();
-  /** What is to be sent. */
-  readonly #out = new Map<string, GossipMessage>();
+  readonly #neighbours: GossipNeighbours;
   readonly #asked = new Map<
     string,
     { seq: number; untilMs: number; fresh: boolean }
@@ -93,10 +81,11 @@ export class Gossip {
   constructor(options: GossipOptions) {
     this.#options = options;
     this.#records = options.records;
+    this.#neighbours = new GossipNeighbours(options.random);
   }
 
   get neighbours(): string[] {
-    return [...this.#neighbours.keys()];
+    return this.#neighbours.peers;
   }
 
   has(peer: string): boolean {
@@ -106,7 +95,7 @@ export class Gossip {
   /** A member is connected: both tell each other everything they have. */
   connected(peer: string, nowMs: number): void {
     if (this.#neighbours.has(peer) || peer === this.#options.self) return;
-    this.#neighbours.set(peer, { tokens: GOSSIP.suspicionBurst, atMs: nowMs });
+    this.#neighbours.add(peer, nowMs);
     this.#sync(peer, nowMs);
   }
 
@@ -124,7 +113,6 @@ export class Gossip {
   /** It is no member any more, or never was one: no word about it. */
   forget(peer: string): void {
     this.#neighbours.delete(peer);
-    this.#out.delete(peer);
   }
 
   /** This node sealed a record of its own: a change of state, or the same again. `told` have it already. */
@@ -138,8 +126,8 @@ export class Gossip {
     else if (this.#neighbours.size > GOSSIP.promptNeighbours)
       this.#spreadLazily(record, told);
     else
-      for (const peer of this.#neighbours.keys())
-        if (!told.has(peer)) this.#to(peer)?.records.push(record);
+      for (const peer of this.#neighbours.peers)
+        if (!told.has(peer)) this.#neighbours.to(peer)?.records.push(record);
   }
 
   /** A record that proved good was put among the records, with this outcome. `pushed`: nobody had asked for it. */
@@ -177,7 +165,7 @@ export class Gossip {
     for (const digest of message.have)
       this.#compare(from, digest, nowMs, wants, false);
     if (message.sync) this.#tellWhatLacks(from, message.have, nowMs);
-    if (wants.length > 0) this.#to(from)?.want.push(...wants);
+    if (wants.length > 0) this.#neighbours.to(from)?.want.push(...wants);
     if (message.want.length > 0) this.#answer(from, message.want);
     for (const suspicion of message.suspects)
       this.#onSuspicion(from, suspicion, nowMs);
@@ -201,7 +189,7 @@ export class Gossip {
     if (nowMs >= this.#nextSyncMs) {
       this.#nextSyncMs =
         nowMs + GOSSIP.syncMs * (0.75 + this.#options.random() / 2);
-      const [peer] = this.#some(1);
+      const [peer] = this.#neighbours.some(1);
       if (peer !== undefined) this.#sync(peer, nowMs);
       for (const [id, { untilMs }] of this.#asked)
         if (untilMs <= nowMs) this.#asked.delete(id);
@@ -211,11 +199,7 @@ export class Gossip {
 
   /** What is to be sent, each message within the limits. */
   drain(): { to: string; message: GossipMessage }[] {
-    const all: { to: string; message: GossipMessage }[] = [];
-    for (const [to, out] of this.#out)
-      for (const message of inLimits(out)) all.push({ to, message });
-    this.#out.clear();
-    return all;
+    return this.#neighbours.drain();
   }
 
   /** Where others suspect this node, once: it must seal records numbered above this and announce them as news. */
@@ -234,8 +218,8 @@ export class Gossip {
   ): void {
     const digest = digestOf(record);
     this.#lazy.delete(digest.id);
-    for (const peer of this.#some(fanout, told))
-      this.#to(peer)?.records.push(record);
+    for (const peer of this.#neighbours.some(fanout, told))
+      this.#neighbours.to(peer)?.records.push(record);
     this.#news.set(digest.id, digest);
     const { size } = this.#neighbours;
     const waitMs =
@@ -248,9 +232,9 @@ export class Gossip {
     const digests = [...this.#news.values()];
     this.#news.clear();
     this.#newsDueMs = undefined;
-    for (const peer of this.#neighbours.keys()) {
+    for (const peer of this.#neighbours.peers) {
       if (told.has(peer)) continue;
-      const out = this.#to(peer);
+      const out = this.#neighbours.to(peer);
       if (out === undefined) continue;
       const whole = new Set(out.records.map((r) => digestOf(r).id));
       for (const digest of digests)
@@ -269,17 +253,17 @@ export class Gossip {
 
   #flushLazy(): void {
     if (this.#lazy.size === 0) return;
-    for (const peer of this.#some(GOSSIP.lazyFanout)) {
+    for (const peer of this.#neighbours.some(GOSSIP.lazyFanout)) {
       const link = peer.slice(-LINKS.characters);
       for (const { digest, told } of this.#lazy.values())
         if (!told.has(peer) && !told.has(link))
-          this.#to(peer)?.have.push(digest);
+          this.#neighbours.to(peer)?.have.push(digest);
     }
     this.#lazy.clear();
   }
 
   #sync(peer: string, nowMs: number): void {
-    const out = this.#to(peer);
+    const out = this.#neighbours.to(peer);
     if (out === undefined) return;
     out.sync = true;
     out.have = [
@@ -312,14 +296,18 @@ export class Gossip {
     if (grave === undefined) return;
     // It has not heard that this holder is gone; or it is that holder, and lives.
     if (grave.goodbye !== undefined) {
-      if (seq < grave.seq) this.#to(from)?.records.push(grave.goodbye);
-    } else this.#to(from)?.suspects.push({ peer: grave.peer, seq: grave.seq });
+      if (seq < grave.seq)
+        this.#neighbours.to(from)?.records.push(grave.goodbye);
+    } else
+      this.#neighbours
+        .to(from)
+        ?.suspects.push({ peer: grave.peer, seq: grave.seq });
   }
 
   #tellWhatLacks(from: string, have: readonly Digest[], nowMs: number): void {
     const theirs = new Map(have.map(({ id, seq }) => [id, seq]));
     const mine = [...this.#options.own(), ...this.#records.list(nowMs)];
-    const out = this.#to(from);
+    const out = this.#neighbours.to(from);
     for (const record of mine) {
       const digest = digestOf(record);
       if ((theirs.get(digest.id) ?? -1) < digest.seq) out?.have.push(digest);
@@ -328,7 +316,7 @@ export class Gossip {
 
   #answer(from: string, want: readonly string[]): void {
     const own = this.#options.own();
-    const out = this.#to(from);
+    const out = this.#neighbours.to(from);
     for (const id of want) {
       const record =
         this.#records.get(id) ??
@@ -348,7 +336,7 @@ export class Gossip {
       // Said already: then the accuser has not heard it yet.
       if (newest > seq)
         for (const record of this.#options.own())
-          this.#to(from)?.records.push(record);
+          this.#neighbours.to(from)?.records.push(record);
       else if (seq <= nowMs + ANNOUNCEMENT.maxSkewMs)
         this.#refuteAbove = Math.max(this.#refuteAbove ?? 0, seq);
       return;
@@ -357,7 +345,7 @@ export class Gossip {
     if (known === undefined) return;
     if (known > seq) {
       for (const record of this.#records.of(peer))
-        this.#to(from)?.news.push(digestOf(record));
+        this.#neighbours.to(from)?.news.push(digestOf(record));
       return;
     }
     if (this.#suspects.seqOf(peer) >= seq) return;
@@ -372,24 +360,17 @@ export class Gossip {
   }
 
   #mayAccuse(from: string, nowMs: number): boolean {
-    const bucket = this.#neighbours.get(from);
-    if (bucket === undefined || !this.#options.mayAccuse(from)) return false;
-    const most = GOSSIP.suspicionBurst + this.#records.size;
-    const elapsedMs = Math.max(0, nowMs - bucket.atMs);
-    bucket.tokens = Math.min(
-      most,
-      bucket.tokens + (elapsedMs / 1000) * GOSSIP.suspicionsPerSecond,
+    const { size } = this.#records;
+    return (
+      this.#options.mayAccuse(from) &&
+      this.#neighbours.maySuspect(from, size, nowMs)
     );
-    bucket.atMs = nowMs;
-    if (bucket.tokens < 1) return false;
-    bucket.tokens--;
-    return true;
   }
 
   #tellAll(suspicion: Suspicion, except?: string): void {
     if (!this.#options.isWitness()) return;
-    for (const peer of this.#neighbours.keys())
-      if (peer !== except) this.#to(peer)?.suspects.push(suspicion);
+    for (const peer of this.#neighbours.peers)
+      if (peer !== except) this.#neighbours.to(peer)?.suspects.push(suspicion);
   }
 
   #dropSuspects(nowMs: number): boolean {
@@ -408,26 +389,5 @@ export class Gossip {
     for (const record of this.#options.own())
       if (digestOf(record).id === id) return record.announcement.seq;
     return undefined;
-  }
-
-  /** Up to `count` random neighbours. */
-  #some(count: number, except: ReadonlySet<string> = new Set()): string[] {
-    const all = [...this.#neighbours.keys()].filter((p) => !except.has(p));
-    const chosen: string[] = [];
-    while (chosen.length < count && all.length > 0) {
-      const [peer] = all.splice(
-        Math.floor(this.#options.random() * all.length),
-        1,
-      );
-      if (peer !== undefined) chosen.push(peer);
-    }
-    return chosen;
-  }
-
-  #to(peer: string): GossipMessage | undefined {
-    if (!this.#neighbours.has(peer)) return undefined;
-    let out = this.#out.get(peer);
-    if (out === undefined) this.#out.set(peer, (out = emptyMessage()));
-    return out;
   }
 }

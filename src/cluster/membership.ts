@@ -5,7 +5,6 @@
 import {
   type Clock,
   type EventSink,
-  isShoalError,
   ShoalError,
   systemClock,
 } from "../lib/index.ts";
@@ -26,14 +25,9 @@ import { GossipLink } from "./gossip-link.ts";
 import { KnownCluster } from "./known-cluster.ts";
 import { type LoadShardRequest, serveLoadShard } from "./node-commands.ts";
 import { type LayersOf, OwnShards, type OwnState } from "./own-shards.ts";
-import {
-  ANNOUNCE,
-  GET_CLUSTER,
-  PUBLISH_CLUSTER,
-  SHARD_LOADED,
-  SWARM_READY,
-} from "./protocol.ts";
+import { SWARM_READY } from "./protocol.ts";
 import type { HolderRecord } from "./records.ts";
+import { CALL_TIMEOUT_MS, RendezvousLink } from "./rendezvous-link.ts";
 import type { ClusterStatus } from "./status.ts";
 import { type ClusterView, clusterView } from "./view.ts";
 
@@ -50,13 +44,10 @@ export interface MembershipOptions {
   onLoadShard?: (request: LoadShardRequest, from: string) => Promise<void>;
 }
 
-const CALL_TIMEOUT_MS = 5_000;
 /** A view changes in bursts at start-up; listeners hear of the last state of a burst. */
 const SETTLE_MS = 20;
 /** Of a large cluster somebody renews all the time; times and loads need not be newer than this. */
 const SETTLE_RENEWALS_MS = 1_000;
-/** What a call ends with when the other side is gone. */
-const LOST = ["STREAM_CLOSED", "DIAL_FAILED", "DEADLINE", "ABORTED"] as const;
 /** Neighbours have this long to take a goodbye: people wait for it. */
 const GOODBYE_MS = 1_000;
 /** Neighbours that hear from this node that the swarm is ready. */
@@ -71,9 +62,7 @@ export class Membership {
   #known: KnownCluster;
   #own: OwnShards;
   #link: GossipLink;
-  /** Those to whom this node announces itself. */
-  #rendezvous = new Set<string>();
-  #pulling = new Set<string>();
+  #rendezvous: RendezvousLink;
   #wasReady = false;
   #listeners = new Set<(view: ClusterView | undefined) => void>();
   #cancelRenewal: (() => void) | undefined;
@@ -98,6 +87,14 @@ export class Membership {
           return record === undefined ? [] : [record];
         });
       },
+    });
+    this.#rendezvous = new RendezvousLink({
+      commands,
+      events,
+      known: this.#known,
+      onLearned: (sealed, taken, from) =>
+        this.#link.learned(sealed, taken, from, false),
+      onPulled: () => this.#changed(),
     });
     this.#link = new GossipLink({
       host,
@@ -130,7 +127,7 @@ export class Membership {
       },
       subscribe: (peer) => this.#link.addNeighbour(peer),
       gossip: (from, message) => this.#link.receive(from, message),
-      pull: (peer) => void this.#pullQuietly(peer),
+      pull: (peer) => void this.#rendezvous.pullQuietly(peer),
     };
     const find = (name: string): ServedCluster | undefined =>
       name === cluster ? served : undefined;
@@ -170,9 +167,11 @@ export class Membership {
   async join(through: string): Promise<number> {
     this.#rendezvous.add(through);
     const records = await this.#own.sealAll();
-    await Promise.all(records.map((r) => this.#announceTo(through, r)));
-    await this.#publishTo(through);
-    await this.#pull(through);
+    await Promise.all(
+      records.map((record) => this.#rendezvous.announceTo(through, record)),
+    );
+    await this.#rendezvous.publishTo(through);
+    await this.#rendezvous.pull(through);
     this.#link.addNeighbour(through);
     return this.announcements().length;
   }
@@ -252,28 +251,14 @@ export class Membership {
       this.#link.published("");
       this.#changed();
     }
-    await Promise.all(
-      [...this.#rendezvous].map((peer) => this.#publishTo(peer)),
-    );
+    await this.#rendezvous.publish();
   }
 
   /** Tells every rendezvous, which confirms it, and the neighbours. */
   async #spread(record: HolderRecord, isNews: boolean): Promise<void> {
-    const rendezvous = new Set(this.#rendezvous);
-    this.#link.announced(record, isNews, rendezvous);
-    await Promise.all(
-      [...rendezvous].map(async (peer) => {
-        try {
-          await this.#announceTo(peer, record);
-        } catch (error) {
-          // One that is lost refuses nothing: it hears of this when it is back, the others by the neighbours.
-          if (!isShoalError(error, ...LOST)) throw error;
-          const { code, message } = error;
-          const what = `a rendezvous did not confirm: ${message}`;
-          this.#options.events.debug("CLUSTER", what, { peer, code });
-        }
-      }),
-    );
+    const told = new Set(this.#rendezvous.peers);
+    this.#link.announced(record, isNews, told);
+    await this.#rendezvous.announce(record);
   }
 
   /** Because of what others say of this node: nobody waits for it. */
@@ -288,19 +273,6 @@ export class Membership {
         const what = `no newer announcement could be made: ${message}`;
         this.#options.events.error("CLUSTER", what, { code });
       },
-    );
-  }
-
-  async #announceTo(peer: string, record: HolderRecord): Promise<void> {
-    const { cluster, commands } = this.#options;
-    const { sealed, announcement } = record;
-    const command = announcement.state === "ready" ? SHARD_LOADED : ANNOUNCE;
-    await commands.call(
-      peer,
-      command.name,
-      { cluster, sealed },
-      command.result,
-      { timeoutMs: CALL_TIMEOUT_MS },
     );
   }
 
@@ -328,63 +300,6 @@ export class Membership {
   async #renew(): Promise<void> {
     const records = await this.#own.sealAll();
     await Promise.all(records.map((record) => this.#spread(record, false)));
-  }
-
-  async #pull(peer: string): Promise<void> {
-    const { cluster, commands } = this.#options;
-    for (let offset = 0; ;) {
-      const { records, record, total } = await commands.call(
-        peer,
-        GET_CLUSTER.name,
-        { cluster, subscribe: this.#rendezvous.has(peer), offset },
-        GET_CLUSTER.result,
-        { timeoutMs: CALL_TIMEOUT_MS },
-      );
-      for (const sealed of records) await this.#learn(sealed, peer);
-      if (record !== null) await this.#known.takePublished(record);
-      offset += records.length;
-      if (records.length === 0 || offset >= total) break;
-    }
-    this.#changed();
-  }
-
-  /** One at a time of each peer: hints may come in bursts. */
-  async #pullQuietly(peer: string): Promise<void> {
-    if (this.#pulling.has(peer)) return;
-    this.#pulling.add(peer);
-    try {
-      await this.#pull(peer);
-    } catch (error) {
-      const { code, message } = ShoalError.from(error);
-      const what = `a member's records could not be had: ${message}`;
-      this.#options.events.debug("CLUSTER", what, { peer, code });
-    } finally {
-      this.#pulling.delete(peer);
-    }
-  }
-
-  async #publishTo(rendezvous: string): Promise<void> {
-    const record = this.#known.publishedSealed;
-    if (record === undefined) return;
-    const { cluster, commands } = this.#options;
-    const answer = await commands.call(
-      rendezvous,
-      PUBLISH_CLUSTER.name,
-      { cluster, record },
-      PUBLISH_CLUSTER.result,
-      { timeoutMs: CALL_TIMEOUT_MS },
-    );
-    await this.#known.takePublished(answer.record);
-  }
-
-  async #learn(sealed: Sealed, from: string): Promise<void> {
-    try {
-      const taken = await this.#known.take(sealed);
-      this.#link.learned(sealed, taken, from, false);
-    } catch (error) {
-      const { code, message } = ShoalError.from(error);
-      this.#options.events.warn("CLUSTER", message, { code });
-    }
   }
 
   #sweep(): void {
@@ -416,7 +331,7 @@ export class Membership {
     const { cluster, commands } = this.#options;
     const members = this.announcements().length;
     const params = { cluster, manifest: view.manifest, members };
-    const hear = new Set([...this.#rendezvous, ...this.#link.neighbours]);
+    const hear = new Set([...this.#rendezvous.peers, ...this.#link.neighbours]);
     for (const peer of [...hear].slice(0, HINTS)) {
       commands
         .call(peer, SWARM_READY.name, params, SWARM_READY.result, {
@@ -424,7 +339,7 @@ export class Membership {
         })
         .then(
           (seen) => {
-            if (!seen.ready) void this.#pullQuietly(peer);
+            if (!seen.ready) void this.#rendezvous.pullQuietly(peer);
           },
           () => {}, // a hint: the records themselves are on their way
         );

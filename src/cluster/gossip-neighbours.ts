@@ -1,0 +1,94 @@
+/** The members that are connected: what is to be sent to each, and how many suspicions each may still utter. */
+import {
+  emptyMessage,
+  type GossipMessage,
+  inLimits,
+} from "./gossip-message.ts";
+
+/** Suspicions taken from one neighbour. */
+const SUSPICIONS = Object.freeze({
+  /** At once, besides one for each record that is known. */
+  burst: 32,
+  perSecond: 8,
+});
+
+/** What is left of a neighbour's suspicions, as of `atMs`. */
+interface Bucket {
+  tokens: number;
+  atMs: number;
+}
+
+export class GossipNeighbours {
+  readonly #all = new Map<string, Bucket>();
+  /** What is to be sent. */
+  readonly #out = new Map<string, GossipMessage>();
+  readonly #random: () => number;
+
+  constructor(random: () => number) {
+    this.#random = random;
+  }
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  get peers(): string[] {
+    return [...this.#all.keys()];
+  }
+
+  has(peer: string): boolean {
+    return this.#all.has(peer);
+  }
+
+  add(peer: string, nowMs: number): void {
+    this.#all.set(peer, { tokens: SUSPICIONS.burst, atMs: nowMs });
+  }
+
+  delete(peer: string): void {
+    this.#all.delete(peer);
+    this.#out.delete(peer);
+  }
+
+  /** What is to be sent to it, to be added to; undefined: it is no neighbour. */
+  to(peer: string): GossipMessage | undefined {
+    if (!this.#all.has(peer)) return undefined;
+    let out = this.#out.get(peer);
+    if (out === undefined) this.#out.set(peer, (out = emptyMessage()));
+    return out;
+  }
+
+  /** Up to `count` random ones. */
+  some(count: number, except: ReadonlySet<string> = new Set()): string[] {
+    const all = this.peers.filter((peer) => !except.has(peer));
+    const chosen: string[] = [];
+    while (chosen.length < count && all.length > 0) {
+      const [peer] = all.splice(Math.floor(this.#random() * all.length), 1);
+      if (peer !== undefined) chosen.push(peer);
+    }
+    return chosen;
+  }
+
+  /** One suspicion more: false where that is too many, `records` being known. */
+  maySuspect(peer: string, records: number, nowMs: number): boolean {
+    const bucket = this.#all.get(peer);
+    if (bucket === undefined) return false;
+    const elapsedMs = Math.max(0, nowMs - bucket.atMs);
+    bucket.tokens = Math.min(
+      SUSPICIONS.burst + records,
+      bucket.tokens + (elapsedMs / 1000) * SUSPICIONS.perSecond,
+    );
+    bucket.atMs = nowMs;
+    if (bucket.tokens < 1) return false;
+    bucket.tokens--;
+    return true;
+  }
+
+  /** All that is to be sent, each message within the limits. */
+  drain(): { to: string; message: GossipMessage }[] {
+    const all: { to: string; message: GossipMessage }[] = [];
+    for (const [to, out] of this.#out)
+      for (const message of inLimits(out)) all.push({ to, message });
+    this.#out.clear();
+    return all;
+  }
+}

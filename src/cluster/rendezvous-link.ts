@@ -1,0 +1,145 @@
+/** What a member has with each rendezvous, or member, through which it joined: it announces itself there, publishes, and asks who is there. */
+import { type EventSink, isShoalError, ShoalError } from "../lib/index.ts";
+import type { Commands } from "../network/index.ts";
+import type { Sealed } from "./announcement.ts";
+import type { KnownCluster, Taken } from "./known-cluster.ts";
+import {
+  ANNOUNCE,
+  GET_CLUSTER,
+  PUBLISH_CLUSTER,
+  SHARD_LOADED,
+} from "./protocol.ts";
+import type { HolderRecord } from "./records.ts";
+
+export const CALL_TIMEOUT_MS = 5_000;
+/** What a call ends with when the other side is gone. */
+const LOST = ["STREAM_CLOSED", "DIAL_FAILED", "DEADLINE", "ABORTED"] as const;
+
+export interface RendezvousLinkOptions {
+  commands: Commands;
+  events: EventSink;
+  known: KnownCluster;
+  /** A record that was asked for came. */
+  onLearned: (sealed: Sealed, taken: Taken, from: string) => void;
+  /** All that was asked for has come. */
+  onPulled: () => void;
+}
+
+export class RendezvousLink {
+  readonly #options: RendezvousLinkOptions;
+  readonly #peers = new Set<string>();
+  readonly #pulling = new Set<string>();
+
+  constructor(options: RendezvousLinkOptions) {
+    this.#options = options;
+  }
+
+  get peers(): string[] {
+    return [...this.#peers];
+  }
+
+  has(peer: string): boolean {
+    return this.#peers.has(peer);
+  }
+
+  add(peer: string): void {
+    this.#peers.add(peer);
+  }
+
+  delete(peer: string): void {
+    this.#peers.delete(peer);
+  }
+
+  /** Resolves when all that can be reached have confirmed it, or rejects with the first refusal. */
+  async announce(record: HolderRecord): Promise<void> {
+    await Promise.all(
+      this.peers.map(async (peer) => {
+        try {
+          await this.announceTo(peer, record);
+        } catch (error) {
+          // One that is lost refuses nothing: it hears of this when it is back, the others by the neighbours.
+          if (!isShoalError(error, ...LOST)) throw error;
+          const { code, message } = error;
+          const what = `a rendezvous did not confirm: ${message}`;
+          this.#options.events.debug("CLUSTER", what, { peer, code });
+        }
+      }),
+    );
+  }
+
+  async announceTo(peer: string, record: HolderRecord): Promise<void> {
+    const { known, commands } = this.#options;
+    const { sealed, announcement } = record;
+    const command = announcement.state === "ready" ? SHARD_LOADED : ANNOUNCE;
+    await commands.call(
+      peer,
+      command.name,
+      { cluster: known.name, sealed },
+      command.result,
+      { timeoutMs: CALL_TIMEOUT_MS },
+    );
+  }
+
+  /** The cluster's record, to all. */
+  async publish(): Promise<void> {
+    await Promise.all(this.peers.map((peer) => this.publishTo(peer)));
+  }
+
+  async publishTo(peer: string): Promise<void> {
+    const { known, commands } = this.#options;
+    const record = known.publishedSealed;
+    if (record === undefined) return;
+    const answer = await commands.call(
+      peer,
+      PUBLISH_CLUSTER.name,
+      { cluster: known.name, record },
+      PUBLISH_CLUSTER.result,
+      { timeoutMs: CALL_TIMEOUT_MS },
+    );
+    await known.takePublished(answer.record);
+  }
+
+  /** Asks for every record there is. */
+  async pull(peer: string): Promise<void> {
+    const { known, commands, onPulled } = this.#options;
+    for (let offset = 0; ;) {
+      const { records, record, total } = await commands.call(
+        peer,
+        GET_CLUSTER.name,
+        { cluster: known.name, subscribe: this.has(peer), offset },
+        GET_CLUSTER.result,
+        { timeoutMs: CALL_TIMEOUT_MS },
+      );
+      for (const sealed of records) await this.#learn(sealed, peer);
+      if (record !== null) await known.takePublished(record);
+      offset += records.length;
+      if (records.length === 0 || offset >= total) break;
+    }
+    onPulled();
+  }
+
+  /** Never rejects. One at a time of each peer: hints may come in bursts. */
+  async pullQuietly(peer: string): Promise<void> {
+    if (this.#pulling.has(peer)) return;
+    this.#pulling.add(peer);
+    try {
+      await this.pull(peer);
+    } catch (error) {
+      const { code, message } = ShoalError.from(error);
+      const what = `a member's records could not be had: ${message}`;
+      this.#options.events.debug("CLUSTER", what, { peer, code });
+    } finally {
+      this.#pulling.delete(peer);
+    }
+  }
+
+  async #learn(sealed: Sealed, from: string): Promise<void> {
+    const { known, events, onLearned } = this.#options;
+    try {
+      onLearned(sealed, await known.take(sealed), from);
+    } catch (error) {
+      const { code, message } = ShoalError.from(error);
+      events.warn("CLUSTER", message, { code });
+    }
+  }
+}
