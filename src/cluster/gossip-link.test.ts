@@ -16,7 +16,7 @@ import {
   startMember,
   startRendezvous,
   WAIT_MS,
-} from "../../test/support/members.ts";
+} from "../../test/support/memberships.ts";
 import { spawnProgram, within } from "../../test/support/network.ts";
 import type { Membership } from "./index.ts";
 

@@ -10,7 +10,7 @@ import {
   shard,
   startMember,
   startRendezvous,
-} from "../../test/support/members.ts";
+} from "../../test/support/memberships.ts";
 import { startHost, targetOf } from "../../test/support/network.ts";
 import {
   GET_CAPABILITIES,

@@ -2,7 +2,11 @@ import assert from "node:assert/strict";
 import { createServer, type RequestListener } from "node:http";
 import { type AddressInfo, createServer as createSocketServer } from "node:net";
 import { test, type TestContext } from "node:test";
-import { joined, shard, startRendezvous } from "../../test/support/members.ts";
+import {
+  joined,
+  shard,
+  startRendezvous,
+} from "../../test/support/memberships.ts";
 import { makeHost } from "../../test/support/network.ts";
 import {
   GET_NODE_STATUS,

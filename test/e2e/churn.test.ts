@@ -4,12 +4,9 @@ import { test } from "node:test";
 import { join } from "node:path";
 import { splitModel } from "../../src/model/index.ts";
 import type { ShoalEvent } from "../../src/lib/index.ts";
-import {
-  type Member,
-  shuffled,
-  TestCluster,
-  WAIT_MS,
-} from "../support/cluster.ts";
+import { TestCluster } from "../support/cluster.ts";
+import { type Member, MEMBER_PATIENCE_MS } from "../support/member.ts";
+import { shuffled } from "../support/random.ts";
 import { answering, complete, DEMO_MODEL } from "../support/swarm.ts";
 
 const SHARDS = 8;
@@ -28,8 +25,8 @@ const isAnnounced = (event: ShoalEvent) =>
   event.tag === "CLUSTER" && event.message.startsWith("announced");
 
 test("eight nodes in any order become ready, one is killed and comes back, and all know it each time", async (t) => {
-  await using cluster = await TestCluster.start();
-  const dir = join(cluster.home, "shards");
+  const cluster = await TestCluster.start(t);
+  const dir = join(cluster.members.home, "shards");
   await splitModel({ path: DEMO_MODEL, shards: SHARDS, outDir: dir });
   const node = (i: number) =>
     cluster.start("node", `node-${i}`, [
@@ -47,22 +44,24 @@ test("eight nodes in any order become ready, one is killed and comes back, and a
   const nodes = new Map(
     shuffled([...Array(SHARDS).keys()], seed).map((i) => [i, node(i)]),
   );
-  const infos = await Promise.all([...nodes.values()].map((n) => n.ready()));
+  const infos = await Promise.all(
+    [...nodes.values()].map((n) => n.whenReady()),
+  );
   assert.equal(new Set(infos.map(({ peerId }) => peerId)).size, SHARDS);
 
   const everyone = [gateway, ...nodes.values()];
   const ready = await Promise.all(everyone.map((m) => m.swarmReady()));
   // A shard on disk is loaded before its node joins: the cluster can know of it from when it is announced.
   const lastLoad = Math.max(
-    ...[...nodes.values()].map((n) => n.events.find(isAnnounced)!.timeMs),
+    ...[...nodes.values()].map((n) => n.seen.find(isAnnounced)!.timeMs),
   );
   const late = Math.max(...ready.map((e) => e.timeMs)) - lastLoad;
   t.diagnostic(`all saw it ready ${late} ms after the last was announced`);
   assert.ok(late < NOTICE_MS, `${late} ms after the last was announced`);
 
-  const { url } = await gateway.ready();
+  const { url } = await gateway.whenReady();
   const healthy = async (status: number) => {
-    const until = Date.now() + WAIT_MS;
+    const until = Date.now() + MEMBER_PATIENCE_MS;
     for (;;) {
       const response = await fetch(`${url}/health`);
       const body = (await response.json()) as { error?: { message: string } };
@@ -82,7 +81,7 @@ test("eight nodes in any order become ready, one is killed and comes back, and a
   await nodes.get(victim)!.kill();
   const lost = await Promise.all(
     rest.map((m, i) =>
-      m.event(missing(victim), `shard ${victim} to be missed`, marks[i]),
+      m.when(missing(victim), `shard ${victim} to be missed`, marks[i]),
     ),
   );
   const noticed = Math.max(...lost.map((e) => e.timeMs)) - killedMs;
@@ -97,17 +96,15 @@ test("eight nodes in any order become ready, one is killed and comes back, and a
 
   const again = rest.map((m) => m.mark());
   const back = node(victim);
-  const { peerId } = await back.ready();
+  const { peerId } = await back.whenReady();
   assert.equal(peerId, infos[[...nodes.keys()].indexOf(victim)]!.peerId);
-  await Promise.all(
-    [...rest, back].map((m, i) => m.swarmReady(again[i] ?? 0, WAIT_MS)),
-  );
+  await Promise.all([...rest, back].map((m, i) => m.swarmReady(again[i])));
   await healthy(200);
   assert.equal((await complete(url!, PROMPT, 16)).text, first.text);
 });
 
 test("a node that falls silent is missed within 15 s, and is back when it wakes", async (t) => {
-  await using cluster = await TestCluster.start();
+  const cluster = await TestCluster.start(t);
   const { gateway, nodes } = await small(cluster, 2);
   const [, sleeper] = nodes;
   const rest = [gateway, nodes[0]!];
@@ -115,7 +112,7 @@ test("a node that falls silent is missed within 15 s, and is back when it wakes"
   const stoppedMs = Date.now();
   process.kill(sleeper!.pid, "SIGSTOP");
   const lost = await Promise.all(
-    rest.map((m, i) => m.event(missing(1), "shard 1 to be missed", marks[i])),
+    rest.map((m, i) => m.when(missing(1), "shard 1 to be missed", marks[i])),
   );
   const noticed = Math.max(...lost.map((e) => e.timeMs)) - stoppedMs;
   t.diagnostic(`missed after ${noticed} ms`);
@@ -125,8 +122,8 @@ test("a node that falls silent is missed within 15 s, and is back when it wakes"
   await Promise.all(rest.map((m, i) => m.swarmReady(again[i])));
 });
 
-test("a node that is told to stop lets its sessions end, and takes no new one", async () => {
-  await using cluster = await TestCluster.start();
+test("a node that is told to stop lets its sessions end, and takes no new one", async (t) => {
+  const cluster = await TestCluster.start(t);
   const { nodes, url } = await small(cluster, 2);
   const [leaving] = nodes;
   const { data } = (await (await fetch(`${url}/v1/models`)).json()) as {
@@ -134,7 +131,7 @@ test("a node that is told to stop lets its sessions end, and takes no new one", 
   };
   const response = await fetch(`${url}/v1/completions`, {
     method: "POST",
-    signal: AbortSignal.timeout(WAIT_MS),
+    signal: AbortSignal.timeout(MEMBER_PATIENCE_MS),
     headers: { "content-type": "application/json" },
     body: JSON.stringify({
       model: data[0]!.id,
@@ -151,27 +148,26 @@ test("a node that is told to stop lets its sessions end, and takes no new one", 
   let told = false;
   for await (const chunk of reader) {
     text += chunk;
-    if (!told) void leaving!.stop(60_000);
+    if (!told) void leaving!.stop();
     told = true;
   }
   assert.match(text, /"finish_reason":"length"/);
   assert.match(text, /\[DONE\]\s*$/);
-  const ended = await leaving!.child.exited;
-  assert.match(ended.message, /exit status 0/);
+  assert.equal(await leaving!.exited, 0);
   await assert.rejects(complete(url, PROMPT, 4), /503.*shard 0 of 2/);
 });
 
 test("nodes that are told no shard take one each, and a third adopts what is lost", async (t) => {
-  await using cluster = await TestCluster.start();
+  const cluster = await TestCluster.start(t);
   const seeder = cluster.start("seed", "seeder", [DEMO_MODEL, "--shards", "2"]);
-  await seeder.ready();
+  await seeder.whenReady();
   const gateway = cluster.start("serve", "gateway", ["--api-port", "0"]);
   const how = ["--threads", "1", "--memory", "4GB"];
   const nodes = [0, 1].map((i) => cluster.start("node", `node-${i}`, how));
   await Promise.all([gateway, ...nodes].map((m) => m.swarmReady()));
   const taken = await Promise.all(nodes.map((m) => shardTaken(m)));
   assert.deepEqual(new Set(taken), new Set(["0/2", "1/2"]));
-  const { url = "" } = await gateway.ready();
+  const { url = "" } = await gateway.whenReady();
   await answering(url);
   const before = await complete(url, PROMPT, 12);
 
@@ -179,7 +175,7 @@ test("nodes that are told no shard take one each, and a third adopts what is los
   const from = [left!, gateway].map((m) => m.mark());
   await lost!.kill();
   await Promise.all([
-    left!.event(
+    left!.when(
       (e) => e.tag === "SHARD" && e.message.startsWith("adopting"),
       "the lost shard to be adopted",
       from[0],
@@ -193,7 +189,7 @@ test("nodes that are told no shard take one each, and a third adopts what is los
 
 /** "0/2": the shard that a node without `--shard` chose. */
 async function shardTaken(member: Member): Promise<string | undefined> {
-  const said = await member.event(
+  const said = await member.when(
     (e) => e.tag === "CLUSTER" && e.message.startsWith("announced as ready"),
     "its shard to be announced",
   );
@@ -202,7 +198,7 @@ async function shardTaken(member: Member): Promise<string | undefined> {
 
 /** A cluster of `count` nodes with a shard of the demo model each, and a gateway; ready. */
 async function small(cluster: TestCluster, count: number) {
-  const dir = join(cluster.home, "shards");
+  const dir = join(cluster.members.home, "shards");
   await splitModel({ path: DEMO_MODEL, shards: count, outDir: dir });
   const gateway = cluster.start("serve", "gateway", ["--api-port", "0"]);
   const how = ["--model-dir", dir, "--no-seed", "--threads", "1"];
@@ -210,7 +206,7 @@ async function small(cluster: TestCluster, count: number) {
     cluster.start("node", `node-${i}`, ["--shard", `${i}/${count}`, ...how]),
   );
   await Promise.all([gateway, ...nodes].map((m) => m.swarmReady()));
-  const { url = "" } = await gateway.ready();
+  const { url = "" } = await gateway.whenReady();
   await answering(url);
   return { gateway, nodes, url };
 }

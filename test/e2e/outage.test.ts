@@ -12,8 +12,8 @@ const BACK_MS = 15_000;
 const PROMPT = "Once upon a time";
 
 test("prompts are answered while the rendezvous is away for a minute, a node joins through a member, and all are back soon after", async (t) => {
-  await using cluster = await TestCluster.start();
-  const dir = join(cluster.home, "shards");
+  const cluster = await TestCluster.start(t);
+  const dir = join(cluster.members.home, "shards");
   await splitModel({ path: DEMO_MODEL, shards: SHARDS, outDir: dir });
   const how = ["--model-dir", dir, "--no-seed", "--threads", "1"];
   const node = (i: number, name: string) =>
@@ -21,18 +21,17 @@ test("prompts are answered while the rendezvous is away for a minute, a node joi
   const gateway = cluster.start("serve", "gateway", ["--api-port", "0"]);
   const nodes = Array.from({ length: SHARDS }, (_, i) => node(i, `node-${i}`));
   await Promise.all([gateway, ...nodes].map((m) => m.swarmReady()));
-  const { url = "" } = await gateway.ready();
-  const [rendezvous] = cluster.members;
+  const { url = "" } = await gateway.whenReady();
   const { bootstrap } = cluster;
   await answering(url);
   const expected = await answer(url);
 
   const marks = [gateway, ...nodes].map((m) => m.mark());
   const killedMs = Date.now();
-  await rendezvous!.kill();
+  await cluster.rendezvous.kill();
   let prompts = 0;
   // A newcomer knows one member and nobody else.
-  const { addresses } = await nodes[0]!.ready();
+  const { addresses } = await nodes[0]!.whenReady();
   cluster.bootstrap = addresses[0]!;
   const replica = node(1, "replica");
   await replica.swarmReady();
@@ -44,20 +43,19 @@ test("prompts are answered while the rendezvous is away for a minute, a node joi
   t.diagnostic(`${prompts} prompts answered meanwhile`);
   for (const [i, member] of [gateway, ...nodes].entries())
     assert.ok(
-      !member.events
+      !member.seen
         .slice(marks[i])
         .some((e) => e.message.startsWith("no longer ready")),
       `${member.name} never thought the swarm lost`,
     );
 
   cluster.bootstrap = bootstrap;
-  const [, port] = /:(\d+)\//.exec(bootstrap) ?? [];
   const before = [gateway, ...nodes].map((m) => m.mark());
-  await cluster.startRendezvous(`127.0.0.1:${port}`);
+  await cluster.restartRendezvous();
   const upMs = Date.now();
   const back = await Promise.all(
     [gateway, ...nodes].map((m, i) =>
-      m.event(
+      m.when(
         (e) => e.tag === "CLUSTER" && /confirmed|subscribed/.test(e.message),
         "joined again",
         before[i],
@@ -68,7 +66,7 @@ test("prompts are answered while the rendezvous is away for a minute, a node joi
   t.diagnostic(`all were back ${took} ms after it`);
   assert.ok(took < BACK_MS, `${took} ms`);
   for (const [i, member] of [gateway, ...nodes].entries()) {
-    const joins = member.events
+    const joins = member.seen
       .slice(before[i])
       .filter((e) => e.tag === "CLUSTER" && /confirmed/.test(e.message));
     assert.ok(joins.length <= 2, `${member.name} joined ${joins.length} times`);

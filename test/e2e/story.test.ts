@@ -101,20 +101,20 @@ const SOMETIMES = [
   /^\[DHT\] routing table /,
 ];
 
-test("the start of a node is told phase by phase, each fact after those it rests on", async () => {
-  await using cluster = await TestCluster.start();
-  const dir = join(cluster.home, "shards");
+test("the start of a node is told phase by phase, each fact after those it rests on", async (t) => {
+  const cluster = await TestCluster.start(t);
+  const dir = join(cluster.members.home, "shards");
   await splitModel({ path: DEMO_MODEL, shards: 2, outDir: dir });
   const how = ["--model-dir", dir, "--threads", "1"];
   const other = cluster.start("node", "other", ["--shard", "1/2", ...how]);
-  await other.ready();
+  await other.whenReady();
   const node = cluster.start("node", "node", ["--shard", "0/2", ...how]);
-  await node.ready();
+  await node.whenReady();
   const last = [/^seeding primary=|^seeding$/, /^lookup of shard 1/, /^ready/];
   for (const message of last)
-    await node.event((e) => message.test(e.message), String(message));
+    await node.when((e) => message.test(e.message), String(message));
 
-  const told = node.events
+  const told = node.seen
     .filter(({ level }) => level !== "debug")
     .map((event) => masked(event));
   const unexplained = new Set(told);

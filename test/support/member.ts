@@ -9,7 +9,7 @@ import type { RoleInfo, RoleMessage } from "../../src/roles/index.ts";
 import { ENTRY } from "./swarm.ts";
 
 /** The machine may be busy: a test waits for an event, this only ends a hang. */
-export const MEMBER_PATIENCE_MS = 90_000;
+export const MEMBER_PATIENCE_MS = 120_000;
 
 export interface MemberOptions {
   env?: Record<string, string>;
@@ -60,8 +60,7 @@ export class Members {
   startRendezvous(extra: readonly string[] = [], name = "rendezvous"): Member {
     return this.start(name, [
       "rendezvous",
-      "--listen",
-      "127.0.0.1:0",
+      ...(extra.includes("--listen") ? [] : ["--listen", "127.0.0.1:0"]),
       "--diagnostics-host",
       "127.0.0.1",
       "--diagnostics-port",
@@ -151,6 +150,20 @@ export class Member {
     } finally {
       this.#watchers.delete(watch);
     }
+  }
+
+  /** The swarm became ready, as this process sees it. */
+  async swarmReady(from = 0): Promise<ShoalEvent> {
+    return await this.when(
+      (e) => e.tag === "SWARM" && e.message.startsWith("ready"),
+      "the swarm to be ready",
+      from,
+    );
+  }
+
+  /** Where to start looking for what comes from now on. */
+  mark(): number {
+    return this.seen.length;
   }
 
   /** kill -9. Twice without harm. */

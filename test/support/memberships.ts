@@ -1,4 +1,4 @@
-/** Members and rendezvous on loopback, stopped with the test. */
+/** Memberships and rendezvous in this process, on loopback, stopped with the test. */
 import type { TestContext } from "node:test";
 import {
   Membership,

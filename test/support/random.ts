@@ -53,3 +53,14 @@ export function toHalf(value: number): number {
   if (size === 0) return sign;
   return sign | (steps < 1024 ? steps : ((exponent + 14) << 10) + steps);
 }
+
+/** In an order that `seed` gives: the same for the same seed. */
+export function shuffled<T>(items: readonly T[], seed: number): T[] {
+  const result = [...items];
+  const random = new Random(seed);
+  for (let i = result.length - 1; i > 0; i--) {
+    const j = random.below(i + 1);
+    [result[i], result[j]] = [result[j]!, result[i]!];
+  }
+  return result;
+}
