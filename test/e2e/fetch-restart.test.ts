@@ -3,41 +3,17 @@ import assert from "node:assert/strict";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Members } from "../support/member.ts";
-import { writeRandomModel } from "../support/models.ts";
+import { seeded } from "../support/seeded.ts";
 import { totalsOf } from "../support/spread.ts";
 import { until } from "../support/until.ts";
 
-/** 33 MiB. */
-const MODEL = {
-  layers: 4,
-  embeddingLength: 512,
-  heads: 8,
-  kvHeads: 4,
-  feedForward: 736,
-  vocabSize: 1024,
-  vocab: "bytes",
-} as const;
 /** Parts that are there whole when it is killed. */
 const KILLED_AT = [1, 2, 4];
 /** Slow enough that a part takes longer than the look at it. */
 const UPLOAD_LIMIT = 4_000_000;
 
 test("a node killed while it fetches its shard fetches no part twice", async (t) => {
-  const members = await Members.of(t);
-  const model = join(members.home, "model.gguf");
-  await writeRandomModel(model, MODEL);
-  const rendezvous = await members.rendezvous();
-  const limit = ["--upload-limit", String(UPLOAD_LIMIT)];
-  const seeder = members.start("seeder", [
-    "seed",
-    model,
-    "--shards",
-    "2",
-    ...limit,
-    ...members.at(rendezvous, "seeder"),
-  ]);
-  await seeder.whenReady();
+  const { members, at } = await seeded(t, 2, UPLOAD_LIMIT);
   const node = [
     "node",
     "--layers",
@@ -46,7 +22,7 @@ test("a node killed while it fetches its shard fetches no part twice", async (t)
     "1",
     "--context",
     "64",
-    ...members.at(rendezvous, "node"),
+    ...at("node"),
   ];
   const models = join(members.home, "node/data/models");
   const whole = async (): Promise<string[]> => {

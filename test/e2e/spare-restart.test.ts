@@ -7,55 +7,31 @@ import { readPartialState } from "../../src/torrent/partial-state.ts";
 import { pieceSize } from "../../src/torrent/piece-tree.ts";
 import { shoal } from "../support/cli.ts";
 import { folderBytes } from "../support/folder.ts";
-import { type Member, Members } from "../support/member.ts";
-import { writeRandomModel } from "../support/models.ts";
+import type { Member } from "../support/member.ts";
+import { type Seeded, seeded } from "../support/seeded.ts";
 import { totalsOf } from "../support/spread.ts";
 import { until } from "../support/until.ts";
 
 const MB = 1_000_000;
 
-/** 33 MiB: layers of 7.5 MiB each, and what comes before and after them. */
-const MODEL = {
-  layers: 4,
-  embeddingLength: 512,
-  heads: 8,
-  kvHeads: 4,
-  feedForward: 736,
-  vocabSize: 1024,
-  vocab: "bytes",
-} as const;
 const SHARDS = 4;
 /** Room for all that is not in the node's own shard. */
 const ALL = 32 * MB;
 
-interface Setting {
-  members: Members;
-  seeder: Member;
+interface Setting extends Seeded {
   /** Of the node's spare folder. */
   spare: string;
   /** Starts the node, again and again in the same home. */
   node: (spare: number | undefined) => Member;
-  at: (name: string) => string[];
 }
 
-async function setting(
-  t: TestContext,
-  uploadLimit: readonly string[] = [],
-): Promise<Setting> {
-  const members = await Members.of(t);
-  const model = join(members.home, "model.gguf");
-  await writeRandomModel(model, MODEL);
-  const rendezvous = await members.rendezvous();
-  const at = (name: string): string[] => members.at(rendezvous, name);
-  const seed = ["seed", model, "--shards", String(SHARDS), ...uploadLimit];
-  const seeder = members.start("seeder", [...seed, ...at("seeder")]);
-  await seeder.whenReady();
+async function setting(t: TestContext, uploadLimit?: number): Promise<Setting> {
+  const seed = await seeded(t, SHARDS, uploadLimit);
+  const { members, at } = seed;
   let run = 0;
   return {
-    members,
-    seeder,
+    ...seed,
     spare: join(members.home, "node/data/spare"),
-    at,
     node: (spare) =>
       members.start(`node, run ${++run}`, [
         "node",
@@ -186,8 +162,7 @@ test("what was adopted stays adopted over kill -9: nothing is fetched again, and
 });
 
 test("killed while it adopts, it goes on from what was verified; what is damaged meanwhile is fetched again", async (t) => {
-  const slow = ["--upload-limit", "4MB"];
-  const { spare, node } = await setting(t, slow);
+  const { spare, node } = await setting(t, 4 * MB);
   const used = watching(t, spare);
   const first = node(ALL);
   await first.whenReady();

@@ -3,56 +3,29 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import { readPartialState } from "../../src/torrent/partial-state.ts";
 import { STATE_SUFFIX } from "../../src/torrent/partial.ts";
 import { pieceCount } from "../../src/torrent/piece-tree.ts";
 import { DEFAULTS } from "../../src/torrent/transfer-defaults.ts";
 import { PIECE_BYTES } from "../../src/torrent/types.ts";
 import { type Run, shoal } from "../support/cli.ts";
-import { type Member, Members } from "../support/member.ts";
-import { writeRandomModel } from "../support/models.ts";
 import { Random } from "../support/random.ts";
+import { type Seeded, seeded } from "../support/seeded.ts";
 import { totalsOf } from "../support/spread.ts";
 
-/** 33 MiB. */
-const MODEL = {
-  layers: 4,
-  embeddingLength: 512,
-  heads: 8,
-  kvHeads: 4,
-  feedForward: 736,
-  vocabSize: 1024,
-  vocab: "bytes",
-} as const;
 const KILLS = 10;
 /** Slow enough that a download takes longer than a process's start. */
 const UPLOAD_LIMIT = 5_000_000;
 /** Asked for at one source at most, and the piece whose end is on its way. */
 const IN_FLIGHT_BYTES = DEFAULTS.windowBytes + PIECE_BYTES;
 
-interface Setting {
-  members: Members;
-  seeder: Member;
-  model: string;
-  bytes: Buffer;
-  at: (name: string) => string[];
-}
-
 async function setting(
-  t: { after: (undo: () => Promise<void>) => void },
+  t: TestContext,
   uploadLimit = UPLOAD_LIMIT,
-): Promise<Setting> {
-  const members = await Members.of(t);
-  const model = join(members.home, "model.gguf");
-  await writeRandomModel(model, MODEL);
-  const rendezvous = await members.rendezvous();
-  const at = (name: string): string[] => members.at(rendezvous, name);
-  const limit = ["--upload-limit", String(uploadLimit)];
-  const seed = ["seed", model, "--shards", "4", ...limit, ...at("seeder")];
-  const seeder = members.start("seeder", seed);
-  await seeder.whenReady();
-  return { members, seeder, model, bytes: await readFile(model), at };
+): Promise<Seeded & { bytes: Buffer }> {
+  const seed = await seeded(t, 4, uploadLimit);
+  return { ...seed, bytes: await readFile(seed.model) };
 }
 
 /** Verified pieces of a download to `path`, as its state on disk has them. */
