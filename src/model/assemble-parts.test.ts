@@ -8,7 +8,7 @@ import { temporaryFolder } from "../../test/support/folder.ts";
 import { writeRandomModel } from "../../test/support/models.ts";
 import { assembleFromParts, partsOf } from "./assemble-parts.ts";
 import { assembleShard } from "./assemble.ts";
-import { buildManifest } from "./manifest.ts";
+import { buildManifest } from "./build-manifest.ts";
 import { PartReader } from "./parts.ts";
 
 for (const tied of [true, false]) {

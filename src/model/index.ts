@@ -10,8 +10,8 @@
  *     const shard = await readShard("shard-0.gguf"); // { isFirst: true, boundaryTensor: "l_out-1", embedding: { … }, … }
  */
 export { describeModel, type ModelDescription } from "./describe.ts";
+export { buildManifest } from "./build-manifest.ts";
 export {
-  buildManifest,
   partById,
   type Manifest,
   type ManifestPart,

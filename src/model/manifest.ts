@@ -2,14 +2,7 @@
  * A model's manifest: what it is, its parts with their content ids, and where each tensor lies in the original files. Everybody who indexes
  * the same bytes gets the same manifest, whatever the files are called; its CID is the model's id.
  */
-import type { GgufModel, GgufTensor } from "../gguf/index.ts";
-import { describeModel } from "./describe.ts";
-import {
-  hashed,
-  metadataHeader,
-  PartReader,
-  tensorsSizeBytes,
-} from "./parts.ts";
+import type { GgufTensor } from "../gguf/index.ts";
 
 export interface ManifestPart {
   /** metadata, embedding, layer.0 …, output */
@@ -46,42 +39,6 @@ export interface Progress {
 export interface ProgressOptions {
   signal?: AbortSignal;
   onProgress?: (progress: Progress) => void;
-}
-
-/** Reads and hashes the whole model once. */
-export async function buildManifest(
-  model: GgufModel,
-  options: ProgressOptions = {},
-): Promise<Manifest> {
-  const { signal, onProgress } = options;
-  const { rules, parts, ...description } = describeModel(model);
-  const sizes = parts.map(
-    ({ id, tensors }) =>
-      tensorsSizeBytes(tensors) +
-      (id === "metadata" ? metadataHeader(model.metadata, tensors).length : 0),
-  );
-  const totalBytes = sizes.reduce((sum, size) => sum + size, 0);
-  let doneBytes = 0;
-  await using reader = new PartReader(model, signal);
-  const hashedParts: ManifestPart[] = [];
-  for (const [i, part] of parts.entries()) {
-    let root = new Uint8Array();
-    const chunks = hashed(reader.part(part), (digest) => {
-      root = new Uint8Array(digest);
-    });
-    for await (const chunk of chunks) {
-      doneBytes += chunk.length;
-      onProgress?.({ doneBytes, totalBytes });
-    }
-    hashedParts.push({ ...part, sizeBytes: sizes[i] ?? 0, root });
-  }
-  return {
-    version: 1,
-    ...description,
-    architecture: rules.name,
-    files: model.files.map(({ sizeBytes }) => ({ sizeBytes })),
-    parts: hashedParts,
-  };
 }
 
 /** A part by id. The manifest is complete, so one that is not there is a mistake of the caller. */

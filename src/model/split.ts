@@ -5,14 +5,10 @@ import { dirname, join } from "node:path";
 import { openModel, writeAtomically } from "../gguf/index.ts";
 import { checkDiskSpace, ShoalError, writeError } from "../lib/index.ts";
 import { assembleShard } from "./assemble.ts";
+import { buildManifest } from "./build-manifest.ts";
 import { describeModel } from "./describe.ts";
 import { shardLayout } from "./layout.ts";
-import {
-  buildManifest,
-  partById,
-  type Manifest,
-  type Progress,
-} from "./manifest.ts";
+import { partById, type Manifest, type Progress } from "./manifest.ts";
 import { encodeManifest, manifestId } from "./manifest-codec.ts";
 import { writeMetadata } from "./parts.ts";
 import { checkShardCount, planLayers, type LayerRange } from "./plan.ts";

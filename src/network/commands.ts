@@ -14,14 +14,9 @@ import { ShoalError, systemClock, type Clock } from "../lib/index.ts";
 import type { PeerTarget } from "./address.ts";
 import { DEFAULTS } from "./defaults.ts";
 import type { WaitOptions } from "./connections.ts";
-import type { Host } from "./host.ts";
+import type { Host, RequestContext, RequestLimits } from "./host.ts";
 import { RateLimit } from "./rate-limit.ts";
-import {
-  handleRequests,
-  request,
-  type RequestContext,
-  type RequestLimits,
-} from "./request.ts";
+import { handleRequests, request } from "./request.ts";
 
 export const COMMAND_PROTOCOL = "/shoal/command/1.0.0";
 const VERSION = 1;

@@ -118,3 +118,22 @@ export const DEFAULTS = Object.freeze({
   commandBurst: 1_000,
   commandsPerSecond: 200,
 });
+
+export const DHT_DEFAULTS = Object.freeze({
+  /** A search takes three or four rounds of a round trip each; a dead peer on the way costs up to 5 s. */
+  timeoutMs: 10_000,
+  /** Of that for finding the closest peers; the rest is for storing. */
+  searchShare: 0.6,
+  /** One peer: at least its QUIC handshake and a round trip. */
+  messageMinMs: 3_000,
+  messageMaxMs: 10_000,
+  /** A connection that just opened becomes a place to ask within this: identify, then an echo. */
+  tableGraceMs: 3_000,
+  /** Peers asked at once, as kad-dht has it. */
+  concurrency: 10,
+  /** Kept providers of a search. */
+  providers: 64,
+  addressesOfProvider: 16,
+  /** Between asking a peer whether it has noted a provider record. ADD_PROVIDER has no answer. */
+  confirmWaitsMs: [0, 25, 100, 400, 1_600],
+});

@@ -6,7 +6,8 @@ import { CID } from "multiformats/cid";
 import * as raw from "multiformats/codecs/raw";
 import { sha256 } from "multiformats/hashes/sha2";
 import { ShoalError, sleep, type Clock } from "../lib/index.ts";
-import { DHT_DEFAULTS, type ProviderKey } from "./dht.ts";
+import { DHT_DEFAULTS } from "./defaults.ts";
+import type { ProviderKey } from "./dht.ts";
 import type { PeerAnswer, Said } from "./dht-outcome.ts";
 import { ask, type Asked, type Kad } from "./dht-wire.ts";
 

@@ -4,7 +4,8 @@
  */
 import { ShoalError, type EventSink } from "../lib/index.ts";
 import type { DhtProbe } from "./dht.ts";
-import { createHost, type Host } from "./host.ts";
+import { createHost } from "./create-host.ts";
+import type { Host } from "./host.ts";
 
 const SELF_TEST = Object.freeze({
   /** All of it is local; a busy machine takes two seconds. */

@@ -1,7 +1,7 @@
 /** How long the DHT waits: for an operation, and for somebody to ask. */
 import { abortable, reasonOf, sleep, type Clock } from "../lib/index.ts";
 import type { WaitOptions } from "./connections.ts";
-import { DHT_DEFAULTS } from "./dht.ts";
+import { DHT_DEFAULTS } from "./defaults.ts";
 import type { Answers } from "./dht-outcome.ts";
 import type { Kad } from "./dht-wire.ts";
 

@@ -1,21 +1,13 @@
 /** A node in the network, without a trace of libp2p: dial peers, open streams, answer them. */
 import type { Clock, EventSink, ShoalError } from "../lib/index.ts";
-import { transportOf, type PeerTarget } from "./address.ts";
+import type { PeerTarget } from "./address.ts";
 import type { ConnectionInfo, PeerChange, WaitOptions } from "./connections.ts";
 import type { Dht } from "./dht.ts";
 import type { RecordKind } from "./dht-records.ts";
 import type { DhtStoreLimits } from "./dht-store.ts";
 import type { FrameStream, FrameStreamOptions } from "./frame-stream.ts";
 import type { HeartbeatOptions } from "./heartbeat.ts";
-import { loadOrCreateIdentity, newIdentity } from "./identity.ts";
-import { Libp2pHost } from "./libp2p-host.ts";
-import { buildNode, type HostMetrics } from "./node.ts";
-import { loadNativeQuic } from "./quic-native.ts";
-import type {
-  RequestHandler,
-  RequestLimits,
-  RequestOptions,
-} from "./request.ts";
+import type { HostMetrics } from "./node.ts";
 
 export interface HostOptions {
   /** The node's key file, made if missing; without it a key for this run. */
@@ -42,6 +34,34 @@ export interface HostOptions {
   metrics?: HostMetrics | undefined;
   clock?: Clock | undefined;
   random?: (() => number) | undefined;
+}
+
+export interface RequestContext {
+  /** The authenticated peer of the connection; never a field of a message. */
+  peer: string;
+  /** Aborts when the peer gives up, the connection is lost, or the deadline is over. */
+  signal: AbortSignal;
+}
+
+/** The reply, in parts that are sent one after the other. */
+export type RequestHandler = (
+  payload: Uint8Array,
+  context: RequestContext,
+) => Promise<Uint8Array | Uint8Array[]>;
+
+export interface RequestLimits {
+  maxRequestBytes?: number | undefined;
+  maxReplyBytes?: number | undefined;
+  /** How long a request may take to arrive. */
+  readMs?: number | undefined;
+  /** How long the handler may take. */
+  handleMs?: number | undefined;
+  maxRequestsPerPeer?: number | undefined;
+}
+
+export interface RequestOptions extends WaitOptions {
+  maxRequestBytes?: number | undefined;
+  maxReplyBytes?: number | undefined;
 }
 
 export interface HandleStreamsOptions extends FrameStreamOptions {
@@ -97,37 +117,4 @@ export interface Host extends AsyncDisposable {
   start(): Promise<void>;
   /** Closes everything. Twice without harm; a stopped host does not start again. */
   stop(): Promise<void>;
-}
-
-export async function createHost(options: HostOptions = {}): Promise<Host> {
-  const {
-    keyPath,
-    listen = [],
-    announce = [],
-    version = "0",
-    datastorePath,
-  } = options;
-  const identity =
-    keyPath === undefined
-      ? await newIdentity()
-      : await loadOrCreateIdentity(keyPath);
-  const loaded =
-    options.quic === false ? { reason: "switched off" } : loadNativeQuic();
-  const built = await buildNode({
-    identity,
-    listen:
-      loaded.native === undefined
-        ? listen.filter((a) => transportOf(a) !== "QUIC")
-        : listen,
-    announce,
-    nativeQuic: loaded.native,
-    datastorePath,
-    agentVersion: version,
-    recordKinds: options.recordKinds,
-    dhtLimits: options.dhtLimits,
-    dhtClient: options.dhtClient,
-    metrics: options.metrics,
-    clock: options.clock,
-  });
-  return new Libp2pHost(identity, built, options, loaded.reason);
 }

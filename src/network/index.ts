@@ -48,18 +48,16 @@ export type {
   FrameStreamOptions,
 } from "./frame-stream.ts";
 export type { ConnectionInfo, PeerChange, WaitOptions } from "./connections.ts";
-export {
-  createHost,
-  type HandleStreamsOptions,
-  type Host,
-  type HostOptions,
-} from "./host.ts";
-export { verify } from "./identity.ts";
-export type { HostMetrics } from "./node.ts";
-export { RateLimit } from "./rate-limit.ts";
+export { createHost } from "./create-host.ts";
 export type {
+  HandleStreamsOptions,
+  Host,
+  HostOptions,
   RequestContext,
   RequestHandler,
   RequestLimits,
   RequestOptions,
-} from "./request.ts";
+} from "./host.ts";
+export { verify } from "./identity.ts";
+export type { HostMetrics } from "./node.ts";
+export { RateLimit } from "./rate-limit.ts";

@@ -6,13 +6,13 @@ import type { Multiaddr } from "@multiformats/multiaddr";
 import type { CID } from "multiformats/cid";
 import { ShoalError, type Clock } from "../lib/index.ts";
 import type { WaitOptions } from "./connections.ts";
-import {
-  DHT_DEFAULTS,
-  type Dht,
-  type DhtProbe,
-  type DhtState,
-  type FindOptions,
-  type ProviderKey,
+import { DHT_DEFAULTS } from "./defaults.ts";
+import type {
+  Dht,
+  DhtProbe,
+  DhtState,
+  FindOptions,
+  ProviderKey,
 } from "./dht.ts";
 import {
   Answers,

@@ -17,17 +17,18 @@ import {
   type FrameStreamOptions,
 } from "./frame-stream.ts";
 import { echoHeartbeat, HEARTBEAT_PROTOCOL } from "./heartbeat.ts";
-import type { HandleStreamsOptions, Host, HostOptions } from "./host.ts";
+import type {
+  HandleStreamsOptions,
+  Host,
+  HostOptions,
+  RequestHandler,
+  RequestLimits,
+  RequestOptions,
+} from "./host.ts";
 import type { Identity } from "./identity.ts";
 import { Libp2pDht } from "./libp2p-dht.ts";
 import type { BuiltNode, Node } from "./node.ts";
-import {
-  handleRequests,
-  request,
-  type RequestHandler,
-  type RequestLimits,
-  type RequestOptions,
-} from "./request.ts";
+import { handleRequests, request } from "./request.ts";
 
 export class Libp2pHost implements Host {
   readonly peerId: string;

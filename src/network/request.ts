@@ -10,41 +10,17 @@ import type { PeerTarget } from "./address.ts";
 import { DEFAULTS } from "./defaults.ts";
 import { streamClosed } from "./failures.ts";
 import type { FrameStream } from "./frame-stream.ts";
-import type { WaitOptions } from "./connections.ts";
-import type { Host } from "./host.ts";
+import type {
+  Host,
+  RequestHandler,
+  RequestLimits,
+  RequestOptions,
+} from "./host.ts";
 
 const REPLY = 0;
 const ERROR = 1;
 /** The reply's first byte. */
 const KIND_BYTES = 1;
-
-export interface RequestContext {
-  /** The authenticated peer of the connection; never a field of a message. */
-  peer: string;
-  /** Aborts when the peer gives up, the connection is lost, or the deadline is over. */
-  signal: AbortSignal;
-}
-
-/** The reply, in parts that are sent one after the other. */
-export type RequestHandler = (
-  payload: Uint8Array,
-  context: RequestContext,
-) => Promise<Uint8Array | Uint8Array[]>;
-
-export interface RequestLimits {
-  maxRequestBytes?: number | undefined;
-  maxReplyBytes?: number | undefined;
-  /** How long a request may take to arrive. */
-  readMs?: number | undefined;
-  /** How long the handler may take. */
-  handleMs?: number | undefined;
-  maxRequestsPerPeer?: number | undefined;
-}
-
-export interface RequestOptions extends WaitOptions {
-  maxRequestBytes?: number | undefined;
-  maxReplyBytes?: number | undefined;
-}
 
 /** Sends `payload` and waits for the reply. Rejects with the code the other side gave, or with DEADLINE, STREAM_CLOSED … */
 export async function request(

@@ -1,6 +1,6 @@
 /** One content on a peer's stream: what the peer has of it, and the pieces asked for. */
-import { reasonOf, ShoalError } from "../lib/index.ts";
-import type { PeerLinks } from "./peer-links.ts";
+import { type Clock, reasonOf, ShoalError } from "../lib/index.ts";
+import type { PieceBuffers } from "./piece-buffers.ts";
 import { PieceSet } from "./piece-set.ts";
 import { HASH_BYTES, pieceCount } from "./piece-tree.ts";
 import type { LinkListener, SourceLink } from "./source.ts";
@@ -28,12 +28,34 @@ interface Pending {
   settle: (result: Uint8Array | ShoalError) => void;
 }
 
+/** What the contents of a peer's stream share. */
+export interface PeerStream {
+  readonly peer: string;
+  readonly clock: Clock;
+  readonly buffers: PieceBuffers;
+  /** Requests the peer takes now. */
+  readonly room: number;
+  readonly waiting: boolean;
+  readonly bytesPerSecond: number | undefined;
+  readonly outstandingBytes: number;
+  readonly lastDataMs: number;
+  send(frame: Uint8Array): void;
+  onAsked(sizeBytes: number): void;
+  onData(sizeBytes: number): void;
+  /** A request got its whole answer; `leftBytes` of it did not come. */
+  onAnswered(
+    leftBytes: number,
+    arrived?: { sizeBytes: number; askedMs: number },
+  ): void;
+  onLinkClosed(channel: number): void;
+}
+
 type Of<T> = Extract<Answer, { type: T }>;
 
 export class PeerLink implements SourceLink {
   readonly metadataIsCostly = false;
   readonly sourceId: string;
-  readonly #links: PeerLinks;
+  readonly #stream: PeerStream;
   readonly #channel: number;
   readonly #root: Root;
   readonly #listener: LinkListener;
@@ -45,32 +67,32 @@ export class PeerLink implements SourceLink {
   have: PieceSet | undefined;
 
   constructor(
-    links: PeerLinks,
+    stream: PeerStream,
     channel: number,
     root: Root,
     listener: LinkListener,
   ) {
-    this.sourceId = links.peer;
-    this.#links = links;
+    this.sourceId = stream.peer;
+    this.#stream = stream;
     this.#channel = channel;
     this.#root = root;
     this.#listener = listener;
   }
 
   get room(): number {
-    return this.#closed ? 0 : this.#links.room;
+    return this.#closed ? 0 : this.#stream.room;
   }
   get waiting(): boolean {
-    return this.#links.waiting;
+    return this.#stream.waiting;
   }
   get bytesPerSecond(): number | undefined {
-    return this.#links.bytesPerSecond;
+    return this.#stream.bytesPerSecond;
   }
   get outstandingBytes(): number {
-    return this.#links.outstandingBytes;
+    return this.#stream.outstandingBytes;
   }
   get lastDataMs(): number {
-    return this.#links.lastDataMs;
+    return this.#stream.lastDataMs;
   }
 
   async metadata(
@@ -102,7 +124,7 @@ export class PeerLink implements SourceLink {
       const onAbort = (): void => this.#cancel(piece, reasonOf(signal));
       this.#pending.set(piece, {
         sizeBytes,
-        askedMs: this.#links.clock.now(),
+        askedMs: this.#stream.clock.now(),
         bytes: undefined,
         filled: 0,
         cancelled: false,
@@ -113,8 +135,8 @@ export class PeerLink implements SourceLink {
         },
       });
       signal.addEventListener("abort", onAbort);
-      this.#links.onAsked(sizeBytes);
-      this.#links.send(encodeAsk(AskType.Request, this.#channel, piece));
+      this.#stream.onAsked(sizeBytes);
+      this.#stream.send(encodeAsk(AskType.Request, this.#channel, piece));
     });
   }
 
@@ -133,7 +155,7 @@ export class PeerLink implements SourceLink {
       this.#dropBytes(pending);
       pending.settle(over);
     }
-    this.#links.send(encodeAsk(AskType.Leave, this.#channel));
+    this.#stream.send(encodeAsk(AskType.Leave, this.#channel));
     this.#forgetIfDone();
   }
 
@@ -194,14 +216,14 @@ export class PeerLink implements SourceLink {
       );
     }
     pending.filled += data.length;
-    this.#links.onData(data.length);
+    this.#stream.onData(data.length);
     if (!pending.cancelled) {
-      pending.bytes ??= this.#links.buffers.take(pending.sizeBytes);
+      pending.bytes ??= this.#stream.buffers.take(pending.sizeBytes);
       pending.bytes.set(data, offset);
     }
     if (pending.filled < pending.sizeBytes) return;
     this.#pending.delete(piece);
-    this.#links.onAnswered(0, pending);
+    this.#stream.onAnswered(0, pending);
     if (!pending.cancelled && pending.bytes !== undefined)
       pending.settle(pending.bytes);
     else this.#forgetIfDone();
@@ -224,7 +246,7 @@ export class PeerLink implements SourceLink {
     const pending = this.#pending.get(piece);
     if (pending === undefined) throw malformed(`reject of piece ${piece}`);
     this.#pending.delete(piece);
-    this.#links.onAnswered(pending.sizeBytes - pending.filled);
+    this.#stream.onAnswered(pending.sizeBytes - pending.filled);
     if (pending.cancelled) {
       this.#forgetIfDone();
       return;
@@ -282,7 +304,7 @@ export class PeerLink implements SourceLink {
 
   #askPage(first: number, signal: AbortSignal): Promise<Of<17>> {
     return new Promise((resolve, reject) => {
-      const cancelTimer = this.#links.clock.after(DEFAULTS.metadataMs, () => {
+      const cancelTimer = this.#stream.clock.after(DEFAULTS.metadataMs, () => {
         settle(
           new ShoalError(
             "DEADLINE",
@@ -306,7 +328,7 @@ export class PeerLink implements SourceLink {
       }
       signal.addEventListener("abort", onAbort);
       this.#page = { first, settle };
-      this.#links.send(encodeAsk(AskType.AskHashes, this.#channel, first));
+      this.#stream.send(encodeAsk(AskType.AskHashes, this.#channel, first));
     });
   }
 
@@ -314,20 +336,20 @@ export class PeerLink implements SourceLink {
     const pending = this.#pending.get(piece);
     if (pending === undefined || pending.cancelled) return;
     this.#dropBytes(pending);
-    this.#links.send(encodeAsk(AskType.Cancel, this.#channel, piece));
+    this.#stream.send(encodeAsk(AskType.Cancel, this.#channel, piece));
     pending.settle(ShoalError.from(reason));
   }
 
   /** What comes of it from here on is counted and let go. */
   #dropBytes(pending: Pending): void {
     pending.cancelled = true;
-    if (pending.bytes !== undefined) this.#links.buffers.give(pending.bytes);
+    if (pending.bytes !== undefined) this.#stream.buffers.give(pending.bytes);
     pending.bytes = undefined;
   }
 
   #forgetIfDone(): void {
     if (this.#closed && this.#pending.size === 0)
-      this.#links.onLinkClosed(this.#channel);
+      this.#stream.onLinkClosed(this.#channel);
     else if (!this.#closed) this.#listener.onChange(this);
   }
 }

@@ -4,7 +4,7 @@
  */
 import { ShoalError, type Clock } from "../lib/index.ts";
 import type { FrameStream } from "../network/index.ts";
-import { PeerLink } from "./peer-link.ts";
+import { PeerLink, type PeerStream } from "./peer-link.ts";
 import type { PieceBuffers } from "./piece-buffers.ts";
 import { RateLimit } from "./rate.ts";
 import type { LinkListener } from "./source.ts";
@@ -30,7 +30,7 @@ export interface PeerLinksOptions {
 /** How much the latest piece counts in the speed. */
 const SMOOTHING = 0.3;
 
-export class PeerLinks {
+export class PeerLinks implements PeerStream {
   readonly peer: string;
   readonly clock: Clock;
   readonly buffers: PieceBuffers;
@@ -78,7 +78,7 @@ export class PeerLinks {
     return link;
   }
 
-  /** Requests the peer takes now. One that lets us wait keeps one request: it holds the place in its line. */
+  /** One that lets us wait keeps one request: it holds the place in its line. */
   get room(): number {
     if (this.#closed !== undefined) return 0;
     return (this.waiting ? 1 : this.#window()) - this.outstandingPieces;
@@ -115,7 +115,6 @@ export class PeerLinks {
     if (this.#progressBytes >= DEFAULTS.minProgressBytes) this.#noteProgress();
   }
 
-  /** A request got its whole answer; `leftBytes` of it did not come. */
   onAnswered(
     leftBytes: number,
     arrived?: { sizeBytes: number; askedMs: number },

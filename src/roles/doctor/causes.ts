@@ -2,7 +2,13 @@
  * Every cause that `shoal doctor` can name, the most fundamental first: what stands above explains what stands below, so the first one
  * found is the one that is told. docs/OPERATIONS.md has the same table.
  */
-import type { Facts } from "./finding.ts";
+/** Plain data: goes into the JSON and into the words of what to do next. */
+export type Facts = Readonly<
+  Record<
+    string,
+    string | number | boolean | readonly (string | number)[] | undefined
+  >
+>;
 
 export interface Cause {
   code: string;

@@ -1,13 +1,5 @@
 /** What one check found, and the one cause that follows from all of them. */
-import { CAUSES, type CauseCode } from "./causes.ts";
-
-/** Plain data: goes into the JSON and into the words of what to do next. */
-export type Facts = Readonly<
-  Record<
-    string,
-    string | number | boolean | readonly (string | number)[] | undefined
-  >
->;
+import { CAUSES, type CauseCode, type Facts } from "./causes.ts";
 
 export const CHECKS = [
   "bootstrap",
