@@ -157,7 +157,7 @@ test("a node that is told to stop lets its sessions end, and takes no new one", 
   await assert.rejects(complete(url, PROMPT, 4), /503.*shard 0 of 2/);
 });
 
-test("nodes that are told no shard take one each, and a third adopts what is lost", async (t) => {
+test("nodes that are told no shard take one each; what is lost is adopted by the other, and given back when it is held again", async (t) => {
   const cluster = await TestCluster.start(t);
   const seeder = cluster.start("seed", "seeder", [DEMO_MODEL, "--shards", "2"]);
   await seeder.whenReady();
@@ -185,6 +185,21 @@ test("nodes that are told no shard take one each, and a third adopts what is los
   await answering(url);
   assert.equal((await complete(url, PROMPT, 12)).text, before.text);
   t.diagnostic(`adopted by ${left!.name}, which held ${taken[0]}`);
+
+  // Well covered is what somebody else has held for a minute.
+  const [index = ""] = (taken[1] ?? "").split("/");
+  const since = [left!, gateway].map((m) => m.mark());
+  const again = cluster.start("node", lost!.name, [...how, "--shard", index]);
+  await again.swarmReady();
+  const isGivenBack = (e: ShoalEvent): boolean =>
+    e.tag === "SHARD" && e.message === "given back";
+  const given = await left!.when(isGivenBack, "it to be given back", since[0]);
+  assert.match(String(given.fields.shard), new RegExp(`^${index}/2 `));
+  assert.equal((await complete(url, PROMPT, 12)).text, before.text);
+  const lostAgain = gateway.seen
+    .slice(since[1])
+    .filter(({ message }) => message.startsWith("no longer ready"));
+  assert.deepEqual(lostAgain, [], "the swarm was ready all the time");
 });
 
 /** "0/2": the shard that a node without `--shard` chose. */
