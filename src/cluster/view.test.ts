@@ -240,10 +240,15 @@ test("property: one more ready holder of the model never loses readiness", () =>
       const after = clusterView([...records, newcomer]);
       assert.ok(before?.ready !== true || after?.ready === true);
       assert.ok(before?.complete !== true || after?.complete === true);
-      const were = new Set(before?.missing ?? [0, 1, 2, 3]);
-      if (before !== undefined)
+      assert.equal(after?.missing.length === 0, after?.ready);
+      // Where plans do not fit together, the number told is where the chain breaks, and that may move.
+      const { layerStart: start, layerEnd: end } = newcomer;
+      const isOfPlan = start % 2 === 0 && end === start + 2;
+      const were = new Set(before?.missing);
+      if (before !== undefined && isOfPlan)
         assert.ok(after?.missing.every((i) => were.has(i)));
     }),
+    { numRuns: 1_000 },
   );
 });
 
