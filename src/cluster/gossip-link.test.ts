@@ -18,7 +18,12 @@ import {
   WAIT_MS,
 } from "../../test/support/memberships.ts";
 import { spawnProgram, within } from "../../test/support/network.ts";
+import { freePort, swallowUdp } from "../../test/support/wires.ts";
+import { seal } from "./announcement.ts";
+import { emptyMessage } from "./gossip-message.ts";
+import { encodeGossip } from "./gossip-wire.ts";
 import type { Membership } from "./index.ts";
+import { GOSSIP_COMMAND } from "./protocol.ts";
 
 type Member = Peer & { membership: Membership };
 
@@ -165,6 +170,47 @@ test("a process that is stopped is gone within 15 s, and back when it goes on", 
   child.kill("SIGCONT");
   for (const member of members)
     await sees(member, (m) => m.view()?.ready === true, "the return");
+});
+
+test("what a member said before it was lost, and some hear only later, does not bring it back", async (t) => {
+  const rendezvous = await startRendezvous(t);
+  const members = await swarm(t, rendezvous, 3, 3);
+  const [first, second, third] = members as [Member, Member, Member];
+  await meshed(members);
+  await sees(first, (m) => m.view()?.ready === true, "readiness");
+  // Its last word, of which the first never heard; where it was, nothing answers, and nothing refuses.
+  const silent = await freePort();
+  await swallowUdp(t, silent);
+  const [known] = third.membership.announcements();
+  const issuedMs = Date.now();
+  const late = await seal(
+    {
+      ...known!,
+      addresses: [`/ip4/127.0.0.1/udp/${silent}/quic-v1`],
+      seq: Math.max(known!.seq + 1, issuedMs),
+      issuedMs,
+    },
+    (data) => third.host.sign(data),
+  );
+  await third.host.stop();
+  await sees(first, (m) => m.view()?.missing.join() === "2", "the loss");
+  let views = 0;
+  const end = first.membership.onChange((view) => {
+    if (view?.ready === true) views++;
+  });
+  const { name, result } = GOSSIP_COMMAND;
+  const params = { ...encodeGossip(emptyMessage(), null), records: [late] };
+  const to = first.host.peerId;
+  await second.commands.call(
+    to,
+    name,
+    { cluster: "friends", ...params },
+    result,
+  );
+  // The dial that looks for it takes 2 s, and the next exchange of everything 10.
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  end();
+  assert.equal(views, 0, "the first was never ready again");
 });
 
 test("a rendezvous that was away for long is found again within 15 s, and not by all at once", async (t) => {

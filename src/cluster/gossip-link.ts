@@ -6,7 +6,7 @@ import {
   ShoalError,
 } from "../lib/index.ts";
 import type { Commands, Host } from "../network/index.ts";
-import type { Sealed } from "./announcement.ts";
+import type { Announcement, Sealed } from "./announcement.ts";
 import { Gossip } from "./gossip.ts";
 import { emptyMessage, type GossipMessage } from "./gossip-message.ts";
 import { decodeGossip, encodeGossip, type GossipWire } from "./gossip-wire.ts";
@@ -77,7 +77,6 @@ export class GossipLink {
         records: known.records,
         isConnected: (peer) => this.#connected.has(peer),
         onConnected: (peer) => this.addNeighbour(peer),
-        onGone: (peer) => void this.#drop(peer),
       });
     this.#missing = new LostMembers({
       random,
@@ -198,6 +197,7 @@ export class GossipLink {
     const { announcement, outcome } = taken;
     const { peer } = announcement;
     if (peer === host.peerId) return;
+    if (outcome === "new" && this.#isInDoubt(announcement)) return;
     const record = known.records.find(announcement) ?? { announcement, sealed };
     this.#gossip.learned(record, outcome, from, this.#now(), pushed);
     if (outcome === "stale") return;
@@ -206,9 +206,19 @@ export class GossipLink {
       this.#missing.forget(peer);
     } else if (this.#connected.has(peer))
       this.#gossip.connected(peer, this.#now());
-    else if (outcome === "new") this.#mesh?.doubt(peer, announcement.addresses);
     if (from !== host.peerId) onTaken?.(taken);
     onChanged(outcome !== "renewed");
+  }
+
+  /**
+   * One that was just lost here, of which somebody else has a newer record: it lives, or it said so before it died and some heard it later.
+   * Its connection tells. Until there is one it counts as dead, up to this record; who lives seals another when it hears of that.
+   */
+  #isInDoubt({ peer, seq, state, addresses }: Announcement): boolean {
+    if (state === "gone" || this.#mesh?.doubts(peer) !== true) return false;
+    this.#options.known.records.removePeer(peer, seq);
+    void this.#mesh.look(peer, addresses);
+    return true;
   }
 
   #onLost(peer: string): void {

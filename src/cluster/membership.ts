@@ -170,6 +170,9 @@ export class Membership {
     await Promise.all(
       records.map((record) => this.#rendezvous.announceTo(through, record)),
     );
+    // All have the same: who is lost later is lost with its last word.
+    for (const record of records)
+      this.#link.announced(record, false, new Set([through]));
     await this.#rendezvous.publishTo(through);
     await this.#rendezvous.pull(through);
     this.#link.addNeighbour(through);
@@ -235,9 +238,11 @@ export class Membership {
     return this.#known.published;
   }
 
-  /** What this node says of its shards now, as it travels. */
+  /** What this node says of its shards now, as it travels; the neighbours hear it as well. */
   async sealed(): Promise<Sealed[]> {
-    return (await this.#own.sealAll()).map(({ sealed }) => sealed);
+    const records = await this.#own.sealAll();
+    for (const record of records) this.#link.announced(record, false);
+    return records.map(({ sealed }) => sealed);
   }
 
   /** The cluster's record as it travels. */

@@ -12,7 +12,7 @@ const MESH_LINK = Object.freeze({
   dialMs: 5_000,
   /** Dials at once. */
   dials: 4,
-  /** A record of a member that was lost so recently is checked by a dial: it may have been on its way since before. */
+  /** What others say of a member that was lost so recently is checked by a dial: it may have been on its way since before. */
   doubtMs: 15_000,
   /** A member that could not be reached is left in peace for so long. */
   redialMs: 30_000,
@@ -26,8 +26,6 @@ export interface MeshLinkOptions {
   records: ClusterRecords;
   isConnected: (peer: string) => boolean;
   onConnected: (peer: string) => void;
-  /** Not reached, though others say that it is there. */
-  onGone: (peer: string) => void;
 }
 
 export class MeshLink {
@@ -54,17 +52,19 @@ export class MeshLink {
     this.#nextLookMs = Math.min(this.#nextLookMs, now + MESH_LINK.soonMs);
   }
 
-  /** Once after each loss: is it back, or was this said before it died? */
-  doubt(peer: string, addresses: readonly string[]): void {
-    const { clock, isConnected, onGone } = this.#options;
+  /** It was lost of late, and nobody has looked for it since. */
+  doubts(peer: string): boolean {
     const lostMs = this.#lost.get(peer);
-    this.#lost.delete(peer);
-    if (lostMs === undefined || clock.now() - lostMs > MESH_LINK.doubtMs)
-      return;
+    const { clock, isConnected } = this.#options;
+    if (lostMs === undefined || isConnected(peer)) return false;
+    return clock.now() - lostMs <= MESH_LINK.doubtMs;
+  }
+
+  /** Once after each loss: is it there? Then it says so itself, and a record it sealed anew. Else others are believed from now on. */
+  async look(peer: string, addresses: readonly string[]): Promise<void> {
     if (this.#dialing.has(peer)) return;
-    void this.#dial(peer, addresses).then(() => {
-      if (!this.#stopped && !isConnected(peer)) onGone(peer);
-    });
+    await this.#dial(peer, addresses);
+    this.#lost.delete(peer);
   }
 
   /** Dials members until there are enough neighbours. Call it every second. */
