@@ -145,6 +145,7 @@ test("a process killed is gone from every view within 5 s, and readiness with it
     members.map(async (member) => {
       await sees(member, (m) => m.view()?.missing.join() === "3", "the loss");
       const tookMs = performance.now() - killedMs;
+      t.diagnostic(`noticed after ${Math.round(tookMs)} ms`);
       assert.ok(tookMs < 5_000, `noticed after ${tookMs} ms`);
     }),
   );

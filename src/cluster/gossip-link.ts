@@ -43,7 +43,7 @@ export interface GossipLinkOptions {
 export const LINK = Object.freeze({
   /** While a swarm is quiet, waking up costs more than what there is to do. */
   tickMs: 1_000,
-  urgentTickMs: 250,
+  urgentTickMs: 100,
   callMs: 5_000,
   /** Messages to one neighbour that have no answer yet. Above it they are left out: the exchange of everything mends it. */
   inFlight: 16,

@@ -37,7 +37,7 @@ export const GOSSIP = Object.freeze({
   lazyMs: 1_000,
   /** What was lost on its way is mended after this, or after a few of these. */
   syncMs: 10_000,
-  /** How long a suspect has to be heard of. A lost connection is noticed after 3 s at most by QUIC: together under 5 s. */
+  /** How long a suspect has to be heard of. A lost connection is noticed after 3.75 s at most by QUIC: together under 5 s. */
   graceMs: 1_000,
   /** A record that was asked for and did not come is asked for elsewhere after this. */
   askedMs: 2_000,

@@ -2,7 +2,7 @@
  * Every timeout and limit of the network in one place. They lean on each other:
  *
  *     QUIC handshake 2 s  <  one address 3 s  <  a whole dial 10 s
- *     QUIC keep-alive 1 s <  QUIC idle 3 s    <  heartbeat 6.5 s  <  write deadline 10 s
+ *     QUIC keep-alive 1 s <  QUIC idle 2.75 s <  heartbeat 6.5 s  <  write deadline 10 s
  *
  * so that one dead address never uses up the dial, and a dead peer is noticed by its connection before the streams on it
  * run into their own deadlines.
@@ -17,10 +17,13 @@ export const DEFAULTS = Object.freeze({
   // QUIC
   /** A QUIC handshake takes 1 to 2 round trips; the slowest link on Earth answers in 1 s. Longer means UDP is filtered. */
   quicHandshakeMs: 2_000,
-  /** A killed peer is noticed after this. Keep-alives are sent by native threads, so a busy event loop loses nothing. */
-  quicIdleMs: 3_000,
+  /**
+   * A killed peer is noticed after this, or a keep-alive later (sending one starts the time anew, once: RFC 9000, 10.1): 3.75 s at most.
+   * Keep-alives are sent by native threads, so a busy event loop loses nothing.
+   */
+  quicIdleMs: 2_750,
   /** Two fit in the idle time, and a lost one is repeated by QUIC's own probes within a few round trips. */
-  quicKeepAliveMs: 1_400,
+  quicKeepAliveMs: 1_000,
   /** Streams the remote may have open. Requests take one each, so this bounds a peer's parallel requests. */
   quicStreams: 1_024,
   /** Unread bytes of one stream: 80 MB/s at 50 ms of round trip. */

@@ -12,7 +12,7 @@ import {
   type PeerProcess,
 } from "../../test/support/network.ts";
 
-/** Killed: the system closes TCP at once, QUIC's idle timeout is 3 s. Stopped: QUIC 3 s, TCP's heartbeat 6.5 to 8.5 s. */
+/** Killed: the system closes TCP at once, QUIC's idle timeout is 2.75 s. Stopped: QUIC 2.75 to 3.75 s, TCP's heartbeat 6.5 to 8.5 s. */
 const NOTICED_WITHIN_MS = 10_000;
 
 /** An echo over a stream, and then the end of both: stream and connection. */

@@ -78,8 +78,8 @@ const SETTLE_MS = 40_000;
 const TICK_MS = 250;
 const MESH_MS = 3_000;
 const EXPIRE_MS = 5_000;
-/** QUIC's idle time-out is 3 s after the last packet; keep-alives come every second. */
-const NOTICE_MS = [2_000, 3_000] as const;
+/** QUIC's idle time-out is 2.75 s after the last packet, or after the keep-alive that follows it within a second. */
+const NOTICE_MS = [2_750, 3_750] as const;
 const DOWNLOAD_MS = [5_000, 30_000] as const;
 const LOAD_MS = 2_000;
 const LAYERS_PER_SHARD = 1;
