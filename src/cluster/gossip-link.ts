@@ -40,7 +40,7 @@ export interface GossipLinkOptions {
   random?: () => number;
 }
 
-export const LINK = Object.freeze({
+const LINK = Object.freeze({
   /** While a swarm is quiet, waking up costs more than what there is to do. */
   tickMs: 1_000,
   urgentTickMs: 100,

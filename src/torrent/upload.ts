@@ -41,7 +41,7 @@ export interface UploadStats {
   pieces: Readonly<Record<Root, number>>;
 }
 
-/** Peers that sent what is no request are remembered up to this many; the oldest go. */
+/** Peers that sent what is no request are remembered up to this many; those heard of longest ago go. */
 const MAX_MALFORMED = 4_096;
 
 export class Uploads {
@@ -174,7 +174,9 @@ export class Uploads {
   }
 
   #onMalformed(peer: string, error: ShoalError): void {
-    this.#malformed.set(peer, (this.#malformed.get(peer) ?? 0) + 1);
+    const count = (this.#malformed.get(peer) ?? 0) + 1;
+    this.#malformed.delete(peer); // to the end of the line
+    this.#malformed.set(peer, count);
     const [oldest] = this.#malformed.keys();
     if (this.#malformed.size > MAX_MALFORMED && oldest !== undefined)
       this.#malformed.delete(oldest);

@@ -5,18 +5,11 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { Members } from "../support/member.ts";
 import { writeRandomModel } from "../support/models.ts";
+import { SMALL_MODEL } from "../support/seeded.ts";
 import { spread } from "../support/spread.ts";
 
 /** 64 MiB: eight layers of 7.3, embedding and output of 2. */
-const MODEL = {
-  layers: 8,
-  embeddingLength: 512,
-  heads: 8,
-  kvHeads: 4,
-  feedForward: 736,
-  vocabSize: 1024,
-  vocab: "bytes",
-} as const;
+const MODEL = { ...SMALL_MODEL, layers: 8 };
 const NODES = 4;
 /** An uplink, so that there is time to hear of the others: as long as a small model takes, or a large one over a fast line. */
 const UPLOAD_LIMIT = 2_500_000;

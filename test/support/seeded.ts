@@ -4,7 +4,7 @@ import { type Member, Members } from "./member.ts";
 import { writeRandomModel } from "./models.ts";
 
 /** 33 MiB: four layers of 7.5 MiB each, and what comes before and after them. */
-const MODEL = {
+export const SMALL_MODEL = {
   layers: 4,
   embeddingLength: 512,
   heads: 8,
@@ -31,7 +31,7 @@ export async function seeded(
 ): Promise<Seeded> {
   const members = await Members.of(t);
   const model = join(members.home, "model.gguf");
-  await writeRandomModel(model, MODEL);
+  await writeRandomModel(model, SMALL_MODEL);
   const rendezvous = await members.rendezvous();
   const at = (name: string): string[] => members.at(rendezvous, name);
   const limit =
