@@ -1,0 +1,150 @@
+/**
+ * Runs the tests: `npm test`, or `npm test -- FILE…`; `--name TEXT` runs those whose name has it, `--seconds` writes test/seconds.json.
+ *
+ * Each file is a process, as with `node --test`. Most of them wait much and compute little, some the other way round. So one file for each
+ * processor runs always, and another one begins whenever the processors are idle. The slowest begin first. What a file says is printed when it ends.
+ */
+import { globSync, readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism, cpus } from "node:os";
+import { join, resolve } from "node:path";
+import { run } from "node:test";
+import { spec } from "node:test/reporters";
+import { setTimeout as pause } from "node:timers/promises";
+import { parseArgs } from "node:util";
+
+const ROOT = resolve(import.meta.dirname, "..");
+const SECONDS = join(import.meta.dirname, "seconds.json");
+const FILES = ["test/e2e/*.test.ts", "src/**/*.test.ts", "test/**/*.test.ts"];
+
+const PROCESSORS = availableParallelism();
+/** Files that run at the same time: some swarms beside each other, each of a dozen processes. */
+const MOST = PROCESSORS + 6;
+/** A file that has just begun has not shown yet what it takes. */
+const LOOK_MS = 1_500;
+const IDLE_ENOUGH = 0.35;
+/** Ends a hang. */
+const FILE_MS = 600_000;
+
+type TestEvent = { type: string; data: Record<string, unknown> };
+
+interface Counts {
+  tests: number;
+  passed: number;
+  failed: number;
+  cancelled: number;
+  skipped: number;
+}
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { name: { type: "string" }, seconds: { type: "boolean" } },
+});
+// The programs under test and the tests themselves are compiled once.
+process.env["NODE_COMPILE_CACHE"] ??= join(ROOT, "node_modules/.cache/node");
+
+const known = JSON.parse(readFileSync(SECONDS, "utf8")) as Record<
+  string,
+  number
+>;
+const files = globSync(positionals.length > 0 ? positionals : FILES, {
+  cwd: ROOT,
+})
+  .filter((file, i, all) => all.indexOf(file) === i)
+  .toSorted((a, b) => (known[b] ?? 0) - (known[a] ?? 0));
+if (files.length === 0) throw new Error(`no file is ${positionals.join(" ")}`);
+
+const report = new spec();
+report.pipe(process.stdout);
+const sum = { tests: 0, passed: 0, failed: 0, cancelled: 0, skipped: 0 };
+const seconds: Record<string, number> = {};
+const startMs = performance.now();
+await runAll(files);
+const tookSeconds = Math.round((performance.now() - startMs) / 1000);
+for (const [what, count] of Object.entries(sum)) tell(`${what} ${count}`);
+tell(`${files.length} files in ${tookSeconds} s; the slowest:`);
+for (const file of Object.keys(seconds)
+  .toSorted((a, b) => seconds[b]! - seconds[a]!)
+  .slice(0, 10))
+  tell(`${String(seconds[file]).padStart(4)} s  ${file}`);
+report.end();
+if (options.seconds) writeFileSync(SECONDS, inOrder(seconds));
+const isGood = sum.failed + sum.cancelled === 0 && sum.tests > 0;
+process.exitCode = isGood ? 0 : 1;
+
+async function runAll(files: readonly string[]): Promise<void> {
+  const waiting = [...files];
+  const running = new Set<Promise<void>>();
+  let look = busy();
+  let begunMs = -Infinity;
+  while (waiting.length + running.size > 0) {
+    const sinceMs = performance.now() - begunMs;
+    const isRoom =
+      running.size < PROCESSORS ||
+      (running.size < MOST && sinceMs > LOOK_MS && idle(look) > IDLE_ENOUGH);
+    if (waiting.length > 0 && isRoom) {
+      const done = runFile(waiting.shift()!).finally(() => {
+        running.delete(done);
+      });
+      running.add(done);
+      begunMs = performance.now();
+      look = busy();
+      continue;
+    }
+    if (sinceMs > 2 * LOOK_MS) [begunMs, look] = [performance.now(), busy()];
+    await Promise.race([...running, pause(250)]);
+  }
+}
+
+async function runFile(file: string): Promise<void> {
+  const said: TestEvent[] = [];
+  const beganMs = performance.now();
+  const stream = run({
+    files: [resolve(ROOT, file)],
+    timeout: FILE_MS,
+    ...(options.name && { testNamePatterns: [options.name] }),
+  });
+  for await (const event of stream as AsyncIterable<TestEvent>)
+    said.push(event);
+  seconds[file] = Math.round((performance.now() - beganMs) / 1000);
+  tell(`${file}: ${seconds[file]} s`);
+  for (const event of said) {
+    const isOfRun = event.data["file"] === undefined;
+    if (event.type === "test:summary" && isOfRun) {
+      const counts = event.data["counts"] as Counts;
+      for (const what of Object.keys(sum) as (keyof Counts)[])
+        sum[what] += counts[what];
+    } else if (event.type !== "test:diagnostic" || !isOfRun)
+      report.write(event);
+  }
+}
+
+function tell(message: string): void {
+  report.write({ type: "test:diagnostic", data: { nesting: 0, message } });
+}
+
+interface Busy {
+  idle: number;
+  all: number;
+}
+
+function busy(): Busy {
+  const times = cpus().map(({ times }) => times);
+  const of = (t: (typeof times)[number]): number =>
+    t.user + t.nice + t.sys + t.irq + t.idle;
+  return {
+    idle: times.reduce((sum, { idle }) => sum + idle, 0),
+    all: times.reduce((sum, each) => sum + of(each), 0),
+  };
+}
+
+/** The part of the time since then that the processors had nothing to do. */
+function idle(since: Busy): number {
+  const now = busy();
+  return (now.idle - since.idle) / Math.max(1, now.all - since.all);
+}
+
+function inOrder(seconds: Readonly<Record<string, number>>): string {
+  const entries = Object.entries(seconds).filter(([, each]) => each > 0);
+  const sorted = entries.toSorted(([, a], [, b]) => b - a);
+  return `${JSON.stringify(Object.fromEntries(sorted), null, 2)}\n`;
+}
