@@ -5,6 +5,7 @@ import { dirname, join, resolve } from "node:path";
 import { test } from "node:test";
 import { errorsPage } from "../docs/errors-page.ts";
 import { ERROR_HELP } from "../src/lib/error-help.ts";
+import { commandNames, optionsOf, refusalOf } from "./support/command-line.ts";
 
 const root = resolve(import.meta.dirname, "..");
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
@@ -45,6 +46,43 @@ for (const path of DOCUMENTS)
     });
     assert.deepEqual(broken, []);
   });
+
+for (const path of [...DOCUMENTS, "src/lib/error-help.ts"])
+  test(`${path} names only commands and options that exist`, async () => {
+    const text = read(path).replaceAll(/^.*bench\/.*$/gm, ""); // those have options of their own
+    const refusals: string[] = [];
+    for (const command of commandsIn(text)) {
+      const refusal = await refusalOf(command);
+      if (refusal !== undefined)
+        refusals.push(`${command.join(" ")}: ${refusal}`);
+    }
+    assert.deepEqual(refusals, []);
+    const known = new Set(FOREIGN);
+    for (const command of await commandNames())
+      for (const name of await optionsOf(command)) known.add(name);
+    const named = text.match(/(?<![\w-])--[a-z][a-z-]*|SHOAL_[A-Z_]+/g) ?? [];
+    assert.deepEqual(
+      named.filter((name) => !known.has(name)),
+      [],
+    );
+  });
+
+/** Of other programs. */
+const FOREIGN = ["--omit", "--test"];
+
+/** Every command line of the program in a fenced block, without its comment. "…" and HOST stand for an address. */
+function commandsIn(text: string): string[][] {
+  const blocks = [...text.matchAll(/^```\w*\n(.*?)^```$/gms)];
+  return blocks.flatMap(([, block = ""]) =>
+    [...block.matchAll(/^(?:npm exec shoal -- |shoal )(.+?)(?: +#.*)?$/gm)].map(
+      ([, line = ""]) =>
+        Array.from(
+          line.matchAll(/"([^"]*)"|(\S+)/g),
+          ([, quoted, word]) => quoted ?? word?.replace("…", "HOST") ?? "",
+        ),
+    ),
+  );
+}
 
 /** The anchors that hosting platforms give a page's headings. */
 function sectionsOf(path: string): string[] {
