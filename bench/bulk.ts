@@ -1,6 +1,6 @@
 /** What benches move beside tokens: a model of random weights, fetched by one process from the other as fast as it goes. */
 import { join } from "node:path";
-import type { Transfer } from "../src/torrent/transfer.ts";
+import type { Transfer } from "../src/transfer/index.ts";
 import { writeRandomModel } from "../test/support/models.ts";
 
 /** A content and who has it. */

@@ -8,7 +8,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { mkdtemp, open, rm } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
-import { Hasher } from "../src/torrent/hasher.ts";
+import { Hasher } from "../src/store/index.ts";
 
 const SIZE_BYTES = 512 * 1024 * 1024;
 const CHUNK_BYTES = 4 * 1024 * 1024;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Events, resolvePaths } from "../src/lib/index.ts";
 import { parseListen } from "../src/network/index.ts";
 import { startNode } from "../src/roles/index.ts";
-import { TransferThread } from "../src/torrent/index.ts";
+import { TransferThread } from "../src/transfer/index.ts";
 import { beginDownload, type Bulk, seedBulk } from "./bulk.ts";
 import { takeOrders } from "../test/support/side.ts";
 

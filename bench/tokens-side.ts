@@ -7,8 +7,8 @@ import {
   type FrameStream,
   type PeerTarget,
 } from "../src/network/index.ts";
-import { TransferThread } from "../src/torrent/transfer-thread.ts";
-import { LocalTransfer, type Transfer } from "../src/torrent/transfer.ts";
+import { TransferThread, type Transfer } from "../src/transfer/index.ts";
+import { LocalTransfer } from "../src/transfer/transfer.ts";
 import { beginDownload, type Bulk, seedBulk } from "./bulk.ts";
 import { takeOrders } from "../test/support/side.ts";
 

@@ -6,12 +6,10 @@ import { open, rm } from "node:fs/promises";
 import { isMainThread, parentPort, Worker } from "node:worker_threads";
 import { Events, ShoalError } from "../src/lib/index.ts";
 import { createHost, type FrameStream } from "../src/network/index.ts";
-import { Downloads } from "../src/torrent/download.ts";
-import { Hasher } from "../src/torrent/hasher.ts";
-import { TorrentStore } from "../src/torrent/store.ts";
-import { THREAD_LIMITS } from "../src/torrent/transfer-thread.ts";
-import { PIECE_BYTES } from "../src/torrent/types.ts";
-import { Uploads } from "../src/torrent/upload.ts";
+import { Downloads } from "../src/transfer/download.ts";
+import { Hasher, TorrentStore, PIECE_BYTES } from "../src/store/index.ts";
+import { THREAD_LIMITS } from "../src/transfer/transfer-thread.ts";
+import { Uploads } from "../src/transfer/upload.ts";
 
 export interface Remote {
   peerId: string;

@@ -2,7 +2,7 @@
 import { Command } from "commander";
 import { ENGINE_DEFAULTS } from "../engine/index.ts";
 import { systemClock } from "../lib/index.ts";
-import { type DoctorReport, runDoctor } from "../roles/index.ts";
+import { type DoctorReport, runDoctor } from "../doctor/index.ts";
 import {
   bytes,
   common,

@@ -13,11 +13,8 @@ import {
 } from "./options.ts";
 import { sourcesInWords } from "./progress.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
-import {
-  type TransferFlags,
-  transfersOf,
-  withTransfers,
-} from "./transfer-options.ts";
+import type { TransferFlags } from "../weights/index.ts";
+import { transfersOf, withTransfers } from "./transfer-options.ts";
 
 interface GetFlags extends MembershipFlags, TransferFlags {
   out?: string;

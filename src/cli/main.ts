@@ -1,7 +1,6 @@
 /** The `shoal` program: one file a command. Errors are one line with a code; exit codes follow the table in lib/errors.ts. */
 import { Command, CommanderError } from "commander";
-import { ShoalError } from "../lib/index.ts";
-import { VERSION } from "../roles/index.ts";
+import { ShoalError, VERSION } from "../lib/index.ts";
 import { chatCommand } from "./chat.ts";
 import { doctorCommand } from "./doctor.ts";
 import { getCommand } from "./get.ts";

@@ -14,11 +14,8 @@ import {
   withDiagnostics,
 } from "./options.ts";
 import { runRole } from "./run-role.ts";
-import {
-  type TransferFlags,
-  transfersOf,
-  withTransfers,
-} from "./transfer-options.ts";
+import type { TransferFlags } from "../weights/index.ts";
+import { transfersOf, withTransfers } from "./transfer-options.ts";
 
 interface RendezvousFlags extends TransferFlags {
   listen: string[];

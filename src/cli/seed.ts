@@ -15,11 +15,8 @@ import {
   withMembership,
 } from "./options.ts";
 import { runRole } from "./run-role.ts";
-import {
-  type TransferFlags,
-  transfersOf,
-  withTransfers,
-} from "./transfer-options.ts";
+import type { TransferFlags } from "../weights/index.ts";
+import { transfersOf, withTransfers } from "./transfer-options.ts";
 
 interface SeedFlags extends MembershipFlags, TransferFlags {
   shards?: number;

@@ -1,15 +1,15 @@
 /** `shoal status`: how a swarm is, asked of any member or of a local role; the exit code says whether it is ready. */
 import { Command } from "commander";
-import { DIAGNOSTICS_DEFAULTS } from "../diagnostics/index.ts";
-import { showsColors } from "../lib/index.ts";
 import {
+  DIAGNOSTICS_DEFAULTS,
   askMembers,
   type AskedStatus,
   askUrl,
   clusterReportLines,
   reportLines,
   type ReportOptions,
-} from "../roles/index.ts";
+} from "../diagnostics/index.ts";
+import { showsColors } from "../lib/index.ts";
 import {
   common,
   option,

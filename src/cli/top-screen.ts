@@ -1,7 +1,7 @@
 /** What `shoal top` shows: the report of `shoal status`, and above it the rates between two answers. Pure. */
-import type { NodeStatus } from "../cluster/index.ts";
+import type { NodeStatus } from "../status/index.ts";
 import { formatBytes } from "../lib/index.ts";
-import { reportLines, type ReportOptions } from "../roles/index.ts";
+import { reportLines, type ReportOptions } from "../diagnostics/index.ts";
 
 export interface Lost {
   /** Since when nothing comes. */

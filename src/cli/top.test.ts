@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { EventEmitter, once } from "node:events";
 import { test } from "node:test";
-import type { NodeStatus } from "../cluster/index.ts";
+import type { NodeStatus } from "../status/index.ts";
 import { createDiagnostics } from "../diagnostics/index.ts";
 import { Events, ShoalError } from "../lib/index.ts";
 import { shoal } from "../../test/support/cli.ts";

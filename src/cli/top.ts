@@ -1,9 +1,8 @@
 /** `shoal top`: the state of a role, live in the terminal, from the API of its page. */
 import { Command } from "commander";
-import type { NodeStatus } from "../cluster/index.ts";
-import { DIAGNOSTICS_DEFAULTS } from "../diagnostics/index.ts";
+import type { NodeStatus } from "../status/index.ts";
+import { DIAGNOSTICS_DEFAULTS, askUrl } from "../diagnostics/index.ts";
 import { showsColors, ShoalError, sleep } from "../lib/index.ts";
-import { askUrl } from "../roles/index.ts";
 import { common, option, urls, wholeNumber, withCommon } from "./options.ts";
 import { stopSignal } from "./run-role.ts";
 import {

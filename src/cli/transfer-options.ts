@@ -1,9 +1,9 @@
 /** What nodes, seeders and `shoal get` let an operator set of their transfers. */
 import type { Command } from "commander";
-import type { TransferFlags } from "../roles/index.ts";
+import type { TransferFlags } from "../weights/index.ts";
 import { option, port, someBytes, wholeNumber } from "./options.ts";
 
-export type { TransferFlags } from "../roles/index.ts";
+export type { TransferFlags } from "../weights/index.ts";
 
 export function withTransfers(command: Command): Command {
   return command

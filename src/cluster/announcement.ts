@@ -6,6 +6,7 @@ import { decode, encode } from "@ipld/dag-cbor";
 import { z } from "zod";
 import { ShoalError } from "../lib/index.ts";
 import { verify } from "../network/index.ts";
+import { NODE_STATES } from "../status/index.ts";
 
 export const ANNOUNCEMENT = Object.freeze({
   /** Lifetime of a record. Three renewals, so that one lost message costs nothing. */
@@ -19,16 +20,6 @@ export const ANNOUNCEMENT = Object.freeze({
 
 /** Version of what nodes tell each other of the cluster. */
 export const PROTOCOL = 1;
-
-export const NODE_STATES = [
-  "joining",
-  "downloading",
-  "loading",
-  "ready",
-  "draining",
-  "gone",
-] as const;
-export type NodeState = (typeof NODE_STATES)[number];
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 

@@ -14,8 +14,11 @@ import {
   SWARM_STATUS,
 } from "./protocol.ts";
 import type { HolderRecord } from "./records.ts";
-import { fitsReply } from "./status-size.ts";
-import { type ClusterStatus, STATUS_LIMITS } from "./status.ts";
+import {
+  fitsReply,
+  type ClusterStatus,
+  STATUS_LIMITS,
+} from "../status/index.ts";
 import { clusterView } from "./view.ts";
 
 /** One cluster, as the commands see it. */

@@ -4,8 +4,12 @@ import { test } from "node:test";
 import { announcementOf } from "../../test/support/announcements.ts";
 import type { Announcement } from "./announcement.ts";
 import { clusterStatus } from "./cluster-status.ts";
-import { nodeStatusThatFits, MAX_STATUS_BYTES } from "./status-size.ts";
-import { ClusterStatus, NodeStatus } from "./status.ts";
+import {
+  nodeStatusThatFits,
+  ClusterStatus,
+  NodeStatus,
+} from "../status/index.ts";
+import { MAX_STATUS_BYTES } from "../status/status-size.ts";
 
 function holder(
   index: number,

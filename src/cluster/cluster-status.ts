@@ -5,7 +5,7 @@ import {
   type ClusterStatus,
   type MemberStatus,
   STATUS_LIMITS,
-} from "./status.ts";
+} from "../status/index.ts";
 import { type ClusterView, clusterView } from "./view.ts";
 
 export interface ClusterFacts {

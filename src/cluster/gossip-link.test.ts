@@ -22,7 +22,7 @@ import { freePort, swallowUdp } from "../../test/support/wires.ts";
 import { seal } from "./announcement.ts";
 import { emptyMessage } from "./gossip-message.ts";
 import { encodeGossip } from "./gossip-wire.ts";
-import type { Membership } from "./index.ts";
+import type { Membership } from "./membership.ts";
 import { GOSSIP_COMMAND } from "./protocol.ts";
 
 type Member = Peer & { membership: Membership };

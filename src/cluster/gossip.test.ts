@@ -1,7 +1,8 @@
 /** Gossip as a state machine: what each of a few nodes makes of what the others say, and of what liars say. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Announcement, NodeState } from "./announcement.ts";
+import type { Announcement } from "./announcement.ts";
+import type { NodeState } from "../status/index.ts";
 import { GOSSIP, Gossip } from "./gossip.ts";
 import { type GossipMessage, MESSAGE_LIMITS } from "./gossip-message.ts";
 import { decodeGossip, encodeGossip, GossipWire } from "./gossip-wire.ts";

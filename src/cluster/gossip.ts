@@ -23,7 +23,7 @@ import {
   type HolderRecord,
   type PutOutcome,
 } from "./records.ts";
-import { type Refusals } from "./refusals.ts";
+import type { Refusals } from "./refusals.ts";
 import { Suspects } from "./suspects.ts";
 
 export const GOSSIP = Object.freeze({

@@ -9,24 +9,14 @@
  *     membership.onChange((view) => console.log(view?.ready, view?.missing));
  */
 export {
-  type Adoption,
-  adoptions,
-  type CoverageHistory,
-  NO_HISTORY,
-  observeCoverage,
-  shouldGiveBack,
-} from "./adoption.ts";
-export {
-  type Announcement,
+  Announcement,
   ANNOUNCEMENT,
-  type Capacity,
-  type NodeState,
   PROTOCOL,
-  type Sealed,
+  Sealed,
 } from "./announcement.ts";
 export {
   CLUSTER_RECORD_DEFAULTS,
-  type ClusterRecord,
+  ClusterRecord,
   sealClusterRecord,
   unsealClusterRecord,
 } from "./cluster-record.ts";
@@ -37,50 +27,15 @@ export {
   encodeClusterRecord,
   nodeKey,
 } from "./dht-kinds.ts";
-export { clusterStatus } from "./cluster-status.ts";
-export { Membership, type MembershipOptions } from "./membership.ts";
+export { Membership } from "./membership.ts";
+export { serveNodeCommands } from "./node-commands.ts";
 export type { OwnState } from "./own-shards.ts";
-export {
-  type LoadShardRequest,
-  type NodeCommandsOptions,
-  serveNodeCommands,
-} from "./node-commands.ts";
 export {
   GET_CAPABILITIES,
   GET_CLUSTER,
   GET_NODE_STATUS,
-  LOAD_SHARD,
+  GET_PART,
   SWARM_STATUS,
 } from "./protocol.ts";
-export { coverageOf, type Swarm } from "./coverage.ts";
-export {
-  askManifest,
-  fetchParts,
-  MANIFEST_FILE,
-  METADATA_FILE,
-  type ModelParts,
-  servePartsOf,
-} from "./model-parts.ts";
-export { type Placement, placeShard, shouldYield } from "./placement.ts";
 export { RendezvousService } from "./rendezvous-service.ts";
-export {
-  needsOf,
-  type PlanShard,
-  planShards,
-  type SessionRoom,
-  type ShardNeeds,
-  usableBytes,
-} from "./shard-needs.ts";
-export {
-  ClusterStatus,
-  ConnectionStatus,
-  DhtStatus,
-  MemberStatus,
-  NodeStatus,
-  OwnShardStatus,
-  SessionStatus,
-  ShardStatus,
-  STATUS_LIMITS,
-  TorrentStatus,
-} from "./status.ts";
-export { type ClusterView, clusterView, type ShardView } from "./view.ts";
+export type { ClusterView } from "./view.ts";

@@ -23,7 +23,7 @@ import {
   type PutOutcome,
 } from "./records.ts";
 import { Refusals } from "./refusals.ts";
-import type { ClusterStatus } from "./status.ts";
+import type { ClusterStatus } from "../status/index.ts";
 
 export interface Taken {
   announcement: Announcement;

@@ -12,19 +12,20 @@ import {
   startRendezvous,
 } from "../../test/support/memberships.ts";
 import { startHost, targetOf } from "../../test/support/network.ts";
+import type { NodeStatus } from "../status/index.ts";
+import { sealClusterRecord } from "./cluster-record.ts";
+import type { MembershipOptions } from "./membership.ts";
+import { serveNodeCommands } from "./node-commands.ts";
+import type { OwnState } from "./own-shards.ts";
 import {
   GET_CAPABILITIES,
   GET_NODE_STATUS,
   LOAD_SHARD,
-  type MembershipOptions,
-  type NodeStatus,
-  type OwnState,
-  sealClusterRecord,
-  serveNodeCommands,
   SWARM_STATUS,
-} from "./index.ts";
+  ANNOUNCE,
+  GET_CLUSTER,
+} from "./protocol.ts";
 import { encode } from "@ipld/dag-cbor";
-import { ANNOUNCE, GET_CLUSTER } from "./protocol.ts";
 
 test("a node with several shards gives each back by itself, and says goodbye for all", async (t) => {
   const rendezvous = await startRendezvous(t);

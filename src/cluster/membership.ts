@@ -28,7 +28,7 @@ import { type LayersOf, OwnShards, type OwnState } from "./own-shards.ts";
 import { SWARM_READY } from "./protocol.ts";
 import type { HolderRecord } from "./records.ts";
 import { CALL_TIMEOUT_MS, RendezvousLink } from "./rendezvous-link.ts";
-import type { ClusterStatus } from "./status.ts";
+import type { ClusterStatus } from "../status/index.ts";
 import { type ClusterView, clusterView } from "./view.ts";
 
 export interface MembershipOptions {

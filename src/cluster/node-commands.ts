@@ -10,8 +10,7 @@ import type { z } from "zod";
 import { PROTOCOL } from "./announcement.ts";
 import { limit, unknownCluster } from "./cluster-commands.ts";
 import { GET_CAPABILITIES, GET_NODE_STATUS, LOAD_SHARD } from "./protocol.ts";
-import { nodeStatusThatFits } from "./status-size.ts";
-import type { NodeStatus } from "./status.ts";
+import { nodeStatusThatFits, type NodeStatus } from "../status/index.ts";
 
 export interface NodeCommandsOptions {
   commands: Commands;

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { Sealed } from "./announcement.ts";
 import { GossipWire } from "./gossip-wire.ts";
-import { ClusterStatus, NodeStatus, STATUS_LIMITS } from "./status.ts";
+import { ClusterStatus, NodeStatus, STATUS_LIMITS } from "../status/index.ts";
 
 const cluster = z.string().min(1).max(128);
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);

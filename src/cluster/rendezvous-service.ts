@@ -17,7 +17,7 @@ import {
 } from "./cluster-commands.ts";
 import { GossipLink } from "./gossip-link.ts";
 import { KnownCluster, type Taken } from "./known-cluster.ts";
-import type { ClusterStatus } from "./status.ts";
+import type { ClusterStatus } from "../status/index.ts";
 
 export interface RendezvousServiceOptions {
   host: Host;

@@ -2,11 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import { announcementOf } from "../../test/support/announcements.ts";
-import {
-  type Announcement,
-  NODE_STATES,
-  type NodeState,
-} from "./announcement.ts";
+import type { Announcement } from "./announcement.ts";
+import { NODE_STATES, type NodeState } from "../status/index.ts";
 import { ClusterRecords } from "./records.ts";
 import { clusterView } from "./view.ts";
 

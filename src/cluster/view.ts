@@ -1,6 +1,6 @@
 /** Who holds what, and whether the pipeline is complete and ready: a pure function of the records. Any node computes it. */
 import type { Announcement } from "./announcement.ts";
-import { compare } from "./coverage.ts";
+import { compare } from "../lib/index.ts";
 
 export interface ShardView {
   /** The shard's number in the plan. */

@@ -1,5 +1,5 @@
 /** The last hour in samples of 5 s, for the charts: columns, as a chart wants them. Null where nothing was known. */
-import type { NodeStatus } from "../cluster/index.ts";
+import type { NodeStatus } from "../status/index.ts";
 import { DIAGNOSTICS_DEFAULTS } from "./defaults.ts";
 
 export interface HistoryColumns {

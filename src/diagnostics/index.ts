@@ -8,11 +8,13 @@
  *     const host = await createHost({ …, metrics: diagnostics.libp2pMetrics });
  *     const { url } = await diagnostics.start(() => ({ v: 1, role: "node", … }));
  */
+export { type AskedStatus, askMembers, askUrl } from "./ask-status.ts";
 export { DIAGNOSTICS_DEFAULTS } from "./defaults.ts";
-export type { HistoryColumns, Vitals } from "./history.ts";
+export type { Vitals } from "./history.ts";
 export {
-  createDiagnostics,
-  type Diagnostics,
-  type DiagnosticsOptions,
-  STATUS_SCHEMA,
-} from "./server.ts";
+  clusterReportLines,
+  reportLines,
+  type ReportOptions,
+} from "./report-lines.ts";
+export { startReports } from "./report.ts";
+export { createDiagnostics, type Diagnostics } from "./server.ts";

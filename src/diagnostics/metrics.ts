@@ -13,7 +13,7 @@ import {
   Histogram,
   Registry,
 } from "prom-client";
-import type { NodeStatus, SessionStatus } from "../cluster/index.ts";
+import type { NodeStatus, SessionStatus } from "../status/index.ts";
 import type { ShoalEvent } from "../lib/index.ts";
 
 export type Libp2pMetrics = ReturnType<typeof prometheusMetrics>;

@@ -7,11 +7,11 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { createParser, type EventSourceMessage } from "eventsource-parser";
-import { type NodeStatus, NodeStatus as Schema } from "../cluster/index.ts";
+import { type NodeStatus, NodeStatus as Schema } from "../status/index.ts";
 import { Events, isShoalError } from "../lib/index.ts";
 import { temporaryFolder } from "../../test/support/folder.ts";
 import { statusOf } from "../../test/support/status.ts";
-import { createDiagnostics, type DiagnosticsOptions } from "./index.ts";
+import { createDiagnostics, type DiagnosticsOptions } from "./server.ts";
 
 async function start(
   t: TestContext,

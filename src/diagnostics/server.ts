@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { fastify, type FastifyInstance } from "fastify";
 import { z } from "zod";
-import { NodeStatus, type SessionStatus } from "../cluster/index.ts";
+import { NodeStatus, type SessionStatus } from "../status/index.ts";
 import {
   type Clock,
   type Events,

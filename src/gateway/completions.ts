@@ -1,7 +1,7 @@
 /** POST /v1/chat/completions and POST /v1/completions: from a request's body to its answer, streamed or whole. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { ShoalError } from "../lib/index.ts";
-import type { ServedModel } from "./backend.ts";
+import type { ServedModel } from "../inference/index.ts";
 import { EventStream } from "./event-stream.ts";
 import type { Exchange, Exchanges } from "./exchange.ts";
 import { generateText, type TextPart } from "./generation.ts";

@@ -1,7 +1,7 @@
 /** One generation as text: tokens in, text out, with a deadline on each and everything freed however it ends. */
 import { TextStream, type SamplingOptions } from "../engine/index.ts";
 import { ShoalError, withDeadline } from "../lib/index.ts";
-import type { GeneratedToken, ServedModel } from "./backend.ts";
+import type { GeneratedToken, ServedModel } from "../inference/index.ts";
 
 export interface GenerationOptions {
   model: ServedModel;

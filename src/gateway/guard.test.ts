@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ShoalError } from "../lib/index.ts";
-import { CHAT, inProcess } from "./test-harness.ts";
+import { CHAT, inProcess } from "../../test/fakes/gateway.ts";
 
 test("a page's own name for loopback is refused, the machine's names are not", async () => {
   const { app } = inProcess();

@@ -11,12 +11,5 @@
  *     const { url } = await gateway.start(); // new OpenAI({ baseURL: `${url}/v1`, apiKey: "-" })
  *     await gateway.stop();
  */
-export { createGateway, type Gateway, type GatewayAddress } from "./gateway.ts";
-export { GATEWAY_DEFAULTS, type GatewayOptions } from "./options.ts";
-export type {
-  Backend,
-  GeneratedToken,
-  GenerateRequest,
-  ServedModel,
-  TokenizerPort,
-} from "./backend.ts";
+export { createGateway } from "./gateway.ts";
+export { GATEWAY_DEFAULTS } from "./options.ts";

@@ -1,7 +1,7 @@
 /** GET /v1/models, GET /v1/models/:id, GET /health. */
 import type { FastifyInstance } from "fastify";
 import { ShoalError } from "../lib/index.ts";
-import type { Backend, ServedModel } from "./backend.ts";
+import type { Backend, ServedModel } from "../inference/index.ts";
 import { httpError } from "./http-error.ts";
 
 export function modelRoutes(app: FastifyInstance, backend: Backend): void {

@@ -10,7 +10,7 @@ import OpenAI, {
   NotFoundError,
 } from "openai";
 import { ShoalError } from "../lib/index.ts";
-import { onLoopback } from "./test-harness.ts";
+import { onLoopback } from "../../test/fakes/gateway.ts";
 
 const client = (url: string, apiKey = "-"): OpenAI =>
   new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries: 0 });

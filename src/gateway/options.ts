@@ -6,7 +6,7 @@ import {
   type Clock,
   type EventSink,
 } from "../lib/index.ts";
-import type { Backend } from "./backend.ts";
+import type { Backend } from "../inference/index.ts";
 
 export interface GatewayOptions {
   backend: Backend;

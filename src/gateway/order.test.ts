@@ -1,7 +1,7 @@
 /** What accepted requests come down to. (What is refused: request.test.ts.) */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CHAT, inProcess } from "./test-harness.ts";
+import { CHAT, inProcess } from "../../test/fakes/gateway.ts";
 
 const COMPLETION = { model: "shoal-demo", prompt: "Once" };
 

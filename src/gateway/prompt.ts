@@ -1,7 +1,7 @@
 /** From a request to tokens that fit the model's context. */
 import { ChatTemplate } from "../engine/index.ts";
 import { ShoalError, withDeadline } from "../lib/index.ts";
-import type { ServedModel } from "./backend.ts";
+import type { ServedModel } from "../inference/index.ts";
 import { TOKENIZE_TIMEOUT_MS } from "./options.ts";
 import type { Prompt } from "./request.ts";
 import { invalid } from "./validate.ts";

@@ -4,9 +4,9 @@ import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { test } from "node:test";
 import { isShoalError } from "../lib/index.ts";
-import { BackendDouble } from "./backend.double.ts";
+import { BackendDouble } from "../../test/fakes/backend.ts";
 import { createGateway } from "./gateway.ts";
-import { CHAT, onLoopback, Story } from "./test-harness.ts";
+import { CHAT, onLoopback, Story } from "../../test/fakes/gateway.ts";
 
 function rawPost(body: object, path = "/v1/chat/completions"): string {
   const text = JSON.stringify(body);

@@ -5,7 +5,9 @@ import { test } from "node:test";
 import { temporaryFolder } from "../../test/support/folder.ts";
 import { Random } from "../../test/support/random.ts";
 import { ShoalError } from "../lib/index.ts";
-import { encodeHeader, readGguf, type GgufMetadata } from "./index.ts";
+import { encodeHeader } from "./encode.ts";
+import { readGguf } from "./read.ts";
+import type { GgufMetadata } from "./values.ts";
 
 /** A small file with a bit of everything. */
 function specimen(): Buffer {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { temporaryFolder } from "../../test/support/folder.ts";
 import { ShoalError } from "../lib/index.ts";
-import { readGguf } from "./index.ts";
+import { readGguf } from "./read.ts";
 
 /** A number is a uint32, a bigint a uint64, a string a GGUF string. */
 type Part = number | bigint | string | Buffer;

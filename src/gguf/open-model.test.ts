@@ -3,7 +3,9 @@ import { rename, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { temporaryFolder } from "../../test/support/folder.ts";
-import { openModel, writeGguf, type GgufValue } from "./index.ts";
+import { openModel } from "./open-model.ts";
+import type { GgufValue } from "./values.ts";
+import { writeGguf } from "./write.ts";
 
 const COUNT = 3;
 

@@ -4,15 +4,11 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { temporaryFolder, testData } from "../../test/support/folder.ts";
 import { Random } from "../../test/support/random.ts";
-import {
-  encodeHeader,
-  GGML_TYPES,
-  readGguf,
-  tensorSizeBytes,
-  writeGguf,
-  type GgufValue,
-  type TensorSource,
-} from "./index.ts";
+import { encodeHeader } from "./encode.ts";
+import { GGML_TYPES, tensorSizeBytes } from "./ggml-types.ts";
+import { readGguf } from "./read.ts";
+import type { GgufValue } from "./values.ts";
+import { writeGguf, type TensorSource } from "./write.ts";
 import { decodeText, encodeText } from "./text.ts";
 
 /** Every value type, at the ends of its range, alone and in an array. */

@@ -3,7 +3,9 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { temporaryFolder } from "../../test/support/folder.ts";
-import { readGguf, writeGguf, type ByteSource } from "./index.ts";
+import type { ByteSource } from "./atomic.ts";
+import { readGguf } from "./read.ts";
+import { writeGguf } from "./write.ts";
 
 const WEIGHTS = new Uint8Array(64).fill(7);
 

@@ -10,21 +10,9 @@
  *     const pipeline = new Pipeline(host);                       // on a gateway
  *     for await (const { token, finish } of pipeline.generate({ manifest, route, tokens, … })) …
  */
-export {
-  type GeneratedToken,
-  type GenerateOptions,
-  Pipeline,
-} from "./pipeline.ts";
-export {
-  type Candidate,
-  layersOf,
-  planRoute,
-  type RouteStage,
-} from "./route.ts";
-export {
-  type SessionEntry,
-  SessionLog,
-  type SessionTotals,
-} from "./session-log.ts";
-export { StageService, type StageStats } from "./stage-service.ts";
-export type { HeldShard } from "./stage-session.ts";
+export type { Backend, GeneratedToken, ServedModel } from "./backend.ts";
+export { reportReadiness } from "./readiness.ts";
+export { layersOf } from "./route.ts";
+export { SessionLog } from "./session-log.ts";
+export { StageService } from "./stage-service.ts";
+export { SwarmBackend } from "./swarm-backend.ts";

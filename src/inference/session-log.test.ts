@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SessionStatus, STATUS_LIMITS } from "../cluster/index.ts";
+import { SessionStatus, STATUS_LIMITS } from "../status/index.ts";
 import { isShoalError, ShoalError } from "../lib/index.ts";
 import { SessionLog } from "./session-log.ts";
 import { decodeTimes, encodeTimes, StageClock } from "./stage-times.ts";

@@ -2,7 +2,7 @@
  * The running and the last requests of a gateway: who computed what and how fast, never a word of the text. Bounded; medians are
  * over the last tokens.
  */
-import { type SessionStatus, STATUS_LIMITS } from "../cluster/index.ts";
+import { type SessionStatus, STATUS_LIMITS } from "../status/index.ts";
 import { ShoalError } from "../lib/index.ts";
 import type { RouteStage } from "./route.ts";
 import type { StageTimes } from "./stage-times.ts";

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { temporaryFolder } from "../../test/support/folder.ts";
-import { checkDiskSpace, ShoalError } from "./index.ts";
+import { ShoalError } from "./errors.ts";
+import { checkDiskSpace } from "./files.ts";
 
 test("a disk without the room is found out first", async (t) => {
   const folder = await temporaryFolder(t);

@@ -15,16 +15,12 @@ import {
   type GgufValue,
 } from "../gguf/index.ts";
 import { merkleRoot } from "../lib/index.ts";
-import {
-  assembleShard,
-  buildManifest,
-  encodeManifest,
-  manifestId,
-  partById,
-  shardLayout,
-  type LayerRange,
-  type Manifest,
-} from "./index.ts";
+import { assembleShard } from "./assemble.ts";
+import { buildManifest } from "./build-manifest.ts";
+import { shardLayout } from "./layout.ts";
+import { encodeManifest, manifestId } from "./manifest-codec.ts";
+import { partById, type Manifest } from "./manifest.ts";
+import type { LayerRange } from "./plan.ts";
 
 const LAYERS = 4;
 

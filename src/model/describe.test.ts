@@ -8,7 +8,7 @@ import {
   type RandomModelOptions,
 } from "../../test/support/models.ts";
 import { openModel, writeGguf, type GgufValue } from "../gguf/index.ts";
-import { describeModel, type ModelDescription } from "./index.ts";
+import { describeModel, type ModelDescription } from "./describe.ts";
 
 async function describeRandom(
   t: TestContext,

@@ -10,16 +10,14 @@ import {
 } from "../../test/support/models.ts";
 import { openModel, readGguf } from "../gguf/index.ts";
 import { merkleRoot } from "../lib/index.ts";
+import { buildManifest } from "./build-manifest.ts";
 import {
-  buildManifest,
   decodeManifest,
   encodeManifest,
   manifestId,
-  partById,
-  writeMetadata,
-  type Manifest,
-  type Progress,
-} from "./index.ts";
+} from "./manifest-codec.ts";
+import { partById, type Manifest, type Progress } from "./manifest.ts";
+import { writeMetadata } from "./parts.ts";
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 

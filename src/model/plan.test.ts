@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Random } from "../../test/support/random.ts";
-import { planLayers, type LayerRange, type PlannedModel } from "./index.ts";
+import { planLayers, type LayerRange, type PlannedModel } from "./plan.ts";
 
 function modelOf(
   layers: readonly number[],

@@ -5,16 +5,11 @@ import { test, type TestContext } from "node:test";
 import { temporaryFolder, testData } from "../../test/support/folder.ts";
 import { writeRandomModel } from "../../test/support/models.ts";
 import { openModel, writeGguf, type GgufValue } from "../gguf/index.ts";
-import {
-  assembleShard,
-  buildManifest,
-  checkShard,
-  encodeManifest,
-  manifestId,
-  readShard,
-  type Manifest,
-  type ShardInfo,
-} from "./index.ts";
+import { assembleShard } from "./assemble.ts";
+import { buildManifest } from "./build-manifest.ts";
+import { encodeManifest, manifestId } from "./manifest-codec.ts";
+import type { Manifest } from "./manifest.ts";
+import { checkShard, readShard, type ShardInfo } from "./shard.ts";
 
 async function model(
   t: TestContext,

@@ -5,14 +5,10 @@ import { test, type TestContext } from "node:test";
 import { temporaryFolder, testData } from "../../test/support/folder.ts";
 import { inThreeFiles, writeRandomModel } from "../../test/support/models.ts";
 import { merkleRoot } from "../lib/index.ts";
-import {
-  checkShard,
-  decodeManifest,
-  manifestId,
-  partById,
-  readShard,
-  splitModel,
-} from "./index.ts";
+import { decodeManifest, manifestId } from "./manifest-codec.ts";
+import { partById } from "./manifest.ts";
+import { checkShard, readShard } from "./shard.ts";
+import { splitModel } from "./split.ts";
 
 async function randomModel(t: TestContext): Promise<string> {
   const path = join(await temporaryFolder(t), "model.gguf");

@@ -12,7 +12,8 @@ import {
   TRANSPORTS,
   Watched,
 } from "../../test/support/network.ts";
-import { Bootstraps, type BootstrapsOptions, type Host } from "./index.ts";
+import { Bootstraps, type BootstrapsOptions } from "./bootstrap.ts";
+import type { Host } from "./host.ts";
 
 async function keepTo(
   t: TestContext,

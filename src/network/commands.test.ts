@@ -3,14 +3,14 @@ import { test, type TestContext } from "node:test";
 import { z } from "zod";
 import { isShoalError, ShoalError, type ErrorCode } from "../lib/index.ts";
 import { makeHost, startHost, targetOf } from "../../test/support/network.ts";
+import type { PeerTarget } from "./address.ts";
 import {
   Attached,
   COMMAND_PROTOCOL,
   Commands,
   type CommandsOptions,
-  type Host,
-  type PeerTarget,
-} from "./index.ts";
+} from "./commands.ts";
+import type { Host } from "./host.ts";
 
 interface Two {
   server: Host;

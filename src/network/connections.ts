@@ -22,7 +22,7 @@ import { raceAddresses } from "./dial.ts";
 import { dialFailed } from "./failures.ts";
 import { Heartbeat, type HeartbeatOptions } from "./heartbeat.ts";
 import { IdleConnections } from "./idle-connections.ts";
-import type { Node } from "./node.ts";
+import type { Node } from "./libp2p.ts";
 
 export interface ConnectionInfo {
   peer: string;

@@ -3,8 +3,8 @@ import { transportOf } from "./address.ts";
 import type { Host, HostOptions } from "./host.ts";
 import { loadOrCreateIdentity, newIdentity } from "./identity.ts";
 import { Libp2pHost } from "./libp2p-host.ts";
-import { buildNode } from "./node.ts";
-import { loadNativeQuic } from "./quic-native.ts";
+import { buildNode } from "./libp2p.ts";
+import { loadNativeQuic } from "./quic/native.ts";
 
 export async function createHost(options: HostOptions = {}): Promise<Host> {
   const {

@@ -10,13 +10,13 @@ import {
   TRANSPORTS,
   within,
 } from "../../test/support/network.ts";
-import { Libp2pFrameStream } from "./frame-stream.ts";
-import type {
-  FrameStream,
-  FrameStreamOptions,
-  Host,
-  TransportName,
-} from "./index.ts";
+import {
+  Libp2pFrameStream,
+  type FrameStream,
+  type FrameStreamOptions,
+} from "./frame-stream.ts";
+import type { TransportName } from "./address.ts";
+import type { Host } from "./host.ts";
 
 const PROTOCOL = "/test/frames/1";
 const MIB = 1 << 20;

@@ -17,7 +17,9 @@ import {
   Watched,
   within,
 } from "../../test/support/network.ts";
-import { createHost, parseTarget, type PeerChange } from "./index.ts";
+import { parseTarget } from "./address.ts";
+import type { PeerChange } from "./connections.ts";
+import { createHost } from "./create-host.ts";
 
 /** A UDP port that takes datagrams and never answers. */
 async function blackHole(t: TestContext): Promise<number> {

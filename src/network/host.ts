@@ -2,12 +2,12 @@
 import type { Clock, EventSink, ShoalError } from "../lib/index.ts";
 import type { PeerTarget } from "./address.ts";
 import type { ConnectionInfo, PeerChange, WaitOptions } from "./connections.ts";
-import type { Dht } from "./dht.ts";
-import type { RecordKind } from "./dht-records.ts";
-import type { DhtStoreLimits } from "./dht-store.ts";
+import type { Dht } from "./dht/dht.ts";
+import type { RecordKind } from "./dht/records.ts";
+import type { DhtStoreLimits } from "./dht/store.ts";
 import type { FrameStream, FrameStreamOptions } from "./frame-stream.ts";
 import type { HeartbeatOptions } from "./heartbeat.ts";
-import type { HostMetrics } from "./node.ts";
+import type { HostMetrics } from "./libp2p.ts";
 
 export interface HostOptions {
   /** The node's key file, made if missing; without it a key for this run. */

@@ -28,7 +28,7 @@ export type {
   DhtState,
   FindOptions,
   ProviderKey,
-} from "./dht.ts";
+} from "./dht/dht.ts";
 export type {
   DhtLookup,
   DhtOutcome,
@@ -38,9 +38,9 @@ export type {
   ProvidersOutcome,
   Said,
   StoreOutcome,
-} from "./dht-outcome.ts";
-export type { RecordKind } from "./dht-records.ts";
-export { selfTestDht } from "./dht-self-test.ts";
+} from "./dht/outcome.ts";
+export type { RecordKind } from "./dht/records.ts";
+export { selfTestDht } from "./dht/self-test.ts";
 export type { DialKind } from "./failures.ts";
 export type {
   FrameHandler,
@@ -59,5 +59,5 @@ export type {
   RequestOptions,
 } from "./host.ts";
 export { verify } from "./identity.ts";
-export type { HostMetrics } from "./node.ts";
+export type { HostMetrics } from "./libp2p.ts";
 export { RateLimit } from "./rate-limit.ts";

@@ -26,8 +26,8 @@ import type {
   RequestOptions,
 } from "./host.ts";
 import type { Identity } from "./identity.ts";
-import { Libp2pDht } from "./libp2p-dht.ts";
-import type { BuiltNode, Node } from "./node.ts";
+import { Libp2pDht } from "./dht/libp2p-dht.ts";
+import type { BuiltNode, Node } from "./libp2p.ts";
 import { handleRequests, request } from "./request.ts";
 
 export class Libp2pHost implements Host {

@@ -1,7 +1,7 @@
 /** Peers that go without a word: processes of their own, killed or stopped. */
 import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
-import type { TransportName } from "./index.ts";
+import type { TransportName } from "./address.ts";
 import {
   closeOf,
   spawnPeer,

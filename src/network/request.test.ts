@@ -8,7 +8,7 @@ import {
   TRANSPORTS,
   within,
 } from "../../test/support/network.ts";
-import type { Host } from "./index.ts";
+import type { Host } from "./host.ts";
 
 const PROTOCOL = "/test/request/1";
 

@@ -7,7 +7,7 @@
 import { join } from "node:path";
 import { clusterRecordKinds, Membership } from "../cluster/index.ts";
 import { createGateway } from "../gateway/index.ts";
-import { SessionLog } from "../inference/index.ts";
+import { SessionLog, SwarmBackend } from "../inference/index.ts";
 import { Commands, createHost } from "../network/index.ts";
 import { joinToStay } from "./join.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
@@ -15,9 +15,8 @@ import {
   type DiagnosticsPlace,
   sessionsOfGateway,
   watchRole,
-} from "./status.ts";
-import { SwarmBackend } from "./swarm-backend.ts";
-import { VERSION } from "./version.ts";
+} from "./own-status.ts";
+import { VERSION } from "../lib/index.ts";
 
 export interface GatewayRoleOptions {
   bootstraps: readonly string[];

@@ -2,17 +2,14 @@
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { clusterRecordKinds, Membership } from "../cluster/index.ts";
-import { ShoalError } from "../lib/index.ts";
+import { ShoalError, VERSION } from "../lib/index.ts";
 import { Commands, createHost } from "../network/index.ts";
-import {
-  type CatalogFile,
-  type DownloadProgress,
-  isRoot,
-} from "../torrent/index.ts";
+import type { CatalogFile } from "../catalog/index.ts";
+import { isRoot } from "../store/index.ts";
+import type { DownloadProgress } from "../transfer/index.ts";
 import { joinThroughBootstraps } from "./join.ts";
 import type { RoleContext } from "./role.ts";
-import { Torrents, type TransferFlags } from "./torrents.ts";
-import { VERSION } from "./version.ts";
+import { Torrents, type TransferFlags } from "../weights/index.ts";
 
 export interface GetFileOptions extends TransferFlags {
   bootstraps: readonly string[];

@@ -1,8 +1,11 @@
 /** How a member comes into its cluster, and comes back after its rendezvous was away. */
 import { ShoalError, type EventSink } from "../lib/index.ts";
 import { Bootstraps, type Host } from "../network/index.ts";
-import { keepClusterRecord, type KeptRecordOptions } from "./kept-record.ts";
-import { reportReadiness } from "./swarm-events.ts";
+import {
+  keepClusterRecord,
+  type KeptRecordOptions,
+} from "./saved-cluster-record.ts";
+import { reportReadiness } from "../inference/index.ts";
 
 export interface JoinOptions {
   host: Host;

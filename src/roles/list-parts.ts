@@ -2,17 +2,14 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  CLUSTER_RECORD_DEFAULTS,
-  fetchParts,
-  Membership,
-} from "../cluster/index.ts";
-import { ShoalError } from "../lib/index.ts";
+import { CLUSTER_RECORD_DEFAULTS, Membership } from "../cluster/index.ts";
+import { fetchParts } from "../weights/index.ts";
+import { ShoalError, VERSION } from "../lib/index.ts";
 import { Commands, createHost, type Dht } from "../network/index.ts";
-import { toRoot, TorrentSync } from "../torrent/index.ts";
+import { TorrentSync } from "../catalog/index.ts";
+import { toRoot } from "../store/index.ts";
 import { joinThroughBootstraps } from "./join.ts";
 import type { RoleContext } from "./role.ts";
-import { VERSION } from "./version.ts";
 
 /** Providers of a part that are asked for the manifest, and how long they are looked for: somebody waits for the list. */
 const PROVIDERS_ASKED = 4;

@@ -19,8 +19,8 @@ import {
   withDeadline,
 } from "../lib/index.ts";
 import { ChildRole } from "./child-role.ts";
-import { type RoleContext, type RoleInfo } from "./role.ts";
-import { splitOnce } from "./split-cache.ts";
+import type { RoleContext, RoleInfo } from "./role.ts";
+import { splitOnce } from "../weights/index.ts";
 
 export interface LocalSwarmOptions {
   /** The program to start for each role. */

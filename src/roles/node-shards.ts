@@ -2,13 +2,16 @@
  * The shards of one node. Each is claimed, found on disk or fetched, loaded, offered for sessions, and given back; at every step the
  * cluster hears what became fact.
  */
+import type { Membership, OwnState } from "../cluster/index.ts";
+import type { NodeState, OwnShardStatus } from "../status/index.ts";
 import {
-  type Membership,
-  type NodeState,
-  type OwnShardStatus,
-  type OwnState,
   servePartsOf,
-} from "../cluster/index.ts";
+  fetchShard,
+  type PlannedShard,
+  type ServedModel,
+  type ShardSource,
+  type Torrents,
+} from "../weights/index.ts";
 import { ENGINE_DEFAULTS, StageEngine } from "../engine/index.ts";
 import type { StageService } from "../inference/index.ts";
 import {
@@ -16,17 +19,10 @@ import {
   formatBytes,
   formatMs,
   ShoalError,
+  VERSION,
 } from "../lib/index.ts";
 import type { LayerRange } from "../model/index.ts";
 import type { Commands } from "../network/index.ts";
-import {
-  fetchShard,
-  type PlannedShard,
-  type ServedModel,
-} from "./fetch-shard.ts";
-import type { ShardSource } from "./shard-source.ts";
-import type { Torrents } from "./torrents.ts";
-import { VERSION } from "./version.ts";
 
 export interface NodeShardsOptions {
   commands: Commands;

@@ -3,12 +3,12 @@
  * it, hears whom else, gives way where it must, and fetches it. Later it takes on a second one where a shard has had nobody
  * for a while, and gives that back when others hold it.
  */
+import type { Membership } from "../cluster/index.ts";
 import {
   type Adoption,
   adoptions,
   type CoverageHistory,
   coverageOf,
-  type Membership,
   needsOf,
   NO_HISTORY,
   observeCoverage,
@@ -20,7 +20,7 @@ import {
   shouldYield,
   type Swarm,
   usableBytes,
-} from "../cluster/index.ts";
+} from "../placement/index.ts";
 import {
   type EventSink,
   formatBytes,
@@ -33,7 +33,7 @@ import {
   type PlannedShard,
   planOf,
   type ServedModel,
-} from "./fetch-shard.ts";
+} from "../weights/index.ts";
 import { nameOf, type NodeShards } from "./node-shards.ts";
 
 export interface PlacementOptions {

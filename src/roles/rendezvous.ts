@@ -7,16 +7,15 @@
 import { join } from "node:path";
 import { clusterRecordKinds, RendezvousService } from "../cluster/index.ts";
 import { Commands, createHost, selfTestDht } from "../network/index.ts";
-import { CatalogService } from "../torrent/index.ts";
-import { RendezvousSeed } from "./rendezvous-seed.ts";
+import { CatalogService } from "../catalog/index.ts";
+import { RendezvousSeed, type TransferFlags } from "../weights/index.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
 import {
   type DiagnosticsPlace,
   torrentsOfRendezvous,
   watchRole,
-} from "./status.ts";
-import type { TransferFlags } from "./torrents.ts";
-import { VERSION } from "./version.ts";
+} from "./own-status.ts";
+import { VERSION } from "../lib/index.ts";
 
 export interface RendezvousOptions {
   /** Multiaddrs to listen on. */

@@ -10,12 +10,17 @@ import {
   clusterRecordKinds,
   CLUSTER_RECORD_DEFAULTS,
   Membership,
-  METADATA_FILE,
   sealClusterRecord,
-  servePartsOf,
 } from "../cluster/index.ts";
+import {
+  METADATA_FILE,
+  servePartsOf,
+  Propagation,
+  Torrents,
+  type TransferFlags,
+} from "../weights/index.ts";
 import { openModel } from "../gguf/index.ts";
-import { ShoalError } from "../lib/index.ts";
+import { ShoalError, VERSION } from "../lib/index.ts";
 import {
   checkShardCount,
   decodeManifest,
@@ -25,15 +30,12 @@ import {
 } from "../model/index.ts";
 import { Commands, createHost } from "../network/index.ts";
 import { joinThroughBootstraps } from "./join.ts";
-import { Propagation } from "./propagation.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
 import {
   type DiagnosticsPlace,
   torrentsOfMember,
   watchRole,
-} from "./status.ts";
-import { Torrents, type TransferFlags } from "./torrents.ts";
-import { VERSION } from "./version.ts";
+} from "./own-status.ts";
 
 export interface SeederOptions extends TransferFlags {
   bootstraps: readonly string[];

@@ -11,36 +11,39 @@ import {
   clusterRecordKinds,
   type ClusterView,
   Membership,
-  type SessionRoom,
 } from "../cluster/index.ts";
+import type { SessionRoom } from "../placement/index.ts";
 import { StageService } from "../inference/index.ts";
-import { type EventSink, ShoalError } from "../lib/index.ts";
+import { type EventSink, ShoalError, VERSION } from "../lib/index.ts";
 import { type LayerRange, partsOf } from "../model/index.ts";
 import { Commands, createHost } from "../network/index.ts";
-import { fetchModel } from "./fetch-model.ts";
 import {
+  fetchModel,
   type PlannedShard,
   planOf,
   type ServedModel,
   servedModel,
-} from "./fetch-shard.ts";
+  Propagation,
+  findShard,
+  type ShardSource,
+  keepToOffer,
+  SpareFolder,
+  indexLater,
+  Torrents,
+  type TransferFlags,
+} from "../weights/index.ts";
 import { joinToStay } from "./join.ts";
 import { NodeShards } from "./node-shards.ts";
 import { Placement } from "./placement.ts";
-import { Presence, type ShardOfPlan } from "./presence.ts";
-import { Propagation } from "./propagation.ts";
+import { Presence, type ShardOfPlan } from "./dht-announce.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
-import { findShard, type ShardSource } from "./shard-source.ts";
-import { keepToOffer, SpareFolder } from "./spare-folder.ts";
 import {
   type DiagnosticsPlace,
   notReadyShards,
   sessionsOfNode,
   torrentsOfMember,
   watchRole,
-} from "./status.ts";
-import { indexLater, Torrents, type TransferFlags } from "./torrents.ts";
-import { VERSION } from "./version.ts";
+} from "./own-status.ts";
 
 export interface NodeOptions extends TransferFlags {
   bootstraps: readonly string[];

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { type OwnState, PROTOCOL } from "../../src/cluster/index.ts";
 import { createHost } from "../../src/network/index.ts";
-import type { DoctorReport } from "../../src/roles/index.ts";
+import type { DoctorReport } from "../../src/doctor/index.ts";
 import {
   assertCause,
   member,

@@ -9,7 +9,7 @@ import {
   createDiagnostics,
   type Diagnostics,
 } from "../../src/diagnostics/index.ts";
-import type { NodeStatus } from "../../src/cluster/index.ts";
+import type { NodeStatus } from "../../src/status/index.ts";
 import { Events } from "../../src/lib/index.ts";
 import {
   browserMissing,

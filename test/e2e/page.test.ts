@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
-import { NodeStatus } from "../../src/cluster/index.ts";
+import { NodeStatus } from "../../src/status/index.ts";
 import {
   browserMissing,
   openPage,

@@ -12,7 +12,7 @@ import {
   type TestContext,
 } from "node:test";
 import { join } from "node:path";
-import type { ClusterStatus, NodeStatus } from "../../src/cluster/index.ts";
+import type { ClusterStatus, NodeStatus } from "../../src/status/index.ts";
 import { type ShoalEvent, sleep } from "../../src/lib/index.ts";
 import { splitModel } from "../../src/model/index.ts";
 import { shoal } from "../support/cli.ts";

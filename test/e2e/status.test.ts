@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type AddressInfo, createServer } from "node:net";
 import { after, before, test } from "node:test";
-import { ClusterStatus, NodeStatus } from "../../src/cluster/index.ts";
+import { ClusterStatus, NodeStatus } from "../../src/status/index.ts";
 import { type Run, shoal } from "../support/cli.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { startSwarm, type TestSwarm } from "../support/swarm.ts";

@@ -19,11 +19,8 @@ import {
 } from "../../src/lib/index.ts";
 import { splitModel } from "../../src/model/index.ts";
 import { Commands, type HostOptions } from "../../src/network/index.ts";
-import {
-  type DoctorOptions,
-  type DoctorReport,
-  runDoctor,
-} from "../../src/roles/index.ts";
+import type { DoctorOptions } from "../../src/doctor/examination.ts";
+import { type DoctorReport, runDoctor } from "../../src/doctor/index.ts";
 import { ownStateOf } from "./announcements.ts";
 import { shoal } from "./cli.ts";
 import { TestCluster } from "./cluster.ts";

@@ -5,7 +5,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ShoalEvent, withDeadline } from "../../src/lib/index.ts";
-import type { RoleInfo, RoleMessage } from "../../src/roles/index.ts";
+import type { RoleMessage } from "../../src/roles/index.ts";
+import type { RoleInfo } from "../../src/roles/role.ts";
 import { ENTRY } from "./swarm.ts";
 
 /** The machine may be busy: a test waits for an event, this only ends a hang. */

@@ -2,10 +2,10 @@
 import type { TestContext } from "node:test";
 import {
   Membership,
-  type MembershipOptions,
   type OwnState,
   RendezvousService,
 } from "../../src/cluster/index.ts";
+import type { MembershipOptions } from "../../src/cluster/membership.ts";
 import { Events } from "../../src/lib/index.ts";
 import {
   Commands,

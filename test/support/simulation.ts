@@ -2,31 +2,29 @@
  * A swarm in virtual time: the real gossip, records, mesh, view, placement and adoption of each node, without sockets and signatures. What is
  * made up is what lies around them: delays, losses, when a dead connection is noticed, how long a shard takes to come and to load.
  */
-import {
-  type Announcement,
-  ANNOUNCEMENT,
-  LINKS,
-  type NodeState,
-} from "../../src/cluster/announcement.ts";
+import { LINKS } from "../../src/cluster/announcement.ts";
+import type { NodeState } from "../../src/status/index.ts";
+import { type Announcement, ANNOUNCEMENT } from "../../src/cluster/index.ts";
 import {
   adoptions,
   type CoverageHistory,
   NO_HISTORY,
   observeCoverage,
   shouldGiveBack,
-} from "../../src/cluster/adoption.ts";
+  placeShard,
+  shouldYield,
+  type PlanShard,
+} from "../../src/placement/index.ts";
 import { estimateBytes } from "../../src/cluster/gossip-wire.ts";
 import { Gossip } from "../../src/cluster/gossip.ts";
 import type { GossipMessage } from "../../src/cluster/gossip-message.ts";
 import { neighboursToDial } from "../../src/cluster/mesh.ts";
-import { placeShard, shouldYield } from "../../src/cluster/placement.ts";
 import {
   ClusterRecords,
   digestOf,
   type HolderRecord,
 } from "../../src/cluster/records.ts";
 import { Refusals } from "../../src/cluster/refusals.ts";
-import type { PlanShard } from "../../src/cluster/shard-needs.ts";
 import { clusterView } from "../../src/cluster/view.ts";
 import { Random } from "./random.ts";
 

@@ -3,7 +3,7 @@ import type {
   ClusterStatus,
   MemberStatus,
   NodeStatus,
-} from "../../src/cluster/index.ts";
+} from "../../src/status/index.ts";
 
 const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 

@@ -4,9 +4,9 @@ import type {
   MemberStatus,
   NodeStatus,
   SessionStatus,
-} from "../../src/cluster/status.ts";
+} from "../../src/status/index.ts";
 import type { HistoryColumns } from "../../src/diagnostics/history.ts";
-import type { EventLevel } from "../../src/lib/events.ts";
+import type { EventLevel } from "../../src/lib/index.ts";
 
 export type {
   ClusterStatus,

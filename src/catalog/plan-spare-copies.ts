@@ -1,0 +1,109 @@
+/**
+ * Which parts of a model a member with spare disk should keep for the others. Pure: what everybody sees gives each its own answer, and nobody
+ * has to be asked.
+ *
+ * Adopted is what too few have, the rarest first; a copy that is on its way counts, so that few fetch the same. Of parts that are
+ * equally rare each member begins at another: the order is by a hash of member and part. Dropped is only to make room: a part with
+ * more copies than wanted, by as many of those who keep it on spare disk as there are copies too many, again by hash: two that look at
+ * the same time do not both drop the last but one.
+ */
+import { createHash } from "node:crypto";
+import { pieceCount, type Root } from "../store/index.ts";
+
+/** A part of the model, whether anybody has it or not. */
+export interface KnownPart {
+  root: Root;
+  sizeBytes: number;
+  holders: readonly { peer: string; whole: boolean; spare: boolean }[];
+}
+
+export interface PropagationInput {
+  /** This member's transfers, as holders are named. */
+  self: string;
+  /** Copies of each part that are wanted. */
+  target: number;
+  parts: readonly KnownPart[];
+  /** Of the parts, those in this member's spare folder, whole or coming. */
+  adopted: ReadonlySet<Root>;
+  /** Offered and not used; below 0 where less is offered than was. */
+  freeBytes: number;
+  /** Adoptions to begin now. */
+  atOnce: number;
+}
+
+export interface PropagationPlan {
+  /** In this order; there is room once `drop` is done. */
+  adopt: Root[];
+  drop: Root[];
+  /** Parts with fewer whole copies than wanted, the rarest first. */
+  underTarget: Root[];
+}
+
+/** What a part takes of the spare disk at most: its bytes, and while it comes what is known of its pieces. */
+export function spareCost(sizeBytes: number): number {
+  return sizeBytes + 64 * pieceCount(sizeBytes) + 4096;
+}
+
+export function planPropagation(input: PropagationInput): PropagationPlan {
+  const { self, target, parts, adopted, atOnce } = input;
+  const byRarity = parts.toSorted(
+    (a, b) =>
+      copies(a) - copies(b) ||
+      a.holders.length - b.holders.length ||
+      rank(self, a.root) - rank(self, b.root),
+  );
+  const mine = byRarity.filter(({ root }) => adopted.has(root)).toReversed();
+  const drop: Root[] = [];
+  let free = input.freeBytes;
+  const dropOne = (part: KnownPart): number => {
+    drop.push(part.root);
+    return spareCost(part.sizeBytes);
+  };
+  // Less is offered than was: what is spared most easily goes.
+  for (const part of mine) if (free < 0) free += dropOne(part);
+  const spared = mine.filter(
+    (part) => !drop.includes(part.root) && mayDrop(part, self, target),
+  );
+  const adopt: Root[] = [];
+  for (const part of byRarity) {
+    if (adopt.length >= atOnce) break;
+    if (part.holders.length >= target || adopted.has(part.root)) continue;
+    if (part.holders.some(({ peer }) => peer === self)) continue;
+    const cost = spareCost(part.sizeBytes);
+    const room = spared.reduce((sum, p) => sum + spareCost(p.sizeBytes), free);
+    if (cost > room) continue; // a smaller one may fit
+    while (cost > free) {
+      const next = spared.shift();
+      if (next === undefined) break;
+      free += dropOne(next);
+    }
+    adopt.push(part.root);
+    free -= cost;
+  }
+  const underTarget = byRarity
+    .filter((part) => copies(part) < target)
+    .map(({ root }) => root);
+  return { adopt, drop, underTarget };
+}
+
+function copies({ holders }: KnownPart): number {
+  return holders.filter(({ whole }) => whole).length;
+}
+
+/** There are copies too many, and this member's is one of them. */
+function mayDrop(part: KnownPart, self: string, target: number): boolean {
+  const excess = copies(part) - target;
+  const spare = part.holders
+    .filter((holder) => holder.whole && holder.spare)
+    .toSorted((a, b) => rank(a.peer, part.root) - rank(b.peer, part.root));
+  const index = spare.findIndex(({ peer }) => peer === self);
+  return index >= 0 && index < excess;
+}
+
+/** A number that no two members share for the same part. */
+function rank(peer: string, root: Root): number {
+  return createHash("sha256")
+    .update(`${peer} ${root}`)
+    .digest()
+    .readUIntBE(0, 6);
+}

@@ -1,0 +1,243 @@
+/**
+ * A member's side of the index: exchanges with each rendezvous what both have and know of, at connect and whenever that changes (sync-link.ts),
+ * and asks who has what it lacks. Where no rendezvous answers, what they told before counts. What is logged was confirmed by an answer.
+ */
+import {
+  isShoalError,
+  ShoalError,
+  systemClock,
+  type Clock,
+} from "../lib/index.ts";
+import type { Endpoint, Listing } from "./catalog.ts";
+import {
+  type CatalogFile,
+  LIST_FILES,
+  LIST_PARTS,
+  type PartHolders,
+  WHO_HAS,
+} from "./protocol.ts";
+import {
+  type Remembered,
+  SYNC_DEFAULTS,
+  SyncLink,
+  type SyncLinkOptions,
+} from "./sync-link.ts";
+import {
+  PieceSet,
+  pieceCount,
+  type Content,
+  type Root,
+} from "../store/index.ts";
+
+/** Who has what, as far as somebody says: a rendezvous, or this process where it is one. */
+export interface TorrentIndex {
+  /** Who has this content, or any of this model. Empty where nobody is known. */
+  whoHas(
+    of: { root: Root } | { manifest: string },
+  ): Promise<{ sizeBytes: number | undefined; holders: Endpoint[] }>;
+  /** Every content listed in the cluster. */
+  listFiles(): Promise<CatalogFile[]>;
+  /** The parts of a model that anybody lists. Rejects where nobody answers: that is not the same as nobody having any. */
+  listParts(manifest: string): Promise<PartHolders[]>;
+  /** What is here has changed. */
+  changed(): void;
+  stop(): Promise<void>;
+}
+
+export interface TorrentSyncOptions extends Omit<SyncLinkOptions, "clock"> {
+  clock?: Clock | undefined;
+}
+
+const CALL_TIMEOUT_MS = SYNC_DEFAULTS.callTimeoutMs;
+/** Pieces come by the dozen a second; others hear of the change once. */
+const SETTLE_MS = 500;
+
+export class TorrentSync implements TorrentIndex {
+  #options: SyncLinkOptions;
+  /** Those that are asked. */
+  #rendezvous = new Set<string>();
+  /** Of those that are told what is here. */
+  #links = new Map<string, SyncLink>();
+  #unanswered = new Set<string>();
+  #cancelSettling: (() => void) | undefined;
+  #cancelAsking: (() => void) | undefined;
+  #stopped = false;
+
+  constructor({ clock = systemClock, ...options }: TorrentSyncOptions) {
+    this.#options = { ...options, clock };
+  }
+
+  /**
+   * A rendezvous that was just connected: lists everything there, and hears what it knows of. Rejects with what it answered; COMMAND_UNKNOWN
+   * is said by a member, which keeps no index: it is not asked any more.
+   */
+  async syncWith(rendezvous: string): Promise<void> {
+    if (this.#stopped) return;
+    const link =
+      this.#links.get(rendezvous) ?? new SyncLink(rendezvous, this.#options);
+    this.#links.set(rendezvous, link);
+    this.#rendezvous.add(rendezvous);
+    this.#askLater();
+    try {
+      await link.sync();
+    } catch (error) {
+      if (isShoalError(error, "COMMAND_UNKNOWN")) {
+        this.#rendezvous.delete(rendezvous);
+        this.#links.delete(rendezvous);
+      }
+      throw error;
+    }
+  }
+
+  /** A rendezvous that is asked, and told nothing. */
+  ask(rendezvous: string): void {
+    this.#rendezvous.add(rendezvous);
+  }
+
+  /** What is here has changed: tells every rendezvous, soon and once for a burst. */
+  changed(): void {
+    if (this.#stopped) return;
+    this.#cancelSettling ??= this.#options.clock.after(SETTLE_MS, () => {
+      this.#cancelSettling = undefined;
+      for (const link of this.#links.values()) void link.change();
+    });
+  }
+
+  /** What rendezvous told of a content that others have; all of them, or these. */
+  remembered(
+    root: Root,
+    of: Iterable<string> = this.#links.keys(),
+  ): Remembered | undefined {
+    const known = [...of].flatMap(
+      (rendezvous) => this.#links.get(rendezvous)?.get(root) ?? [],
+    );
+    const [first] = known;
+    if (first === undefined) return undefined;
+    const holders = new Map(
+      known.flatMap((each) => each.holders).map((each) => [each.peer, each]),
+    );
+    return { ...first, holders: [...holders.values()] };
+  }
+
+  /** By the first rendezvous that knows of a holder, else by what those that do not answer told before. */
+  async whoHas(
+    of: { root: Root } | { manifest: string },
+  ): Promise<{ sizeBytes: number | undefined; holders: Endpoint[] }> {
+    const { cluster, commands, events } = this.#options;
+    let sizeBytes: number | undefined;
+    const silent: string[] = [];
+    for (const rendezvous of this.#rendezvous) {
+      try {
+        const answer = await commands.call(
+          rendezvous,
+          WHO_HAS.name,
+          { cluster, of },
+          WHO_HAS.result,
+          { timeoutMs: CALL_TIMEOUT_MS },
+        );
+        this.#unanswered.delete(rendezvous);
+        sizeBytes ??= answer.sizeBytes ?? undefined;
+        if (answer.holders.length > 0)
+          return { sizeBytes, holders: answer.holders };
+      } catch (error) {
+        silent.push(rendezvous);
+        const { code, message } = ShoalError.from(error);
+        // Told once: it is asked again every other second.
+        if (this.#unanswered.has(rendezvous)) continue;
+        this.#unanswered.add(rendezvous);
+        events.warn("MSG", `WHO_HAS was not answered: ${message}`, {
+          peer: rendezvous,
+          code,
+        });
+      }
+    }
+    const before = "root" in of ? this.remembered(of.root, silent) : undefined;
+    return {
+      sizeBytes: sizeBytes ?? before?.sizeBytes,
+      holders: [...(before?.holders ?? [])],
+    };
+  }
+
+  async listFiles(): Promise<CatalogFile[]> {
+    const { cluster, commands } = this.#options;
+    const files: CatalogFile[] = [];
+    for (const rendezvous of this.#rendezvous) {
+      for (let offset = 0; ;) {
+        const page = await commands.call(
+          rendezvous,
+          LIST_FILES.name,
+          { cluster, offset },
+          LIST_FILES.result,
+          { timeoutMs: CALL_TIMEOUT_MS },
+        );
+        files.push(...page.files);
+        offset += page.files.length;
+        if (page.files.length === 0 || offset >= page.total) return files;
+      }
+    }
+    return files;
+  }
+
+  async listParts(manifest: string): Promise<PartHolders[]> {
+    const { cluster, commands } = this.#options;
+    let last = new ShoalError("BOOTSTRAP_UNREACHABLE", "no rendezvous to ask");
+    for (const rendezvous of this.#rendezvous) {
+      const parts: PartHolders[] = [];
+      try {
+        for (;;) {
+          const page = await commands.call(
+            rendezvous,
+            LIST_PARTS.name,
+            { cluster, manifest, offset: parts.length },
+            LIST_PARTS.result,
+            { timeoutMs: CALL_TIMEOUT_MS },
+          );
+          parts.push(...page.parts);
+          if (page.parts.length === 0 || parts.length >= page.total)
+            return parts;
+        }
+      } catch (error) {
+        last = ShoalError.from(error);
+      }
+    }
+    throw last;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#cancelSettling?.();
+    this.#cancelAsking?.();
+    await Promise.all([...this.#links.values()].map((link) => link.stop()));
+  }
+
+  #askLater(): void {
+    this.#cancelAsking ??= this.#options.clock.after(
+      SYNC_DEFAULTS.askMs,
+      () => {
+        this.#cancelAsking = undefined;
+        for (const link of this.#links.values()) void link.ask();
+        if (!this.#stopped) this.#askLater();
+      },
+    );
+  }
+}
+
+/** A content as it is listed. */
+export function listingOf(content: Content, spare = false): Listing {
+  const { metadata, kind, name, manifest } = content;
+  return {
+    root: metadata.root,
+    sizeBytes: metadata.sizeBytes,
+    kind,
+    name: name.slice(0, 256),
+    ...(manifest !== undefined && { manifest }),
+    whole: isWhole(content),
+    ...(spare && { spare }),
+  };
+}
+
+/** Every piece is here. */
+export function isWhole({ metadata, have }: Content): boolean {
+  const pieces = pieceCount(metadata.sizeBytes);
+  return new PieceSet(pieces, have).isFull;
+}

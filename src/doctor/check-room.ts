@@ -1,0 +1,121 @@
+/** Is there room for the shard, on disk and in memory? */
+import { statfs } from "node:fs/promises";
+import { dirname } from "node:path";
+import {
+  needsOf,
+  type PlanShard,
+  planShards,
+  usableBytes,
+} from "../placement/index.ts";
+import { formatBytes } from "../lib/index.ts";
+import { planLayers } from "../model/index.ts";
+import type { Check, Examination } from "./examination.ts";
+import { ok, problem, skipped } from "./finding.ts";
+
+const ROOM = Object.freeze({
+  /** Identity, peer database, manifest and vocabulary: what any role writes, whatever its shard. */
+  leastDiskBytes: 64 * 1024 * 1024,
+  /** A node's default. */
+  contextLength: 4_096,
+});
+
+export const checkDisk: Check = async (examination) => {
+  const { paths, hasShard } = examination;
+  const shard = hasShard === true ? undefined : wantedShard(examination);
+  const needed = ROOM.leastDiskBytes + (shard?.weightBytes ?? 0);
+  let free: number;
+  try {
+    free = await freeBytes(paths.data);
+  } catch {
+    return [skipped("disk", `${paths.data} could not be asked for its room`)];
+  }
+  const what =
+    shard === undefined ? "" : ` for shard ${shard.index} and its surroundings`;
+  const facts = {
+    path: paths.data,
+    free: formatBytes(free),
+    needed: formatBytes(needed),
+    freeBytes: free,
+    neededBytes: needed,
+  };
+  return free < needed
+    ? [
+        problem(
+          "disk",
+          "DISK_FULL",
+          `${paths.data} has ${formatBytes(free)} free, ${formatBytes(needed)} are needed${what}`,
+          facts,
+        ),
+      ]
+    : [ok("disk", `${formatBytes(free)} are free at ${paths.data}`, facts)];
+};
+
+export const checkMemory: Check = (examination) => {
+  const { options, manifest } = examination;
+  const { sessions, memoryBytes } = options;
+  const available = Math.min(
+    process.availableMemory(),
+    memoryBytes ?? Infinity,
+  );
+  const shard = wantedShard(examination);
+  if (shard === undefined || manifest === undefined)
+    return Promise.resolve([
+      skipped(
+        "memory",
+        `${formatBytes(available)} are free; how much the shard needs is not known`,
+      ),
+    ]);
+  const contextLength = Math.min(
+    options.contextLength ?? ROOM.contextLength,
+    manifest.contextLength,
+  );
+  const { totalBytes, weightBytes, kvBytes } = needsOf(shard, {
+    contextLength,
+    sessions,
+  });
+  const usable = memoryBytes === undefined ? usableBytes(available) : available;
+  const needs = `shard ${shard.index} needs ${formatBytes(totalBytes)} (weights ${formatBytes(weightBytes)}, ${sessions} sessions of ${contextLength} tokens ${formatBytes(kvBytes)})`;
+  const facts = { usableBytes: usable, neededBytes: totalBytes };
+  return Promise.resolve([
+    totalBytes > usable
+      ? problem(
+          "memory",
+          "MEMORY_SHORT",
+          `${needs}, ${formatBytes(usable)} may be used`,
+          facts,
+        )
+      : ok("memory", `${needs}, ${formatBytes(usable)} may be used`, facts),
+  ]);
+};
+
+/** The shard that was asked for; of a node that takes any, the smallest that is missing, else the smallest. */
+function wantedShard({
+  options,
+  manifest,
+  status,
+}: Examination): PlanShard | undefined {
+  if (manifest === undefined) return undefined;
+  const { shard } = options;
+  if (shard !== undefined && !("index" in shard))
+    return planShards(manifest, [shard])[0];
+  const count = shard?.count ?? status?.shardCount ?? undefined;
+  if (count === undefined || count > manifest.layerCount) return undefined;
+  const plan = planShards(manifest, planLayers(manifest, count));
+  if (shard !== undefined) return plan[shard.index];
+  const missing = plan.filter(({ index }) => status?.missing.includes(index));
+  return (missing.length > 0 ? missing : plan).toSorted(
+    (a, b) => a.weightBytes - b.weightBytes,
+  )[0];
+}
+
+/** Of the folder, or of the nearest one above it that there is. */
+async function freeBytes(folder: string): Promise<number> {
+  try {
+    const { bavail, bsize } = await statfs(folder);
+    return bavail * bsize;
+  } catch (error) {
+    const above = dirname(folder);
+    if (above === folder) throw error;
+    return await freeBytes(above);
+  }
+}

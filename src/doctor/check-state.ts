@@ -1,0 +1,138 @@
+/** Can this machine keep its identity and listen where it should? */
+import { createSocket } from "node:dgram";
+import { access, mkdir, open, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { isShoalError, ShoalError } from "../lib/index.ts";
+import { createHost } from "../network/index.ts";
+import type { Check, Examination } from "./examination.ts";
+import { note, ok, problem, type Finding } from "./finding.ts";
+
+/** The folder must take a file; a key that is there must be one. */
+export const checkState: Check = async (examination) => {
+  const { state } = examination.paths;
+  try {
+    await mkdir(state, { recursive: true, mode: 0o700 });
+    const probe = join(state, `.doctor-${process.pid}`);
+    const file = await open(probe, "wx");
+    await file.close();
+    await rm(probe);
+  } catch (error) {
+    const { code = "", message } = error as NodeJS.ErrnoException;
+    // A full disk is its own cause.
+    if (code === "ENOSPC")
+      return [note("state", "the disk took no file: it is full")];
+    return [
+      problem(
+        "state",
+        "STATE_UNUSABLE",
+        `the state folder ${state} can not be written: ${code || message}`,
+        { path: state },
+      ),
+    ];
+  }
+  return [
+    ok("state", `the state folder ${state} is writable`),
+    ...(await checkKey(examination, join(state, "node.key"))),
+  ];
+};
+
+async function checkKey(
+  examination: Examination,
+  keyPath: string,
+): Promise<Finding[]> {
+  const exists = await access(keyPath).then(
+    () => true,
+    () => false,
+  );
+  if (!exists) return [];
+  try {
+    await using host = await createHost({ keyPath, quic: false });
+    examination.ownPeer = host.peerId;
+    return [ok("state", `this node is ${host.peerId}`)];
+  } catch (error) {
+    return [
+      problem("state", "IDENTITY_DAMAGED", ShoalError.from(error).message, {
+        path: keyPath,
+      }),
+    ];
+  }
+}
+
+/** Only addresses with a port of their own: any free one is always there. */
+export const checkPorts: Check = async (examination) => {
+  const findings: Finding[] = [];
+  for (const address of examination.options.listen) {
+    const [, , host = "", transport = "", portText = ""] = address.split("/");
+    const port = Number(portText);
+    if (!(port > 0)) continue;
+    const taken =
+      transport === "udp"
+        ? await udpTaken(host, port)
+        : await tcpTaken(host, port);
+    const name = `${transport.toUpperCase()} port ${port} of ${host}`;
+    if (!taken) findings.push(ok("port", `${name} is free`));
+    else if (await isOwnNode(examination, host, transport, port))
+      findings.push(ok("port", `${name} is this node's own, which runs`));
+    else
+      findings.push(
+        problem("port", "PORT_IN_USE", `${name} is used by another program`, {
+          port,
+          host,
+          transport,
+        }),
+      );
+  }
+  return findings;
+};
+
+/** A node of this home that already runs is why its port is taken. Whoever answers there has to be it. */
+async function isOwnNode(
+  { ownPeer, hosts, options, signal }: Examination,
+  host: string,
+  transport: string,
+  port: number,
+): Promise<boolean> {
+  if (ownPeer === undefined) return false;
+  const near = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host;
+  const family = near.includes(":") ? "ip6" : "ip4";
+  const isUdp = transport === "udp";
+  const address = `/${family}/${near}/${transport}/${port}${isUdp ? "/quic-v1" : ""}`;
+  try {
+    const { peer } = await hosts[isUdp ? "udp" : "tcp"].connect(
+      { addresses: [address] },
+      { timeoutMs: options.timeoutMs, signal },
+    );
+    return peer === ownPeer;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (isShoalError(error)) return false;
+    throw error;
+  }
+}
+
+function tcpTaken(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EADDRINUSE") resolve(true);
+      else reject(error);
+    });
+    server.listen({ host, port, exclusive: true }, () =>
+      server.close(() => resolve(false)),
+    );
+  });
+}
+
+function udpTaken(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const socket = createSocket(host.includes(":") ? "udp6" : "udp4");
+    socket.once("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EADDRINUSE") resolve(true);
+      else reject(error);
+    });
+    socket.bind({ address: host, port, exclusive: true }, () =>
+      socket.close(() => resolve(false)),
+    );
+  });
+}

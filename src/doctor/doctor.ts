@@ -1,0 +1,81 @@
+/**
+ * Why is it not ready, not connecting, slow? Answered with one cause and what to do next, from checks that are really made: it connects as
+ * a guest, joins nobody, and leaves nothing behind but a record of a minute in the DHT.
+ *
+ *     const { healthy, cause, findings } = await runDoctor(options, context);
+ *     console.log(cause?.what, cause?.next);
+ *
+ * The checks stand in roles/doctor/, one file each; what they find is judged by a pure function over a table of causes.
+ */
+import { Commands, createHost, type Host } from "../network/index.ts";
+import { checkBootstraps } from "./check-bootstrap.ts";
+import { checkCapabilities } from "./check-capabilities.ts";
+import { checkCluster } from "./check-cluster.ts";
+import { checkDht } from "./check-dht.ts";
+import { checkManifest, checkModelDir } from "./check-model.ts";
+import { checkReach } from "./check-reach.ts";
+import { checkDisk, checkMemory } from "./check-room.ts";
+import { checkPorts, checkState } from "./check-state.ts";
+import type { Check, DoctorOptions, Examination } from "./examination.ts";
+import { diagnose, type Diagnosis, type Finding } from "./finding.ts";
+import { VERSION } from "../lib/index.ts";
+
+export type { DoctorOptions } from "./examination.ts";
+export type { Diagnosis, Finding } from "./finding.ts";
+
+/** Each builds on what those before it learned. */
+const CHECKS: readonly Check[] = [
+  checkBootstraps,
+  checkReach,
+  checkCapabilities,
+  checkDht,
+  checkCluster,
+  checkManifest,
+  checkState,
+  checkPorts,
+  checkModelDir,
+  checkDisk,
+  checkMemory,
+];
+
+export type DoctorContext = Pick<Examination, "events" | "paths" | "signal">;
+
+export interface DoctorReport extends Diagnosis {
+  findings: Finding[];
+}
+
+export async function runDoctor(
+  options: DoctorOptions,
+  { events, paths, signal }: DoctorContext,
+): Promise<DoctorReport> {
+  await using stack = new AsyncDisposableStack();
+  const guest = async (quic: boolean): Promise<Host> => {
+    const host = await createHost({
+      // A provider record of a guest without an address would not be taken.
+      listen: ["/ip4/127.0.0.1/tcp/0"],
+      version: VERSION,
+      dhtClient: true,
+      quic,
+    });
+    stack.defer(() => host.stop());
+    await host.start();
+    return host;
+  };
+  const hosts = { udp: await guest(true), tcp: await guest(false) };
+  const examination: Examination = {
+    options,
+    paths,
+    events,
+    signal,
+    hosts,
+    commands: new Commands(hosts.udp),
+    targets: [],
+    reached: [],
+  };
+  const findings: Finding[] = [];
+  for (const check of CHECKS) {
+    signal.throwIfAborted();
+    findings.push(...(await check(examination)));
+  }
+  return { ...diagnose(findings), findings };
+}

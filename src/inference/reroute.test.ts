@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { HandClock } from "../../test/support/clock.ts";
+import { type ErrorCode, type ErrorDetails, ShoalError } from "../lib/index.ts";
+import { Detours, Shunned } from "./reroute.ts";
+
+const ROUTE = [{ peer: "a" }, { peer: "b" }, { peer: "c" }];
+
+const refused = (
+  code: ErrorCode,
+  details: ErrorDetails,
+  cause?: ErrorCode,
+): ShoalError =>
+  new ShoalError(code, "no", details, cause && new ShoalError(cause, "why"));
+
+/** Where these, and only these, can each be replaced. */
+const swarm = (...replaceable: string[]): Detours =>
+  new Detours((avoided) => [...avoided].every((p) => replaceable.includes(p)));
+
+test("a stage that refuses is passed over where another holds its layers", () => {
+  for (const code of [
+    "BUSY",
+    "DRAINING",
+    "STAGE_LOST",
+    "STAGE_FAILED",
+  ] as const) {
+    const detours = swarm("b");
+    const detour = detours.after(refused(code, { stage: 1 }), ROUTE);
+    assert.deepEqual(detour, { peer: "b", words: "another route" });
+    assert.deepEqual([...detours.avoided], ["b"]);
+  }
+});
+
+test("a stage that can not be reached: it, or else the one that does not reach it", () => {
+  const error = refused("STAGE_LOST", { stage: 2, from: 1 });
+  assert.equal(swarm("b", "c").after(error, ROUTE)?.peer, "c");
+  assert.equal(swarm("b").after(error, ROUTE)?.peer, "b");
+  assert.equal(swarm("a").after(error, ROUTE), undefined);
+});
+
+test("one after the other, until there is no other way", () => {
+  const detours = swarm("b", "c");
+  const error = refused("BUSY", { stage: 1 });
+  assert.equal(detours.after(error, ROUTE)?.peer, "b");
+  const next = [{ peer: "a" }, { peer: "d" }, { peer: "c" }];
+  assert.equal(detours.after(error, next), undefined);
+});
+
+test("a connection that was lost is made anew, once", () => {
+  const detours = swarm();
+  const error = refused("STAGE_LOST", { stage: 1 }, "STREAM_CLOSED");
+  assert.deepEqual(detours.after(error, ROUTE), {
+    peer: "b",
+    words: "the same route over a new connection",
+  });
+  assert.deepEqual([...detours.avoided], []);
+  assert.equal(detours.after(error, ROUTE), undefined);
+});
+
+test("what a dial has failed for, or is nobody's fault, is not tried again", () => {
+  for (const error of [
+    refused("STAGE_LOST", { stage: 1 }, "DIAL_FAILED"),
+    refused("STAGE_LOST", { stage: 2, from: 1 }),
+    refused("BUSY", { stage: 1 }),
+    refused("STAGE_LOST", {}),
+    refused("STAGE_LOST", { stage: 9 }),
+    refused("CONTEXT_EXCEEDED", { stage: 1 }),
+  ])
+    assert.equal(swarm().after(error, ROUTE), undefined);
+});
+
+test("who was lost to a prompt is gone around by the next, for a minute, where it can be", async () => {
+  const clock = new HandClock();
+  const shunned = new Shunned(clock);
+  shunned.add("b");
+  await clock.pass(30_000);
+  shunned.add("c");
+  const around = (...replaceable: string[]): string[] => [
+    ...new Detours(
+      (avoided) => [...avoided].every((p) => replaceable.includes(p)),
+      shunned.list(),
+    ).avoided,
+  ];
+  assert.deepEqual(around("b", "c"), ["b", "c"]);
+  assert.deepEqual(around("c"), ["c"], "b is the only one of its layers");
+  await clock.pass(30_000);
+  assert.deepEqual(around("b", "c"), ["c"]);
+  await clock.pass(30_000);
+  assert.deepEqual(around("b", "c"), []);
+});

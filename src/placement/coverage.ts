@@ -1,0 +1,139 @@
+/** Who stands behind each shard of a plan: the ground on which nodes are placed. Pure. */
+import { createHash } from "node:crypto";
+import { compare } from "../lib/index.ts";
+import type { Announcement } from "../cluster/index.ts";
+import type { PlanShard } from "./shard-needs.ts";
+
+/** What placing needs of an announcement. */
+export interface Holder extends Pick<
+  Announcement,
+  | "peer"
+  | "manifest"
+  | "layerStart"
+  | "layerEnd"
+  | "state"
+  | "contextLength"
+  | "sessions"
+  | "msPerToken"
+> {
+  capacity?: { freeMemoryBytes: number } | undefined;
+  /** Taken on since nobody else held it. */
+  adopted?: boolean | undefined;
+}
+
+/** The plan and who is there: what every question about placing begins with. */
+export interface Swarm {
+  /** CID of the model's manifest. Who holds another model counts for nothing here. */
+  manifest: string;
+  shards: readonly PlanShard[];
+  /** The live ones; `gone` never counts. */
+  announcements: readonly Holder[];
+}
+
+export interface Coverage {
+  shard: PlanShard;
+  /** Holders that compute it. */
+  ready: Holder[];
+  /** Holders on their way: joining, downloading, loading. They cover it, but weaker. */
+  claims: Holder[];
+  /** Of one token with all that are ready sharing the work, or an estimate by its weight. */
+  msPerToken: number;
+}
+
+/** Of a machine nobody has measured yet: ordinary memory reads so many bytes in a millisecond (10 GB/s). */
+const TYPICAL_BYTES_PER_MS = 10_000_000;
+
+/**
+ * A holder covers the shards that its layers hold whole, if they begin and end where shards do: a range is entered at its start, so
+ * one that ends inside a shard leaves a gap that no shard of the plan fills. One that drains is leaving, and covers nothing.
+ */
+export function coverageOf({
+  manifest,
+  shards,
+  announcements,
+}: Swarm): Coverage[] {
+  const starts = new Set(shards.map((shard) => shard.layerStart));
+  const ends = new Set(shards.map((shard) => shard.layerEnd));
+  const holders = announcements
+    .filter(
+      (a) =>
+        a.manifest === manifest &&
+        starts.has(a.layerStart) &&
+        ends.has(a.layerEnd),
+    )
+    .sort((a, b) => compare(a.peer, b.peer) || a.layerStart - b.layerStart);
+  const bytesPerMs = paceOf(shards, holders);
+  return shards.map((shard) => {
+    const those = holders.filter(
+      (a) => a.layerStart <= shard.layerStart && a.layerEnd >= shard.layerEnd,
+    );
+    const ready = those.filter((a) => a.state === "ready");
+    const claims = those.filter((a) => isClaim(a));
+    return {
+      shard,
+      ready,
+      claims,
+      msPerToken: stageMs(shard, ready, bytesPerMs),
+    };
+  });
+}
+
+export function isClaim({ state }: Pick<Holder, "state">): boolean {
+  return state === "joining" || state === "downloading" || state === "loading";
+}
+
+export function isUncovered({ ready, claims }: Coverage): boolean {
+  return ready.length + claims.length === 0;
+}
+
+/** Holders share the work: two of the same speed take half the time each. */
+function stageMs(
+  shard: PlanShard,
+  ready: readonly Holder[],
+  bytesPerMs: number,
+): number {
+  const estimate = shard.weightBytes / bytesPerMs;
+  if (ready.length === 0) return estimate;
+  const rate = ready.reduce((sum, holder) => {
+    const ms = msOfShard(holder, shard) ?? estimate;
+    return sum + 1 / Math.max(ms, Number.EPSILON);
+  }, 0);
+  return 1 / rate;
+}
+
+/** Its measured time, for this shard's part of its layers. */
+function msOfShard(
+  { msPerToken, layerStart, layerEnd }: Holder,
+  shard: PlanShard,
+): number | undefined {
+  if (msPerToken === undefined || msPerToken <= 0) return undefined;
+  return (
+    (msPerToken * (shard.layerEnd - shard.layerStart)) / (layerEnd - layerStart)
+  );
+}
+
+/** The median of what holders were measured at: what a stage that nobody measured will likely take. */
+function paceOf(
+  shards: readonly PlanShard[],
+  holders: readonly Holder[],
+): number {
+  const paces = shards
+    .flatMap((shard) =>
+      holders
+        .filter(
+          (a) =>
+            a.layerStart <= shard.layerStart && a.layerEnd >= shard.layerEnd,
+        )
+        .flatMap((a) => {
+          const ms = msOfShard(a, shard);
+          return ms === undefined ? [] : [shard.weightBytes / ms];
+        }),
+    )
+    .sort((a, b) => a - b);
+  return paces[Math.floor(paces.length / 2)] ?? TYPICAL_BYTES_PER_MS;
+}
+
+/** The order of peers at one shard: the same for everybody, and another at each shard, so that no peer is always last. */
+export function turnOf(peer: string, index: number): string {
+  return createHash("sha256").update(`${index}/${peer}`).digest("hex");
+}

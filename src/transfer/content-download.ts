@@ -1,0 +1,453 @@
+/**
+ * One content on its way: metadata from any source, then its pieces from many, each verified before it is written.
+ *
+ * A piece is open (picker), in flight at one or two sources, being verified, or had. It moves on by one of `#arrived` and
+ * `#missed`, and back to open when nobody has it in flight any more.
+ */
+import {
+  abortable,
+  isShoalError,
+  ShoalError,
+  type Clock,
+  type EventSink,
+} from "../lib/index.ts";
+import { DownloadLinks, type Attached } from "./download-links.ts";
+import type { DownloadOptions, DownloadProgress } from "./download-options.ts";
+import { type Asker, InFlight } from "./in-flight.ts";
+import { MetadataSearch } from "./metadata-search.ts";
+import type { PieceBuffers } from "./piece-buffers.ts";
+import { PiecePicker } from "./piece-picker.ts";
+import {
+  PieceSet,
+  pieceCount,
+  pieceSize,
+  type ContentMetadata,
+  type ContentStore,
+  type PartialContent,
+  type Root,
+} from "../store/index.ts";
+import { RateMeter, type RateLimit } from "./rate.ts";
+import type { SourceLink, SourceSpec } from "./source.ts";
+import type { SourcePool } from "./source-pool.ts";
+import { DEFAULTS } from "./defaults.ts";
+
+/** What all downloads share. */
+export interface DownloadShared {
+  store: ContentStore;
+  pool: SourcePool;
+  buffers: PieceBuffers;
+  clock: Clock;
+  events: EventSink;
+  random: () => number;
+  stallMs: number;
+  limit: RateLimit;
+  memory: { usedBytes: number; maxBytes: number };
+  received: RateMeter;
+  /** Something may be asked for: look soon. */
+  pump: () => void;
+  /** A piece was asked for. */
+  onAsked: (root: Root, piece: number) => void;
+}
+
+export class ContentDownload {
+  readonly root: Root;
+  readonly #options: DownloadOptions;
+  readonly #shared: DownloadShared;
+  readonly #links: DownloadLinks;
+  readonly #search: MetadataSearch;
+  readonly #over = new AbortController();
+  readonly #complete = Promise.withResolvers<void>();
+  readonly #meter: RateMeter;
+  #metadata: ContentMetadata | undefined;
+  #partial: PartialContent | undefined;
+  #picker: PiecePicker | undefined;
+  #have: PieceSet | undefined;
+  #doneBytes = 0;
+  readonly #inFlight = new InFlight();
+  readonly #verifying = new Set<number>();
+  readonly #writes = new Set<Promise<void>>();
+  #turn = 0;
+  #lastPieceMs: number;
+  #lastAvailableMs: number;
+
+  constructor(options: DownloadOptions, shared: DownloadShared) {
+    const { root, sizeBytes } = options;
+    const { clock, pool } = shared;
+    this.root = root;
+    this.#options = options;
+    this.#shared = shared;
+    this.#meter = new RateMeter(clock);
+    this.#lastPieceMs = this.#lastAvailableMs = clock.now();
+    const { signal } = this.#over;
+    this.#links = new DownloadLinks({
+      root,
+      pool,
+      clock,
+      signal,
+      stallMs: shared.stallMs,
+      onChange: shared.pump,
+    });
+    this.#search = new MetadataSearch({
+      root,
+      sizeBytes,
+      maxSizeBytes: DEFAULTS.maxSizeBytes,
+      clock,
+      signal,
+      onFailed: (link, error) => this.#onMetadataFailed(link, error),
+    });
+  }
+
+  /** The path, once all of it is there. */
+  async run(): Promise<string> {
+    const { signal } = this.#options;
+    const onAbort = (): void =>
+      this.fail(
+        new ShoalError("ABORTED", `download of ${this.#options.name} stopped`),
+      );
+    if (signal?.aborted === true) onAbort();
+    signal?.addEventListener("abort", onAbort);
+    try {
+      await this.#begin();
+      await abortable(this.#complete.promise, this.#over.signal);
+      this.#links.close();
+      const path = await this.#partial?.finish();
+      this.#partial = undefined;
+      this.tellProgress();
+      return path ?? this.#options.path;
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+      this.#over.abort(new ShoalError("ABORTED", "the download is over"));
+      this.#links.close();
+      await Promise.allSettled(this.#writes);
+      await this.#partial?.close();
+    }
+  }
+
+  fail(error: ShoalError): void {
+    this.#over.abort(error);
+  }
+
+  addSource(spec: SourceSpec): void {
+    if (this.#over.signal.aborted) return;
+    try {
+      this.#links.add(spec);
+    } catch (error) {
+      // No address. That is no reason to do without the others.
+      const { code, message } = ShoalError.from(error);
+      this.#shared.events.warn("TORRENT", `no source: ${message}`, { code });
+    }
+  }
+
+  dropBanned(id: string): void {
+    this.#links.dropBanned(id);
+  }
+
+  progress(): DownloadProgress {
+    const { root, name } = this.#options;
+    const sizeBytes = this.#metadata?.sizeBytes ?? this.#options.sizeBytes;
+    const bytesPerSecond = this.#meter.bytesPerSecond;
+    const left = (sizeBytes ?? 0) - this.#doneBytes;
+    return {
+      root,
+      name,
+      sizeBytes,
+      doneBytes: this.#doneBytes,
+      bytesPerSecond: Math.round(bytesPerSecond),
+      sources: this.#links.active.filter(({ link }) => link?.have?.count)
+        .length,
+      etaMs:
+        sizeBytes === undefined || bytesPerSecond < 1
+          ? undefined
+          : Math.round((left / bytesPerSecond) * 1000),
+    };
+  }
+
+  tellProgress(): void {
+    this.#options.onProgress?.(this.progress());
+  }
+
+  /** Several times a second. */
+  tick(now: number): void {
+    this.#links.openMore();
+    this.#links.wet();
+    if (this.#isAvailable()) this.#lastAvailableMs = now;
+    const {
+      unavailableMs = DEFAULTS.unavailableMs,
+      stuckMs = DEFAULTS.stuckMs,
+    } = this.#options;
+    if (now - this.#lastAvailableMs >= unavailableMs) {
+      this.#unavailable("no source has what is missing", unavailableMs);
+    } else if (now - this.#lastPieceMs >= stuckMs) {
+      this.#unavailable("no source delivered a piece", stuckMs);
+    }
+  }
+
+  /** Asks one source for one piece; false if there is nothing to ask now. */
+  askOne(): boolean {
+    if (this.#over.signal.aborted) return false;
+    const active = this.#links.active;
+    if (this.#picker === undefined) {
+      this.#search.pump(active.flatMap(({ link }) => link ?? []));
+      return false;
+    }
+    // One that took a request and did nothing has a piece only if nobody else wants it: else it would delay piece after piece.
+    const doubted = active.filter(({ missed }) => missed > 0);
+    const others = active.filter(({ missed }) => missed === 0);
+    return this.#askOneOf(others) || this.#askOneOf(doubted);
+  }
+
+  #askOneOf(sources: readonly Attached[]): boolean {
+    const now = this.#shared.clock.now();
+    for (let i = 0; i < sources.length; i++) {
+      const attached = sources[(this.#turn + i) % sources.length];
+      const link = attached?.link;
+      if (link?.have === undefined || attached === undefined) continue;
+      if (link.room <= 0 || attached.pausedUntilMs > now) continue;
+      const piece = this.#pick(attached, link, now);
+      if (piece === undefined) continue;
+      this.#turn += i + 1;
+      this.#ask(attached, link, piece, now);
+      return true;
+    }
+    return false;
+  }
+
+  // metadata
+
+  async #begin(): Promise<void> {
+    const { root, sources = [], path, name, kind, manifest } = this.#options;
+    const { store, events } = this.#shared;
+    void this.#takeSources(sources);
+    const known =
+      store.get(root)?.metadata ?? (await store.resumable(root, path));
+    const { metadata, lastPiece } =
+      known === undefined
+        ? await abortable(this.#search.found, this.#over.signal)
+        : { metadata: known, lastPiece: undefined };
+    const partial = await store.open(metadata, {
+      path,
+      name,
+      kind,
+      ...(manifest !== undefined && { manifest }),
+    });
+    this.#partial = partial;
+    this.#metadata = metadata;
+    const { sizeBytes } = metadata;
+    const count = pieceCount(sizeBytes);
+    const have = new PieceSet(count, partial.content.have);
+    this.#have = have;
+    for (const piece of have) this.#doneBytes += pieceSize(sizeBytes, piece);
+    events.info("TORRENT", `downloading ${name}`, {
+      root,
+      sizeBytes,
+      pieces: count,
+      resumed: have.count,
+    });
+    const picker = new PiecePicker(have, this.#shared.random);
+    this.#lastPieceMs = this.#lastAvailableMs = this.#shared.clock.now();
+    if (lastPiece !== undefined) this.#shared.received.add(lastPiece.length);
+    if (lastPiece !== undefined && !have.has(count - 1)) {
+      picker.remove(count - 1);
+      void this.#write(count - 1, lastPiece, undefined);
+    }
+    this.#picker = picker;
+    this.#links.count(picker, sizeBytes);
+    if (have.isFull) this.#complete.resolve();
+    this.#shared.pump();
+  }
+
+  async #takeSources(
+    sources: Iterable<SourceSpec> | AsyncIterable<SourceSpec>,
+  ): Promise<void> {
+    try {
+      for await (const spec of sources) {
+        if (this.#over.signal.aborted) return;
+        this.addSource(spec);
+      }
+    } catch (error) {
+      this.fail(ShoalError.from(error));
+    }
+  }
+
+  #onMetadataFailed(link: SourceLink, error: ShoalError): void {
+    const attached = this.#links.active.find((a) => a.link === link);
+    if (attached !== undefined) this.#links.drop(attached, error);
+    this.#shared.pump();
+  }
+
+  // asking
+
+  #pick(attached: Attached, link: SourceLink, now: number): number | undefined {
+    const { have } = link;
+    if (have === undefined || attached.dry) return undefined;
+    const waits = now - this.#lastPieceMs > DEFAULTS.quickMs;
+    const quick = have.isFull && !waits ? this.#links.quick() : [];
+    const piece =
+      this.#picker?.take(
+        (p) =>
+          have.has(p) &&
+          !link.isAsked(p) &&
+          !quick.some(
+            ({ counted, expected }) =>
+              counted?.has(p) === true || expected?.has(p) === true,
+          ),
+      ) ?? this.#inFlight.second(attached, link, now, this.#verifying);
+    if (piece === undefined) attached.dry = true;
+    return piece;
+  }
+
+  #ask(
+    attached: Attached,
+    link: SourceLink,
+    piece: number,
+    askedMs: number,
+  ): void {
+    const { memory, limit, onAsked, pump } = this.#shared;
+    const sizeBytes = pieceSize(this.#metadata?.sizeBytes ?? 0, piece);
+    const controller = new AbortController();
+    const asker: Asker = { attached, link, askedMs, controller };
+    if (this.#inFlight.add(piece, asker)) onAsked(this.root, piece);
+    memory.usedBytes += sizeBytes;
+    limit.take(sizeBytes);
+    link
+      .fetch(piece, sizeBytes, controller.signal)
+      .then(
+        (bytes) => this.#arrived(piece, asker, bytes),
+        (error: unknown) => this.#missed(piece, asker, ShoalError.from(error)),
+      )
+      .catch((error: unknown) => this.fail(ShoalError.from(error)))
+      .finally(() => {
+        memory.usedBytes -= sizeBytes;
+        pump();
+      });
+  }
+
+  async #arrived(
+    piece: number,
+    asker: Asker,
+    bytes: Uint8Array,
+  ): Promise<void> {
+    const { received, buffers } = this.#shared;
+    received.add(bytes.length);
+    if (this.#have?.has(piece) !== true && !this.#verifying.has(piece)) {
+      await this.#write(piece, bytes, asker);
+      return;
+    }
+    this.#release(piece, asker);
+    buffers.give(bytes);
+  }
+
+  #missed(piece: number, asker: Asker, error: ShoalError): void {
+    const { attached, controller } = asker;
+    if (!controller.signal.aborted) attached.missed++;
+    if (error.code === "PIECE_MISSING")
+      this.#links.uncountPiece(attached, piece);
+    if (error.code === "BUSY")
+      attached.pausedUntilMs = this.#shared.clock.now() + DEFAULTS.silentMs;
+    this.#release(piece, asker);
+  }
+
+  /** Verifies and writes. Never rejects. */
+  #write(
+    piece: number,
+    bytes: Uint8Array,
+    asker: Asker | undefined,
+  ): Promise<void> {
+    const write = (async () => {
+      if (this.#over.signal.aborted || this.#partial === undefined) return;
+      const sizeBytes = bytes.length;
+      this.#verifying.add(piece);
+      try {
+        const memory = await this.#partial.writePiece(piece, bytes);
+        this.#shared.buffers.give(memory);
+      } catch (error) {
+        this.#verifying.delete(piece);
+        this.#onBadWrite(piece, asker, ShoalError.from(error));
+        return;
+      }
+      this.#verifying.delete(piece);
+      this.#onWritten(piece, sizeBytes, asker);
+    })();
+    this.#writes.add(write);
+    return write.finally(() => this.#writes.delete(write));
+  }
+
+  #onWritten(piece: number, sizeBytes: number, asker: Asker | undefined): void {
+    this.#have?.add(piece);
+    this.#doneBytes += sizeBytes;
+    this.#meter.add(sizeBytes);
+    this.#lastPieceMs = this.#shared.clock.now();
+    if (asker !== undefined) {
+      asker.attached.lostRaces = 0;
+      asker.attached.proven = true;
+      asker.attached.missed = 0;
+      asker.attached.usefulMs = this.#lastPieceMs;
+      this.#shared.pool.delivered(asker.attached.id);
+    }
+    for (const other of this.#inFlight.take(piece))
+      if (other !== asker) this.#lostRace(other);
+    if (this.#have?.isFull === true) this.#complete.resolve();
+  }
+
+  #onBadWrite(
+    piece: number,
+    asker: Asker | undefined,
+    error: ShoalError,
+  ): void {
+    if (!isShoalError(error, "PIECE_INVALID")) {
+      this.fail(error);
+      return;
+    }
+    if (asker !== undefined) this.#links.drop(asker.attached, error);
+    this.#release(piece, asker);
+  }
+
+  #lostRace(asker: Asker): void {
+    asker.controller.abort(
+      new ShoalError("ABORTED", "another source was faster"),
+    );
+    const { attached, link } = asker;
+    if (link.waiting || ++attached.lostRaces < DEFAULTS.lostRaces) return;
+    this.#links.drop(
+      attached,
+      new ShoalError("DEADLINE", `${attached.id} is slower than the others`),
+    );
+  }
+
+  /** The request is over without a piece: it is open again unless another one has it in flight. */
+  #release(piece: number, asker: Asker | undefined): void {
+    if (!this.#inFlight.remove(piece, asker)) return;
+    if (this.#have?.has(piece) === true || this.#verifying.has(piece)) return;
+    this.#picker?.putBack(piece);
+    this.#links.wet();
+  }
+
+  // the end
+
+  #isAvailable(): boolean {
+    if (this.#inFlight.size > 0 || this.#verifying.size > 0) return true;
+    const active = this.#links.active;
+    const have = this.#have;
+    if (have === undefined) return active.some(({ link }) => link?.have?.count);
+    return active.some(({ link }) => {
+      const bits = link?.have?.bits;
+      return bits?.some((byte, at) => (byte & ~(have.bits[at] ?? 0)) !== 0);
+    });
+  }
+
+  #unavailable(why: string, waitedMs: number): void {
+    const { name } = this.#options;
+    this.fail(
+      new ShoalError(
+        "CONTENT_UNAVAILABLE",
+        `${name}: ${why} for ${Math.round(waitedMs / 1000)} s`,
+        {
+          root: this.root,
+          doneBytes: this.#doneBytes,
+          sizeBytes: this.#metadata?.sizeBytes ?? this.#options.sizeBytes,
+          waitedMs,
+        },
+      ),
+    );
+  }
+}

@@ -1,0 +1,309 @@
+/** The sources of one download: which are linked, which are to be tried again, and what each has. */
+import { isShoalError, ShoalError, type Clock } from "../lib/index.ts";
+import { PieceSet, PIECE_BYTES, type Root } from "../store/index.ts";
+import type { PiecePicker } from "./piece-picker.ts";
+import {
+  sourceIdOf,
+  type LinkListener,
+  type Source,
+  type SourceLink,
+  type SourceSpec,
+} from "./source.ts";
+import { isHostile, type SourcePool, type Standing } from "./source-pool.ts";
+import { DEFAULTS } from "./defaults.ts";
+
+export interface Attached {
+  readonly id: string;
+  readonly source: Source;
+  readonly standing: Standing;
+  link: SourceLink | undefined;
+  opening: boolean;
+  /** Has nothing that is open: not looked at until something changes. */
+  dry: boolean;
+  /** Not asked before this. */
+  pausedUntilMs: number;
+  lostRaces: number;
+  /** When it was last turned to, ms of the clock; 0: never. */
+  triedMs: number;
+  /** When its link opened, or a piece of its was last verified. */
+  usefulMs: number;
+  /** A piece of its was verified. */
+  proven: boolean;
+  /** Requests that came to nothing, since then. */
+  missed: number;
+  /** Counted in the picker. */
+  counted: PieceSet | undefined;
+  expected: PieceSet | undefined;
+}
+
+export interface DownloadLinksOptions {
+  root: Root;
+  pool: SourcePool;
+  clock: Clock;
+  signal: AbortSignal;
+  stallMs: number;
+  /** There may be something to ask for. */
+  onChange: () => void;
+}
+
+export class DownloadLinks implements LinkListener {
+  readonly #options: DownloadLinksOptions;
+  readonly #attached = new Map<string, Attached>();
+  #picker: PiecePicker | undefined;
+  /** Known once the metadata are verified. */
+  #sizeBytes: number | undefined;
+  #closed = false;
+
+  constructor(options: DownloadLinksOptions) {
+    this.#options = options;
+  }
+
+  /** Linked ones. */
+  get active(): Attached[] {
+    return [...this.#attached.values()].filter((a) => a.link !== undefined);
+  }
+
+  /**
+   * Sources that have only a part, and deliver without delay: what they have or will have need not come from a seeder. So a seeder
+   * uploads little more than each piece once, however many download.
+   */
+  quick(): Attached[] {
+    return this.active.filter(({ link }) => {
+      if (link?.have === undefined || link.have.isFull || link.waiting)
+        return false;
+      const rate = link.bytesPerSecond ?? Infinity;
+      const bytes = link.outstandingBytes + PIECE_BYTES;
+      return bytes / rate < DEFAULTS.quickMs / 1000;
+    });
+  }
+
+  add(spec: SourceSpec): void {
+    const { pool } = this.#options;
+    const id = sourceIdOf(spec);
+    const known = this.#attached.get(id);
+    // A peer's address may be new; an origin's ranges are what they are.
+    const source = pool.source(spec);
+    if (this.#closed || known !== undefined || this.#isFull()) return;
+    this.#attached.set(id, {
+      id,
+      source,
+      standing: pool.standing(id),
+      link: undefined,
+      opening: false,
+      dry: false,
+      pausedUntilMs: 0,
+      lostRaces: 0,
+      triedMs: 0,
+      usefulMs: 0,
+      proven: false,
+      missed: 0,
+      counted: undefined,
+      expected: undefined,
+    });
+    this.openMore();
+  }
+
+  /** Links to sources that are due, those first that were not turned to for longest. */
+  openMore(): void {
+    const now = this.#options.clock.now();
+    const all = [...this.#attached.values()];
+    const linked = all.filter((a) => a.link !== undefined || a.opening);
+    const due = all.filter(
+      ({ link, opening, standing }) =>
+        link === undefined &&
+        !opening &&
+        standing.banned === undefined &&
+        standing.retryAtMs <= now,
+    );
+    if (due.length === 0) return;
+    const free = DEFAULTS.linksPerDownload - linked.length;
+    const room = free + this.#makeRoom(due.length - free, now);
+    const next = due.toSorted((a, b) => a.triedMs - b.triedMs).slice(0, room);
+    for (const attached of next) void this.#open(attached);
+  }
+
+  /** Ends up to `wanted` links that were of no use of late. That is no fault: they have their turn again. Returns how many. */
+  #makeRoom(wanted: number, now: number): number {
+    if (wanted <= 0) return 0;
+    const idle = this.active.filter((attached) => this.#isIdle(attached, now));
+    const ended = idle
+      .toSorted((a, b) => a.usefulMs - b.usefulMs)
+      .slice(0, wanted);
+    for (const attached of ended) {
+      attached.link?.close();
+      attached.link = undefined;
+      this.#uncount(attached);
+    }
+    return ended.length;
+  }
+
+  #isIdle({ link, usefulMs }: Attached, now: number): boolean {
+    if (link === undefined) return false;
+    const { stallMs } = this.#options;
+    if (now - usefulMs >= DEFAULTS.idleStalls * stallMs) return true;
+    const heardMs = Math.max(usefulMs, link.lastDataMs);
+    return !link.waiting && now - heardMs >= stallMs;
+  }
+
+  /** From here on what the sources have is counted. */
+  count(picker: PiecePicker, sizeBytes: number): void {
+    this.#picker = picker;
+    this.#sizeBytes = sizeBytes;
+    for (const { link } of this.active) {
+      if (link?.have !== undefined) this.onHave(link, link.have, true);
+    }
+  }
+
+  /** Something that was asked for is open again. */
+  wet(): void {
+    for (const attached of this.#attached.values()) attached.dry = false;
+  }
+
+  /** The link is given up; the source is tried again later. */
+  drop(attached: Attached, error: ShoalError): void {
+    const { link } = attached;
+    if (link === undefined) return;
+    link.close();
+    this.#onLost(attached, error);
+  }
+
+  /** Banned somewhere else. */
+  dropBanned(id: string): void {
+    const attached = this.#attached.get(id);
+    if (attached?.standing.banned !== undefined)
+      this.drop(attached, attached.standing.banned);
+  }
+
+  /** For good: one that is being opened is closed when it is. */
+  close(): void {
+    this.#closed = true;
+    for (const attached of this.#attached.values()) {
+      attached.link?.close();
+      attached.link = undefined;
+    }
+    this.#attached.clear();
+  }
+
+  // told by the links
+
+  onChange(link: SourceLink): void {
+    const attached = this.#of(link);
+    if (attached === undefined) return;
+    if (link.have === undefined) this.#uncount(attached);
+    this.#options.onChange();
+  }
+
+  onHave(link: SourceLink, pieces: Iterable<number>, verified: boolean): void {
+    const attached = this.#of(link);
+    if (attached === undefined) return;
+    attached.dry = false;
+    if (this.#picker !== undefined && link.have !== undefined) {
+      if (link.sizeBytes !== this.#sizeBytes) {
+        this.drop(
+          attached,
+          new ShoalError(
+            "CONTENT_INVALID",
+            `${attached.id} says ${link.sizeBytes ?? 0} bytes, the content has ${this.#sizeBytes ?? 0}`,
+            { source: attached.id },
+          ),
+        );
+        return;
+      }
+      this.#count(attached, link.have, pieces, verified);
+    }
+    this.#options.onChange();
+  }
+
+  onClosed(link: SourceLink, error: ShoalError): void {
+    const attached = this.#of(link);
+    if (attached !== undefined) this.#onLost(attached, error);
+  }
+
+  /** The source does not have it after all. */
+  uncountPiece(attached: Attached, piece: number): void {
+    if (attached.counted?.delete(piece) === true)
+      this.#picker?.change(piece, -1);
+  }
+
+  async #open(attached: Attached): Promise<void> {
+    const { root, signal } = this.#options;
+    attached.opening = true;
+    attached.triedMs = this.#options.clock.now();
+    try {
+      const link = await attached.source.open(root, this, signal);
+      attached.opening = false;
+      if (this.#isOver() || attached.standing.banned !== undefined) {
+        link.close();
+        return;
+      }
+      attached.link = link;
+      attached.usefulMs = this.#options.clock.now();
+      attached.dry = false;
+      if (link.have !== undefined) this.onHave(link, link.have, true);
+    } catch (error) {
+      attached.opening = false;
+      if (!this.#isOver()) this.#onLost(attached, ShoalError.from(error));
+    }
+  }
+
+  #onLost(attached: Attached, error: ShoalError): void {
+    const { pool, root } = this.#options;
+    attached.link = undefined;
+    attached.lostRaces = 0;
+    this.#uncount(attached);
+    if (isHostile(error)) pool.ban(attached.id, root, error);
+    else if (!isShoalError(error, "SOURCE_BANNED"))
+      pool.failed(attached.id, error);
+    this.#options.onChange();
+  }
+
+  #of(link: SourceLink): Attached | undefined {
+    const attached = this.#attached.get(link.sourceId);
+    return attached?.link === link ? attached : undefined;
+  }
+
+  #isOver(): boolean {
+    return this.#closed || this.#options.signal.aborted;
+  }
+
+  #isFull(): boolean {
+    if (this.#attached.size < DEFAULTS.sourcesPerDownload) return false;
+    // One that never answered makes room.
+    for (const [id, { link, opening, standing }] of this.#attached) {
+      if (link === undefined && !opening && standing.failures > 0) {
+        this.#attached.delete(id);
+        return false;
+      }
+    }
+    return true;
+  }
+
+  // availability
+
+  #count(
+    attached: Attached,
+    have: PieceSet,
+    pieces: Iterable<number>,
+    verified: boolean,
+  ): void {
+    const picker = this.#picker;
+    attached.counted ??= new PieceSet(have.size);
+    attached.expected ??= new PieceSet(have.size);
+    const { counted, expected } = attached;
+    for (const piece of pieces) {
+      if (!verified) {
+        if (!counted.has(piece) && expected.add(piece))
+          picker?.change(piece, 1);
+      } else if (counted.add(piece) && !expected.delete(piece)) {
+        picker?.change(piece, 1);
+      }
+    }
+  }
+
+  #uncount(attached: Attached): void {
+    for (const set of [attached.counted, attached.expected]) {
+      for (const piece of set ?? []) this.#picker?.change(piece, -1);
+    }
+    attached.counted = attached.expected = undefined;
+  }
+}

@@ -1,0 +1,78 @@
+/** The requests of one download that have no answer yet: one for a piece, more where those asked are slow. */
+import type { Attached } from "./download-links.ts";
+import type { SourceLink } from "./source.ts";
+import { DEFAULTS } from "./defaults.ts";
+
+export interface Asker {
+  attached: Attached;
+  link: SourceLink;
+  askedMs: number;
+  controller: AbortController;
+}
+
+export class InFlight {
+  readonly #askers = new Map<number, Asker[]>();
+
+  /** Of pieces. */
+  get size(): number {
+    return this.#askers.size;
+  }
+
+  /** Whether nobody else was asked for the piece. */
+  add(piece: number, asker: Asker): boolean {
+    const askers = this.#askers.get(piece) ?? [];
+    this.#askers.set(piece, [...askers, asker]);
+    return askers.length === 0;
+  }
+
+  /** Whether nobody is left who was asked for the piece. */
+  remove(piece: number, asker: Asker | undefined): boolean {
+    const left = (this.#askers.get(piece) ?? []).filter((a) => a !== asker);
+    if (left.length > 0) this.#askers.set(piece, left);
+    else this.#askers.delete(piece);
+    return left.length === 0;
+  }
+
+  /** All who were asked for the piece, which is here. */
+  take(piece: number): Asker[] {
+    const askers = this.#askers.get(piece) ?? [];
+    this.#askers.delete(piece);
+    return askers;
+  }
+
+  /**
+   * Nothing is open for this source: a piece in flight at another one that waits, has fallen silent, or will take much longer.
+   * So neither the end of a download nor its middle hangs on the slowest source, nor on two that never delivered.
+   */
+  second(
+    attached: Attached,
+    link: SourceLink,
+    now: number,
+    except: ReadonlySet<number>,
+  ): number | undefined {
+    for (const [piece, askers] of this.#askers) {
+      const [first, second] = askers;
+      if (first === undefined || askers.length > 2) continue;
+      if (askers.some((asker) => asker.attached === attached)) continue;
+      if (except.has(piece)) continue;
+      if (link.have?.has(piece) !== true || link.isAsked(piece)) continue;
+      const inVain = !first.attached.proven && second?.attached.proven !== true;
+      if (second !== undefined && !(attached.proven && inVain)) continue;
+      if (isSlower(first, link, now)) return piece;
+    }
+    return undefined;
+  }
+}
+
+/** Would `link` have the piece well before the source it was asked from? */
+function isSlower(first: Asker, link: SourceLink, now: number): boolean {
+  if (first.link.waiting) return true;
+  const heardMs = Math.max(first.askedMs, first.link.lastDataMs);
+  if (now - heardMs > DEFAULTS.silentMs) return true;
+  const slow = first.link.bytesPerSecond;
+  const fast = link.bytesPerSecond;
+  if (slow === undefined || fast === undefined) return false;
+  const leftMs = (first.link.outstandingBytes / slow) * 1000;
+  const otherMs = (link.outstandingBytes / fast) * 1000;
+  return leftMs > DEFAULTS.raceMs && leftMs > 3 * otherMs;
+}

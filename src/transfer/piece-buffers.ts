@@ -1,0 +1,28 @@
+/**
+ * Buffers of one piece each, used again. A fresh megabyte for each piece would cost more than its hash: V8 collects the whole heap each
+ * time a few of them were dropped.
+ */
+import { PIECE_BYTES } from "../store/index.ts";
+
+/** Kept while unused: what a few fast sources have in flight. */
+const MAX_KEPT = 16;
+
+export class PieceBuffers {
+  readonly #free: Uint8Array[] = [];
+
+  /** `sizeBytes` of any content. */
+  take(sizeBytes: number): Uint8Array {
+    const whole = this.#free.pop() ?? new Uint8Array(PIECE_BYTES);
+    return sizeBytes === PIECE_BYTES ? whole : whole.subarray(0, sizeBytes);
+  }
+
+  /** Nobody looks at it any more. */
+  give(bytes: Uint8Array): void {
+    if (
+      bytes.buffer.byteLength === PIECE_BYTES &&
+      this.#free.length < MAX_KEPT
+    ) {
+      this.#free.push(new Uint8Array(bytes.buffer));
+    }
+  }
+}

@@ -1,0 +1,29 @@
+/** The figures of transfers, which run in another thread: as of a moment ago, for readers that can not wait. */
+import type { TransferStats } from "../transfer/index.ts";
+
+export class LastStats {
+  readonly #ask: () => Promise<TransferStats>;
+  #last: TransferStats | undefined;
+  #isAsking = false;
+
+  constructor(ask: () => Promise<TransferStats>) {
+    this.#ask = ask;
+  }
+
+  /** Asking brings the next figures. Undefined before the first. */
+  get(): TransferStats | undefined {
+    if (!this.#isAsking) void this.#refresh();
+    return this.#last;
+  }
+
+  async #refresh(): Promise<void> {
+    this.#isAsking = true;
+    try {
+      this.#last = await this.#ask();
+    } catch {
+      // It is stopping, or its thread is being started again.
+    } finally {
+      this.#isAsking = false;
+    }
+  }
+}

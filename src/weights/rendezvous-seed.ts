@@ -1,0 +1,197 @@
+/**
+ * A rendezvous that is a permanent seed: it adopts parts of the models that its clusters serve, as a member with spare disk does, and keeps
+ * the clusters' records, over a restart too. A new node finds model and weights where no member is left.
+ */
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { RendezvousService, Sealed } from "../cluster/index.ts";
+import { type EventSink, ShoalError, VERSION } from "../lib/index.ts";
+import type { Commands } from "../network/index.ts";
+import type { CatalogService } from "../catalog/index.ts";
+import type { Content } from "../store/index.ts";
+import { type TransferStats, TransferThread } from "../transfer/index.ts";
+import { fetchModel } from "./fetch-model.ts";
+import { Fetcher } from "./fetcher.ts";
+import { Propagation } from "./spare-copies.ts";
+import { LastStats } from "./last-stats.ts";
+import { keepToOffer, SpareFolder } from "./spare-folder.ts";
+import {
+  indexLater,
+  listingsOf,
+  type TransferFlags,
+  transferListen,
+} from "./torrents.ts";
+
+export interface RendezvousSeedOptions extends TransferFlags {
+  /** What was adopted lies there. */
+  directory: string;
+  limitBytes: number;
+  /** The rendezvous' own. */
+  listen: readonly string[];
+  stateDir: string;
+  peerId: string;
+  service: RendezvousService;
+  catalog: CatalogService;
+  commands: Commands;
+  events: EventSink;
+}
+
+/** Clusters that are served at once: each costs a look every few seconds. */
+const MAX_CLUSTERS = 100;
+/** A cluster that was just published is noticed in so long. */
+const LOOK_MS = 2_000;
+
+export class RendezvousSeed {
+  readonly #options: RendezvousSeedOptions;
+  readonly #transfer: TransferThread;
+  readonly #spare: SpareFolder;
+  readonly #clusters = new Map<string, () => Promise<void>>();
+  readonly #recordsPath: string;
+  readonly #modelsDir: string;
+  readonly #stats = new LastStats(() => this.#transfer.stats());
+  #timer: NodeJS.Timeout | undefined;
+  #isIndexed = false;
+  #endKeeping: () => void = () => {};
+  #saved = "";
+
+  constructor(options: RendezvousSeedOptions) {
+    this.#options = options;
+    const { directory, limitBytes, stateDir, listen, events } = options;
+    this.#spare = new SpareFolder(join(directory, "parts"), limitBytes);
+    this.#modelsDir = join(directory, "models");
+    this.#recordsPath = join(stateDir, "seeded-clusters.json");
+    this.#transfer = new TransferThread(
+      {
+        host: {
+          keyPath: join(stateDir, "rendezvous-transfer.key"),
+          listen: transferListen(listen, options.transferPort),
+          version: VERSION,
+        },
+        store: {
+          directories: [this.#spare.directory, this.#modelsDir],
+          stateDir: join(stateDir, "torrents"),
+        },
+        uploadBytesPerSecond: options.uploadLimit,
+        downloadBytesPerSecond: options.downloadLimit,
+        uploadSlots: options.uploadSlots,
+      },
+      events,
+    );
+  }
+
+  /** What is here. */
+  list(): Content[] {
+    return this.#transfer.list();
+  }
+
+  /** What is moving, as of a moment ago. */
+  lastStats(): TransferStats | undefined {
+    return this.#stats.get();
+  }
+
+  async start(): Promise<void> {
+    const { service, events } = this.#options;
+    await mkdir(this.#spare.directory, { recursive: true });
+    await mkdir(this.#modelsDir, { recursive: true });
+    for (const sealed of await this.#savedRecords()) {
+      await service.keep(sealed).catch((error: unknown) => {
+        const { code, message } = ShoalError.from(error);
+        events.warn("CLUSTER", `a kept record is refused: ${message}`, {
+          code,
+        });
+      });
+    }
+    await this.#transfer.start();
+    indexLater(this.#transfer, events, () => {
+      this.#isIndexed = true;
+    });
+    this.#endKeeping = keepToOffer(this.#spare, events);
+    await this.#look();
+  }
+
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#endKeeping();
+    await Promise.all([...this.#clusters.values()].map((stop) => stop()));
+    await this.#transfer.stop();
+  }
+
+  async #look(): Promise<void> {
+    const { service, events } = this.#options;
+    const published = service.published();
+    for (const { record } of published) {
+      if (this.#clusters.size >= MAX_CLUSTERS) break;
+      if (!this.#clusters.has(record.cluster)) this.#serve(record.cluster);
+    }
+    await this.#save(
+      published.map(({ sealed }) => sealed).slice(0, MAX_CLUSTERS),
+    ).catch((error: unknown) => {
+      const { code, message } = ShoalError.from(error);
+      events.warn("CLUSTER", `the records are not saved: ${message}`, { code });
+    });
+    this.#timer = setTimeout(() => void this.#look(), LOOK_MS);
+  }
+
+  #serve(cluster: string): void {
+    const { service, catalog, commands, events, peerId } = this.#options;
+    const transfer = this.#transfer;
+    const record = () =>
+      service.published().find((each) => each.record.cluster === cluster)
+        ?.record;
+    const index = catalog.local(cluster, {
+      peer: peerId,
+      endpoint: () => fetcher.endpoint(),
+      listings: () =>
+        listingsOf(
+          transfer
+            .list()
+            .filter(({ manifest }) => manifest === record()?.manifest),
+          this.#spare.directory,
+        ),
+    });
+    const fetcher = new Fetcher({ transfer, index, events });
+    index.changed();
+    const unsubscribe = transfer.onChange(() => index.changed());
+    const propagation = new Propagation({
+      cluster,
+      record,
+      fetcher,
+      manifestOf: async (id, signal) => {
+        const membership = { announcements: () => [] };
+        const directory = join(this.#modelsDir, id);
+        const how = { commands, membership, torrents: fetcher, signal };
+        return (await fetchModel({ ...how, id, directory })).manifest;
+      },
+      spare: this.#spare,
+      isIndexed: () => this.#isIndexed,
+      wanted: () =>
+        new Set(service.published().map((each) => each.record.manifest)),
+      events,
+    });
+    propagation.start();
+    this.#clusters.set(cluster, async () => {
+      unsubscribe();
+      await propagation.stop();
+      await index.stop();
+    });
+  }
+
+  async #savedRecords(): Promise<Sealed[]> {
+    try {
+      const text = await readFile(this.#recordsPath, "utf8");
+      const saved: unknown = JSON.parse(text);
+      return Array.isArray(saved) ? (saved as Sealed[]) : [];
+    } catch {
+      return []; // none yet, or damaged: members publish again
+    }
+  }
+
+  async #save(records: readonly Sealed[]): Promise<void> {
+    const text = JSON.stringify(records);
+    if (text === this.#saved) return;
+    await mkdir(this.#options.stateDir, { recursive: true });
+    await writeFile(`${this.#recordsPath}.tmp`, text);
+    await rename(`${this.#recordsPath}.tmp`, this.#recordsPath);
+    this.#saved = text;
+  }
+}

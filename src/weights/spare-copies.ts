@@ -1,0 +1,288 @@
+/**
+ * Keeps the parts of a cluster's model in as many copies as its record wants: looks at who has what every few seconds, adopts what is rare
+ * where spare disk was offered (torrent/propagation.ts decides), and tells when the number of parts with too few copies changes.
+ */
+import type { ClusterRecord } from "../cluster/index.ts";
+import {
+  type EventSink,
+  formatBytes,
+  ShoalError,
+  sleep,
+} from "../lib/index.ts";
+import type { Manifest } from "../model/index.ts";
+import {
+  type KnownPart,
+  planPropagation,
+  spareCost,
+} from "../catalog/index.ts";
+import { type Root, toRoot } from "../store/index.ts";
+import type { Fetcher } from "./fetcher.ts";
+import { SpareFolder } from "./spare-folder.ts";
+
+export interface PropagationOptions {
+  cluster: string;
+  /** What the cluster serves; undefined while nobody says. */
+  record: () => ClusterRecord | undefined;
+  fetcher: Pick<Fetcher, "endpoint" | "fetch" | "holds" | "listParts">;
+  /** By its CID. */
+  manifestOf: (id: string, signal: AbortSignal) => Promise<Manifest>;
+  /** Whether this member has the part in its own shard, listed yet or not. */
+  holds?: (part: string) => boolean;
+  /** Undefined: it only watches. */
+  spare?: SpareFolder | undefined;
+  /** What lies there was looked at since the start: what is not served by then is not what it should be. */
+  isIndexed?: () => boolean;
+  /** Models that may be kept there: others make room. */
+  wanted?: () => ReadonlySet<string>;
+  events: EventSink;
+  everyMs?: number;
+  random?: () => number;
+}
+
+const PROPAGATION_DEFAULTS = Object.freeze({
+  /** A lost copy is noticed in so long, and a rendezvous is asked 12 times a minute by each member with spare disk. */
+  everyMs: 5_000,
+  /** Parts fetched at once: others adopt meanwhile, and what is rare comes first. */
+  atOnce: 2,
+  /** A holder that is gone will be noticed by the next look. */
+  unavailableMs: 20_000,
+});
+
+interface Model {
+  id: string;
+  manifest: Manifest;
+  /** Ids of parts by their roots. */
+  names: ReadonlyMap<Root, string>;
+}
+
+export class Propagation {
+  readonly #options: PropagationOptions;
+  readonly #over = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+  #model: Model | undefined;
+  #told: string | undefined;
+  #warned: string | undefined;
+
+  constructor(options: PropagationOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#over.abort(new ShoalError("ABORTED", "the member stops"));
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#over;
+    const { everyMs = PROPAGATION_DEFAULTS.everyMs, random = Math.random } =
+      this.#options;
+    while (!signal.aborted) {
+      try {
+        // While there is something to adopt, each adoption is followed by another look.
+        while (await this.#look()) signal.throwIfAborted();
+        this.#warned = undefined;
+      } catch (error) {
+        if (!signal.aborted) this.#warn(ShoalError.from(error));
+      }
+      // Not all at once, or all adopt the same.
+      await sleep(everyMs * (0.75 + random() / 2), signal).catch(() => {});
+    }
+  }
+
+  /** True if something was adopted. */
+  async #look(): Promise<boolean> {
+    const { record, fetcher, spare, wanted } = this.#options;
+    const served = record();
+    if (served === undefined) return false;
+    const model = await this.#modelOf(served.manifest);
+    const parts = await this.#parts(model);
+    // Less is offered than was: first goes what nobody here wants any more.
+    if (spare !== undefined && wanted !== undefined && (await isOver(spare)))
+      await spare.removeOthers(wanted());
+    const here = (await spare?.parts(model.id)) ?? new Map<string, never>();
+    const adopted = new Set(
+      parts
+        .map(({ root }) => root)
+        .filter((root) => here.has(model.names.get(root) ?? "")),
+    );
+    const plan = planPropagation({
+      self: fetcher.endpoint().peer,
+      target: served.replication,
+      parts,
+      adopted,
+      freeBytes: (await spare?.freeBytes()) ?? 0,
+      atOnce: spare === undefined ? 0 : PROPAGATION_DEFAULTS.atOnce,
+    });
+    this.#tell(model, plan.underTarget, served.replication);
+    if (spare === undefined) return false;
+    for (const root of await this.#makeRoom(spare, model, plan.drop))
+      adopted.delete(root);
+    const isWhole = (root: Root): boolean | undefined =>
+      here.get(model.names.get(root) ?? "")?.isWhole;
+    const adopt = async (roots: readonly Root[]): Promise<boolean> => {
+      const came = await Promise.all(
+        roots
+          .slice(0, PROPAGATION_DEFAULTS.atOnce)
+          .map((root) => this.#adopt(spare, model, parts, root)),
+      );
+      return came.includes(true);
+    };
+    // What an earlier run began comes first: its room is taken already.
+    const begun = [...adopted].filter((root) => isWhole(root) === false);
+    if (begun.length > 0) return await adopt(begun);
+    // Whole, and not served: damaged while nobody looked.
+    const { isIndexed = () => false } = this.#options;
+    const damaged = isIndexed()
+      ? [...adopted].filter((root) => isWhole(root) && !fetcher.holds(root))
+      : [];
+    // The store comes to it by itself: no look is needed at once.
+    if (damaged.length > 0) await adopt(damaged);
+    if (plan.adopt.length === 0 && plan.underTarget.length > 0 && wanted)
+      return (await spare.removeOthers(wanted())).length > 0;
+    return await adopt(plan.adopt);
+  }
+
+  /** Gives those that went: where others make room at the same time, not more than has to. */
+  async #makeRoom(
+    spare: SpareFolder,
+    model: Model,
+    roots: readonly Root[],
+  ): Promise<Root[]> {
+    const gone: Root[] = [];
+    const wasOver = await isOver(spare);
+    for (const root of roots) {
+      if (wasOver && !(await isOver(spare))) break;
+      await this.#drop(spare, model, root, wasOver);
+      gone.push(root);
+    }
+    return gone;
+  }
+
+  async #modelOf(id: string): Promise<Model> {
+    if (this.#model?.id === id) return this.#model;
+    const manifest = await this.#options.manifestOf(id, this.#over.signal);
+    const names = new Map(
+      manifest.parts
+        .filter((part) => SpareFolder.isSafe(part.id))
+        .map((part) => [toRoot(part.root), part.id]),
+    );
+    this.#model = { id, manifest, names };
+    return this.#model;
+  }
+
+  /** All parts of the model, those that nobody lists too. */
+  async #parts({ id, manifest, names }: Model): Promise<KnownPart[]> {
+    const listed = await this.#options.fetcher.listParts(id);
+    const holders = new Map(listed.map((part) => [part.root, part.holders]));
+    const { fetcher, holds = () => false } = this.#options;
+    const own = { peer: fetcher.endpoint().peer, whole: true, spare: false };
+    return manifest.parts
+      .filter(({ root }) => names.has(toRoot(root)))
+      .map((part) => {
+        const root = toRoot(part.root);
+        const known = holders.get(root) ?? [];
+        const isTold = known.some(({ peer }) => peer === own.peer);
+        return {
+          root,
+          sizeBytes: part.sizeBytes,
+          holders: holds(part.id) && !isTold ? [...known, own] : known,
+        };
+      });
+  }
+
+  async #adopt(
+    spare: SpareFolder,
+    model: Model,
+    parts: readonly KnownPart[],
+    root: Root,
+  ): Promise<boolean> {
+    const { events, fetcher } = this.#options;
+    const part = model.names.get(root) ?? "";
+    const sizeBytes = parts.find((p) => p.root === root)?.sizeBytes ?? 0;
+    const name = `${part} of ${model.manifest.name}`;
+    const release = await spare.reserve(model.id, part, spareCost(sizeBytes));
+    if (release === undefined) return false;
+    try {
+      await fetcher.fetch({
+        root,
+        sizeBytes,
+        path: spare.pathOf(model.id, part),
+        name,
+        kind: "part",
+        manifest: model.id,
+        unavailableMs: PROPAGATION_DEFAULTS.unavailableMs,
+        isOurs: true,
+        signal: this.#over.signal,
+      });
+      events.info("TORRENT", `adopted ${name}`, {
+        root,
+        size: formatBytes(sizeBytes),
+        free: formatBytes(Math.max(0, await spare.freeBytes())),
+      });
+      return true;
+    } catch (error) {
+      if (!this.#over.signal.aborted) this.#warn(ShoalError.from(error));
+      return false;
+    } finally {
+      release();
+    }
+  }
+
+  async #drop(
+    spare: SpareFolder,
+    model: Model,
+    root: Root,
+    isOver: boolean,
+  ): Promise<void> {
+    const part = model.names.get(root) ?? "";
+    await spare.remove(model.id, part);
+    this.#options.events.info(
+      "TORRENT",
+      `dropped ${part} of ${model.manifest.name}: ${isOver ? "less is offered than was" : "room for what is rarer"}`,
+      { root },
+    );
+  }
+
+  /** On change. */
+  #tell(model: Model, underTarget: readonly Root[], target: number): void {
+    const names = underTarget.map((root) => model.names.get(root) ?? root);
+    const said = `${model.id} ${target} ${names.toSorted().join(" ")}`;
+    if (said === this.#told) return;
+    this.#told = said;
+    const count = names.length;
+    const fields = {
+      cluster: this.#options.cluster,
+      model: model.manifest.name,
+      target,
+      underTarget: count,
+      parts: names.slice(0, 16),
+    };
+    const { events } = this.#options;
+    if (count === 0)
+      events.info("TORRENT", `every part has ${target} copies`, fields);
+    else
+      events.warn(
+        "TORRENT",
+        `${count} ${count === 1 ? "part" : "parts"} under target`,
+        fields,
+      );
+  }
+
+  /** Once for each reason. */
+  #warn({ code, message }: ShoalError): void {
+    if (message === this.#warned) return;
+    this.#warned = message;
+    this.#options.events.warn("TORRENT", `propagation waits: ${message}`, {
+      cluster: this.#options.cluster,
+      code,
+    });
+  }
+}
+
+async function isOver(spare: SpareFolder): Promise<boolean> {
+  return (await spare.freeBytes()) < 0;
+}

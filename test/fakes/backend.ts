@@ -1,0 +1,132 @@
+/**
+ * A swarm of one small script, for tests of the HTTP side: tokens are bytes (token b is byte b, up to 255) or whole pieces of text
+ * (256 and up, given by the test). Not a model: it says what it is told to say, and notes what it was asked.
+ */
+import { abortable, type ShoalError } from "../../src/lib/index.ts";
+import type { GenerateRequest } from "../../src/inference/backend.ts";
+import type {
+  Backend,
+  GeneratedToken,
+  ServedModel,
+} from "../../src/inference/index.ts";
+
+const BOS = 0;
+const EOS = 1;
+/** Pieces a test can speak in, after the 256 bytes. */
+const MAX_PIECES = 64;
+
+export const CHATML = `{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}`;
+
+export type Step =
+  | string // a piece of text, one token
+  | Uint8Array // bytes of a piece, one token
+  | { until: Promise<void> }
+  | { hang: true } // until the signal aborts
+  | { deaf: true } // for ever, whatever the signal says
+  | { throw: ShoalError | Error };
+
+export class BackendDouble implements Backend {
+  /** What the next generations say, then the end token. */
+  script: Step[] = ["Hello", " there", "."];
+  /** Repeats the script's last step for ever instead of ending. */
+  endless = false;
+  contextLength = 100;
+  unready: ShoalError | undefined;
+  known = true;
+  onToken: () => void = () => {};
+  chatTemplate: string | undefined = CHATML;
+
+  /** Everything asked for so far. */
+  readonly requests: GenerateRequest[] = [];
+  /** Generations that ended, and whether their signal had aborted by then. */
+  readonly ended: { aborted: boolean }[] = [];
+  #endWaiters: (() => void)[] = [];
+
+  notReady(): ShoalError | undefined {
+    return this.unready;
+  }
+
+  model(): ServedModel | undefined {
+    if (!this.known) return undefined;
+    return {
+      id: "shoal-demo",
+      manifestId: "bafymanifest",
+      createdMs: 1_700_000_000_500,
+      contextLength: this.contextLength,
+      chatTemplate: this.chatTemplate,
+      tokenizer: {
+        bosText: "<s>",
+        eosText: "</s>",
+        addsBos: true,
+        vocabSize: 256 + MAX_PIECES,
+        encode: async (text, { addSpecial }) =>
+          Int32Array.from([...(addSpecial ? [BOS] : []), ...bytesOf(text)]),
+        piece: (token) => this.#piece(token),
+      },
+      generate: (request) => this.#generate(request),
+    };
+  }
+
+  /** The text of the last prompt, without its BOS. */
+  get lastPrompt(): string {
+    const tokens = this.requests.at(-1)?.tokens.subarray(1) ?? [];
+    return Buffer.from([...tokens]).toString();
+  }
+
+  /** Resolves once `count` generations have ended. */
+  async generationsEnded(count: number): Promise<void> {
+    while (this.ended.length < count) {
+      await new Promise<void>((resolve) => this.#endWaiters.push(resolve));
+    }
+  }
+
+  #piece(token: number): Uint8Array {
+    if (token < 256) return Uint8Array.of(token);
+    const step = this.script[token - 256];
+    if (step instanceof Uint8Array) return step;
+    return typeof step === "string" ? bytesOf(step) : new Uint8Array();
+  }
+
+  async *#generate(request: GenerateRequest): AsyncGenerator<GeneratedToken> {
+    this.requests.push(request);
+    try {
+      for (let said = 0, at = 0; ; at++) {
+        const index =
+          this.endless && at >= this.script.length
+            ? this.script.length - 1
+            : at;
+        const step = this.script[index];
+        if (step === undefined) {
+          yield { token: EOS, finish: "stop" };
+          return;
+        }
+        if (typeof step === "string" || step instanceof Uint8Array) {
+          this.onToken();
+          const last = ++said === request.maxTokens;
+          const token = 256 + index;
+          yield last ? { token, finish: "length" } : { token };
+          if (last) return;
+        } else {
+          await wait(step, request.signal);
+        }
+      }
+    } finally {
+      this.ended.push({ aborted: request.signal.aborted });
+      for (const resolve of this.#endWaiters.splice(0)) resolve();
+    }
+  }
+}
+
+async function wait(
+  step: Exclude<Step, string | Uint8Array>,
+  signal: AbortSignal,
+): Promise<void> {
+  if ("throw" in step) throw step.throw;
+  if ("until" in step) await abortable(step.until, signal);
+  else if ("hang" in step) await abortable(new Promise(() => {}), signal);
+  else await new Promise(() => {});
+}
+
+function bytesOf(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
