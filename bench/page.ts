@@ -67,7 +67,7 @@ async function pollEvery(
   }
 }
 
-const folder = join(ROOT, "web/dist/assets");
+const folder = join(ROOT, "dist/page/assets");
 const scripts = (await readdir(folder)).filter((name) => name.endsWith(".js"));
 const sizes = await Promise.all(
   scripts.map(

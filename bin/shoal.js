@@ -1,16 +1,41 @@
 #!/usr/bin/env node
 // The program's entry. Plain JavaScript, so that an old Node gets a sentence instead of a syntax error.
+import { mkdirSync, statSync } from "node:fs";
 import module from "node:module";
+import { homedir } from "node:os";
+import { join } from "node:path";
 
 const NEEDED = 24;
-const major = Number(process.versions.node.split(".")[0]);
-if (major < NEEDED) {
-  process.stderr.write(
-    `shoal: it needs Node ${NEEDED}, this is ${process.versions.node}; npm brings the right one: ` +
-      `run "npm exec shoal -- ${process.argv.slice(2).join(" ")}" in its folder (NODE_VERSION)\n`,
-  );
-  process.exit(69);
+if (Number(process.versions.node.split(".")[0]) < NEEDED) {
+  const { restart } = await import("./restart.js");
+  restart(NEEDED);
+} else {
+  useCompileCache();
+  const { PROGRAM } = await import("./built.js");
+  const { main } = await import(PROGRAM);
+  await main(process.argv);
 }
-module.enableCompileCache?.();
-const { main } = await import("../src/cli/main.ts");
-await main(process.argv);
+
+/**
+ * Compiled code is kept for the next start. The variable hands the folder to child processes and threads, which the call alone does
+ * not. The folder is the user's own: code from a folder that others may write to would be theirs.
+ */
+function useCompileCache() {
+  const { env, getuid } = process;
+  if ((env.NODE_COMPILE_CACHE ?? env.NODE_DISABLE_COMPILE_CACHE) !== undefined)
+    return;
+  const cache = env.XDG_CACHE_HOME?.startsWith("/")
+    ? env.XDG_CACHE_HOME
+    : join(homedir(), ".cache");
+  const folder = join(cache, "shoal/compiled");
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const { uid, mode } = statSync(folder);
+    if (getuid !== undefined && (uid !== getuid() || (mode & 0o022) !== 0))
+      return;
+  } catch {
+    return; // a home that is not there, or read-only: it starts without
+  }
+  env.NODE_COMPILE_CACHE = folder;
+  module.enableCompileCache(folder);
+}

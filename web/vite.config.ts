@@ -1,9 +1,11 @@
-/** Builds the page into web/dist: one script, one style, nothing inline (its policy forbids that), nothing from elsewhere. */
+/** Builds the page into dist/page: one script, one style, nothing inline (its policy forbids that), nothing from elsewhere. */
 import { defineConfig } from "vite";
 
 export default defineConfig({
   root: import.meta.dirname,
   build: {
+    outDir: "../dist/page",
+    emptyOutDir: true,
     target: "es2023",
     // What has es2023 need not have light-dark() yet: it is written out for these.
     cssTarget: ["chrome110", "firefox115", "safari16.4"],

@@ -1,7 +1,12 @@
 /** `shoal up`: a whole swarm on this machine, and one prompt through it. */
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { Command } from "commander";
-import { formatBytes, formatMs, ShoalError } from "../lib/index.ts";
+import {
+  formatBytes,
+  formatMs,
+  PACKAGE_ROOT,
+  ShoalError,
+} from "../lib/index.ts";
 import {
   type LocalSwarm,
   type LocalSwarmProgress,
@@ -12,10 +17,8 @@ import { common, option, port, wholeNumber, withCommon } from "./options.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
 import { streamChat } from "./stream-chat.ts";
 
-const DEMO_MODEL = fileURLToPath(
-  new URL("../../models/demo/shoal-demo.gguf", import.meta.url),
-);
-const ENTRY = fileURLToPath(new URL("../../bin/shoal.js", import.meta.url));
+const DEMO_MODEL = join(PACKAGE_ROOT, "models/demo/shoal-demo.gguf");
+const ENTRY = join(PACKAGE_ROOT, "bin/shoal.js");
 
 /** Room for a story. */
 const MAX_TOKENS = 256;

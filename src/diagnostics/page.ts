@@ -1,8 +1,8 @@
-/** The page's files, as `npm run build` makes them in web/dist: few, fixed, kept in memory. */
+/** The page's files, as `npm run build` makes them in dist/page: few, fixed, kept in memory. */
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { extname, join, relative, sep } from "node:path";
-import { ShoalError } from "../lib/index.ts";
+import { PACKAGE_ROOT, ShoalError } from "../lib/index.ts";
 import { DIAGNOSTICS_DEFAULTS } from "./defaults.ts";
 
 export interface PageFile {
@@ -23,7 +23,7 @@ const TYPES: Readonly<Record<string, string>> = {
   ".svg": "image/svg+xml",
 };
 
-export const PAGE_FOLDER: string = join(import.meta.dirname, "../../web/dist");
+export const PAGE_FOLDER: string = join(PACKAGE_ROOT, "dist/page");
 
 /** Throws FILE_UNREADABLE where the folder holds what is no page. */
 export async function readPage(folder: string): Promise<PageFiles> {

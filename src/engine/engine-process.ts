@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Socket } from "node:net";
 import { fileURLToPath } from "node:url";
-import { isShoalError, ShoalError, sleep } from "../lib/index.ts";
+import { isShoalError, programOf, ShoalError, sleep } from "../lib/index.ts";
 import {
   encodeHeader,
   type Frame,
@@ -15,7 +15,7 @@ import {
   type Op,
 } from "./channel.ts";
 
-const CHILD = fileURLToPath(new URL("child.ts", import.meta.url));
+const CHILD = fileURLToPath(programOf("child", import.meta.url));
 /** Last lines of the engine's stderr kept for the error that tells of its death. */
 const LOG_LINES_KEPT = 8;
 /** A child whose channel is closed ends at once, unless it is inside a long decode. */

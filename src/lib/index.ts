@@ -16,4 +16,4 @@ export * from "./units.ts";
 export * from "./paths.ts";
 export * from "./files.ts";
 export * from "./merkle.ts";
-export * from "./version.ts";
+export * from "./package.ts";

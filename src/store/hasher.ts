@@ -1,6 +1,6 @@
 /** Hashes contents off the main thread. */
 import { Worker } from "node:worker_threads";
-import { reasonOf, ShoalError } from "../lib/index.ts";
+import { programOf, reasonOf, ShoalError } from "../lib/index.ts";
 import type { HashOrder, HashReport, PieceOrder } from "./hash-worker.ts";
 import { pieceCount, rootOfPieces, toRoot } from "./piece-tree.ts";
 import type { FileRange } from "../gguf/index.ts";
@@ -150,7 +150,7 @@ export class Hasher implements AsyncDisposable {
   }
 
   #spawn(): Worker {
-    const worker = new Worker(new URL("hash-worker.ts", import.meta.url), {
+    const worker = new Worker(programOf("hash-worker", import.meta.url), {
       name: "shoal-hash",
       // What the process was called with (`--eval`) is not for its threads.
       execArgv: [],

@@ -14,6 +14,7 @@ import {
   backoffMs,
   type ErrorObject,
   type EventSink,
+  programOf,
   reasonOf,
   ShoalError,
 } from "../lib/index.ts";
@@ -100,7 +101,7 @@ export class TransferThread implements Transfer {
     options: TransferOptions,
     events: EventSink,
     {
-      entry = new URL("transfer-worker.ts", import.meta.url),
+      entry = programOf("transfer-worker", import.meta.url),
     }: TransferThreadOptions = {},
   ) {
     this.#options = withoutQuic(options);

@@ -51,7 +51,7 @@ async function serve(
 }
 
 test("the page's scripts are at most 200 KB gzipped, and it is built", async () => {
-  const folder = join(ROOT, "web/dist/assets");
+  const folder = join(ROOT, "dist/page/assets");
   const scripts = (await readdir(folder)).filter((name) =>
     name.endsWith(".js"),
   );

@@ -1,7 +1,7 @@
 /** Runs the real program. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
-import { ENTRY } from "./swarm.ts";
+import { assertBuilt, ENTRY } from "./swarm.ts";
 
 export interface Run {
   code: number | null;
@@ -22,6 +22,7 @@ export function shoal(
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<Run> {
+  assertBuilt();
   const { env = {}, timeoutMs = 120_000, onOutput } = options;
   const inherited = Object.fromEntries(
     Object.entries(process.env).filter(([key]) => !key.startsWith("SHOAL_")),

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { type ShoalEvent, withDeadline } from "../../src/lib/index.ts";
 import type { RoleMessage } from "../../src/roles/index.ts";
 import type { RoleInfo } from "../../src/roles/role.ts";
-import { ENTRY } from "./swarm.ts";
+import { assertBuilt, ENTRY } from "./swarm.ts";
 
 /** The machine may be busy: a test waits for an event, this only ends a hang. */
 export const MEMBER_PATIENCE_MS = 120_000;
@@ -100,6 +100,7 @@ export class Member {
     args: readonly string[],
     { env = {}, ...how }: MemberOptions = {},
   ) {
+    assertBuilt();
     this.name = name;
     const inherited = Object.entries(process.env).filter(
       ([key]) => !key.startsWith("SHOAL_"),

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { NOT_BUILT } from "../../bin/built.js";
 import { Events, resolvePaths } from "../../src/lib/index.ts";
 import {
   type LocalSwarm,
@@ -11,6 +12,7 @@ import {
 } from "../../src/roles/index.ts";
 
 export const ROOT = resolve(import.meta.dirname, "../..");
+/** The built program. Whoever starts it calls `assertBuilt` first. */
 export const ENTRY = join(ROOT, "bin/shoal.js");
 export const DEMO_MODEL = join(ROOT, "models/demo/shoal-demo.gguf");
 /** A real model that lies beside the checkout in some places; tests that want it skip by name elsewhere. */
@@ -18,6 +20,12 @@ export const STORIES = resolve(ROOT, "../shared/testdata/stories260K.gguf");
 export const storiesMissing: string | false = existsSync(STORIES)
   ? false
   : "stories260K.gguf is not here";
+
+/** A test proves nothing about a build that is older than the sources. */
+export function assertBuilt(): void {
+  if (NOT_BUILT !== undefined)
+    throw new Error(`${NOT_BUILT}: run "npm run build" first`);
+}
 
 export interface TestSwarm extends LocalSwarm, AsyncDisposable {
   progress: LocalSwarmProgress[];
@@ -32,6 +40,7 @@ export async function startSwarm(options: {
   threads?: number;
   fromSeeder?: boolean;
 }): Promise<TestSwarm> {
+  assertBuilt();
   const home = await mkdtemp(join(tmpdir(), "shoal-test-"));
   const progress: LocalSwarmProgress[] = [];
   let swarm: LocalSwarm;
