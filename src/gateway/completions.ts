@@ -1,14 +1,13 @@
 /** POST /v1/chat/completions and POST /v1/completions: from a request's body to its answer, streamed or whole. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { ShoalError } from "../lib/index.ts";
-import type { ServedModel } from "../inference/index.ts";
 import { EventStream } from "./event-stream.ts";
 import type { Exchange, Exchanges } from "./exchange.ts";
-import { generateText, type TextPart } from "./generation.ts";
+import type { TextPart } from "./generation.ts";
 import { httpError } from "./http-error.ts";
 import { readyModel } from "./models.ts";
 import type { GatewaySettings } from "./options.ts";
-import { Prompter } from "./prompt.ts";
+import { type Reply, Replies } from "./replies.ts";
 import { parseChat, parseCompletion, type Order } from "./request.ts";
 import {
   chatShape,
@@ -16,7 +15,6 @@ import {
   usageOf,
   type AnswerShape,
 } from "./shapes.ts";
-import { invalid } from "./validate.ts";
 
 interface Kind {
   parse(body: unknown): Order;
@@ -28,7 +26,7 @@ export function completionRoutes(
   settings: GatewaySettings,
   exchanges: Exchanges,
 ): void {
-  const prompter = new Prompter();
+  const replies = new Replies(settings);
   const route = (url: string, kind: Kind): void => {
     app.post(url, (request, reply) =>
       exchanges.run(request, reply, (exchange) =>
@@ -47,7 +45,8 @@ export function completionRoutes(
   ): Promise<object | undefined> {
     const order = kind.parse(request.body);
     const model = readyModel(settings.backend, order.model);
-    const parts = await begin(model, order, exchange);
+    const parts = await replies.begin(model, order, exchange);
+    exchange.note({ promptTokens: parts.promptTokens, stream: order.stream });
     const head = {
       requestId: exchange.id,
       model: model.id,
@@ -70,51 +69,9 @@ export function completionRoutes(
       await parts.generated.return();
     }
   }
-
-  async function begin(
-    model: ServedModel,
-    order: Order,
-    exchange: Exchange,
-  ): Promise<Parts> {
-    const biased = order.sampling.logitBias.find(
-      ([token]) => token >= model.tokenizer.vocabSize,
-    );
-    if (biased !== undefined) {
-      throw invalid("logit_bias", `has a token the model lacks: ${biased[0]}`);
-    }
-    const { signal, id: requestId } = exchange;
-    const tokens = await prompter.tokens(model, order.prompt, signal);
-    const room = model.contextLength - tokens.length;
-    exchange.note({ promptTokens: tokens.length, stream: order.stream });
-    return {
-      promptTokens: tokens.length,
-      completionTokens: 0,
-      generated: generateText({
-        model,
-        tokens,
-        maxTokens: Math.min(order.maxTokens ?? room, room),
-        stop: order.stop,
-        sampling: {
-          ...order.sampling,
-          seed: order.sampling.seed ?? settings.randomSeed(),
-        },
-        requestId,
-        signal,
-        firstTokenTimeoutMs: settings.firstTokenTimeoutMs,
-        tokenTimeoutMs: settings.tokenTimeoutMs,
-      }),
-    };
-  }
 }
 
-/** A generation under way, and its counts. */
-interface Parts {
-  promptTokens: number;
-  completionTokens: number;
-  generated: AsyncGenerator<TextPart, void, undefined>;
-}
-
-async function whole(parts: Parts, shape: AnswerShape): Promise<object> {
+async function whole(parts: Reply, shape: AnswerShape): Promise<object> {
   let text = "";
   for await (const part of parts.generated) {
     text += part.text;
@@ -129,7 +86,7 @@ async function whole(parts: Parts, shape: AnswerShape): Promise<object> {
 /** Once the stream is open, an error can only be told inside it. */
 async function streamed(
   first: IteratorResult<TextPart, void>,
-  parts: Parts,
+  parts: Reply,
   shape: AnswerShape,
   stream: EventStream,
   order: Order,

@@ -12,4 +12,6 @@
  *     await gateway.stop();
  */
 export { createGateway } from "./gateway.ts";
+export type { TextPart } from "./generation.ts";
 export { GATEWAY_DEFAULTS } from "./options.ts";
+export { Replies, type ReplyRequest } from "./replies.ts";

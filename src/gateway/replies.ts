@@ -1,0 +1,67 @@
+/** From a request that was understood to its generation under way: one way in, for the API and for a client in this process. */
+import type { ServedModel } from "../inference/index.ts";
+import { generateText, type TextPart } from "./generation.ts";
+import { GATEWAY_DEFAULTS, type GatewaySettings } from "./options.ts";
+import { Prompter } from "./prompt.ts";
+import type { Order } from "./request.ts";
+import { invalid } from "./validate.ts";
+
+export type ReplyRequest = Pick<
+  Order,
+  "prompt" | "maxTokens" | "stop" | "sampling"
+>;
+
+/** A generation under way, and its counts. */
+export interface Reply {
+  promptTokens: number;
+  completionTokens: number;
+  /** Returning it early frees the stages. */
+  generated: AsyncGenerator<TextPart, void, undefined>;
+}
+
+export type ReplySettings = Pick<
+  GatewaySettings,
+  "randomSeed" | "firstTokenTimeoutMs" | "tokenTimeoutMs"
+>;
+
+export class Replies {
+  #prompter = new Prompter();
+  #settings: ReplySettings;
+
+  constructor(settings: ReplySettings = GATEWAY_DEFAULTS) {
+    this.#settings = settings;
+  }
+
+  /** Tokenizes the prompt; nothing is computed before `generated` is read. Throws REQUEST_INVALID, CONTEXT_EXCEEDED, TEMPLATE_MISSING. */
+  async begin(
+    model: ServedModel,
+    request: ReplyRequest,
+    { id: requestId, signal }: { id: string; signal: AbortSignal },
+  ): Promise<Reply> {
+    const { sampling } = request;
+    const biased = sampling.logitBias.find(
+      ([token]) => token >= model.tokenizer.vocabSize,
+    );
+    if (biased !== undefined) {
+      throw invalid("logit_bias", `has a token the model lacks: ${biased[0]}`);
+    }
+    const tokens = await this.#prompter.tokens(model, request.prompt, signal);
+    const room = model.contextLength - tokens.length;
+    const { randomSeed, firstTokenTimeoutMs, tokenTimeoutMs } = this.#settings;
+    return {
+      promptTokens: tokens.length,
+      completionTokens: 0,
+      generated: generateText({
+        model,
+        tokens,
+        maxTokens: Math.min(request.maxTokens ?? room, room),
+        stop: request.stop,
+        sampling: { ...sampling, seed: sampling.seed ?? randomSeed() },
+        requestId,
+        signal,
+        firstTokenTimeoutMs,
+        tokenTimeoutMs,
+      }),
+    };
+  }
+}
