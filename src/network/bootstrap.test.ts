@@ -48,6 +48,19 @@ async function freePort(): Promise<number> {
 
 // Side by side: most of them wait for a peer that is not there.
 describe("bootstraps", { concurrency: true }, () => {
+  test("several addresses that name one peer are one bootstrap, connected once", async (t) => {
+    const rendezvous = await startHost(t);
+    const addresses = rendezvous.addresses();
+    assert.ok(addresses.length > 1, "QUIC and TCP");
+    const connections: string[] = [];
+    const { bootstraps } = await keepTo(t, addresses, {
+      onConnected: ({ transport }) => void connections.push(transport),
+    });
+    await bootstraps.firstConnection();
+    assert.equal(bootstraps.connected().length, 1);
+    assert.deepEqual(connections, ["QUIC"]);
+  });
+
   for (const transport of TRANSPORTS) {
     test(`a bootstrap is connected over ${transport}, told of, and in the routing table`, async (t) => {
       const rendezvous = await startHost(t);

@@ -61,12 +61,7 @@ export class Bootstraps {
   /** Throws ADDRESS_INVALID. */
   constructor(options: BootstrapsOptions) {
     this.#options = options;
-    this.#kept = options.targets.map((text) => ({
-      text,
-      target: parseTarget(text),
-      connection: undefined,
-      lastError: undefined,
-    }));
+    this.#kept = onePerPeer(options.targets);
   }
 
   start(): void {
@@ -245,4 +240,22 @@ export class Bootstraps {
       { bootstraps: this.#kept.map(({ text }) => text), timeoutMs },
     );
   }
+}
+
+/** Several addresses that name the same peer are one bootstrap: one is dialed after the other, and it is joined once. */
+function onePerPeer(texts: readonly string[]): Kept[] {
+  const parsed = texts.map((text) => ({ text, target: parseTarget(text) }));
+  const groups = Map.groupBy(
+    parsed,
+    ({ text, target }) => target.peerId ?? text,
+  );
+  return [...groups.values()].map((group) => ({
+    text: group.map(({ text }) => text).join(", "),
+    target: {
+      peerId: group[0]?.target.peerId,
+      addresses: group.flatMap(({ target }) => target.addresses),
+    },
+    connection: undefined,
+    lastError: undefined,
+  }));
 }

@@ -1,6 +1,11 @@
 /** What libp2p, the system and the native binding throw, as the few codes that the rest of Shoal knows. */
 import { isShoalError, ShoalError, type ErrorDetails } from "../lib/index.ts";
 
+/** js-libp2p raises some errors from streams that are closing (its issues 3415, 3512): they end that stream, nothing else. */
+export function isStreamError(error: Error): boolean {
+  return /^(Stream|Muxer|Connection)\w*Error$/.test(error.name);
+}
+
 /** A stream that ended otherwise than by a clean end between frames. */
 export function streamClosed(peer: string, cause: unknown): ShoalError {
   if (isShoalError(cause)) return cause;

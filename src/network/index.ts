@@ -41,7 +41,7 @@ export type {
 } from "./dht/outcome.ts";
 export type { RecordKind } from "./dht/records.ts";
 export { selfTestDht } from "./dht/self-test.ts";
-export type { DialKind } from "./failures.ts";
+export { type DialKind, isStreamError } from "./failures.ts";
 export type {
   FrameHandler,
   FrameStream,

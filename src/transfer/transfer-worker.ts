@@ -3,6 +3,7 @@ import { readlinkSync } from "node:fs";
 import { setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import { Events, ShoalError } from "../lib/index.ts";
+import { isStreamError } from "../network/index.ts";
 import { ContentChanges } from "./content-changes.ts";
 import type { FromWorker, Question, ToWorker } from "./transfer-messages.ts";
 import { LocalTransfer, type TransferOptions } from "./transfer.ts";
@@ -13,14 +14,11 @@ const TELL_MS = 100;
 /** Where processors are scarce, those that compute tokens get nine tenths of one (Linux: nice 10 against 0). */
 const NICENESS = 10;
 
-/** js-libp2p raises some errors from streams that are closing (its issues 3415, 3512): they end that stream, nothing else. */
-const STREAM_ERRORS = /^(Stream|Muxer|Connection)\w*Error$/;
-
 const port = parentPort ?? notAThread();
 const tell = (message: FromWorker): void => port.postMessage(message);
 
 process.on("uncaughtException", (error) => {
-  if (STREAM_ERRORS.test(error.name)) {
+  if (isStreamError(error)) {
     const { message, stack } = error;
     events.warn("TORRENT", `uncaught, of a stream: ${message}`, { stack });
     return;
