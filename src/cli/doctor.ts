@@ -13,6 +13,7 @@ import {
   wholeNumber,
   withCommon,
 } from "./options.ts";
+import { print } from "./output.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
 
 /** Something is wrong: apart from every error's code and from `shoal status`' 3, which says only that it is not ready. */
@@ -103,7 +104,7 @@ export function doctorCommand(): Command {
         flags.json === true
           ? JSON.stringify(report, undefined, 2)
           : linesOf(report, options.ascii).join("\n");
-      process.stdout.write(`${text}\n`);
+      await print(text);
       process.exit(report.healthy ? 0 : EXIT_UNHEALTHY); // libp2p leaves sockets and timers that hold the loop for seconds
     });
 }

@@ -11,6 +11,7 @@ import {
   withCommon,
   withMembership,
 } from "./options.ts";
+import { print } from "./output.ts";
 import { sourcesInWords } from "./progress.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
 import type { TransferFlags } from "../weights/index.ts";
@@ -51,10 +52,9 @@ export function getCommand(): Command {
         },
         { events, paths: common(self).paths, signal: stopSignal() },
       );
-      if (path !== undefined) process.stdout.write(`${path}\n`);
-      else if (flags.json === true)
-        process.stdout.write(`${JSON.stringify(files)}\n`);
-      else printList(files);
+      if (path !== undefined) await print(path);
+      else if (flags.json === true) await print(JSON.stringify(files));
+      else for (const file of files) await print(lineOf(file));
       if (path === undefined && files.length === 0)
         process.stderr.write(
           `nobody in cluster ${flags.cluster} shares anything\n`,
@@ -63,15 +63,13 @@ export function getCommand(): Command {
     });
 }
 
-function printList(files: Awaited<ReturnType<typeof getFile>>["files"]): void {
-  for (const { root, sizeBytes, name, wholeHolders, kind } of files) {
-    const size = formatBytes(sizeBytes).padStart(10);
-    const holders =
-      wholeHolders === 1 ? "1 holder " : `${wholeHolders} holders`;
-    process.stdout.write(
-      `${root}  ${kind.padEnd(5)}  ${size}  ${holders}  ${name}\n`,
-    );
-  }
+type SharedFile = Awaited<ReturnType<typeof getFile>>["files"][number];
+
+function lineOf(file: SharedFile): string {
+  const { root, sizeBytes, name, wholeHolders, kind } = file;
+  const size = formatBytes(sizeBytes).padStart(10);
+  const holders = wholeHolders === 1 ? "1 holder " : `${wholeHolders} holders`;
+  return `${root}  ${kind.padEnd(5)}  ${size}  ${holders}  ${name}`;
 }
 
 function progressLines(): NonNullable<GetFileOptions["onProgress"]> {

@@ -11,6 +11,7 @@ import {
   MAX_MANIFEST_BYTES,
   readShard,
 } from "../model/index.ts";
+import { print } from "./output.ts";
 
 export function inspectCommand(): Command {
   return new Command("inspect")
@@ -22,7 +23,7 @@ export function inspectCommand(): Command {
         : await ggufLines(path);
       const width = Math.max(...lines.map(([name]) => name.length));
       for (const [name, value] of lines)
-        process.stdout.write(`${name.padEnd(width)}  ${value}\n`);
+        await print(`${name.padEnd(width)}  ${value}`);
     });
 }
 

@@ -1,6 +1,7 @@
 /** The `shoal` program: one file a command. Errors are one line with a code; exit codes follow the table in lib/errors.ts. */
 import { Command, CommanderError } from "commander";
 import { ShoalError, VERSION } from "../lib/index.ts";
+import { guardOutput } from "./output.ts";
 
 const EXIT_USAGE = 64;
 
@@ -85,6 +86,7 @@ const COMMANDS: readonly {
 ];
 
 export async function main(argv: readonly string[]): Promise<void> {
+  guardOutput((error) => process.exit(report(error)));
   const program = new Command("shoal")
     .description(
       "Run a language model that fits on none of your machines, on all of them together.",
@@ -116,6 +118,7 @@ function report(thrown: unknown): number {
     return EXIT_USAGE;
   }
   const error = ShoalError.from(thrown);
+  if (error.code === "OUTPUT_CLOSED") return error.exitCode; // nobody reads
   process.stderr.write(
     `shoal: ${error.message.replaceAll("\n", " ")} (${error.code})\n`,
   );

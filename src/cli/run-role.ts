@@ -5,6 +5,7 @@
 import { Events, logReader, ShoalError, showsColors } from "../lib/index.ts";
 import type { Role, RoleContext, RoleMessage } from "../roles/index.ts";
 import type { Common } from "./options.ts";
+import { outliveOutput } from "./output.ts";
 import { ProgressBars } from "./progress.ts";
 
 /** What is left after draining takes no longer than this, or is cut off: Ctrl-C on an idle role ends it within 5 s. */
@@ -18,6 +19,9 @@ export async function runRole(
   ) => Promise<Role>,
 ): Promise<void> {
   const events = newEvents(options);
+  outliveOutput(({ message }) => {
+    process.stderr.write(`shoal: ${message}; going on without a log\n`);
+  });
   if (process.send !== undefined)
     events.subscribe((event) => tell({ type: "event", event }));
   const stopping = stopSignal();
@@ -96,7 +100,7 @@ export function newEvents(
   return events;
 }
 
-/** Aborts at the first SIGINT, SIGTERM, or loss of the parent. A second Ctrl-C ends the process at once. */
+/** Aborts at the first SIGINT, SIGTERM, SIGHUP (the terminal is closed) or loss of the parent. A second Ctrl-C ends the process at once. */
 export function stopSignal(): AbortSignal {
   const controller = new AbortController();
   const stop = (): void => {
@@ -105,8 +109,10 @@ export function stopSignal(): AbortSignal {
   };
   process.on("SIGINT", stop);
   process.on("SIGTERM", stop);
-  process.once("disconnect", () => {
-    if (!controller.signal.aborted) stop();
-  });
+  // A shell may repeat what the terminal has sent already.
+  for (const lost of ["SIGHUP", "disconnect"])
+    process.on(lost, () => {
+      if (!controller.signal.aborted) stop();
+    });
   return controller.signal;
 }

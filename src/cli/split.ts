@@ -9,6 +9,7 @@ import {
   wholeNumber,
   withCommon,
 } from "./options.ts";
+import { print } from "./output.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
 
 export function splitCommand(): Command {
@@ -31,10 +32,10 @@ export function splitCommand(): Command {
         signal: stopSignal(),
       });
       for (const [index, shard] of result.shards.entries()) {
-        process.stdout.write(
-          `shard-${index}.gguf  layers ${shard.layerStart}-${shard.layerEnd - 1}  ${formatBytes(shard.sizeBytes)}\n`,
+        await print(
+          `shard-${index}.gguf  layers ${shard.layerStart}-${shard.layerEnd - 1}  ${formatBytes(shard.sizeBytes)}`,
         );
       }
-      process.stdout.write(`manifest.cbor  ${result.id}\n`);
+      await print(`manifest.cbor  ${result.id}`);
     });
 }

@@ -20,6 +20,7 @@ import {
   wholeNumber,
   withCommon,
 } from "./options.ts";
+import { print } from "./output.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
 
 /** It was asked and answered, and it is not ready: apart from every error's code, as `systemctl status` has it. */
@@ -70,7 +71,7 @@ export function statusCommand(): Command {
       const asked = await ask(flags, self);
       const isReady = isReadyBy(asked);
       if (flags.json === true) {
-        print(JSON.stringify({ ready: isReady, ...asked }, undefined, 2));
+        await print(JSON.stringify({ ready: isReady, ...asked }, undefined, 2));
       } else {
         const { isTTY, columns } = process.stdout;
         const lines = linesOf(asked, {
@@ -78,7 +79,7 @@ export function statusCommand(): Command {
           color: showsColors(process.stdout),
           width: isTTY ? columns : undefined,
         });
-        print(lines.join("\n"));
+        await print(lines.join("\n"));
       }
       process.exit(isReady ? 0 : EXIT_NOT_READY); // libp2p leaves sockets and timers that hold the loop for seconds
     });
@@ -119,8 +120,4 @@ function linesOf(
     return cluster === null ? [] : clusterReportLines(cluster, options);
   const clusters = cluster === null ? node.clusters : [cluster];
   return reportLines({ ...node, clusters }, options);
-}
-
-function print(text: string): void {
-  process.stdout.write(`${text}\n`);
 }

@@ -10,6 +10,7 @@ import {
   withCommon,
   withMembership,
 } from "./options.ts";
+import { print } from "./output.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
 
 interface TorrentsFlags extends MembershipFlags {
@@ -32,29 +33,25 @@ export function torrentsCommand(): Command {
       const { parts, target } = result;
       const under = parts.filter(({ copies }) => copies < target);
       if (flags.json === true) {
-        print(JSON.stringify({ ...result, underTarget: under.length }));
+        await print(JSON.stringify({ ...result, underTarget: under.length }));
       } else {
-        print(`${result.model}  ${result.manifest}`);
+        await print(`${result.model}  ${result.manifest}`);
         for (const { name, sizeBytes, copies, coming, spare } of parts) {
           const notes = [
             copies < target ? "under target" : "",
             spare > 0 ? `${spare} on spare disk` : "",
             coming > 0 ? `${coming} coming` : "",
           ].filter((note) => note !== "");
-          print(
+          await print(
             `${formatBytes(sizeBytes).padStart(10)}  ${copies}/${target}  ${name}${notes.length > 0 ? `  (${notes.join(", ")})` : ""}`,
           );
         }
-        print(`${under.length} of ${parts.length} parts under target`);
+        await print(`${under.length} of ${parts.length} parts under target`);
         if (!result.isComplete)
-          print(
+          await print(
             "no member gave the manifest: parts that nobody has are not shown",
           );
       }
       process.exit(0); // libp2p leaves sockets and timers that hold the loop for seconds
     });
-}
-
-function print(line: string): void {
-  process.stdout.write(`${line}\n`);
 }

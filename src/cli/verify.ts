@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { verifyShards } from "../engine/index.ts";
 import { ShoalError } from "../lib/index.ts";
 import { common, option, wholeNumber, withCommon } from "./options.ts";
+import { print } from "./output.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
 
 export function verifyCommand(): Command {
@@ -34,9 +35,9 @@ export function verifyCommand(): Command {
         threads,
         signal: stopSignal(),
       });
-      process.stdout.write(
+      await print(
         `prefill: ${result.prefillTokens} tokens, largest difference ${result.prefillDifference}\n` +
-          `decode:  ${result.decodeTokens} tokens, largest difference ${result.decodeDifference}\n`,
+          `decode:  ${result.decodeTokens} tokens, largest difference ${result.decodeDifference}`,
       );
       if (result.prefillDifference !== 0 || result.decodeDifference !== 0) {
         throw new ShoalError(
@@ -45,8 +46,8 @@ export function verifyCommand(): Command {
           { ...result },
         );
       }
-      process.stdout.write(
-        `exact: ${shards} shards give the whole model's logits, bit for bit\n`,
+      await print(
+        `exact: ${shards} shards give the whole model's logits, bit for bit`,
       );
     });
 }

@@ -15,6 +15,8 @@ const CODES = {
   FILE_UNREADABLE: [500, 66],
   FILE_UNWRITABLE: [500, 73],
   DISK_FULL: [507, 73],
+  /** The reader of standard output is gone: as the shell reports a program that SIGPIPE ended. */
+  OUTPUT_CLOSED: [499, 141],
   // gguf
   GGUF_NOT_GGUF: [422, 65],
   GGUF_VERSION: [422, 65],

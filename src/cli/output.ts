@@ -1,0 +1,49 @@
+/**
+ * Standard output and standard error, which can fail at any time: the reader of a pipe ends, a terminal is closed, a disk is full.
+ * For a command that prints an answer this is the end; a role goes on without its log.
+ */
+import { getSystemErrorMessage } from "node:util";
+import { ShoalError } from "../lib/index.ts";
+
+type Failed = (error: ShoalError) => void;
+
+/** Set once, before anything is written: `end` is called when standard output fails. A failing standard error is never fatal. */
+export function guardOutput(end: Failed): void {
+  process.stdout.on("error", (error) => end(outputError(error)));
+  process.stderr.on("error", () => {});
+}
+
+/** From now on `instead` is called, once, and the program goes on. Later lines are tried anew: a disk may have room again. */
+export function outliveOutput(instead: Failed): void {
+  process.stdout.removeAllListeners("error");
+  process.stdout.once("error", (error) => instead(outputError(error)));
+  process.stdout.on("error", () => {});
+}
+
+/** Resolves once `text` and a line break are written. Where they cannot be, it never does: what `guardOutput` was given ends the program. */
+export function print(text: string): Promise<void> {
+  return new Promise((resolve) => {
+    process.stdout.write(`${text}\n`, (error) => {
+      if (!error) resolve();
+    });
+  });
+}
+
+function outputError(error: NodeJS.ErrnoException): ShoalError {
+  const { code, errno } = error;
+  if (code === "EPIPE" || (code === "EIO" && process.stdout.isTTY))
+    return new ShoalError(
+      "OUTPUT_CLOSED",
+      "standard output is closed",
+      {},
+      error,
+    );
+  const why =
+    errno === undefined ? error.message : getSystemErrorMessage(errno);
+  return new ShoalError(
+    code === "ENOSPC" || code === "EDQUOT" ? "DISK_FULL" : "FILE_UNWRITABLE",
+    `cannot write to standard output: ${why}`,
+    {},
+    error,
+  );
+}
