@@ -14,6 +14,7 @@ import {
 } from "../roles/index.ts";
 import { withSampling } from "./chat.ts";
 import { common, option, port, wholeNumber, withCommon } from "./options.ts";
+import { outliveOutput } from "./output.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
 import { streamChat } from "./stream-chat.ts";
 
@@ -31,6 +32,7 @@ interface UpFlags {
   temperature?: number;
   seed?: number;
   apiPort?: number;
+  rendezvousPort?: number;
   diagnosticsPort?: number;
   context?: number;
   once?: boolean;
@@ -71,14 +73,21 @@ export function upCommand(): Command {
     .addOption(
       option(
         "--api-port <port>",
-        "port of the API (default: 51822, or a free one)",
+        "port of the API; 0 is any free one (default: 51822, or a free one)",
+        port,
+      ),
+    )
+    .addOption(
+      option(
+        "--rendezvous-port <port>",
+        "port where the processes meet, UDP and TCP (default: 51820, or a free one)",
         port,
       ),
     )
     .addOption(
       option(
         "--diagnostics-port <port>",
-        "port of the rendezvous' status (default: 51821, or a free one)",
+        "port of the page (default: 51821, or a free one)",
         port,
       ),
     )
@@ -91,11 +100,12 @@ export function upCommand(): Command {
     .action(async (_, self: Command) => {
       const flags = self.opts<UpFlags>();
       const options = common(self);
-      const events = newEvents({
-        ...options,
-        logLevel: flags.verbose === true ? "debug" : "warn",
-      });
-      const signal = stopSignal();
+      const logLevel = flags.verbose === true ? "debug" : "warn";
+      const events = newEvents({ ...options, logLevel }, process.stderr);
+      // With nobody to read the reply the swarm is stopped, in order.
+      const unread = new AbortController();
+      outliveOutput((error) => unread.abort(error));
+      const signal = AbortSignal.any([stopSignal(), unread.signal]);
       const startedMs = performance.now();
       const died = new AbortController();
       const onProgress = (progress: LocalSwarmProgress): void => {
@@ -107,14 +117,15 @@ export function upCommand(): Command {
         const line = describe(progress);
         if (line !== undefined) say(line);
       };
-      const { model, nodes, apiPort, diagnosticsPort, context, fromSeeder } =
-        flags;
+      const { model, nodes, context, fromSeeder } = flags;
+      const { apiPort, rendezvousPort, diagnosticsPort } = flags;
       const swarm = await startLocalSwarm(
         {
           entry: ENTRY,
           model,
           nodes,
           apiPort,
+          rendezvousPort,
           diagnosticsPort,
           contextLength: context,
           fromSeeder,
@@ -129,6 +140,7 @@ export function upCommand(): Command {
         );
         await ask(swarm, flags, AbortSignal.any([signal, died.signal]));
         if (flags.once !== true) await stayUp(swarm, signal);
+        unread.signal.throwIfAborted();
       } finally {
         await swarm.stop();
       }

@@ -2,11 +2,10 @@
  * A whole swarm on this machine: a rendezvous, shard nodes and a gateway, each a process of its own, over real sockets on
  * loopback. What `shoal up` runs.
  *
- * Start: 1. the model is split (once; kept), 2. rendezvous, 3. nodes and gateway together, 4. the gateway says the swarm is ready.
+ * Start: 1. ports are chosen, 2. the model is split (once; kept), 3. rendezvous, 4. nodes and gateway together, 5. the gateway says
+ * that the swarm is ready.
  */
 import { mkdtemp, rm } from "node:fs/promises";
-import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { defaultThreads } from "../engine/index.ts";
@@ -19,6 +18,7 @@ import {
   withDeadline,
 } from "../lib/index.ts";
 import { ChildRole } from "./child-role.ts";
+import { choosePorts, type LocalSwarmPorts } from "./local-ports.ts";
 import type { RoleContext, RoleInfo } from "./role.ts";
 import { splitOnce } from "../weights/index.ts";
 
@@ -28,10 +28,10 @@ export interface LocalSwarmOptions {
   /** GGUF; of a model in several files, any one. */
   model: string;
   nodes: number;
-  /** Undefined: the standard port, or a free one if it is taken. */
+  /** Ports; 0 is any free one, undefined the standard one, or a free one if that is taken. */
   apiPort?: number | undefined;
   rendezvousPort?: number | undefined;
-  /** Of the rendezvous' status; undefined as for the API. */
+  /** Of the rendezvous' status. */
   diagnosticsPort?: number | undefined;
   contextLength?: number | undefined;
   /** Of each node; undefined: the cores divided among them. */
@@ -39,7 +39,7 @@ export interface LocalSwarmOptions {
   cluster?: string;
   /** One seeder has the model; the nodes start empty and fetch their shards. */
   fromSeeder?: boolean | undefined;
-  /** Each fact as it comes: a process is ready, a child's event, a death. */
+  /** Each fact as it comes: a process is ready, a child's event, a death after the start. */
   onProgress?: (progress: LocalSwarmProgress) => void;
 }
 
@@ -63,20 +63,38 @@ export interface LocalSwarm {
   stop(): Promise<void>;
 }
 
-const PORTS = { rendezvous: 51820, diagnostics: 51821, api: 51822 } as const;
 const RENDEZVOUS = "rendezvous";
 /** Starting is CPU-bound: many processes on few cores. A big model is read from disk besides. */
 const READY_TIMEOUT_MS = 180_000;
 /** A role that was told to stop has this long before it is killed; the rendezvous half of it. Under the 5 s that Ctrl-C may take. */
 const STOP_GRACE_MS = 3_000;
 
+/** Rejects with what a process died of, PORT_IN_USE if a port that was asked for is taken, or DEADLINE. */
 export async function startLocalSwarm(
+  options: LocalSwarmOptions,
+  context: RoleContext,
+): Promise<LocalSwarm> {
+  try {
+    return await startOn(await choosePorts(options), options, context);
+  } catch (error) {
+    if (!isShoalError(error, "PORT_IN_USE")) throw error;
+    // Another program was quicker; unless the port was asked for, there are others.
+    const ports = await choosePorts(options, "free");
+    return await startOn(ports, options, context);
+  }
+}
+
+async function startOn(
+  ports: LocalSwarmPorts,
   options: LocalSwarmOptions,
   { events, paths, signal }: RoleContext,
 ): Promise<LocalSwarm> {
   const { entry, nodes, cluster = "local", onProgress } = options;
   await using stack = new AsyncDisposableStack();
   const children: ChildRole[] = [];
+  const dead = Promise.withResolvers<never>();
+  dead.promise.catch(() => {}); // nobody may be waiting yet
+  let isUp = false;
   const start = (
     name: string,
     args: readonly string[],
@@ -87,7 +105,8 @@ export async function startLocalSwarm(
     const child = new ChildRole({ name, entry, args, onEvent, onSwarm });
     children.push(child);
     void child.exited.then((error) => {
-      if (child.wanted) onProgress?.({ type: "died", name, error });
+      dead.reject(error);
+      if (isUp && child.wanted) onProgress?.({ type: "died", name, error });
     });
     void child.ready.then(
       (info) => onProgress?.({ type: "ready", name, info }),
@@ -120,28 +139,16 @@ export async function startLocalSwarm(
     "debug",
   ];
 
-  const { diagnosticsPort } = options;
-  const status = [
-    "--diagnostics-host",
-    "127.0.0.1",
-    "--diagnostics-port",
-    String(diagnosticsPort ?? (await freeOf(PORTS.diagnostics))),
-  ];
-  // Known before the gateway runs, so that the rendezvous' page can name it.
-  const apiPort =
-    options.apiPort === undefined || options.apiPort === 0
-      ? await freeOf(options.apiPort ?? PORTS.api, true)
-      : options.apiPort;
-  const apiUrl = `http://127.0.0.1:${apiPort}`;
-  const rendezvous = await onFreePort(
-    PORTS.rendezvous,
-    options.rendezvousPort,
-    async (port) => {
-      const listen = ["--listen", `127.0.0.1:${port}`, "--api", apiUrl];
-      const args = ["rendezvous", ...listen, ...status, ...common(RENDEZVOUS)];
-      return await start(RENDEZVOUS, args).whenReady(READY_TIMEOUT_MS, signal);
-    },
-  );
+  const meeting = ["rendezvous", "--listen", `127.0.0.1:${ports.rendezvous}`];
+  const status = ["--diagnostics-host", "127.0.0.1", "--diagnostics-port"];
+  const rendezvous = await start(RENDEZVOUS, [
+    ...meeting,
+    ...status,
+    String(ports.diagnostics),
+    "--api",
+    `http://127.0.0.1:${ports.api}`,
+    ...common(RENDEZVOUS),
+  ]).whenReady(READY_TIMEOUT_MS, signal);
   const bootstrap = bothTransports(rendezvous);
   const joined = [
     "--bootstrap",
@@ -177,7 +184,7 @@ export async function startLocalSwarm(
   });
   const swarm = Promise.withResolvers<void>();
   const page = new URL(rendezvous.url ?? "http://127.0.0.1");
-  const args = ["serve", ...joined, "--api-port", String(apiPort)];
+  const args = ["serve", ...joined, "--api-port", String(ports.api)];
   const pages = ["127.0.0.1", "localhost"].map(
     (h) => `http://${h}:${page.port}`,
   );
@@ -190,16 +197,14 @@ export async function startLocalSwarm(
     swarm.promise,
     ...shards.map((shard) => shard.whenReady(READY_TIMEOUT_MS, signal)),
   ]);
-  // Whoever dies meanwhile ends the start at once, by its name.
-  const died = Promise.race(
-    shards.map(async (child) => Promise.reject(await child.exited)),
-  );
   const [{ url }] = await withDeadline(
     READY_TIMEOUT_MS,
     "the swarm becoming ready",
-    () => Promise.race([whole, died]),
+    // Whoever dies meanwhile ends the start at once, by its name.
+    () => Promise.race([whole, dead.promise]),
     { signal },
   );
+  isUp = true;
   const kept = stack.move();
   return {
     apiUrl: url ?? "",
@@ -216,31 +221,4 @@ export async function startLocalSwarm(
 function bothTransports({ addresses, peerId }: RoleInfo): string {
   const [, , host, , port] = (addresses[0] ?? "").split("/");
   return `${host}:${port}/p2p/${peerId}`;
-}
-
-/** The port if nobody listens on it, else 0; with `named` the number of another that is free now. */
-async function freeOf(port: number, named = false): Promise<number> {
-  const server = createServer();
-  try {
-    await once(server.listen(port, "127.0.0.1"), "listening");
-    return (server.address() as AddressInfo).port;
-  } catch {
-    return named ? await freeOf(0, true) : 0;
-  } finally {
-    server.close();
-  }
-}
-
-/** With the port that was asked for; with the standard one, and any other where that is taken. */
-async function onFreePort<T>(
-  standard: number,
-  asked: number | undefined,
-  run: (port: number) => Promise<T>,
-): Promise<T> {
-  try {
-    return await run(asked ?? standard);
-  } catch (error) {
-    if (asked !== undefined || !isShoalError(error, "PORT_IN_USE")) throw error;
-    return await run(0);
-  }
 }

@@ -8,12 +8,13 @@ import {
   truncate,
   writeFile,
 } from "node:fs/promises";
-import { createServer } from "node:net";
+import { createSocket } from "node:dgram";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { type GgufValue, writeGguf } from "../../src/gguf/index.ts";
 import { splitModel } from "../../src/model/index.ts";
-import { processesOf, shoal } from "../support/cli.ts";
+import { ANY_PORTS, processesOf, type Run, shoal } from "../support/cli.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { writeRandomModel } from "../support/models.ts";
 import { DEMO_MODEL, STORIES, storiesMissing } from "../support/swarm.ts";
@@ -34,8 +35,7 @@ test("up --once prints a story made by 4 nodes and leaves nothing running", asyn
     home,
     "--seed",
     "3",
-    "--api-port",
-    "0",
+    ...ANY_PORTS,
   ]);
   assert.equal(run.code, 0, run.stderr);
   assert.ok(run.stdout.trim().split(/\s+/).length > 30, run.stdout);
@@ -68,8 +68,7 @@ test(
       "0",
       "--max-tokens",
       "20",
-      "--api-port",
-      "0",
+      ...ANY_PORTS,
     ]);
     assert.equal(run.code, 0, run.stderr);
     assert.match(run.stdout, /^, there was a little girl named Lily\./);
@@ -81,17 +80,7 @@ test("Ctrl-C stops every process", async (t) => {
   let interruptedMs = 0;
   let running: number[] = [];
   const run = await shoal(
-    [
-      "up",
-      "--home",
-      home,
-      "--nodes",
-      "2",
-      "--max-tokens",
-      "4",
-      "--api-port",
-      "0",
-    ],
+    ["up", "--home", home, "--nodes", "2", "--max-tokens", "4", ...ANY_PORTS],
     {
       onOutput: (child, output) => {
         if (interruptedMs > 0 || !output.includes("stays up until Ctrl-C"))
@@ -113,17 +102,7 @@ test("a swarm whose starter is killed ends by itself", async (t) => {
   const home = await temporaryFolder(t);
   let children: number[] = [];
   const run = await shoal(
-    [
-      "up",
-      "--home",
-      home,
-      "--nodes",
-      "1",
-      "--max-tokens",
-      "4",
-      "--api-port",
-      "0",
-    ],
+    ["up", "--home", home, "--nodes", "1", "--max-tokens", "4", ...ANY_PORTS],
     {
       onOutput: (child, output) => {
         if (children.length > 0 || !output.includes("stays up until Ctrl-C"))
@@ -412,4 +391,58 @@ test("the README's commands are the ones that CI runs", async () => {
   assert.match(readme, /npm ci && npm start/);
   assert.match(readme, /npm ci && npm test/);
   assert.match(ci, /^npm ci && npm test$/m);
+});
+
+test("up: a port that was asked for and is in use is named, before anything starts", async (t) => {
+  const home = await temporaryFolder(t);
+  const server = createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  for (const name of ["api", "rendezvous", "diagnostics"]) {
+    const args = ["up", "--once", "--home", home, `--${name}-port`];
+    const run = await shoal([...args, String(port)]);
+    assertError(run.stderr, "PORT_IN_USE");
+    assert.match(run.stderr, new RegExp(`port ${port} is in use`));
+    assert.equal(run.code, 69);
+  }
+});
+
+test("two swarms beside each other both tell their story", async (t) => {
+  const home = await temporaryFolder(t);
+  const up = ["up", "--home", home, "--nodes", "2", "--max-tokens", "8"];
+  let second: Promise<Run> | undefined;
+  const first = await shoal(up, {
+    onOutput: (child, output) => {
+      // It holds the standard ports now, unless another program does: then both are second ones.
+      if (!output.includes("stays up until Ctrl-C")) return;
+      second ??= shoal([...up, "--once"]).finally(() => child.kill("SIGINT"));
+    },
+  });
+  for (const run of [first, await second]) {
+    assert.ok(run?.code === 0, run?.stderr);
+    assert.match(run.stderr, /8 tokens by 2 nodes/);
+    assert.doesNotMatch(run.stderr, /died|in use/);
+  }
+});
+
+test("a swarm starts where another program holds UDP 51820, and where one holds TCP 51821 and 51822", async (t) => {
+  const home = await temporaryFolder(t);
+  const udp = createSocket("udp4");
+  t.after(() => udp.close());
+  await new Promise<void>((resolve) => {
+    udp.once("error", () => resolve()).bind(51820, () => resolve());
+  });
+  for (const port of [51821, 51822]) {
+    const server = createServer().listen(port);
+    await new Promise((resolve) => {
+      server.once("listening", resolve).once("error", resolve);
+    });
+    t.after(() => server.close());
+  }
+  const args = ["--nodes", "1", "--max-tokens", "4", "--home", home];
+  const run = await shoal(["up", "--once", ...args]);
+  assert.equal(run.code, 0, run.stderr);
+  assert.doesNotMatch(run.stderr, /died|in use/);
+  assert.doesNotMatch(run.stderr, /:5182[12]\b/);
 });

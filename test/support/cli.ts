@@ -3,6 +3,11 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { assertBuilt, ENTRY } from "./swarm.ts";
 
+/** For `shoal up`: nothing else on this machine is in its way, nor it in anybody's. */
+export const ANY_PORTS = ["api", "diagnostics", "rendezvous"].flatMap(
+  (name) => [`--${name}-port`, "0"],
+);
+
 export interface Run {
   code: number | null;
   signal: NodeJS.Signals | null;
