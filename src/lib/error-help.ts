@@ -44,6 +44,10 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, Help>> = {
     "The disk has too little free space for what is about to be written.",
     "Free the space the message names, or choose a folder on another disk (`--home`, `--out`).",
   ],
+  OUTPUT_CLOSED: [
+    "Whatever read standard output is gone. Nothing is printed: the command ends as SIGPIPE would end it.",
+    "Nothing, if the reader (such as `head`) had enough.",
+  ],
   // gguf
   GGUF_NOT_GGUF: [
     "The file is not a GGUF file.",
