@@ -77,10 +77,14 @@ test("a closed standard error changes nothing about the answer", async (t) => {
   const fine = start(["inspect", DEMO_MODEL], folder, "pipe");
   const wrong = start(["inspect", join(folder, "none")], folder, "pipe");
   for (const child of [fine, wrong]) child.stderr!.destroy();
-  const [code, answer] = await Promise.all([end(fine), text(fine.stdout!)]);
-  assert.equal(code, 0);
+  wrong.stdout!.resume();
+  const [code, answer, failure] = await Promise.all([
+    end(fine),
+    text(fine.stdout!),
+    end(wrong),
+  ]);
+  assert.deepEqual([code, failure], [0, 66]);
   assert.match(answer, /quantization/);
-  assert.equal(await end(wrong), 66);
 });
 
 /** Runs until SIGTERM; the page says that it goes on. */
