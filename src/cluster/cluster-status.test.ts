@@ -6,8 +6,10 @@ import type { Announcement } from "./announcement.ts";
 import { clusterStatus } from "./cluster-status.ts";
 import {
   nodeStatusThatFits,
-  ClusterStatus,
-  NodeStatus,
+  type ClusterStatus,
+  clusterStatusSchema,
+  type NodeStatus,
+  nodeStatusSchema,
 } from "../status/index.ts";
 import { MAX_STATUS_BYTES } from "../status/status-size.ts";
 
@@ -39,7 +41,11 @@ function statusOf(
     refused: {},
     sinceMs: () => 7,
   });
-  assert.deepEqual(ClusterStatus.parse(status), status, "the schema says so");
+  assert.deepEqual(
+    clusterStatusSchema.parse(status),
+    status,
+    "the schema says so",
+  );
   return status;
 }
 
@@ -153,5 +159,5 @@ test("a status larger than a reply is cut until it fits, the original is not", (
   assert.ok(Buffer.byteLength(JSON.stringify(cut)) <= MAX_STATUS_BYTES);
   assert.ok((cut.clusters[0]?.members.length ?? 0) > 100);
   assert.equal(status.clusters[0]?.members.length, 2048);
-  NodeStatus.parse(cut);
+  nodeStatusSchema.parse(cut);
 });

@@ -2,7 +2,11 @@
 import { z } from "zod";
 import { Sealed } from "./announcement.ts";
 import { GossipWire } from "./gossip-wire.ts";
-import { ClusterStatus, NodeStatus, STATUS_LIMITS } from "../status/index.ts";
+import {
+  clusterStatusSchema,
+  nodeStatusSchema,
+  STATUS_LIMITS,
+} from "../status/index.ts";
 
 const cluster = z.string().min(1).max(128);
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
@@ -73,7 +77,7 @@ export const SWARM_READY = {
 export const SWARM_STATUS = {
   name: "SWARM_STATUS",
   params: z.object({ cluster }),
-  result: ClusterStatus,
+  result: clusterStatusSchema,
 } as const;
 
 /** anyone → anyone: who are you and what do you answer? */
@@ -85,7 +89,7 @@ export const GET_CAPABILITIES = {
     version: z.string().max(32),
     /** Of announcements and of what is built on them. */
     protocol: count,
-    role: NodeStatus.shape.role,
+    role: nodeStatusSchema.shape.role,
     /** By its clock: who asks can tell how far the two are apart. */
     nowMs: count,
     commands: z.array(z.string().max(64)).max(256),
@@ -96,7 +100,7 @@ export const GET_CAPABILITIES = {
 export const GET_NODE_STATUS = {
   name: "GET_NODE_STATUS",
   params: z.object({}),
-  result: NodeStatus,
+  result: nodeStatusSchema,
 } as const;
 
 /** member → node: take this shard too. Answered by whether it will; that it has it, its announcements tell. */

@@ -13,7 +13,7 @@ import {
   serveNodeCommands,
   SWARM_STATUS,
 } from "../cluster/index.ts";
-import { NodeStatus } from "../status/index.ts";
+import { nodeStatusSchema } from "../status/index.ts";
 import { createDiagnostics } from "./server.ts";
 import { type ErrorCode, Events } from "../lib/index.ts";
 import { Commands, type Host } from "../network/index.ts";
@@ -180,7 +180,7 @@ for (const tellsOfItself of [true, false]) {
     const host = await startCluster(t, tellsOfItself);
     const { node, cluster } = await ask(host.addresses());
     assert.equal(node?.peer, tellsOfItself ? host.peerId : undefined);
-    if (node !== null) NodeStatus.parse(node);
+    if (node !== null) nodeStatusSchema.parse(node);
     assert.deepEqual(
       [
         cluster?.cluster,

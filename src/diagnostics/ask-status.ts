@@ -1,6 +1,10 @@
 /** Asks a running process how it and its cluster are: any member or rendezvous over the network, or a role's page over HTTP. */
 import { GET_NODE_STATUS, SWARM_STATUS } from "../cluster/index.ts";
-import { type ClusterStatus, NodeStatus } from "../status/index.ts";
+import {
+  type ClusterStatus,
+  type NodeStatus,
+  nodeStatusSchema,
+} from "../status/index.ts";
 import {
   deadline,
   type EventSink,
@@ -204,7 +208,7 @@ function parseStatus(text: string, url: string): NodeStatus {
   } catch (error) {
     throw noStatus(url, "its answer is not JSON", error);
   }
-  const parsed = NodeStatus.safeParse(value);
+  const parsed = nodeStatusSchema.safeParse(value);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw noStatus(

@@ -4,7 +4,11 @@ import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { fastify, type FastifyInstance } from "fastify";
 import { z } from "zod";
-import { NodeStatus, type SessionStatus } from "../status/index.ts";
+import {
+  type NodeStatus,
+  nodeStatusSchema,
+  type SessionStatus,
+} from "../status/index.ts";
 import {
   type Clock,
   type Events,
@@ -305,4 +309,6 @@ class HttpDiagnostics implements Diagnostics {
 }
 
 /** What /api/v1/status answers, as JSON Schema. */
-export const STATUS_SCHEMA: string = JSON.stringify(z.toJSONSchema(NodeStatus));
+export const STATUS_SCHEMA: string = JSON.stringify(
+  z.toJSONSchema(nodeStatusSchema),
+);

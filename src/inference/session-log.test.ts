@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SessionStatus, STATUS_LIMITS } from "../status/index.ts";
+import { sessionStatusSchema, STATUS_LIMITS } from "../status/index.ts";
 import { isShoalError, ShoalError } from "../lib/index.ts";
 import { SessionLog } from "./session-log.ts";
 import { decodeTimes, encodeTimes, StageClock } from "./stage-times.ts";
@@ -32,7 +32,7 @@ test("a session is told of from its queue to its end", () => {
   assert.equal(log.recent()[0]!.restMs, null, "one stage has said nothing yet");
   entry.stageTimes(1, { computeMs: 2, queueMs: 0, wireMs: undefined });
   entry.end();
-  const status = SessionStatus.parse(log.recent()[0]);
+  const status = sessionStatusSchema.parse(log.recent()[0]);
   assert.deepEqual(status, {
     id: "id",
     startedMs: 1_000,

@@ -1,5 +1,5 @@
 /** A status that is sent must fit in one reply. */
-import type { NodeStatus } from "./status.ts";
+import type { NodeStatus } from "./types.ts";
 
 /** Under the bound of a command's reply (4 MiB), with room for what is around it. */
 export const MAX_STATUS_BYTES = 3 * 1024 * 1024;

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
-import { NodeStatus } from "../../src/status/index.ts";
+import { type NodeStatus, nodeStatusSchema } from "../../src/status/index.ts";
 import {
   browserMissing,
   openPage,
@@ -37,7 +37,7 @@ describe("the page of a swarm", { skip: browserMissing }, () => {
     return found.info.diagnosticsUrl!;
   };
   const statusOf = async (name: string): Promise<NodeStatus> =>
-    NodeStatus.parse(
+    nodeStatusSchema.parse(
       await (await fetch(`${urlOf(name)}/api/v1/status`)).json(),
     );
   /** Shows a view of a page that is open already, without loading it again. */

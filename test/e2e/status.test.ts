@@ -2,7 +2,10 @@
 import assert from "node:assert/strict";
 import { type AddressInfo, createServer } from "node:net";
 import { after, before, test } from "node:test";
-import { ClusterStatus, NodeStatus } from "../../src/status/index.ts";
+import {
+  clusterStatusSchema,
+  nodeStatusSchema,
+} from "../../src/status/index.ts";
 import { type Run, shoal } from "../support/cli.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { startSwarm, type TestSwarm } from "../support/swarm.ts";
@@ -67,9 +70,9 @@ test("a local role is asked over HTTP, and --json prints what the schema says", 
     cluster: unknown;
   };
   assert.equal(ready, true);
-  assert.equal(NodeStatus.parse(node).role, "rendezvous");
+  assert.equal(nodeStatusSchema.parse(node).role, "rendezvous");
   assert.deepEqual(
-    ClusterStatus.parse(cluster).shards.map((shard) => shard.state),
+    clusterStatusSchema.parse(cluster).shards.map((shard) => shard.state),
     ["loaded", "loaded"],
   );
 });

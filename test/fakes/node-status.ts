@@ -1,5 +1,9 @@
 /** For tests: what a node of a swarm of eight shards says of itself. */
-import { type ClusterStatus, NodeStatus } from "../../src/status/index.ts";
+import {
+  type ClusterStatus,
+  type NodeStatus,
+  nodeStatusSchema,
+} from "../../src/status/index.ts";
 
 const GiB = 1024 ** 3;
 export const PEER = "12D3KooWLc2gCgHfwhTLciZDnD6TfJ6e8UtwrVyRpvKtPQwtL8wa";
@@ -47,7 +51,7 @@ export function clusterStatus(
 
 /** Of a node with shard 0, seen by the schema that all readers use. */
 export function nodeStatus(changes: Partial<NodeStatus> = {}): NodeStatus {
-  return NodeStatus.parse({
+  return nodeStatusSchema.parse({
     v: 1,
     role: "node",
     version: "0.1.0",

@@ -1,0 +1,205 @@
+/**
+ * The same shapes (types.ts), as they are checked where they come from outside. Bounds: lists are cut by whoever makes them, and refused
+ * beyond by whoever reads them.
+ */
+import { z } from "zod";
+import {
+  type ClusterStatus,
+  NODE_STATES,
+  type NodeStatus,
+  type SessionStatus,
+} from "./types.ts";
+
+export const STATUS_LIMITS = Object.freeze({
+  clusters: 64,
+  shards: 1_024,
+  members: 2_048,
+  connections: 2_048,
+  contents: 1_024,
+  transfers: 64,
+  sessions: 64,
+  lookups: 64,
+});
+
+const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+const ms = z.number().min(0);
+const text = z.string().max(512);
+const peer = z.string().max(128);
+const state = z.enum(NODE_STATES);
+const progress = z.object({ doneBytes: count, sizeBytes: count }).nullable();
+const sessionCounts = z.object({ active: count, max: count });
+
+const ownShard = z.object({
+  index: count,
+  count,
+  layerStart: count,
+  layerEnd: count,
+  manifest: text,
+  model: text,
+  state,
+  sizeBytes: count.nullable(),
+  memoryBytes: count.nullable(),
+  contextLength: count.nullable(),
+  progress,
+  sessions: sessionCounts,
+  msPerToken: ms.nullable(),
+  adopted: z.boolean(),
+});
+
+const connection = z.object({
+  peer,
+  transport: z.string().max(16),
+  relayed: z.boolean(),
+  address: text,
+  direction: z.enum(["inbound", "outbound"]),
+  sinceMs: ms,
+  roundTripMs: ms.nullable(),
+});
+
+const member = z.object({
+  peer,
+  shard: count,
+  layerStart: count,
+  layerEnd: count,
+  manifest: text,
+  state,
+  addresses: z.array(text).max(16),
+  sessions: sessionCounts,
+  msPerToken: ms.nullable(),
+  memoryBytes: count.nullable(),
+  progress,
+  version: z.string().max(32),
+  issuedMs: ms,
+  sinceMs: ms,
+  links: z.array(z.string().max(16)).max(16),
+});
+
+const shard = z.object({
+  index: count,
+  layerStart: count,
+  layerEnd: count,
+  state: z.enum(["local", "loaded", "online", "downloading", "offline"]),
+  loaded: count,
+  holders: count,
+});
+
+export const clusterStatusSchema = z.object({
+  cluster: text,
+  model: text.nullable(),
+  manifest: text.nullable(),
+  layerCount: count.nullable(),
+  shardCount: count.nullable(),
+  complete: z.boolean(),
+  ready: z.boolean(),
+  reason: text.nullable(),
+  missing: z.array(count).max(STATUS_LIMITS.shards),
+  shards: z.array(shard).max(STATUS_LIMITS.shards),
+  members: z.array(member).max(STATUS_LIMITS.members),
+  refused: z.record(z.string().max(32), count),
+}) satisfies z.ZodType<ClusterStatus>;
+
+const content = z.object({
+  root: text,
+  name: text,
+  kind: z.string().max(16),
+  sizeBytes: count,
+  have: z.number().min(0).max(1).nullable(),
+  primary: z.boolean(),
+  holders: count.nullable(),
+  target: count.nullable(),
+});
+
+const transfer = z.object({
+  root: text,
+  name: text,
+  direction: z.enum(["up", "down"]),
+  doneBytes: count,
+  sizeBytes: count,
+  bytesPerSecond: ms,
+  peers: count,
+});
+
+const torrents = z.object({
+  contents: z.array(content).max(STATUS_LIMITS.contents),
+  transfers: z.array(transfer).max(STATUS_LIMITS.transfers),
+  contentCount: count,
+  uploadedBytes: count,
+  downloadedBytes: count,
+  uploadBytesPerSecond: ms,
+  downloadBytesPerSecond: ms,
+  uploadPeers: count,
+});
+
+const stage = z.object({
+  peer,
+  layerStart: count,
+  layerEnd: count,
+  computeMs: ms.nullable(),
+  queueMs: ms.nullable(),
+  wireMs: ms.nullable(),
+});
+
+export const sessionStatusSchema = z.object({
+  id: z.string().max(64),
+  startedMs: ms,
+  endedMs: ms.nullable(),
+  state: z.enum(["queued", "prefill", "decode", "done", "cancelled", "failed"]),
+  error: z.string().max(64).nullable(),
+  promptTokens: count.nullable(),
+  tokens: count,
+  tokensPerSecond: ms.nullable(),
+  timeToFirstTokenMs: ms.nullable(),
+  msPerToken: ms.nullable(),
+  restMs: ms.nullable(),
+  route: z.array(stage).max(256),
+}) satisfies z.ZodType<SessionStatus>;
+
+const lookup = z.object({
+  timeMs: ms,
+  what: text,
+  outcome: text,
+  asked: count,
+  found: count,
+  tookMs: ms,
+});
+
+const dht = z.object({
+  peers: count,
+  records: count.nullable(),
+  provided: count,
+  selfTest: z.enum(["passed", "failed"]).nullable(),
+  lookups: z.array(lookup).max(STATUS_LIMITS.lookups),
+});
+
+export const nodeStatusSchema = z.object({
+  v: z.literal(1),
+  role: z.enum(["rendezvous", "node", "gateway", "seeder"]),
+  version: z.string().max(32),
+  peer,
+  addresses: z.array(text).max(64),
+  startedMs: ms,
+  nowMs: ms,
+  ready: z.boolean(),
+  reason: text.nullable(),
+  process: z.object({
+    memoryBytes: count,
+    cpuSeconds: ms,
+    threads: count.nullable(),
+  }),
+  api: text.nullable(),
+  shards: z.array(ownShard).max(64),
+  connections: z.array(connection).max(STATUS_LIMITS.connections),
+  clusters: z.array(clusterStatusSchema).max(STATUS_LIMITS.clusters),
+  torrents: torrents.nullable(),
+  sessions: z
+    .object({
+      active: count,
+      max: count,
+      total: count,
+      failed: count,
+      tokens: count,
+      recent: z.array(sessionStatusSchema).max(STATUS_LIMITS.sessions),
+    })
+    .nullable(),
+  dht,
+}) satisfies z.ZodType<NodeStatus>;

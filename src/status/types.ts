@@ -1,0 +1,238 @@
+/**
+ * What a role knows of itself and of its clusters, as plain data: one shape for the command GET_NODE_STATUS, for `/api/v1/status`, the
+ * page, `shoal status`, the library and the report in the log. Unknown is null, never a made-up number. No prompt, no secret, no full path.
+ */
+
+export const NODE_STATES = [
+  "joining",
+  "downloading",
+  "loading",
+  "ready",
+  "draining",
+  "gone",
+] as const;
+export type NodeState = (typeof NODE_STATES)[number];
+
+/** Of bytes that are on their way. */
+export interface ProgressStatus {
+  doneBytes: number;
+  sizeBytes: number;
+}
+
+export interface SessionCounts {
+  active: number;
+  max: number;
+}
+
+/** A shard of this node. */
+export interface OwnShardStatus {
+  index: number;
+  count: number;
+  layerStart: number;
+  layerEnd: number;
+  manifest: string;
+  model: string;
+  state: NodeState;
+  sizeBytes: number | null;
+  /** Resident memory of its engine. */
+  memoryBytes: number | null;
+  contextLength: number | null;
+  /** While it is fetched. */
+  progress: ProgressStatus | null;
+  sessions: SessionCounts;
+  msPerToken: number | null;
+  /** Taken on since nobody else held it; given back when others do. */
+  adopted: boolean;
+}
+
+export interface ConnectionStatus {
+  peer: string;
+  transport: string;
+  relayed: boolean;
+  /** Without the peer's id. */
+  address: string;
+  direction: "inbound" | "outbound";
+  sinceMs: number;
+  roundTripMs: number | null;
+}
+
+/** A holder of a shard, by its announcement. */
+export interface MemberStatus {
+  peer: string;
+  shard: number;
+  layerStart: number;
+  layerEnd: number;
+  manifest: string;
+  state: NodeState;
+  addresses: string[];
+  sessions: SessionCounts;
+  msPerToken: number | null;
+  memoryBytes: number | null;
+  progress: ProgressStatus | null;
+  version: string;
+  /** When its last announcement was signed, by its clock. */
+  issuedMs: number;
+  /** Since when this node knows of it. */
+  sinceMs: number;
+  /** Peers it is connected to: the last eight characters of their ids, 16 at most. */
+  links: string[];
+}
+
+export interface ShardStatus {
+  index: number;
+  layerStart: number;
+  layerEnd: number;
+  /** The words of the report, best first. */
+  state: "local" | "loaded" | "online" | "downloading" | "offline";
+  /** Holders that are ready. */
+  loaded: number;
+  /** All holders. */
+  holders: number;
+}
+
+export interface ClusterStatus {
+  cluster: string;
+  model: string | null;
+  manifest: string | null;
+  layerCount: number | null;
+  shardCount: number | null;
+  complete: boolean;
+  ready: boolean;
+  /** The one reason why it is not ready. */
+  reason: string | null;
+  /** Numbers of the shards without a ready holder. */
+  missing: number[];
+  /** Every shard of the plan, also those nobody holds. */
+  shards: ShardStatus[];
+  members: MemberStatus[];
+  /** Announcements refused since the start, by reason. */
+  refused: Record<string, number>;
+}
+
+export interface ContentStatus {
+  root: string;
+  name: string;
+  kind: string;
+  sizeBytes: number;
+  /** Fraction of it that is here, 0 to 1; null where none is expected to be (an index of who has what). */
+  have: number | null;
+  /** Of this node's own shards. */
+  primary: boolean;
+  /** Who has all of it, as far as is known here. */
+  holders: number | null;
+  /** Copies to keep. */
+  target: number | null;
+}
+
+export interface TransferStatus {
+  root: string;
+  name: string;
+  direction: "up" | "down";
+  doneBytes: number;
+  sizeBytes: number;
+  bytesPerSecond: number;
+  /** Sources of a download, peers of an upload. */
+  peers: number;
+}
+
+export interface TorrentStatus {
+  contents: ContentStatus[];
+  transfers: TransferStatus[];
+  /** All there is; the list may be cut. */
+  contentCount: number;
+  uploadedBytes: number;
+  downloadedBytes: number;
+  /** Of the last seconds, all transfers together. */
+  uploadBytesPerSecond: number;
+  downloadBytesPerSecond: number;
+  /** Peers that have a stream open to be served. */
+  uploadPeers: number;
+}
+
+/** A stage of a session's route. */
+export interface StageStatus {
+  peer: string;
+  layerStart: number;
+  layerEnd: number;
+  /** Medians over this session's last tokens. */
+  computeMs: number | null;
+  queueMs: number | null;
+  /** To the next stage: half of what the token's frame and its echo take. */
+  wireMs: number | null;
+}
+
+/** One request, without a word of its text. */
+export interface SessionStatus {
+  id: string;
+  startedMs: number;
+  endedMs: number | null;
+  state: "queued" | "prefill" | "decode" | "done" | "cancelled" | "failed";
+  error: string | null;
+  promptTokens: number | null;
+  tokens: number;
+  tokensPerSecond: number | null;
+  timeToFirstTokenMs: number | null;
+  /** Median from one token to the next. */
+  msPerToken: number | null;
+  /** What of it no stage computed or queued: the wire and the software between. */
+  restMs: number | null;
+  route: StageStatus[];
+}
+
+export interface LookupStatus {
+  timeMs: number;
+  what: string;
+  /** In words: who was asked and what they said. */
+  outcome: string;
+  asked: number;
+  found: number;
+  tookMs: number;
+}
+
+export interface DhtStatus {
+  /** Peers in the routing table. */
+  peers: number;
+  /** Records kept for others. */
+  records: number | null;
+  /** Contents provided by this node. */
+  provided: number;
+  /** The put and get through a second identity, at the start of a rendezvous. */
+  selfTest: "passed" | "failed" | null;
+  lookups: LookupStatus[];
+}
+
+export interface NodeStatus {
+  v: 1;
+  role: "rendezvous" | "node" | "gateway" | "seeder";
+  version: string;
+  peer: string;
+  addresses: string[];
+  startedMs: number;
+  nowMs: number;
+  /** What /ready says. */
+  ready: boolean;
+  /** The one reason why it is not ready. */
+  reason: string | null;
+  process: {
+    memoryBytes: number;
+    cpuSeconds: number;
+    threads: number | null;
+  };
+  /** Where prompts can be asked, if known. */
+  api: string | null;
+  shards: OwnShardStatus[];
+  connections: ConnectionStatus[];
+  clusters: ClusterStatus[];
+  /** Null where the role has none. */
+  torrents: TorrentStatus | null;
+  sessions: {
+    active: number;
+    max: number;
+    /** Since the start. */
+    total: number;
+    failed: number;
+    tokens: number;
+    recent: SessionStatus[];
+  } | null;
+  dht: DhtStatus;
+}
