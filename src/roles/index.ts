@@ -7,6 +7,7 @@
  *     await role.stop();
  */
 export type { RoleMessage } from "./child-role.ts";
+export { type ClientRole, startClient } from "./client.ts";
 export { startGateway } from "./gateway.ts";
 export { getFile, type GetFileOptions } from "./get-file.ts";
 export { listParts } from "./list-parts.ts";
@@ -16,6 +17,6 @@ export {
   startLocalSwarm,
 } from "./local-swarm.ts";
 export { startRendezvous } from "./rendezvous.ts";
-export type { Role, RoleContext } from "./role.ts";
+export type { Role, RoleContext, RoleInfo } from "./role.ts";
 export { startSeeder } from "./seeder.ts";
 export { startNode } from "./shard-node.ts";

@@ -1,0 +1,102 @@
+/**
+ * A client: a member that holds nothing and answers nobody; it computes with the cluster and knows its state. What a gateway is, without
+ * HTTP, for a program that has the cluster in its own process.
+ */
+import { randomUUID } from "node:crypto";
+import {
+  clusterRecordKinds,
+  type ClusterView,
+  Membership,
+} from "../cluster/index.ts";
+import { Replies, type ReplyRequest, type TextPart } from "../gateway/index.ts";
+import { SessionLog, SwarmBackend } from "../inference/index.ts";
+import { ShoalError, VERSION } from "../lib/index.ts";
+import { Commands, createHost } from "../network/index.ts";
+import type { ClusterStatus } from "../status/index.ts";
+import { joinThroughBootstraps } from "./join.ts";
+import { composed, type Role, type RoleContext } from "./role.ts";
+
+export interface ClientOptions {
+  bootstraps: readonly string[];
+  cluster: string;
+  listen: readonly string[];
+  bootstrapTimeoutMs: number;
+  /** Told when prompts can be answered, and when no longer. */
+  onReady?: ((ready: boolean) => void) | undefined;
+}
+
+export interface ClientRole extends Role {
+  /** Why prompts cannot be answered now; undefined where they can. */
+  notReady(): ShoalError | undefined;
+  /** The cluster as this member sees it. */
+  status(): ClusterStatus;
+  /** Hears every change of the view, and the present one at once. Returns the function that unsubscribes. */
+  onChange(listener: (view: ClusterView | undefined) => void): () => void;
+  /** Ends with an error when the client stops. Throws SWARM_NOT_READY and what a gateway would answer with. */
+  generate(
+    request: ReplyRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<TextPart, void, undefined>;
+}
+
+export async function startClient(
+  options: ClientOptions,
+  { events, paths, signal }: RoleContext,
+): Promise<ClientRole> {
+  const stopping = new AbortController();
+  const host = await createHost({
+    recordKinds: clusterRecordKinds(),
+    listen: options.listen,
+    events,
+    version: VERSION,
+    // It may be gone in a moment: nobody should keep anything here.
+    dhtClient: true,
+  });
+  const { cluster, onReady } = options;
+  const commands = new Commands(host);
+  const membership = new Membership({ host, commands, events, cluster });
+  const sessions = new SessionLog(Date.now);
+  const backend = new SwarmBackend(
+    { host, commands, membership, events, dataDir: paths.data, sessions },
+    onReady,
+  );
+  const role = await composed(async (stack) => {
+    membership.start();
+    stack.defer(() => membership.stop());
+    await host.start();
+    stack.defer(() => host.stop());
+    stack.defer(() => backend.stop());
+    backend.start();
+    await joinThroughBootstraps(stack, {
+      ...options,
+      host,
+      events,
+      join: async (peer) => {
+        await membership.join(peer);
+      },
+      signal,
+    });
+    stack.defer(() =>
+      stopping.abort(new ShoalError("ABORTED", "the client was stopped")),
+    );
+    return { peerId: host.peerId, addresses: host.addresses() };
+  });
+  const replies = new Replies();
+  return {
+    ...role,
+    notReady: () => backend.notReady(),
+    status: () => membership.status(),
+    onChange: (listener) => membership.onChange(listener),
+    async *generate(request, ending) {
+      const model = backend.model();
+      const reason = backend.notReady();
+      if (reason !== undefined || model === undefined)
+        throw reason ?? new ShoalError("SWARM_NOT_READY", "no model is known");
+      const { generated } = await replies.begin(model, request, {
+        id: randomUUID(),
+        signal: AbortSignal.any([ending, stopping.signal]),
+      });
+      yield* generated;
+    },
+  };
+}
