@@ -1,7 +1,10 @@
 /** `shoal chat "…"`: one reply, streamed to the terminal. */
+import { addAbortSignal } from "node:stream";
 import { Command } from "commander";
 import { GATEWAY_DEFAULTS } from "../gateway/index.ts";
-import { decimal, option, wholeNumber, withCommon } from "./options.ts";
+import { ShoalError } from "../lib/index.ts";
+import { decimal, option, url, wholeNumber, withCommon } from "./options.ts";
+import { print } from "./output.ts";
 import { stopSignal } from "./run-role.ts";
 import { streamChat } from "./stream-chat.ts";
 
@@ -12,47 +15,128 @@ interface ChatFlags {
   maxTokens?: number;
   temperature?: number;
   seed?: number;
+  json?: boolean;
 }
 
 export function chatCommand(): Command {
   return withSampling(
     withCommon(
-      new Command("chat").description("ask a swarm and stream its reply"),
+      new Command("chat").description("ask a cluster and stream its reply"),
     ),
   )
-    .argument("<prompt>", "what to say")
+    .argument(
+      "[prompt...]",
+      'what to ask; "-" or nothing reads it from standard input',
+    )
     .addOption(
-      option("--api <url>", "the gateway").default(
+      option("--api <url>", "URL of the gateway", apiUrl).default(
         `http://${GATEWAY_DEFAULTS.host}:${GATEWAY_DEFAULTS.port}`,
       ),
     )
-    .addOption(option("--api-key <key>", "the gateway's key, if it wants one"))
-    .addOption(option("--system <text>", "a system message"))
-    .action(async (prompt: string, _, command: Command) => {
-      const { api, apiKey, ...flags } = command.opts<ChatFlags>();
-      const options = { signal: stopSignal(), apiKey };
-      await streamChat(
-        api.replace(/\/(v1\/?)?$/, ""),
-        { prompt, ...flags },
-        (text) => process.stdout.write(text),
-        options,
-      );
-      process.stdout.write("\n");
+    .addOption(option("--api-key <key>", "key of the gateway, if it needs one"))
+    .addOption(option("--system <text>", "system message"))
+    .addOption(option("--json", "print the reply and its numbers as JSON"))
+    .action(async (words: string[], _, command: Command) => {
+      const { api, apiKey, json, ...flags } = command.opts<ChatFlags>();
+      const signal = stopSignal();
+      const prompt = await promptOf(words, signal);
+      const request = { prompt, ...flags };
+      const options = { signal, apiKey };
+      let text = "";
+      if (json === true) {
+        const result = await streamChat(
+          api,
+          request,
+          (part) => (text += part),
+          options,
+        );
+        await print(JSON.stringify({ text, ...result }));
+        return;
+      }
+      await printReply((onText) => streamChat(api, request, onText, options));
     });
 }
 
-/** How to draw the reply. */
+/** Prints text as it comes. However the reply ends, the terminal is on a new line afterwards. */
+export async function printReply<T>(
+  reply: (onText: (text: string) => void) => Promise<T>,
+): Promise<T> {
+  let last = "\n";
+  try {
+    return await reply((text) => {
+      process.stdout.write(text);
+      last = text.at(-1) ?? last;
+    });
+  } finally {
+    if (last !== "\n") process.stdout.write("\n");
+  }
+}
+
+/** How to sample the reply. */
 export function withSampling(command: Command, maxTokens?: number): Command {
   return command
     .addOption(
       option(
         "--max-tokens <n>",
-        "tokens to generate at most",
+        "most tokens to generate",
         wholeNumber(1, 1 << 24),
       ).default(maxTokens),
     )
-    .addOption(option("--temperature <t>", "0 is greedy", decimal(0, 2)))
     .addOption(
-      option("--seed <n>", "same seed, same text", wholeNumber(0, 2 ** 32 - 1)),
+      option(
+        "--temperature <t>",
+        "0 (always the likeliest token) to 2",
+        decimal(0, 2),
+      ),
+    )
+    .addOption(
+      option(
+        "--seed <n>",
+        "the same seed gives the same text; -1 is a random one",
+        wholeNumber(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+      ),
     );
+}
+
+/** The gateway's base URL, however it was written: with or without a scheme, /v1 or a slash. */
+function apiUrl(text: string): string {
+  const { origin, pathname } = url(text);
+  return origin + pathname.replace(/\/+$/, "").replace(/\/v1$/, "");
+}
+
+async function promptOf(
+  words: readonly string[],
+  signal: AbortSignal,
+): Promise<string> {
+  const isGiven = words.length > 0 && !(words.length === 1 && words[0] === "-");
+  if (words.length === 0 && process.stdin.isTTY)
+    throw new ShoalError("USAGE", 'no prompt given: shoal chat "…"');
+  const prompt = isGiven ? words.join(" ") : await readInput(signal);
+  if (prompt.trim() === "")
+    throw new ShoalError("USAGE", 'the prompt is empty: shoal chat "…"');
+  return prompt;
+}
+
+/** Standard input, without the line break at its end. */
+async function readInput(signal: AbortSignal): Promise<string> {
+  const limit = GATEWAY_DEFAULTS.bodyLimitBytes;
+  const chunks: Buffer[] = [];
+  let sizeBytes = 0;
+  try {
+    for await (const chunk of addAbortSignal(signal, process.stdin)) {
+      chunks.push(chunk as Buffer);
+      sizeBytes += (chunk as Buffer).length;
+      if (sizeBytes > limit)
+        throw new ShoalError(
+          "REQUEST_TOO_LARGE",
+          `the prompt is longer than ${limit} bytes`,
+        );
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  }
+  return Buffer.concat(chunks)
+    .toString("utf8")
+    .replace(/\r?\n$/, "");
 }

@@ -44,7 +44,7 @@ export function wholeNumber(
 ): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (!/^\d+$/.test(text.trim()) || value < min || value > max)
+    if (!/^-?\d+$/.test(text.trim()) || value < min || value > max)
       throw new Error(`Expected ${min} to ${max}.`);
     return value;
   };
@@ -103,13 +103,19 @@ export function someBytes(text: string): number {
   return value;
 }
 
-/** HTTP(S) URLs, comma-separated. */
+/** An HTTP(S) URL; an address without a scheme is one of http. */
+export function url(text: string): URL {
+  const parsed = URL.parse(text.includes("://") ? text : `http://${text}`);
+  if (parsed === null || !/^https?:$/.test(parsed.protocol))
+    throw new Error("Expected a URL such as http://127.0.0.1:51822.");
+  if (parsed.username !== "" || parsed.password !== "")
+    throw new Error("Expected a URL without a user name or password.");
+  return parsed;
+}
+
+/** Several of them, comma-separated. */
 export function urls(text: string): string[] {
-  return text.split(",").map((part) => {
-    const { protocol, href } = new URL(part.trim());
-    if (!/^https?:$/.test(protocol)) throw new Error("Expected http or https.");
-    return href;
-  });
+  return text.split(",").map((part) => url(part).href);
 }
 
 export const port = wholeNumber(0, 65_535);

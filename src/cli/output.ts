@@ -9,6 +9,8 @@ type Failed = (error: ShoalError) => void;
 
 /** Set once, before anything is written: `end` is called when standard output fails. A failing standard error is never fatal. */
 export function guardOutput(end: Failed): void {
+  for (const stream of [process.stdout, process.stderr])
+    stream.removeAllListeners("error");
   process.stdout.on("error", (error) => end(outputError(error)));
   process.stderr.on("error", () => {});
 }

@@ -10,6 +10,7 @@ import {
   listens,
   option,
   required,
+  url,
   withCommon,
   withDiagnostics,
 } from "./options.ts";
@@ -44,7 +45,7 @@ export function rendezvousCommand(): Command {
       option(
         "--api <url>",
         "a gateway's API that the page offers to try; it must allow the page's origin",
-        (text) => new URL(text).origin,
+        (text) => url(text).origin,
       ),
     )
     .addOption(

@@ -16,7 +16,7 @@ import {
   quiet,
   required,
   targets,
-  urls,
+  url,
   wholeNumber,
   withCommon,
 } from "./options.ts";
@@ -54,7 +54,7 @@ export function statusCommand(): Command {
       option(
         "--url <url>",
         `a role's page to ask in place of a member (default without --bootstrap: ${LOCAL})`,
-        (text) => urls(text)[0],
+        (text) => url(text).href,
       ),
     )
     .addOption(

@@ -1,6 +1,7 @@
 /** Streams one chat completion from a gateway: what `shoal chat` and `shoal up` print. */
 import { EventSourceParserStream } from "eventsource-parser/stream";
 import { z } from "zod";
+import { GATEWAY_DEFAULTS } from "../gateway/index.ts";
 import { isShoalError, ShoalError } from "../lib/index.ts";
 
 export interface ChatRequest {
@@ -12,6 +13,7 @@ export interface ChatRequest {
 }
 
 export interface ChatResult {
+  model: string;
   /** Tokens generated, by the gateway's count. */
   tokens: number;
   promptTokens: number;
@@ -53,6 +55,7 @@ export async function streamChat(
   const model = await servedModel(apiUrl, options);
   const response = await ask(apiUrl, model, request, options);
   const result: ChatResult = {
+    model,
     tokens: 0,
     promptTokens: 0,
     finish: "",
@@ -60,10 +63,7 @@ export async function streamChat(
     totalMs: 0,
     characters: 0,
   };
-  const events = response.body
-    ?.pipeThrough(new TextDecoderStream())
-    .pipeThrough(new EventSourceParserStream());
-  for await (const { data } of events ?? []) {
+  for await (const data of eventsOf(response, options.signal)) {
     if (data === "[DONE]") break;
     const json: unknown = JSON.parse(data);
     const failure = Failure.safeParse(json);
@@ -88,7 +88,28 @@ export async function streamChat(
   return result;
 }
 
-/** A chat; of a model without a chat template, which only goes on with a text, the prompt's continuation. */
+/** What the gateway sends, event by event. Throws STREAM_CLOSED where the connection breaks. */
+async function* eventsOf(
+  response: Response,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
+  const events = response.body
+    ?.pipeThrough(new TextDecoderStream())
+    .pipeThrough(new EventSourceParserStream());
+  try {
+    for await (const { data } of events ?? []) yield data;
+  } catch (error) {
+    signal.throwIfAborted();
+    throw new ShoalError(
+      "STREAM_CLOSED",
+      "the connection to the gateway broke during the reply",
+      {},
+      error,
+    );
+  }
+}
+
+/** Asks for a chat; from a model without a chat template, which can only continue a text, for the prompt's continuation. */
 async function ask(
   apiUrl: string,
   model: string,
@@ -123,26 +144,40 @@ async function servedModel(
   apiUrl: string,
   options: CallOptions,
 ): Promise<string> {
-  const response = await call(`${apiUrl}/v1/models`, options);
+  const response = await send(`${apiUrl}/v1/models`, options);
+  const answer = await jsonOf(response);
   const models = z
     .object({ data: z.array(z.object({ id: z.string() })) })
-    .parse(await response.json());
-  const [first] = models.data;
+    .safeParse(answer);
+  if (response.status === 404 || (response.ok && !models.success))
+    throw new ShoalError(
+      "NOT_FOUND",
+      `${apiUrl} is not a Shoal gateway; the API is usually on port ${GATEWAY_DEFAULTS.port}`,
+    );
+  if (!models.success) throw refusal(response, answer);
+  const [first] = models.data.data;
   if (first !== undefined) return first.id;
   const health = z
     .object({ reason: z.string() })
-    .safeParse(
-      await (
-        await fetch(`${apiUrl}/health`, { signal: options.signal })
-      ).json(),
-    );
+    .safeParse(await jsonOf(await send(`${apiUrl}/health`, options)));
   throw new ShoalError(
     "SWARM_NOT_READY",
     health.success ? health.data.reason : "the gateway serves no model yet",
   );
 }
 
+/** Throws what the gateway answered where that is no success. */
 async function call(
+  url: string,
+  options: CallOptions,
+  body: unknown,
+): Promise<Response> {
+  const response = await send(url, options, body);
+  if (response.ok) return response;
+  throw refusal(response, await jsonOf(response));
+}
+
+async function send(
   url: string,
   { signal, apiKey }: CallOptions,
   body?: unknown,
@@ -151,15 +186,14 @@ async function call(
     "content-type": "application/json",
   };
   if (apiKey !== undefined) headers.authorization = `Bearer ${apiKey}`;
-  let response: Response;
   try {
-    response = await fetch(url, {
+    return await fetch(url, {
       signal,
       headers,
       ...(body !== undefined && { method: "POST", body: JSON.stringify(body) }),
     });
   } catch (error) {
-    if (signal.aborted) throw error;
+    signal.throwIfAborted();
     throw new ShoalError(
       "DIAL_FAILED",
       `no gateway answers at ${new URL(url).origin}: is \`shoal up\` or \`shoal serve\` running?`,
@@ -167,12 +201,18 @@ async function call(
       error,
     );
   }
-  if (response.ok) return response;
-  const failure = Failure.safeParse(
-    await response.json().catch(() => undefined),
-  );
-  if (failure.success) throw apiError(failure.data);
-  throw new ShoalError("INTERNAL", `the gateway answered ${response.status}`);
+}
+
+/** Undefined where it is not JSON. */
+async function jsonOf(response: Response): Promise<unknown> {
+  return await response.json().catch(() => undefined);
+}
+
+function refusal(response: Response, answer: unknown): ShoalError {
+  const failure = Failure.safeParse(answer);
+  return failure.success
+    ? apiError(failure.data)
+    : new ShoalError("INTERNAL", `the gateway answered ${response.status}`);
 }
 
 function apiError({ error }: z.output<typeof Failure>): ShoalError {

@@ -3,7 +3,7 @@ import { Command } from "commander";
 import type { NodeStatus } from "../status/index.ts";
 import { DIAGNOSTICS_DEFAULTS, askUrl } from "../diagnostics/index.ts";
 import { showsColors, ShoalError, sleep } from "../lib/index.ts";
-import { common, option, urls, wholeNumber, withCommon } from "./options.ts";
+import { common, option, url, wholeNumber, withCommon } from "./options.ts";
 import { stopSignal } from "./run-role.ts";
 import {
   ENTER_SCREEN,
@@ -31,9 +31,11 @@ export function topCommand(): Command {
     ),
   )
     .addOption(
-      option("--url <url>", "the role's page", (text) => urls(text)[0]).default(
-        LOCAL,
-      ),
+      option(
+        "--url <url>",
+        "the role's page",
+        (text) => url(text).href,
+      ).default(LOCAL),
     )
     .addOption(
       option(

@@ -12,7 +12,7 @@ import {
   type LocalSwarmProgress,
   startLocalSwarm,
 } from "../roles/index.ts";
-import { withSampling } from "./chat.ts";
+import { printReply, withSampling } from "./chat.ts";
 import { common, option, port, wholeNumber, withCommon } from "./options.ts";
 import { outliveOutput } from "./output.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
@@ -156,18 +156,14 @@ async function ask(
   const { prompt, maxTokens, temperature, seed } = flags;
   say(`> ${prompt}\n`);
   const request = { prompt, maxTokens, temperature, seed };
-  const result = await streamChat(
-    swarm.apiUrl,
-    request,
-    (text) => process.stdout.write(text),
-    { signal },
+  const result = await printReply((onText) =>
+    streamChat(swarm.apiUrl, request, onText, { signal }),
   );
   const seconds = (result.totalMs - result.firstTokenMs) / 1000;
   const rate =
     result.tokens > 1 && seconds > 0
       ? `${((result.tokens - 1) / seconds).toFixed(1)} tokens/s`
       : "-";
-  process.stdout.write("\n");
   say(
     `\n${result.tokens} tokens by ${flags.nodes} ${flags.nodes === 1 ? "node" : "nodes"}, ${rate}, first token after ${formatMs(result.firstTokenMs)}`,
   );

@@ -17,6 +17,8 @@ export interface Run {
 
 export interface RunOptions {
   env?: Record<string, string>;
+  /** Its standard input; without, an empty one. */
+  input?: string;
   /** SIGKILL after so long: the test then fails on the status. */
   timeoutMs?: number;
   /** Called with the process and what it has written to stderr and stdout so far, each time something comes. */
@@ -28,15 +30,16 @@ export function shoal(
   options: RunOptions = {},
 ): Promise<Run> {
   assertBuilt();
-  const { env = {}, timeoutMs = 120_000, onOutput } = options;
+  const { env = {}, input = "", timeoutMs = 120_000, onOutput } = options;
   const inherited = Object.fromEntries(
     Object.entries(process.env).filter(([key]) => !key.startsWith("SHOAL_")),
   );
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [ENTRY, ...args], {
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: ["pipe", "pipe", "pipe"],
       env: { ...inherited, ...env },
     });
+    child.stdin.on("error", () => {}).end(input); // not all read it
     const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
     let [stdout, stderr] = ["", ""];
     child.stdout.setEncoding("utf8").on("data", (text: string) => {

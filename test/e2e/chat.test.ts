@@ -1,0 +1,195 @@
+/** `shoal chat` against a real gateway, behind which a script speaks. */
+import assert from "node:assert/strict";
+import { createServer, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
+import { type TestContext, test } from "node:test";
+import { Events, resolvePaths } from "../../src/lib/index.ts";
+import { startRendezvous } from "../../src/roles/index.ts";
+import { onLoopback } from "../fakes/gateway.ts";
+import { type Run, type RunOptions, shoal } from "../support/cli.ts";
+import { temporaryFolder } from "../support/folder.ts";
+
+function chat(
+  url: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<Run> {
+  return shoal(["chat", "--api", url, ...args], options);
+}
+
+test("several words are one prompt; a pipe, and a dash, read it from standard input", async () => {
+  await using gateway = await onLoopback();
+  const inputs: [args: string[], input: string, prompt: string][] = [
+    [["Tell", "me", "--max-tokens", "9", "more"], "", "Tell me more"],
+    [["one prompt"], "not read", "one prompt"],
+    [[], "from a pipe\n", "from a pipe"],
+    [["-"], "two\nlines\n", "two\nlines"],
+    [["a", "-"], "not read", "a -"],
+  ];
+  for (const [args, input, prompt] of inputs) {
+    const run = await chat(gateway.url, args, { input });
+    const { code, stdout, stderr } = run;
+    assert.deepEqual([code, stdout, stderr], [0, "Hello there.\n", ""]);
+    assert.match(gateway.backend.lastPrompt, new RegExp(`>${prompt}<`));
+  }
+});
+
+test("an empty prompt is refused before anybody is asked", async () => {
+  for (const [args, input] of [
+    [[""], ""],
+    [[" ", "\n"], ""],
+    [["-"], "\n"],
+    [[], ""],
+  ] as const) {
+    const run = await chat("http://127.0.0.1:9", args, { input });
+    assert.equal(
+      run.stderr,
+      'shoal: the prompt is empty: shoal chat "…" (USAGE)\n',
+    );
+    assert.equal(run.code, 64);
+  }
+});
+
+test("the gateway's address may lack the scheme and have /v1 or a slash at its end", async () => {
+  await using gateway = await onLoopback();
+  const host = `127.0.0.1:${gateway.port}`;
+  for (const url of [
+    host,
+    `localhost:${gateway.port}/v1`,
+    `http://${host}/`,
+    `http://${host}/v1/`,
+  ]) {
+    const run = await chat(url, ["hi"]);
+    assert.deepEqual([run.code, run.stderr], [0, ""]);
+  }
+});
+
+test("what is no URL is a usage error", async () => {
+  for (const [command, option] of [
+    ["chat", "--api"],
+    ["status", "--url"],
+    ["top", "--url"],
+    ["rendezvous", "--api"],
+  ] as const) {
+    for (const text of [
+      "no url",
+      "ftp://127.0.0.1",
+      "http://",
+      "127.0.0.1:99999",
+      "http://me@127.0.0.1",
+    ]) {
+      const run = await shoal([command, option, text]);
+      assert.equal(run.code, 64, run.stderr);
+      assert.match(run.stderr, /^shoal: .*Expected a URL .*\(USAGE\)\n$/);
+    }
+  }
+});
+
+test("seeds go to the gateway as they are, -1 for a random one", async () => {
+  await using gateway = await onLoopback();
+  for (const [seed, engine] of [
+    ["7", 7],
+    ["-2", 2 ** 32 - 2],
+    ["9007199254740991", 2 ** 32 - 1],
+  ] as const) {
+    const run = await chat(gateway.url, ["hi", "--seed", seed]);
+    assert.equal(run.code, 0, run.stderr);
+    assert.equal(gateway.backend.requests.at(-1)?.sampling.seed, engine);
+  }
+  for (let asked = 0; asked < 2; asked++)
+    assert.equal((await chat(gateway.url, ["hi", "--seed", "-1"])).code, 0);
+  const [one, other] = gateway.backend.requests.slice(-2);
+  assert.notEqual(one?.sampling.seed, other?.sampling.seed);
+  const wrong = await chat(gateway.url, ["hi", "--seed", "9007199254740992"]);
+  assert.equal(wrong.code, 64);
+});
+
+test("--json prints the reply and its numbers", async () => {
+  await using gateway = await onLoopback();
+  const run = await chat(gateway.url, ["hi", "--json"]);
+  assert.equal(run.code, 0, run.stderr);
+  const { firstTokenMs, totalMs, ...rest } = JSON.parse(run.stdout) as Record<
+    string,
+    number
+  >;
+  assert.ok(firstTokenMs! > 0 && totalMs! >= firstTokenMs!);
+  assert.deepEqual(rest, {
+    text: "Hello there.",
+    model: "shoal-demo",
+    tokens: 4,
+    promptTokens: rest.promptTokens,
+    finish: "stop",
+    characters: 12,
+  });
+});
+
+test("Ctrl-C in the middle of a reply ends the line and frees the generation", async () => {
+  await using gateway = await onLoopback();
+  gateway.backend.script = ["Once", { hang: true }];
+  const run = await chat(gateway.url, ["hi"], {
+    onOutput: (child, output) => {
+      if (output === "Once") child.kill("SIGINT");
+    },
+  });
+  assert.deepEqual(
+    [run.code, run.stdout, run.stderr],
+    [130, "Once\n", "shoal: stopped (ABORTED)\n"],
+  );
+  await gateway.backend.generationsEnded(1);
+});
+
+/** A web server that is no gateway. */
+async function server(
+  t: TestContext,
+  listener: RequestListener,
+): Promise<string> {
+  const http = createServer(listener).listen(0, "127.0.0.1");
+  await new Promise((resolve) => http.once("listening", resolve));
+  t.after(() => http.close());
+  return `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
+}
+
+test("a page, or another web server, is said to be no gateway", async (t) => {
+  const home = await temporaryFolder(t);
+  const rendezvous = await startRendezvous(
+    {
+      listen: ["/ip4/127.0.0.1/tcp/0"],
+      diagnostics: { host: "127.0.0.1", port: 0 },
+    },
+    {
+      events: new Events(),
+      paths: resolvePaths(home),
+      signal: new AbortController().signal,
+    },
+  );
+  t.after(() => rendezvous.stop());
+  const html = await server(t, (_, response) => response.end("<html>"));
+  for (const url of [rendezvous.info.url!, html]) {
+    const run = await chat(url, ["hi"]);
+    assert.equal(
+      run.stderr,
+      `shoal: ${url} is not a Shoal gateway; the API is usually on port 51822 (NOT_FOUND)\n`,
+    );
+    assert.equal(run.code, 66);
+  }
+});
+
+test("a connection that breaks during the reply is told in one line", async (t) => {
+  const url = await server(t, (request, response) => {
+    if (request.url === "/v1/models") {
+      response.end(JSON.stringify({ data: [{ id: "m" }] }));
+      return;
+    }
+    response.write('data: {"choices":[{"delta":{"content":"On"}}]}\n\n');
+    setImmediate(() => response.destroy());
+  });
+  const run = await chat(url, ["hi"]);
+  assert.deepEqual(
+    [run.code, run.stdout, run.stderr],
+    [
+      69,
+      "On\n",
+      "shoal: the connection to the gateway broke during the reply (STREAM_CLOSED)\n",
+    ],
+  );
+});
