@@ -31,6 +31,7 @@ export async function helpFor(
 /** Keeps what is written as text; the test runner's own reports, which are bytes, pass. Calling the result ends it. */
 function capture(stream: NodeJS.WriteStream): () => string {
   const write = stream.write.bind(stream);
+  const listeners = new Set(stream.listeners("error"));
   let text = "";
   stream.write = (chunk: string | Uint8Array, ...rest: unknown[]) => {
     if (typeof chunk !== "string")
@@ -40,6 +41,9 @@ function capture(stream: NodeJS.WriteStream): () => string {
   };
   return () => {
     stream.write = write;
+    for (const added of stream.listeners("error"))
+      if (!listeners.has(added))
+        stream.off("error", added as (error: Error) => void);
     return text;
   };
 }
