@@ -65,6 +65,18 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "gateway",
     "diagnostics",
   ],
+  library: [
+    "lib",
+    "model",
+    "engine",
+    "network",
+    "status",
+    "gateway",
+    "diagnostics",
+    "doctor",
+    "roles",
+  ],
+  "index.ts": ["library"],
   cli: [
     "lib",
     "gguf",

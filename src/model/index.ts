@@ -11,6 +11,7 @@
  */
 export { describeModel, type ModelDescription } from "./describe.ts";
 export { buildManifest } from "./build-manifest.ts";
+export { type FileInfo, type GgufInfo, inspectFile } from "./inspect.ts";
 export {
   partById,
   type Manifest,

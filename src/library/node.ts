@@ -1,0 +1,114 @@
+import { z } from "zod";
+import { defaultThreads, ENGINE_DEFAULTS } from "../engine/index.ts";
+import { startNode as startRole } from "../roles/index.ts";
+import { check, someBytes, text, whole } from "./check.ts";
+import {
+  type DiagnosticsOptions,
+  diagnosticsFields,
+  diagnosticsOf,
+  memberFields,
+  type MemberOptions,
+  membershipOf,
+  share,
+  type TransferOptions,
+  transferFields,
+  transfersOf,
+} from "./member-options.ts";
+import { running, type RunningRole, type StartContext } from "./run.ts";
+
+export interface NodeOptions
+  extends MemberOptions, DiagnosticsOptions, TransferOptions {
+  /**
+   * What it holds: a shard by its number, counted from 0, or any layers (`layerEnd` is the first that is not in). `count` is how many shards
+   * there are; with `modelDir` it is needed. Default: what the cluster needs most.
+   */
+  shard?:
+    | { index: number; count?: number | undefined }
+    | { layerStart: number; layerEnd: number }
+    | undefined;
+  /** The folder with the shards that `splitModel` wrote, or with the model. Default: the shard is downloaded. */
+  modelDir?: string | undefined;
+  /** Tokens of one session: prompt and reply together. Default: the model's, up to 4096. */
+  contextLength?: number | undefined;
+  /** Sessions at once. Default: 4. */
+  sessions?: number | undefined;
+  /** Threads that compute. Default: half of the cores. */
+  threads?: number | undefined;
+  /** Memory for shards, at most. Default: what is free. */
+  memoryBytes?: number | undefined;
+  /** Shares the files in the model folders with others. Default: true. */
+  share?: boolean | undefined;
+  /** Disk to lend: keeps extra copies of the rarest parts of the model there. Default: none. */
+  spareBytes?: number | undefined;
+}
+
+/** GGUF counts layers and manifests count shards in 16 bits. */
+const number = whole(0, 65_535);
+const FORM =
+  "must be { index, count } or { layerStart, layerEnd }, with whole numbers from 0";
+
+/** Also of the node that a doctor is asked about. */
+export const shardSchema = z
+  .union(
+    [
+      z.strictObject({ index: number, count: number.optional() }),
+      z.strictObject({ layerStart: number, layerEnd: number }),
+    ],
+    { error: FORM },
+  )
+  .refine(
+    (shard) =>
+      "index" in shard
+        ? shard.count === undefined || shard.index < shard.count
+        : shard.layerStart < shard.layerEnd,
+    { error: "must have an `index` under its `count`, or at least one layer" },
+  )
+  // The roles tell "of as many as the plan has" by a key that is not there.
+  .transform((shard) =>
+    "index" in shard && shard.count === undefined
+      ? { index: shard.index }
+      : (shard as
+          | { index: number; count: number }
+          | { layerStart: number; layerEnd: number }),
+  );
+
+/** Of a node's engine; also of one that a doctor is asked about. */
+export const engineFields = {
+  modelDir: text("a folder").optional(),
+  contextLength: whole(16, 1 << 24).optional(),
+  sessions: whole(1, 256).default(ENGINE_DEFAULTS.sessions),
+  memoryBytes: someBytes.optional(),
+};
+
+const schema = z.strictObject({
+  ...memberFields,
+  ...diagnosticsFields,
+  ...transferFields,
+  ...engineFields,
+  shard: shardSchema.optional(),
+  threads: whole(1, 1024).optional(),
+  share,
+  spareBytes: someBytes.optional(),
+});
+
+/** Starts a node. Resolves once its shard is loaded and the cluster knows of it, which takes as long as a download where one is needed. */
+export async function startNode(
+  options: NodeOptions,
+  context: StartContext = {},
+): Promise<RunningRole> {
+  const given = check("startNode", schema, options);
+  const role = {
+    ...membershipOf(given),
+    ...transfersOf(given),
+    diagnostics: diagnosticsOf(given),
+    shard: given.shard,
+    modelDir: given.modelDir,
+    contextLength: given.contextLength,
+    sessions: given.sessions,
+    threads: given.threads ?? defaultThreads(),
+    memoryBytes: given.memoryBytes,
+    seed: given.share,
+    spareBytes: given.spareBytes,
+  };
+  return await running("startNode", context, (c) => startRole(role, c));
+}

@@ -1,0 +1,62 @@
+import { z } from "zod";
+import { startSeeder as startRole } from "../roles/index.ts";
+import { check, text, whole } from "./check.ts";
+import {
+  type DiagnosticsOptions,
+  diagnosticsFields,
+  diagnosticsOf,
+  memberFields,
+  type MemberOptions,
+  membershipOf,
+  type TransferOptions,
+  transferFields,
+  transfersOf,
+} from "./member-options.ts";
+import { running, type RunningRole, type StartContext } from "./run.ts";
+
+export interface SeederOptions
+  extends MemberOptions, DiagnosticsOptions, TransferOptions {
+  /** The GGUF; of a model in several files, any one. */
+  model: string;
+  /** How many shards the cluster cuts it into. */
+  shards: number;
+  /** Copies of each part that members with spare disk keep. Default: 2. */
+  replication?: number | undefined;
+  /** HTTP(S) URLs of the model's files, in order: nodes use them as one more source. Default: none. */
+  origin?: readonly string[] | undefined;
+}
+
+const schema = z.strictObject({
+  ...memberFields,
+  ...diagnosticsFields,
+  ...transferFields,
+  model: text("the path of a GGUF"),
+  shards: whole(1, 65_535),
+  replication: whole(1, 64).optional(),
+  origin: z
+    .array(
+      z.url({ protocol: /^https?$/, error: "must be an HTTP or HTTPS URL" }),
+      { error: "must be a list of URLs" },
+    )
+    .readonly()
+    .default([]),
+});
+
+/** Publishes a model for a cluster and shares it straight from its file. Resolves once it is published. */
+export async function startSeeder(
+  options: SeederOptions,
+  context: StartContext = {},
+): Promise<RunningRole> {
+  const given = check("startSeeder", schema, options);
+  const { model, shards, replication, origin } = given;
+  const role = {
+    ...membershipOf(given),
+    ...transfersOf(given),
+    diagnostics: diagnosticsOf(given),
+    model,
+    shards,
+    replication,
+    origin,
+  };
+  return await running("startSeeder", context, (c) => startRole(role, c));
+}
