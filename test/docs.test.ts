@@ -1,6 +1,6 @@
 /** What the documents say of the program, held against the program. */
 import assert from "node:assert/strict";
-import { existsSync, globSync, readFileSync } from "node:fs";
+import { existsSync, globSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { test } from "node:test";
 import { errorsPage } from "../docs/errors-page.ts";
@@ -83,6 +83,33 @@ function commandsIn(text: string): string[][] {
     ),
   );
 }
+
+test("docs/ARCHITECTURE.md lists every room", () => {
+  const text = read("docs/ARCHITECTURE.md");
+  const listed = Array.from(
+    text.matchAll(/^\| `src\/(\w+)` \|/gm),
+    ([, room = ""]) => room,
+  );
+  const rooms = readdirSync(join(root, "src"), { withFileTypes: true });
+  assert.deepEqual(
+    new Set(listed),
+    new Set(rooms.flatMap((entry) => (entry.isDirectory() ? entry.name : []))),
+  );
+});
+
+for (const path of DOCUMENTS)
+  test(`${path} names files of this tree that exist`, () => {
+    const named = read(path).matchAll(/`([a-z][\w@*./-]*\/[\w@*./-]*)`/g);
+    const tops = new Set([...readdirSync(root), ...readdirSync(`${root}/src`)]);
+    const missing = Array.from(named, ([, file = ""]) => file).filter(
+      (file) =>
+        !file.startsWith("src/llama") && // llama.cpp's own
+        tops.has(file.split("/")[0] ?? "") &&
+        !file.startsWith("dist/") &&
+        globSync([file, `src/${file}`], { cwd: root }).length === 0,
+    );
+    assert.deepEqual(missing, []);
+  });
 
 /** The anchors that hosting platforms give a page's headings. */
 function sectionsOf(path: string): string[] {
