@@ -6,7 +6,7 @@
  */
 import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
-import { join, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
 import { setTimeout as pause } from "node:timers/promises";
@@ -15,6 +15,10 @@ import { parseArgs } from "node:util";
 const ROOT = resolve(import.meta.dirname, "..");
 const SECONDS = join(import.meta.dirname, "seconds.json");
 const FILES = ["test/e2e/*.test.ts", "src/**/*.test.ts", "test/**/*.test.ts"];
+/** Processes, sockets, floods: each of these files has a process of its own. All others compute, and have one together: it loads the program once. */
+const APART =
+  /^test\/e2e\/|^src\/(cluster|network|transfer)\/|exactness|dht-contents/;
+const TOGETHER = join(import.meta.dirname, "support/together.ts");
 
 const PROCESSORS = availableParallelism();
 /** Files that run at the same time: some swarms beside each other, each of a dozen processes. */
@@ -58,7 +62,7 @@ report.pipe(process.stdout);
 const sum = { tests: 0, passed: 0, failed: 0, cancelled: 0, skipped: 0 };
 const seconds: Record<string, number> = {};
 const startMs = performance.now();
-await runAll(files);
+await runAll(groups(files));
 const tookSeconds = Math.round((performance.now() - startMs) / 1000);
 for (const [what, count] of Object.entries(sum)) tell(`${what} ${count}`);
 tell(`${files.length} files in ${tookSeconds} s; the slowest:`);
@@ -71,51 +75,72 @@ if (options.seconds) writeFileSync(SECONDS, inOrder(seconds));
 const isGood = sum.failed + sum.cancelled === 0 && sum.tests > 0;
 process.exitCode = isGood ? 0 : 1;
 
-async function runAll(files: readonly string[]): Promise<void> {
-  const waiting = [...files];
+/** What one process runs, in turn. */
+type Group = readonly string[];
+
+function groups(files: readonly string[]): Group[] {
+  const apart = files.filter((file) => APART.test(file));
+  const together = files.filter((file) => !APART.test(file));
+  const all = apart.map((file) => [file]);
+  // It computes from its first second to its last, and one processor has it for so long: in the middle it hinders nobody.
+  return together.length === 0 ? all : all.toSpliced(PROCESSORS, 0, together);
+}
+
+async function runAll(groups: readonly Group[]): Promise<void> {
+  const waiting = [...groups];
   const running = new Set<Promise<void>>();
   let look = busy();
-  let begunMs = -Infinity;
+  let lookMs = performance.now();
   while (waiting.length + running.size > 0) {
-    const sinceMs = performance.now() - begunMs;
+    const sinceMs = performance.now() - lookMs;
     const isRoom =
       running.size < PROCESSORS ||
       (running.size < MOST && sinceMs > LOOK_MS && idle(look) > IDLE_ENOUGH);
     if (waiting.length > 0 && isRoom) {
-      const done = runFile(waiting.shift()!).finally(() => {
+      const done = runGroup(waiting.shift()!).finally(() => {
         running.delete(done);
       });
       running.add(done);
-      begunMs = performance.now();
-      look = busy();
-      continue;
     }
-    if (sinceMs > 2 * LOOK_MS) [begunMs, look] = [performance.now(), busy()];
-    await Promise.race([...running, pause(250)]);
+    if (isRoom || sinceMs > 2 * LOOK_MS)
+      [look, lookMs] = [busy(), performance.now()];
+    if (!isRoom || waiting.length === 0)
+      await Promise.race([...running, pause(250)]);
   }
 }
 
-async function runFile(file: string): Promise<void> {
-  const said: TestEvent[] = [];
-  const beganMs = performance.now();
+async function runGroup(group: Group): Promise<void> {
+  const [first] = group.map((file) => resolve(ROOT, file));
+  const isOne = group.length === 1;
   const stream = run({
-    files: [resolve(ROOT, file)],
+    files: [isOne ? first! : TOGETHER],
+    argv: isOne ? [] : [...group],
     timeout: FILE_MS,
     ...(options.name && { testNamePatterns: [options.name] }),
   });
+  const said: TestEvent[] = [];
+  const startMs = performance.now();
   for await (const event of stream as AsyncIterable<TestEvent>)
     said.push(event);
-  seconds[file] = Math.round((performance.now() - beganMs) / 1000);
-  tell(`${file}: ${seconds[file]} s`);
-  for (const event of said) {
-    const isOfRun = event.data["file"] === undefined;
-    if (event.type === "test:summary" && isOfRun) {
-      const counts = event.data["counts"] as Counts;
+  const tookMs = performance.now() - startMs;
+  tell(`${isOne ? group[0] : `${group.length} files in one process`}:`);
+  const byFile = new Map<string, number>();
+  for (const { type, data } of said) {
+    const isOfRun = data["file"] === undefined;
+    if (type === "test:summary" && isOfRun) {
+      const counts = data["counts"] as Counts;
       for (const what of Object.keys(sum) as (keyof Counts)[])
         sum[what] += counts[what];
-    } else if (event.type !== "test:diagnostic" || !isOfRun)
-      report.write(event);
+    } else if (type !== "test:diagnostic" || !isOfRun)
+      report.write({ type, data });
+    if (/^test:(pass|fail)$/.test(type) && data["nesting"] === 0) {
+      const file = relative(ROOT, String(data["file"]));
+      const { duration_ms } = data["details"] as { duration_ms: number };
+      byFile.set(file, (byFile.get(file) ?? 0) + duration_ms);
+    }
   }
+  if (isOne) byFile.set(group[0]!, tookMs);
+  for (const [file, ms] of byFile) seconds[file] = Math.round(ms / 1000);
 }
 
 function tell(message: string): void {
