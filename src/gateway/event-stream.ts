@@ -40,6 +40,12 @@ export class EventStream {
     this.#raw.end();
   }
 
+  /** A comment, which readers of events skip. */
+  probe(): void {
+    const { writable, writableNeedDrain } = this.#raw;
+    if (writable && !writableNeedDrain) this.#raw.write(":\n\n");
+  }
+
   /** The answer broke: says why, and ends without [DONE]. To a client that does not read there is nothing to say. */
   fail(body: object): void {
     if (this.#raw.destroyed) return;

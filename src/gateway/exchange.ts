@@ -9,9 +9,12 @@ import {
   type EventFields,
   type EventSink,
 } from "../lib/index.ts";
+import { probeWithContinue, whenClosed } from "./departure.ts";
 
 export class Exchange {
   readonly id: string;
+  /** Sends a client that closed its sending side a byte, to learn whether it still reads. Unset: before the answer's headers. */
+  probe: (() => void) | undefined;
   #controller = new AbortController();
   #facts: Record<string, EventFields[string]> = {};
   #error: ShoalError | undefined;
@@ -102,7 +105,11 @@ export class Exchanges {
         ms: clock.now() - startedMs,
       });
     };
-    whenClosed(request, reply, (finished) => {
+    const probe = (): void =>
+      exchange.probe === undefined
+        ? probeWithContinue(request, reply)
+        : exchange.probe();
+    whenClosed({ request, reply, clock, probe }, (finished) => {
       answered = finished;
       forgetReader?.();
       if (!finished) exchange.abort(gone);
@@ -152,35 +159,4 @@ export class Exchanges {
     if (this.#running.size > 0) return;
     for (const resolve of this.#onDrained.splice(0)) resolve();
   }
-}
-
-/**
- * Calls back once, when the response is out (`finished`) or can't be any more. The response itself closes when it is done or its
- * socket is gone; one that waits behind another on the same connection (pipelining) has no socket yet, and its loss is heard
- * from the connection alone.
- */
-function whenClosed(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  closed: (finished: boolean) => void,
-): void {
-  const { raw: response } = reply;
-  const { socket } = request.raw;
-  let finished = false;
-  let told = false;
-  const onFinish = (): void => {
-    finished = true;
-  };
-  const onClose = (): void => {
-    // The socket's close makes the response close, in the middle of telling its own listeners.
-    if (told) return;
-    told = true;
-    response.off("close", onClose);
-    socket.off("close", onClose);
-    closed(finished);
-  };
-  response.once("finish", onFinish);
-  response.once("close", onClose);
-  socket.once("close", onClose);
-  if (socket.destroyed) onClose();
 }

@@ -95,8 +95,6 @@ function typeOf(code: ErrorCode, status: number): string {
   return status < 500 ? "invalid_request_error" : "server_error";
 }
 
-const NOT_JSON = "the request's body is not valid JSON";
-
 /** What Fastify threw, or a handler, as a ShoalError. Fastify's own words are not kept: a parser's may quote the body. */
 export function fromFastify(thrown: unknown, limitBytes: number): ShoalError {
   if (isShoalError(thrown)) return thrown;
@@ -115,18 +113,12 @@ export function fromFastify(thrown: unknown, limitBytes: number): ShoalError {
         "REQUEST_MEDIA_TYPE",
         "the request's content-type must be application/json",
       );
-    case "FST_ERR_CTP_EMPTY_JSON_BODY":
-      return new ShoalError("REQUEST_INVALID", "the request has no body");
     case "FST_ERR_BAD_URL":
       return new ShoalError("REQUEST_INVALID", "the URL is malformed");
-    case "FST_ERR_CTP_INVALID_JSON_BODY":
-      return new ShoalError("REQUEST_INVALID", NOT_JSON);
     default:
   }
   if (typeof statusCode === "number" && statusCode >= 400 && statusCode < 500) {
-    const notJson = thrown instanceof SyntaxError;
-    const message = notJson ? NOT_JSON : "the request is malformed";
-    return new ShoalError("REQUEST_INVALID", message);
+    return new ShoalError("REQUEST_INVALID", "the request is malformed");
   }
   return ShoalError.from(thrown);
 }

@@ -1,18 +1,18 @@
 /** The HTTP server with its routes, not yet listening. */
 import { randomUUID } from "node:crypto";
-import type { Socket } from "node:net";
 import {
   fastify,
-  type ConnectionError,
   type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
 } from "fastify";
 import { ShoalError, type EventSink } from "../lib/index.ts";
 import { completionRoutes } from "./completions.ts";
+import { answerBareRequests, refuseConnection } from "./connection-errors.ts";
 import type { Exchanges } from "./exchange.ts";
 import { guard } from "./guard.ts";
-import { fromFastify, httpError, rawResponse } from "./http-error.ts";
+import { fromFastify, httpError } from "./http-error.ts";
+import { jsonBodies } from "./json-body.ts";
 import { modelRoutes } from "./models.ts";
 import {
   HEADERS_TIMEOUT_MS,
@@ -46,6 +46,7 @@ export function buildServer(
     http: {
       headersTimeout: HEADERS_TIMEOUT_MS,
       connectionsCheckingInterval: 5_000,
+      requireHostHeader: false, // told below, in OpenAI's form
     },
     requestTimeout: REQUEST_TIMEOUT_MS,
     bodyLimit: bodyLimitBytes,
@@ -56,11 +57,13 @@ export function buildServer(
     clientErrorHandler: refuseConnection,
   });
   app.server.maxConnections = MAX_CONNECTIONS;
-  app.removeContentTypeParser("text/plain");
+  // A client may close its sending side and still read its answer. Node has the switch, its types have not.
+  Object.assign(app.server, { httpAllowHalfOpen: true });
+  jsonBodies(app);
   app.setErrorHandler(sendError);
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split("?", 1)[0]?.slice(0, 200) ?? "";
-    const message = `there is no ${request.method} ${path} here`;
+    const message = `${request.method} ${path} is not supported by this gateway`;
     sendError(new ShoalError("NOT_FOUND", message), request, reply);
   });
 
@@ -71,6 +74,7 @@ export function buildServer(
       throw new ShoalError("SHUTTING_DOWN", "the gateway is stopping");
     }
   });
+  answerBareRequests(app);
   guard(app, {
     host: settings.host,
     apiKey: settings.apiKey,
@@ -91,23 +95,4 @@ function reportBug(events: EventSink, error: ShoalError, id: string): void {
     error: cause.name,
     at: place,
   });
-}
-
-/** Bytes that are no HTTP, headers without end, requests that never finish. */
-function refuseConnection(error: ConnectionError, socket: Socket): void {
-  if (error.code !== "ECONNRESET" && socket.writable) {
-    socket.write(rawResponse(connectionError(error.code)));
-  }
-  socket.destroy();
-}
-
-function connectionError(code: string): ShoalError {
-  switch (code) {
-    case "ERR_HTTP_REQUEST_TIMEOUT":
-      return new ShoalError("REQUEST_TIMEOUT", "the request took too long");
-    case "HPE_HEADER_OVERFLOW":
-      return new ShoalError("REQUEST_HEADERS", "the headers are too large");
-    default:
-      return new ShoalError("REQUEST_INVALID", "the request is not valid HTTP");
-  }
 }

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { test } from "node:test";
 import { isShoalError } from "../lib/index.ts";
-import { BackendDouble } from "../../test/fakes/backend.ts";
+import { BackendDouble, type Step } from "../../test/fakes/backend.ts";
 import { createGateway } from "./gateway.ts";
 import { CHAT, onLoopback, Story } from "../../test/fakes/gateway.ts";
 
@@ -49,25 +49,71 @@ const post = (
   });
 
 const LEAVINGS: [how: string, leave: (socket: Socket) => void][] = [
-  ["closes its connection", (socket) => socket.end()],
+  ["closes its connection", (socket) => socket.destroy()],
   ["resets its connection", (socket) => socket.resetAndDestroy()],
 ];
+const SCRIPTS: [when: string, script: Step[]][] = [
+  ["before the first token", [{ hang: true }]],
+  ["after the first token", ["Hello", { hang: true }]],
+];
 for (const [how, leave] of LEAVINGS) {
-  for (const stream of [true, false]) {
-    test(`a client that ${how} before the first token${stream ? " of a stream" : ""} frees the generation at once`, async () => {
-      await using swarm = await onLoopback();
-      swarm.backend.script = [{ hang: true }];
-      const socket = await dial(swarm.port);
-      socket.write(rawPost({ ...CHAT, stream }));
-      while (swarm.backend.requests.length === 0)
-        await new Promise(setImmediate);
-      leave(socket);
-      await swarm.backend.generationsEnded(1);
-      assert.deepEqual(swarm.backend.ended, [{ aborted: true }]);
-      await swarm.story.tells("client left before the end");
-      assert.ok(swarm.story.told.every((event) => event.level === "info"));
-    });
+  for (const [when, script] of SCRIPTS) {
+    for (const stream of [true, false]) {
+      test(`a client that ${how} ${when}${stream ? " of a stream" : ""} frees the generation`, async () => {
+        await using swarm = await onLoopback();
+        swarm.backend.script = script;
+        const said = new Promise<void>((resolve) => {
+          swarm.backend.onToken = resolve;
+        });
+        const socket = await dial(swarm.port);
+        socket.write(rawPost({ ...CHAT, stream }));
+        while (swarm.backend.requests.length === 0)
+          await new Promise(setImmediate);
+        if (script.length > 1) await said;
+        leave(socket);
+        await swarm.backend.generationsEnded(1);
+        assert.deepEqual(swarm.backend.ended, [{ aborted: true }]);
+        await swarm.story.tells("client left before the end");
+        assert.ok(swarm.story.told.every((event) => event.level === "info"));
+      });
+    }
   }
+}
+
+/** Without the interim responses, which a client skips. */
+const final = (text: string): string =>
+  text.replace(/^(HTTP\/1\.1 100 Continue\r\n\r\n)*/, "");
+
+for (const stream of [true, false]) {
+  test(`a client that closes its sending side gets its answer${stream ? ", streamed" : ""}`, async () => {
+    await using swarm = await onLoopback();
+    const socket = await dial(swarm.port);
+    const said = readAll(socket);
+    socket.end(rawPost({ ...CHAT, stream }));
+    const text = await said;
+    assert.match(text, /^HTTP\/1\.1 200 /);
+    assert.match(text, stream ? /data: \[DONE\]/ : /"content":"Hello there\."/);
+    await swarm.story.tells("request answered");
+  });
+
+  test(`a client that closes its sending side gets a slow answer, too${stream ? ", streamed" : ""}`, async () => {
+    await using swarm = await onLoopback();
+    const slow = new Promise<void>((resolve) => setTimeout(resolve, 1_800));
+    swarm.backend.script = stream
+      ? ["Hello", { until: slow }, " there."]
+      : [{ until: slow }, "Hello", " there."];
+    const socket = await dial(swarm.port);
+    const said = readAll(socket);
+    socket.end(rawPost({ ...CHAT, stream }));
+    const text = await said;
+    assert.match(final(text), /^HTTP\/1\.1 200 /);
+    assert.match(
+      text,
+      stream
+        ? /"Hello".*\r\n:\n\n.*" there\.".*data: \[DONE\]/s
+        : /^HTTP\/1\.1 100 Continue.*"content":"Hello there\."/s,
+    );
+  });
 }
 
 test("a client that leaves takes its request that waits behind another with it", async () => {
@@ -165,6 +211,110 @@ test("headers beyond all measure are 431", async () => {
     `GET /health HTTP/1.1\r\nHost: localhost\r\nX-Long: ${"h".repeat(40_000)}\r\n\r\n`,
   );
   assert.match(await readAll(socket), /^HTTP\/1\.1 431 /);
+});
+
+const POST_HEAD = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n";
+const NO_REQUESTS: [
+  what: string,
+  bytes: string,
+  status: number,
+  code: string,
+][] = [
+  ["no Host", "GET /v1/models HTTP/1.1\r\n\r\n", 400, "request_invalid"],
+  [
+    "an unknown Expect",
+    `${POST_HEAD}Content-Length: 2\r\nExpect: a-miracle\r\n\r\n{}`,
+    417,
+    "request_expectation",
+  ],
+  [
+    "a method that is none",
+    "BREW /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    400,
+    "request_invalid",
+  ],
+  [
+    "a method nobody needs",
+    "PROPFIND /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    404,
+    "not_found",
+  ],
+  [
+    "a tunnel",
+    "CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    404,
+    "not_found",
+  ],
+  [
+    "an upgrade",
+    "GET /v1/none HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+    404,
+    "not_found",
+  ],
+  [
+    "the asterisk",
+    "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    404,
+    "not_found",
+  ],
+  ["HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "request_invalid"],
+  [
+    "two lengths",
+    `${POST_HEAD}Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}`,
+    400,
+    "request_invalid",
+  ],
+  [
+    "a length and chunks",
+    `${POST_HEAD}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+    400,
+    "request_invalid",
+  ],
+  [
+    "chunks without end",
+    `${POST_HEAD}Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n2;${"x".repeat(20_000)}\r\n{}\r\n0\r\n\r\n`,
+    413,
+    "request_too_large",
+  ],
+  [
+    "a URL without end",
+    `GET /${"u".repeat(40_000)} HTTP/1.1\r\nHost: localhost\r\n\r\n`,
+    431,
+    "request_headers",
+  ],
+  [
+    "a name without end",
+    `GET /v1/models/${"n".repeat(1_000)} HTTP/1.1\r\nHost: localhost\r\n\r\n`,
+    404,
+    "model_not_found",
+  ],
+  [
+    "a body cut off",
+    `${POST_HEAD}Content-Type: application/json\r\nContent-Length: 20\r\n\r\n{}`,
+    400,
+    "request_invalid",
+  ],
+];
+for (const [what, bytes, status, code] of NO_REQUESTS) {
+  test(`${what}: ${status} in OpenAI's form`, async () => {
+    await using swarm = await onLoopback();
+    const socket = await dial(swarm.port);
+    const said = readAll(socket);
+    socket.end(bytes);
+    const [head = "", body = ""] = (await said).split("\r\n\r\n");
+    assert.match(head, new RegExp(`^HTTP/1\\.1 ${status} `));
+    const { error } = JSON.parse(body) as { error: Record<string, unknown> };
+    assert.equal(error.code, code);
+    assert.equal(typeof error.message, "string");
+  });
+}
+
+test("HTTP/1.0 needs no Host, and its Expect is ignored", async () => {
+  await using swarm = await onLoopback();
+  const socket = await dial(swarm.port);
+  const said = readAll(socket);
+  socket.end("GET /v1/models HTTP/1.0\r\nExpect: a-miracle\r\n\r\n");
+  assert.match(await said, /^HTTP\/1\.1 200 /);
 });
 
 test("a port in use is one clear line", async () => {

@@ -328,6 +328,10 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, Help>> = {
     "The request's headers are too large.",
     "Send fewer or shorter headers.",
   ],
+  REQUEST_EXPECTATION: [
+    "The request has an `Expect` header other than `100-continue`.",
+    "Send the request without it.",
+  ],
   PARAMETER_UNSUPPORTED: [
     "The request has a parameter that Shoal does not know or cannot honour.",
     "Remove it.",
