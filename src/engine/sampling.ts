@@ -33,6 +33,9 @@ export interface SamplingOptions {
 /** More biased tokens than this would make the bias sampler, which walks the list for each token, cost more than a small stage. */
 export const MAX_LOGIT_BIASES = 1024;
 
+/** The longest contexts have so many. llama.cpp allocates a ring of `repeatLastN` tokens (4 MiB) for a session with penalties. */
+export const MAX_REPEAT_LAST_N = 2 ** 20;
+
 /** A number within bounds, refused with a phrase that a reader can put a field's name in front of. */
 function between(min: number, max: number): z.ZodNumber {
   const error = `must be between ${min} and ${max}`;
@@ -60,8 +63,7 @@ export const samplingFields = Object.freeze({
   minP: between(0, 1),
   /** 0 would divide by zero; past 10 only tokens that never occurred are left. */
   repeatPenalty: between(0.01, 10),
-  /** llama.cpp allocates a ring of this many tokens for each session. */
-  repeatLastN: wholeBetween(0, 2 ** 16),
+  repeatLastN: wholeBetween(0, MAX_REPEAT_LAST_N),
   frequencyPenalty: between(-2, 2),
   presencePenalty: between(-2, 2),
   seed: wholeBetween(0, 2 ** 32 - 1),

@@ -62,6 +62,7 @@ export function completionRoutes(
         signal: exchange.signal,
         writeTimeoutMs: settings.writeTimeoutMs,
       });
+      exchange.probe = () => stream.probe();
       await streamed(first, parts, shape, stream, order, exchange);
       return undefined;
     } finally {

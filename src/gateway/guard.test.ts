@@ -24,6 +24,14 @@ test("a page's own name for loopback is refused, the machine's names are not", a
   ]) {
     assert.equal(await statusOf(host), 403, host);
   }
+  const refused = await app.inject({
+    url: "/v1/models",
+    headers: { host: "shoal.lan:51822" },
+  });
+  assert.match(
+    refused.json<{ error: { message: string } }>().error.message,
+    /^Host "shoal\.lan" is not allowed; use 127\.0\.0\.1 or localhost, or set --api-key$/,
+  );
 });
 
 test("with a key, or open to the network, any name will do", async () => {
@@ -162,7 +170,7 @@ test("what is not here is 404 in OpenAI's form, without the query", async () => 
     const { error } = response.json<{ error: Record<string, unknown> }>();
     assert.equal(
       error.message,
-      `there is no ${method} ${url.split("?")[0]} here`,
+      `${method} ${url.split("?")[0]} is not supported by this gateway`,
     );
     assert.equal(error.code, "not_found");
   }

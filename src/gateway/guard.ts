@@ -100,6 +100,6 @@ function checkHost(request: FastifyRequest): void {
   if (isIP(name) !== 0 || /(^|\.)localhost$/i.test(name)) return;
   throw new ShoalError(
     "FORBIDDEN",
-    "this gateway listens to its own machine only: ask for it by its address or as localhost",
+    `Host ${JSON.stringify(name.slice(0, 253))} is not allowed; use 127.0.0.1 or localhost, or set --api-key`,
   );
 }

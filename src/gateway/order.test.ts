@@ -72,17 +72,27 @@ test("sampling parameters reach the generation under their own names, the others
   });
 });
 
-const SEEDS: [given: number, used: number][] = [
+const SEEDS: [given: number | string, used: number][] = [
   [0, 0],
   [2 ** 32, 0],
   [2 ** 32 + 5, 5],
   [-2, 2 ** 32 - 2],
   [-1, 77],
+  // Past 2^53 each digit counts: clients draw 63 bits.
+  ["9223372036854775807", 2 ** 32 - 1],
+  ["4611686018427387909", 5],
+  ["4611686018427387910", 6],
+  ["-9223372036854775808", 0],
+  ["18446744073709551615", 2 ** 32 - 1],
 ];
 for (const [given, used] of SEEDS) {
   test(`seed ${given} is the engine's seed ${used}`, async () => {
     const { post, backend } = inProcess({ randomSeed: () => 77 });
-    await post("/v1/completions", { ...COMPLETION, seed: given });
+    const body = JSON.stringify(COMPLETION).replace(
+      "{",
+      `{"metadata":{"text":"\\"seed\\": 1"},"seed" : ${given},`,
+    );
+    assert.equal((await post("/v1/completions", body)).statusCode, 200);
     assert.equal(backend.requests[0]?.sampling.seed, used);
   });
 }
@@ -120,6 +130,93 @@ for (const [what, path, body, maxTokens] of MAX_TOKENS) {
     assert.equal(backend.requests[0]?.maxTokens, maxTokens);
   });
 }
+
+/** What llama.cpp's server and its clients say for "no limit", "off" and "none". */
+const AS_PEERS: [what: string, fields: object, expected: object][] = [
+  [
+    "max_tokens -1 is as many as the context leaves",
+    { max_tokens: -1 },
+    { maxTokens: 100 - 28 },
+  ],
+  [
+    "max_completion_tokens -1 goes before max_tokens",
+    { max_tokens: 5, max_completion_tokens: -1 },
+    { maxTokens: 100 - 28 },
+  ],
+  ["top_k -1 draws among all tokens", { top_k: -1 }, { sampling: { topK: 0 } }],
+  [
+    "repeat_last_n -1 is the whole context",
+    { repeat_last_n: -1 },
+    { sampling: { repeatLastN: 100 } },
+  ],
+  [
+    "repeat_last_n beyond the context is the whole context",
+    { repeat_last_n: 4096 },
+    { sampling: { repeatLastN: 100 } },
+  ],
+];
+for (const [what, fields, expected] of AS_PEERS) {
+  test(what, async () => {
+    const { post, backend } = inProcess();
+    const response = await post("/v1/chat/completions", { ...CHAT, ...fields });
+    assert.equal(response.statusCode, 200, response.body);
+    assert.partialDeepStrictEqual(backend.requests[0], expected);
+  });
+}
+
+test("a completion without a limit of its own goes on to the end of the context", async () => {
+  const { post, backend } = inProcess();
+  await post("/v1/completions", { ...COMPLETION, max_tokens: -1 });
+  assert.equal(backend.requests[0]?.maxTokens, 100 - 5);
+});
+
+for (const stop of ["", [""], [], ["", " there"]]) {
+  test(`stop ${JSON.stringify(stop)}: an empty string stops nothing`, async () => {
+    const { post } = inProcess();
+    const response = await post("/v1/completions", { ...COMPLETION, stop });
+    assert.equal(
+      response.json<{ choices: { text: string }[] }>().choices[0]?.text,
+      stop.length === 2 ? "Hello" : "Hello there.",
+    );
+  });
+}
+
+for (const said of [{ content: null }, {}, { content: "" }]) {
+  test(`an assistant's turn may hold ${JSON.stringify(said)}`, async () => {
+    const { post, backend } = inProcess();
+    const response = await post("/v1/chat/completions", {
+      ...CHAT,
+      messages: [
+        ...CHAT.messages,
+        { role: "assistant", ...said },
+        { role: "user", content: "So?" },
+      ],
+    });
+    assert.equal(response.statusCode, 200, response.body);
+    assert.equal(
+      backend.lastPrompt,
+      "<|user|>Hi</s><|assistant|></s><|user|>So?</s><|assistant|>",
+    );
+  });
+}
+
+test("any key may be in metadata, and makes nobody's prototype", async () => {
+  const { post } = inProcess();
+  const metadata =
+    '{"__proto__":{"stream":true},"constructor":{"prototype":{}}}';
+  const response = await post(
+    "/v1/chat/completions",
+    JSON.stringify(CHAT).replace("{", `\uFEFF{"metadata":${metadata},`),
+  );
+  assert.equal(response.statusCode, 200, response.body);
+  assert.match(response.headers["content-type"] as string, /json/);
+  assert.equal(({} as { stream?: boolean }).stream, undefined);
+  const own = await post(
+    "/v1/chat/completions",
+    JSON.stringify(CHAT).replace("{", '{"__proto__":{"stream":true},'),
+  );
+  assert.match(own.body, /unknown parameter `__proto__`/);
+});
 
 const PROMPTS: [what: string, prompt: unknown, tokens: number[]][] = [
   ["a string, encoded with BOS", "Hi", [0, 72, 105]],

@@ -35,7 +35,7 @@ interface Refused {
 }
 
 const ONE_ANSWER = "the gateway gives one answer to a request";
-const NO_TOOLS = "the gateway has no tool calls";
+const NO_TOOLS = "tool calling is not implemented";
 
 /** What OpenAI's API has and this one has not. */
 const REFUSED: Readonly<Record<string, Refused>> = {
@@ -47,7 +47,7 @@ const REFUSED: Readonly<Record<string, Refused>> = {
   function_call: { harmless: isOneOf("none", "auto"), because: NO_TOOLS },
   response_format: {
     harmless: isType("text"),
-    because: "answers are not held to a format",
+    because: "structured output is not implemented",
   },
   logprobs: { harmless: isOneOf(false) },
   top_logprobs: { harmless: isOneOf(0) },
@@ -80,7 +80,7 @@ export function refuseUnsupported(
     throw new ShoalError(
       "PARAMETER_UNSUPPORTED",
       rule === undefined
-        ? `\`${param}\` is not a parameter of this API`
+        ? `unknown parameter \`${param}\``
         : `\`${param}\` is not supported${why}`,
       { param },
     );

@@ -35,7 +35,7 @@ export class Prompter {
       const { contextLength } = model;
       throw new ShoalError(
         "CONTEXT_EXCEEDED",
-        `the model's context holds ${contextLength} tokens, prompt and answer together; this prompt alone has ${tokens.length}`,
+        `prompt has ${tokens.length} tokens; the context (prompt + reply) is limited to ${contextLength}`,
         { param: field, promptTokens: tokens.length, contextLength },
       );
     }

@@ -56,7 +56,11 @@ export class Replies {
         tokens,
         maxTokens: Math.min(request.maxTokens ?? room, room),
         stop: request.stop,
-        sampling: { ...sampling, seed: sampling.seed ?? randomSeed() },
+        sampling: {
+          ...sampling,
+          repeatLastN: Math.min(sampling.repeatLastN, model.contextLength),
+          seed: sampling.seed ?? randomSeed(),
+        },
         requestId,
         signal,
         firstTokenTimeoutMs,

@@ -3,6 +3,7 @@ import { z } from "zod";
 import {
   type ChatMessage,
   MAX_LOGIT_BIASES,
+  MAX_REPEAT_LAST_N,
   SAMPLING_DEFAULTS,
   samplingFields,
   type SamplingOptions,
@@ -32,24 +33,43 @@ export interface Order {
   /** undefined: as many as the context leaves. */
   maxTokens: number | undefined;
   stop: readonly string[];
-  /** Without `seed` where the client gave none. */
+  /** Without `seed` where the client gave none; `repeatLastN` is Infinity for the whole context. */
   sampling: Omit<SamplingOptions, "seed"> & { seed: number | undefined };
   stream: boolean;
   includeUsage: boolean;
 }
 
 const text = (error: string): z.ZodString => z.string({ error });
+
+const TOKEN_COUNT = "must be a whole number of at least 1, or -1 for no limit";
 const tokenCount = z
-  .number({ error: "must be a whole number of at least 1" })
-  .int({ error: "must be a whole number of at least 1" })
-  .min(1, { error: "must be a whole number of at least 1" });
+  .int({ error: TOKEN_COUNT })
+  .refine((count) => count >= 1 || count === -1, { error: TOKEN_COUNT });
 
 const stopString = text("must be a string")
-  .min(1, { error: "must not be empty" })
   .max(MAX_STOP_CHARS, {
     error: `must have at most ${MAX_STOP_CHARS} characters`,
   })
   .refine((stop) => stop.isWellFormed(), { error: "must be valid Unicode" });
+
+const REPEAT_LAST_N = `must be a whole number between -1 and ${MAX_REPEAT_LAST_N}`;
+/** -1 is the whole context, as in llama.cpp's server. */
+const repeatLastN = z
+  .int({ error: REPEAT_LAST_N })
+  .min(-1, { error: REPEAT_LAST_N })
+  .max(MAX_REPEAT_LAST_N, { error: REPEAT_LAST_N });
+
+/** As in llama.cpp's server, where clients say -1 for "all tokens". */
+const negativeIsOff = (value: unknown): unknown =>
+  Number.isSafeInteger(value) && (value as number) < 0 ? 0 : value;
+
+/** A bigint where JSON has more digits than a double. */
+const seed = z.custom<number | bigint>(
+  (value) =>
+    Number.isSafeInteger(value) ||
+    (typeof value === "bigint" && value >= -(2n ** 63n) && value < 2n ** 64n),
+  { error: "must be an integer of at most 64 bits" },
+);
 
 /** What both kinds share. null is the same as absent, as in OpenAI's API. */
 const common = {
@@ -60,7 +80,8 @@ const common = {
       (value) => (typeof value === "string" ? [value] : value),
       z
         .array(stopString, { error: "must be a string or a list of strings" })
-        .max(MAX_STOPS, { error: `must have at most ${MAX_STOPS} strings` }),
+        .max(MAX_STOPS, { error: `must have at most ${MAX_STOPS} strings` })
+        .transform((stops) => stops.filter((stop) => stop !== "")), // stops nothing, as in llama.cpp's server
     )
     .nullish(),
   stream: z.boolean({ error: "must be true or false" }).nullish(),
@@ -74,13 +95,13 @@ const common = {
     .nullish(),
   temperature: samplingFields.temperature.nullish(),
   top_p: samplingFields.topP.nullish(),
-  top_k: samplingFields.topK.nullish(),
+  top_k: z.preprocess(negativeIsOff, samplingFields.topK.nullish()),
   min_p: samplingFields.minP.nullish(),
   repeat_penalty: samplingFields.repeatPenalty.nullish(),
-  repeat_last_n: samplingFields.repeatLastN.nullish(),
+  repeat_last_n: repeatLastN.nullish(),
   frequency_penalty: samplingFields.frequencyPenalty.nullish(),
   presence_penalty: samplingFields.presencePenalty.nullish(),
-  seed: z.int({ error: "must be a whole number" }).nullish(),
+  seed: seed.nullish(),
   logit_bias: z
     .record(z.string(), samplingFields.bias, {
       error: "must be an object of token ids and biases",
@@ -111,19 +132,31 @@ const content = z.preprocess(
     .transform((parts) => parts.map((part) => part.text).join("\n")),
 );
 
-const message = z.object(
-  {
-    role: z.enum(["system", "developer", "user", "assistant"], {
-      error: 'must be "system", "developer", "user" or "assistant"',
-    }),
-    content,
-    tool_calls: z
-      .array(z.unknown())
-      .max(0, { error: "must be empty: the gateway has no tool calls" })
-      .nullish(),
-  },
-  { error: "must be an object" },
+const message = z.preprocess(
+  emptyWithoutContent,
+  z.object(
+    {
+      role: z.enum(["system", "developer", "user", "assistant"], {
+        error: 'must be "system", "developer", "user" or "assistant"',
+      }),
+      content,
+      tool_calls: z
+        .array(z.unknown())
+        .max(0, { error: "must be empty: tool calling is not implemented" })
+        .nullish(),
+    },
+    { error: "must be an object" },
+  ),
 );
+
+/** An assistant's turn may have said nothing: clients send null then, or no content. */
+function emptyWithoutContent(message: unknown): unknown {
+  if (typeof message !== "object" || message === null) return message;
+  const { role, content = null } = message as Record<string, unknown>;
+  return role === "assistant" && content === null
+    ? { ...message, content: "" }
+    : message;
+}
 
 const chatSchema = z.object({
   ...common,
@@ -135,7 +168,7 @@ const chatSchema = z.object({
 });
 
 const ONE_PROMPT =
-  "must be one prompt: a string, or a list of token ids of the model";
+  "must be a single string or list of token ids; several prompts are not supported";
 const tokenIds = z.array(z.int().min(0)).min(1, { error: ONE_PROMPT });
 
 const completionSchema = z.object({
@@ -156,7 +189,7 @@ export function parseChat(body: unknown): Order {
   const fields = parse(chatSchema, body);
   return {
     ...orderOf(fields),
-    maxTokens: fields.max_completion_tokens ?? fields.max_tokens ?? undefined,
+    maxTokens: limitOf(fields.max_completion_tokens ?? fields.max_tokens ?? -1),
     prompt: { kind: "messages", messages: fields.messages },
   };
 }
@@ -166,7 +199,7 @@ export function parseCompletion(body: unknown): Order {
   const { prompt } = fields;
   return {
     ...orderOf(fields),
-    maxTokens: fields.max_tokens ?? DEFAULT_COMPLETION_TOKENS,
+    maxTokens: limitOf(fields.max_tokens ?? DEFAULT_COMPLETION_TOKENS),
     prompt:
       typeof prompt === "string"
         ? { kind: "text", text: prompt }
@@ -198,7 +231,8 @@ function orderOf(
       topP: fields.top_p ?? otherwise.topP,
       minP: fields.min_p ?? otherwise.minP,
       repeatPenalty: fields.repeat_penalty ?? otherwise.repeatPenalty,
-      repeatLastN: fields.repeat_last_n ?? otherwise.repeatLastN,
+      repeatLastN:
+        limitOf(fields.repeat_last_n ?? otherwise.repeatLastN) ?? Infinity,
       frequencyPenalty: fields.frequency_penalty ?? otherwise.frequencyPenalty,
       presencePenalty: fields.presence_penalty ?? otherwise.presencePenalty,
       seed: seedOf(fields.seed),
@@ -207,8 +241,12 @@ function orderOf(
   };
 }
 
+/** undefined where there is none. */
+const limitOf = (count: number): number | undefined =>
+  count === -1 ? undefined : count;
+
 /** OpenAI's seeds have 64 bits, the engine's 32: the low ones. -1 is "any", as in llama.cpp's server. */
-function seedOf(seed: number | null | undefined): number | undefined {
+function seedOf(seed: number | bigint | null | undefined): number | undefined {
   if (seed === null || seed === undefined || seed === -1) return undefined;
   return Number(BigInt.asUintN(32, BigInt(seed)));
 }

@@ -58,6 +58,7 @@ function describe(value: unknown, showText = false): string {
   if (Array.isArray(value)) {
     return value.length === 0 ? "an empty list" : `a list of ${value.length}`;
   }
+  if (typeof value === "bigint") return String(value);
   if (typeof value === "number" || typeof value === "boolean") {
     return String(value);
   }
