@@ -281,7 +281,8 @@ const FAILURES: Failure[] = [
     },
     status: 400,
     code: "context_length_exceeded",
-    message: /^prompt has 28 tokens; the context \(prompt \+ reply\) is limited to 28$/,
+    message:
+      /^prompt has 28 tokens; the context \(prompt \+ reply\) is limited to 28$/,
   },
   {
     what: "the model has no chat template",
