@@ -1,12 +1,16 @@
 /**
- * Builds dist: the program's bundle from src, the page from web, and the licences of what is inside both. Plain JavaScript: it runs
- * with `npm ci`. Without the tools of development (`npm ci --omit=dev`) it says what is missing; a package holds dist already.
+ * Builds dist: the program's bundle from src, the page from web, the licences of what is inside both and, with `--types`, the
+ * declarations of the library. Plain JavaScript: it runs with `npm ci`. Without the development dependencies (`npm ci --omit=dev`) it
+ * says what is missing; a package holds dist already.
  */
+import { execFileSync } from "node:child_process";
 import {
   existsSync,
   globSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
+  rmSync,
   writeFileSync,
 } from "node:fs";
 import { basename, join } from "node:path";
@@ -15,9 +19,12 @@ const ROOT = import.meta.dirname;
 const DIST = join(ROOT, "dist");
 /** Native, or found at run time: they stay packages of their own. */
 const OUTSIDE = ["koffi", "classic-level"];
+const LIBRARY = join(ROOT, "src/index.ts");
 
-if (existsSync(join(ROOT, "node_modules/rolldown"))) await build();
-else
+if (existsSync(join(ROOT, "node_modules/rolldown"))) {
+  await build();
+  if (process.argv.includes("--types")) await types();
+} else
   process.stderr.write(
     "shoal: nothing was built, since the development dependencies are not installed. Run `npm ci` without --omit=dev.\n",
   );
@@ -32,6 +39,7 @@ async function build() {
     platform: "node",
     input: {
       shoal: "src/cli/main.ts",
+      index: LIBRARY,
       ...programs("child", "transfer-worker", "hash-worker"),
     },
     external: OUTSIDE,
@@ -69,6 +77,45 @@ function programs(...names) {
       return [name, path];
     }),
   );
+}
+
+/** One file that needs no other: an import in it would be a package that those who use the library must install. */
+async function types() {
+  const [{ rolldown }, { dts }] = await Promise.all([
+    import("rolldown"),
+    import("rolldown-plugin-dts"),
+  ]);
+  const scratch = mkdtempSync(join(ROOT, "dist/types-"));
+  try {
+    const tsc = join(ROOT, "node_modules/typescript/bin/tsc");
+    const options = ["--noEmit", "false", "--emitDeclarationOnly"];
+    const places = ["--outDir", scratch, "--rootDir", join(ROOT, "src")];
+    const config = join(scratch, "tsconfig.json");
+    writeFileSync(
+      config,
+      JSON.stringify({
+        extends: join(ROOT, "tsconfig.json"),
+        compilerOptions: { declaration: true, allowJs: false, checkJs: false },
+        include: [],
+        files: [LIBRARY],
+      }),
+    );
+    execFileSync(process.execPath, [tsc, "-p", config, ...options, ...places], {
+      stdio: "inherit",
+    });
+    const bundle = await rolldown({
+      input: { index: join(scratch, "index.d.ts") },
+      external: /^[^./]/,
+      treeshake: { moduleSideEffects: false },
+      plugins: [dts({ dtsInput: true, emitDtsOnly: true, tsconfig: false })],
+    });
+    await bundle.write({ dir: DIST });
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
+  const text = readFileSync(join(DIST, "index.d.ts"), "utf8");
+  if (/^import /m.test(text))
+    throw new Error("dist/index.d.ts imports a package");
 }
 
 /** @param {string[]} modules */
