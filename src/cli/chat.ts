@@ -3,10 +3,11 @@ import { addAbortSignal } from "node:stream";
 import { Command } from "commander";
 import { GATEWAY_DEFAULTS } from "../gateway/index.ts";
 import { ShoalError } from "../lib/index.ts";
-import { decimal, option, url, wholeNumber, withCommon } from "./options.ts";
+import { examples, option } from "./options.ts";
 import { print } from "./output.ts";
 import { stopSignal } from "./run-role.ts";
 import { streamChat } from "./stream-chat.ts";
+import { decimal, url, wholeNumber } from "./values.ts";
 
 interface ChatFlags {
   api: string;
@@ -19,15 +20,13 @@ interface ChatFlags {
 }
 
 export function chatCommand(): Command {
-  return withSampling(
-    withCommon(
-      new Command("chat").description("ask a cluster and stream its reply"),
-    ),
-  )
+  const command = new Command("chat")
+    .description("ask a cluster and stream its reply")
     .argument(
       "[prompt...]",
       'what to ask; "-" or nothing reads it from standard input',
     )
+    .optionsGroup("Chat options:")
     .addOption(
       option("--api <url>", "URL of the gateway", apiUrl).default(
         `http://${GATEWAY_DEFAULTS.host}:${GATEWAY_DEFAULTS.port}`,
@@ -35,26 +34,30 @@ export function chatCommand(): Command {
     )
     .addOption(option("--api-key <key>", "key of the gateway, if it needs one"))
     .addOption(option("--system <text>", "system message"))
-    .addOption(option("--json", "print the reply and its numbers as JSON"))
-    .action(async (words: string[], _, command: Command) => {
-      const { api, apiKey, json, ...flags } = command.opts<ChatFlags>();
-      const signal = stopSignal();
-      const prompt = await promptOf(words, signal);
-      const request = { prompt, ...flags };
-      const options = { signal, apiKey };
-      let text = "";
-      if (json === true) {
-        const result = await streamChat(
-          api,
-          request,
-          (part) => (text += part),
-          options,
-        );
-        await print(JSON.stringify({ text, ...result }));
-        return;
-      }
-      await printReply((onText) => streamChat(api, request, onText, options));
-    });
+    .addOption(option("--json", "print the reply and its numbers as JSON"));
+  return examples(
+    withSampling(command),
+    'shoal chat "How do I add a node?"',
+    "git diff | shoal chat --system 'Describe this change.'",
+  ).action(async (words: string[], _, command: Command) => {
+    const { api, apiKey, json, ...flags } = command.opts<ChatFlags>();
+    const signal = stopSignal();
+    const prompt = await promptOf(words, signal);
+    const request = { prompt, ...flags };
+    const options = { signal, apiKey };
+    let text = "";
+    if (json === true) {
+      const result = await streamChat(
+        api,
+        request,
+        (part) => (text += part),
+        options,
+      );
+      await print(JSON.stringify({ text, ...result }));
+      return;
+    }
+    await printReply((onText) => streamChat(api, request, onText, options));
+  });
 }
 
 /** Prints text as it comes. However the reply ends, the terminal is on a new line afterwards. */
@@ -75,6 +78,7 @@ export async function printReply<T>(
 /** How to sample the reply. */
 export function withSampling(command: Command, maxTokens?: number): Command {
   return command
+    .optionsGroup("Sampling options:")
     .addOption(
       option(
         "--max-tokens <n>",

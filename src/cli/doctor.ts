@@ -1,20 +1,12 @@
 /** `shoal doctor`: why is it not ready, not connecting, slow? One cause, and what to do next. */
 import { Command } from "commander";
 import { ENGINE_DEFAULTS } from "../engine/index.ts";
-import { systemClock } from "../lib/index.ts";
+import { showsColors, systemClock } from "../lib/index.ts";
 import { type DoctorReport, runDoctor } from "../doctor/index.ts";
-import {
-  bytes,
-  common,
-  layers,
-  listens,
-  option,
-  shardNumber,
-  wholeNumber,
-  withCommon,
-} from "./options.ts";
-import { print } from "./output.ts";
+import { common, examples, option, quiet } from "./options.ts";
+import { print, printLines } from "./output.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
+import { bytes, layers, listens, shardNumber, wholeNumber } from "./values.ts";
 
 /** Something is wrong: apart from every error's code and from `shoal status`' 3, which says only that it is not ready. */
 export const EXIT_UNHEALTHY = 4;
@@ -34,90 +26,99 @@ interface DoctorFlags {
 }
 
 export function doctorCommand(): Command {
-  return withCommon(
-    new Command("doctor").description(
-      "tell the one cause why a node does not connect, is not ready or is slow; ends with 0 if there is none, 4 if there is",
-    ),
-  )
+  const command = new Command("doctor")
+    .description(
+      "diagnose why a node cannot connect, is not ready or is slow; exits with 0 if nothing is wrong, 4 if something is",
+    )
+    .optionsGroup("Cluster options:")
     .addOption(
       option(
         "--bootstrap <addresses>",
-        "rendezvous or other members, as for `shoal node`; a bad address is a cause, not an error",
+        "rendezvous or other members, as for `shoal node`; a bad address is reported as a cause",
       ),
     )
-    .addOption(option("--cluster <name>", "the cluster's name"))
+    .addOption(option("--cluster <name>", "name of the cluster"))
     .addOption(
       option(
         "--listen <addresses>",
-        "where the node of this machine is to listen",
+        "addresses that this machine's node should listen on",
         listens,
-      ).default(listens("0.0.0.0:0"), "any port"),
+      ).default(listens("0.0.0.0:0"), "all interfaces, any port"),
     )
-    .addOption(option("--shard <i/n>", "the node's shard", shardNumber))
-    .addOption(option("--layers <a-b>", "its layers", layers))
-    .addOption(option("--model-dir <dir>", "the node's folder of models"))
+    .optionsGroup("Node options:")
+    .addOption(option("--shard <i/n>", "shard of the node", shardNumber))
+    .addOption(option("--layers <a-b>", "layers of the node", layers))
+    .addOption(option("--model-dir <dir>", "folder with the node's models"))
     .addOption(
       option(
         "--context <tokens>",
-        "tokens one session may hold",
+        "most tokens of one session",
         wholeNumber(16, 1 << 24),
       ),
     )
     .addOption(
-      option("--sessions <n>", "sessions at once", wholeNumber(1, 256)).default(
-        ENGINE_DEFAULTS.sessions,
-      ),
+      option(
+        "--sessions <n>",
+        "sessions at the same time",
+        wholeNumber(1, 256),
+      ).default(ENGINE_DEFAULTS.sessions),
     )
     .addOption(
-      option("--memory <size>", "memory for shards, such as 8GB", bytes),
-    )
-    .addOption(
-      option("--timeout <s>", "for each question", wholeNumber(1, 600)).default(
-        10,
+      option(
+        "--memory <size>",
+        "most memory to use for shards, such as 8GB",
+        bytes,
       ),
     )
-    .addOption(option("--json", "print what was found as JSON"))
-    .action(async (_, self: Command) => {
-      const flags = self.opts<DoctorFlags>();
-      const options = common(self);
-      // Standard output is the answer's.
-      const events = newEvents({ ...options, logLevel: "error" });
-      const report = await runDoctor(
-        {
-          bootstraps: (flags.bootstrap ?? "")
-            .split(",")
-            .map((text) => text.trim())
-            .filter((text) => text !== ""),
-          cluster: flags.cluster,
-          listen: flags.listen,
-          shard: flags.layers ?? flags.shard,
-          modelDir: flags.modelDir,
-          contextLength: flags.context,
-          sessions: flags.sessions,
-          memoryBytes: flags.memory,
-          timeoutMs: flags.timeout * 1000,
-          clock: systemClock,
-        },
-        { events, paths: options.paths, signal: stopSignal() },
-      );
-      const text =
-        flags.json === true
-          ? JSON.stringify(report, undefined, 2)
-          : linesOf(report, options.ascii).join("\n");
-      await print(text);
-      process.exit(report.healthy ? 0 : EXIT_UNHEALTHY); // libp2p leaves sockets and timers that hold the loop for seconds
-    });
+    .optionsGroup("Output options:")
+    .addOption(
+      option(
+        "--timeout <s>",
+        "seconds to wait for each check",
+        wholeNumber(1, 600),
+      ).default(10),
+    )
+    .addOption(option("--json", "print the findings as JSON"));
+  return examples(
+    command,
+    "shoal doctor --bootstrap rendezvous.example.org --cluster friends",
+  ).action(async (_, self: Command) => {
+    const flags = self.opts<DoctorFlags>();
+    const options = common(self);
+    const events = newEvents(quiet(self, "error"), process.stderr);
+    const report = await runDoctor(
+      {
+        bootstraps: (flags.bootstrap ?? "")
+          .split(",")
+          .map((text) => text.trim())
+          .filter((text) => text !== ""),
+        cluster: flags.cluster,
+        listen: flags.listen,
+        shard: flags.layers ?? flags.shard,
+        modelDir: flags.modelDir,
+        contextLength: flags.context,
+        sessions: flags.sessions,
+        memoryBytes: flags.memory,
+        timeoutMs: flags.timeout * 1000,
+        clock: systemClock,
+      },
+      { events, paths: options.paths, signal: stopSignal() },
+    );
+    if (flags.json === true) await print(JSON.stringify(report, undefined, 2));
+    else
+      await printLines(linesOf(report), {
+        ascii: options.ascii,
+        color: showsColors(process.stdout),
+      });
+    process.exit(report.healthy ? 0 : EXIT_UNHEALTHY); // libp2p leaves sockets and timers that hold the loop for seconds
+  });
 }
 
-function linesOf(
-  { findings, cause }: DoctorReport,
-  isAscii: boolean,
-): string[] {
-  const signs = isAscii
-    ? { ok: "+", problem: "x", note: "-", skipped: "?" }
-    : { ok: "✓", problem: "✗", note: "·", skipped: "?" };
+const SIGNS = { ok: "✓", problem: "✗", note: "·", skipped: "?" } as const;
+
+function linesOf({ findings, cause }: DoctorReport): string[] {
   const lines = findings.map(
-    ({ state, check, text }) => `${signs[state]} ${check.padEnd(9)} ${text}`,
+    ({ state, check, text }) => `${SIGNS[state]} ${check.padEnd(9)} ${text}`,
   );
   if (cause === undefined) return [...lines, "", "Nothing is wrong."];
   const { code, what, next } = cause;

@@ -4,16 +4,16 @@ import { formatBytes } from "../lib/index.ts";
 import { getFile, type GetFileOptions } from "../roles/index.ts";
 import {
   common,
+  examples,
   type MembershipFlags,
   membershipOf,
   option,
   quiet,
-  withCommon,
   withMembership,
 } from "./options.ts";
-import { print } from "./output.ts";
+import { print, printLines } from "./output.ts";
 import { sourcesInWords } from "./progress.ts";
-import { newEvents, stopSignal } from "./run-role.ts";
+import { newEvents, showsBars, stopSignal } from "./run-role.ts";
 import type { TransferFlags } from "../weights/index.ts";
 import { transfersOf, withTransfers } from "./transfer-options.ts";
 
@@ -26,41 +26,50 @@ interface GetFlags extends MembershipFlags, TransferFlags {
 const LINE_MS = 10_000;
 
 export function getCommand(): Command {
-  const command = new Command("get").description(
-    "fetch a file that a cluster shares; without a name, list them",
-  );
-  return withTransfers(withCommon(withMembership(command)))
-    .argument("[name]", "the content's root, or its name")
+  const command = new Command("get")
+    .description(
+      "download a file that a cluster shares; without a name, list the files",
+    )
+    .argument("[name]", "name of the file, or the root of its content")
+    .optionsGroup("File options:")
     .addOption(
       option(
         "--out <path>",
-        "the file, or the folder it goes to (default: its name, in this folder)",
+        "file or folder to write to (default: its name, in this folder)",
       ),
     )
-    .addOption(option("--json", "the list as one JSON array"))
-    .action(async (wanted: string | undefined, _, self: Command) => {
-      const flags = self.opts<GetFlags>();
-      // Standard output is the answer's.
-      const events = newEvents(quiet(self, "warn"), process.stderr);
-      const { files, path } = await getFile(
-        {
-          ...membershipOf(flags),
-          wanted,
-          out: flags.out,
-          ...(process.stderr.isTTY ? {} : { onProgress: progressLines() }),
-          ...transfersOf(flags),
-        },
-        { events, paths: common(self).paths, signal: stopSignal() },
+    .addOption(option("--json", "print the list, or the path, as JSON"));
+  withTransfers(withMembership(command));
+  return examples(
+    command,
+    "shoal get --bootstrap rendezvous.example.org --cluster friends",
+    "shoal get model.gguf --bootstrap rendezvous.example.org --cluster friends",
+  ).action(async (wanted: string | undefined, _, self: Command) => {
+    const flags = self.opts<GetFlags>();
+    // Standard output is the answer's.
+    const events = newEvents(quiet(self, "warn"), process.stderr);
+    const { files, path } = await getFile(
+      {
+        ...membershipOf(flags),
+        wanted,
+        out: flags.out,
+        ...(showsBars(common(self), process.stderr)
+          ? {}
+          : { onProgress: progressLines() }),
+        ...transfersOf(flags),
+      },
+      { events, paths: common(self).paths, signal: stopSignal() },
+    );
+    if (flags.json === true)
+      await print(JSON.stringify(path === undefined ? files : { path }));
+    else if (path !== undefined) await print(path);
+    else await printLines(files.map(lineOf), common(self));
+    if (path === undefined && files.length === 0)
+      process.stderr.write(
+        `nobody in cluster ${flags.cluster} shares anything\n`,
       );
-      if (path !== undefined) await print(path);
-      else if (flags.json === true) await print(JSON.stringify(files));
-      else for (const file of files) await print(lineOf(file));
-      if (path === undefined && files.length === 0)
-        process.stderr.write(
-          `nobody in cluster ${flags.cluster} shares anything\n`,
-        );
-      process.exit(0); // libp2p leaves sockets and timers that hold the loop for seconds
-    });
+    process.exit(0); // libp2p leaves sockets and timers that hold the loop for seconds
+  });
 }
 
 type SharedFile = Awaited<ReturnType<typeof getFile>>["files"][number];

@@ -2,18 +2,32 @@
 import { Command } from "commander";
 import { formatBytes } from "../lib/index.ts";
 import { type FileInfo, type GgufInfo, inspectFile } from "../model/index.ts";
-import { print } from "./output.ts";
+import { common, examples, option } from "./options.ts";
+import { print, printLines } from "./output.ts";
 
 export function inspectCommand(): Command {
-  return new Command("inspect")
+  const command = new Command("inspect")
     .description("show what a file is: a model, a shard or a manifest")
-    .argument("<file>", "a GGUF or a manifest")
-    .action(async (path: string) => {
-      const lines = linesOf(await inspectFile(path));
-      const width = Math.max(...lines.map(([name]) => name.length));
-      for (const [name, value] of lines)
-        await print(`${name.padEnd(width)}  ${value}`);
-    });
+    .argument("<file>", "GGUF file or manifest")
+    .optionsGroup("Output options:")
+    .addOption(option("--json", "print it as JSON"));
+  return examples(
+    command,
+    "shoal inspect model.gguf",
+    "shoal inspect shards/manifest.cbor --json",
+  ).action(async (path: string, _, self: Command) => {
+    const info = await inspectFile(path);
+    if (self.opts<{ json?: boolean }>().json === true) {
+      await print(JSON.stringify(info));
+      return;
+    }
+    const lines = linesOf(info);
+    const width = Math.max(...lines.map(([name]) => name.length));
+    await printLines(
+      lines.map(([name, value]) => `${name.padEnd(width)}  ${value}`),
+      common(self),
+    );
+  });
 }
 
 type Lines = [name: string, value: string | number][];
@@ -30,7 +44,7 @@ function linesOf(info: FileInfo): Lines {
         ["context", info.contextLength],
         ["vocabulary", info.vocabSize],
         ["quantization", info.quantization],
-        ["head", info.tied ? "tied to the embedding" : "of its own"],
+        ["head", info.tied ? "tied to the embedding" : "separate"],
       ];
     case "shard":
       return [
@@ -41,14 +55,14 @@ function linesOf(info: FileInfo): Lines {
           "layers",
           `${info.layerStart}-${info.layerEnd - 1} of ${info.layerCount}`,
         ],
-        ["takes", info.isFirst ? "token ids" : "activations"],
-        ["gives", info.isLast ? "logits" : "activations"],
+        ["input", info.isFirst ? "token ids" : "activations"],
+        ["output", info.isLast ? "logits" : "activations"],
       ];
     case "gguf":
       return [
         ["kind", "GGUF"],
         ...ggufLines(info),
-        ["not servable", info.reason],
+        ["cannot be served", info.reason],
       ];
     case "manifest":
       return [

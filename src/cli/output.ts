@@ -3,7 +3,7 @@
  * For a command that prints an answer this is the end; a role goes on without its log.
  */
 import { getSystemErrorMessage } from "node:util";
-import { ShoalError } from "../lib/index.ts";
+import { paintSigns, printable, ShoalError, toAscii } from "../lib/index.ts";
 
 type Failed = (error: ShoalError) => void;
 
@@ -29,6 +29,19 @@ export function print(text: string): Promise<void> {
       if (!error) resolve();
     });
   });
+}
+
+/** Lines for people. Names in them may be a stranger's: nothing in them commands the terminal. */
+export async function printLines(
+  lines: readonly string[],
+  { ascii, color = false }: { ascii: boolean; color?: boolean },
+): Promise<void> {
+  if (lines.length === 0) return;
+  const shown = lines.map((line) => {
+    const text = color ? paintSigns(printable(line)) : printable(line);
+    return ascii ? toAscii(text) : text;
+  });
+  await print(shown.join("\n"));
 }
 
 function outputError(error: NodeJS.ErrnoException): ShoalError {

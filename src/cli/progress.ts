@@ -80,7 +80,6 @@ export class ProgressBars {
 
   stop(): void {
     for (const [what, shown] of this.#shown) this.#remove(what, shown);
-    this.#bars.stop();
   }
 
   #sweep(): void {

@@ -4,19 +4,17 @@ import { DIAGNOSTICS_DEFAULTS } from "../diagnostics/index.ts";
 import { NETWORK_DEFAULTS } from "../network/index.ts";
 import { startRendezvous } from "../roles/index.ts";
 import {
-  bytes,
   common,
   diagnosticsOf,
-  listens,
+  examples,
   option,
   required,
-  url,
-  withCommon,
   withDiagnostics,
 } from "./options.ts";
 import { runRole } from "./run-role.ts";
 import type { TransferFlags } from "../weights/index.ts";
 import { transfersOf, withTransfers } from "./transfer-options.ts";
+import { bytes, listens, url } from "./values.ts";
 
 interface RendezvousFlags extends TransferFlags {
   listen: string[];
@@ -26,15 +24,13 @@ interface RendezvousFlags extends TransferFlags {
 }
 
 export function rendezvousCommand(): Command {
-  const command = new Command("rendezvous").description(
-    "run the server where nodes meet",
-  );
-  const place = { host: "0.0.0.0", port: DIAGNOSTICS_DEFAULTS.port };
-  return withDiagnostics(withTransfers(withCommon(command)), place)
+  const command = new Command("rendezvous")
+    .description("run the server where the members of clusters meet")
+    .optionsGroup("Rendezvous options:")
     .addOption(
       option(
         "--listen <addresses>",
-        "IP, IP:port or multiaddrs to listen on by QUIC and TCP",
+        "addresses to listen on over QUIC and TCP: IP, IP:port or multiaddr",
         listens,
       ).default(
         listens(`0.0.0.0:${NETWORK_DEFAULTS.port}`),
@@ -44,40 +40,47 @@ export function rendezvousCommand(): Command {
     .addOption(
       option(
         "--api <url>",
-        "a gateway's API that the page offers to try; it must allow the page's origin",
+        "URL of a gateway that the page offers to try; the gateway must allow the page's origin (--cors-origin)",
         (text) => url(text).origin,
       ),
     )
+    .optionsGroup("Seed options:")
     .addOption(
       option(
         "--seed-dir <dir>",
-        "be a permanent seed: keep parts of the clusters' models there",
+        "keep parts of the clusters' models in this folder and share them",
       ),
     )
     .addOption(
       option(
         "--seed-limit <size>",
-        "disk for that, such as 100GB: anybody may bring a cluster",
+        "maximum size of --seed-dir, such as 100GB (anyone can register a cluster here)",
         bytes,
       ),
-    )
-    .action(async (_, self: Command) => {
-      const { listen, api, seedDir, seedLimit, ...flags } =
-        self.opts<RendezvousFlags>();
-      const options = {
-        listen,
-        api,
-        diagnostics: diagnosticsOf(self),
-        ...(seedDir !== undefined && {
-          seed: {
-            directory: seedDir,
-            limitBytes: required(seedLimit, "--seed-limit"),
-            ...transfersOf(flags),
-          },
-        }),
-      };
-      await runRole(common(self), (context) =>
-        startRendezvous(options, context),
-      );
-    });
+    );
+  withDiagnostics(withTransfers(command), {
+    host: "0.0.0.0",
+    port: DIAGNOSTICS_DEFAULTS.port,
+  });
+  return examples(
+    command,
+    "shoal rendezvous",
+    "shoal rendezvous --listen 0.0.0.0:4000 --seed-dir /srv/shoal --seed-limit 100GB",
+  ).action(async (_, self: Command) => {
+    const { listen, api, seedDir, seedLimit, ...flags } =
+      self.opts<RendezvousFlags>();
+    const options = {
+      listen,
+      api,
+      diagnostics: diagnosticsOf(self),
+      ...(seedDir !== undefined && {
+        seed: {
+          directory: seedDir,
+          limitBytes: required(seedLimit, "--seed-limit"),
+          ...transfersOf(flags),
+        },
+      }),
+    };
+    await runRole(common(self), (context) => startRendezvous(options, context));
+  });
 }

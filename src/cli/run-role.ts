@@ -2,7 +2,13 @@
  * Runs a role until it is told to stop: by SIGINT or SIGTERM, or by the end of the process that started it. Prints its log, and
  * tells a parent over IPC what became fact (roles/child-role.ts).
  */
-import { Events, logReader, ShoalError, showsColors } from "../lib/index.ts";
+import {
+  Events,
+  logReader,
+  movesCursor,
+  ShoalError,
+  showsColors,
+} from "../lib/index.ts";
 import type { Role, RoleContext, RoleMessage } from "../roles/index.ts";
 import type { Common } from "./options.ts";
 import { outliveOutput } from "./output.ts";
@@ -63,15 +69,22 @@ function tell(message: RoleMessage): void {
     process.send?.(message, undefined, undefined, () => {});
 }
 
+/** Whether progress is shown as bars; else it is told in lines. */
+export function showsBars(
+  options: Pick<Common, "log">,
+  stream: NodeJS.WriteStream,
+): boolean {
+  return options.log === "text" && movesCursor(stream);
+}
+
 export function newEvents(
   options: Pick<Common, "log" | "logLevel" | "ascii">,
   stream: NodeJS.WriteStream = process.stdout,
 ): Events {
   const events = new Events();
-  const bars =
-    options.log === "text" && stream.isTTY
-      ? new ProgressBars(stream, { ascii: options.ascii })
-      : undefined;
+  const bars = showsBars(options, stream)
+    ? new ProgressBars(stream, { ascii: options.ascii })
+    : undefined;
   const log = logReader({
     format: options.log,
     level: options.logLevel,

@@ -5,15 +5,15 @@ import { startGateway } from "../roles/index.ts";
 import {
   common,
   diagnosticsOf,
+  examples,
   type MembershipFlags,
   membershipOf,
   option,
-  port,
-  withCommon,
   withDiagnostics,
   withMembership,
 } from "./options.ts";
 import { runRole } from "./run-role.ts";
+import { port } from "./values.ts";
 
 interface ServeFlags extends MembershipFlags {
   apiHost: string;
@@ -23,46 +23,49 @@ interface ServeFlags extends MembershipFlags {
 }
 
 export function serveCommand(): Command {
-  const command = new Command("serve").description(
-    "answer OpenAI's API with what a cluster computes",
-  );
-  return withDiagnostics(withCommon(withMembership(command)), {
-    host: "127.0.0.1",
-  })
+  const command = new Command("serve")
+    .description("serve a cluster's model over OpenAI's API")
+    .optionsGroup("API options:")
     .addOption(
       option("--api-host <address>", "address of the API").default(
         GATEWAY_DEFAULTS.host,
       ),
     )
     .addOption(
-      option("--api-port <port>", "port of the API", port).default(
-        GATEWAY_DEFAULTS.port,
-      ),
+      option(
+        "--api-port <port>",
+        "port of the API; 0 picks a free one",
+        port,
+      ).default(GATEWAY_DEFAULTS.port),
     )
     .addOption(
-      option("--api-key <key>", "answer only requests that carry this key"),
+      option("--api-key <key>", "accept only requests that carry this key"),
     )
     .addOption(
       option(
         "--cors-origin <origins>",
-        "let pages of these origins use the API",
+        "web origins that may use the API, separated by commas",
       ),
-    )
-    .action(async (_, self: Command) => {
-      const flags = self.opts<ServeFlags>();
-      const options = {
-        ...membershipOf(flags),
-        apiHost: flags.apiHost,
-        apiPort: flags.apiPort,
-        apiKey: flags.apiKey,
-        corsOrigin: flags.corsOrigin,
-        diagnostics: diagnosticsOf(self),
-      };
-      await runRole(common(self), (context, tell) =>
-        startGateway(
-          { ...options, onReady: (ready) => tell({ type: "swarm", ready }) },
-          context,
-        ),
-      );
-    });
+    );
+  withDiagnostics(withMembership(command), { host: "127.0.0.1" });
+  return examples(
+    command,
+    "shoal serve --bootstrap rendezvous.example.org --cluster friends",
+  ).action(async (_, self: Command) => {
+    const flags = self.opts<ServeFlags>();
+    const options = {
+      ...membershipOf(flags),
+      apiHost: flags.apiHost,
+      apiPort: flags.apiPort,
+      apiKey: flags.apiKey,
+      corsOrigin: flags.corsOrigin,
+      diagnostics: diagnosticsOf(self),
+    };
+    await runRole(common(self), (context, tell) =>
+      startGateway(
+        { ...options, onReady: (ready) => tell({ type: "swarm", ready }) },
+        context,
+      ),
+    );
+  });
 }

@@ -2,40 +2,54 @@
 import { Command } from "commander";
 import { formatBytes } from "../lib/index.ts";
 import { splitModel } from "../model/index.ts";
-import {
-  common,
-  option,
-  required,
-  wholeNumber,
-  withCommon,
-} from "./options.ts";
-import { print } from "./output.ts";
+import { common, examples, option, quiet, required } from "./options.ts";
+import { print, printLines } from "./output.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
+import { wholeNumber } from "./values.ts";
+
+interface SplitFlags {
+  shards?: number;
+  out?: string;
+  json?: boolean;
+}
 
 export function splitCommand(): Command {
-  return withCommon(
-    new Command("split").description(
-      "cut a GGUF into shards and write its manifest",
-    ),
-  )
-    .argument("<model>", "the GGUF; of a model in several files, any one")
-    .addOption(option("--shards <n>", "how many", wholeNumber(1, 65_535)))
+  const command = new Command("split")
+    .description("cut a GGUF into shards and write its manifest")
+    .argument("<model>", "GGUF file; of a model in several files, any one")
+    .optionsGroup("Split options:")
+    .addOption(
+      option("--shards <n>", "number of shards", wholeNumber(1, 65_535)),
+    )
     .addOption(option("--out <dir>", "folder to write to"))
-    .action(async (path: string, _, command: Command) => {
-      const { shards, out } = command.opts<{ shards?: number; out?: string }>();
-      newEvents(common(command));
-      const outDir = required(out, "--out");
-      const result = await splitModel({
-        path,
-        shards: required(shards, "--shards"),
-        outDir,
-        signal: stopSignal(),
-      });
-      for (const [index, shard] of result.shards.entries()) {
-        await print(
-          `shard-${index}.gguf  layers ${shard.layerStart}-${shard.layerEnd - 1}  ${formatBytes(shard.sizeBytes)}`,
-        );
-      }
-      await print(`manifest.cbor  ${result.id}`);
+    .addOption(option("--json", "print what was written as JSON"));
+  return examples(
+    command,
+    "shoal split model.gguf --shards 3 --out shards/",
+  ).action(async (path: string, _, self: Command) => {
+    const { shards, out, json } = self.opts<SplitFlags>();
+    newEvents(quiet(self, "warn"), process.stderr);
+    const outDir = required(out, "--out");
+    const result = await splitModel({
+      path,
+      shards: required(shards, "--shards"),
+      outDir,
+      signal: stopSignal(),
     });
+    const written = result.shards.map((shard, index) => ({
+      file: `shard-${index}.gguf`,
+      layerStart: shard.layerStart,
+      layerEnd: shard.layerEnd,
+      sizeBytes: shard.sizeBytes,
+    }));
+    if (json === true) {
+      await print(JSON.stringify({ manifest: result.id, shards: written }));
+      return;
+    }
+    const lines = written.map(
+      ({ file, layerStart, layerEnd, sizeBytes }) =>
+        `${file}  layers ${layerStart}-${layerEnd - 1}  ${formatBytes(sizeBytes)}`,
+    );
+    await printLines([...lines, `manifest.cbor  ${result.id}`], common(self));
+  });
 }

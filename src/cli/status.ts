@@ -10,18 +10,10 @@ import {
   type ReportOptions,
 } from "../diagnostics/index.ts";
 import { showsColors } from "../lib/index.ts";
-import {
-  common,
-  option,
-  quiet,
-  required,
-  targets,
-  url,
-  wholeNumber,
-  withCommon,
-} from "./options.ts";
+import { common, examples, option, quiet, required } from "./options.ts";
 import { print } from "./output.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
+import { targets, url, wholeNumber } from "./values.ts";
 
 /** It was asked and answered, and it is not ready: apart from every error's code, as `systemctl status` has it. */
 const EXIT_NOT_READY = 3;
@@ -37,11 +29,11 @@ interface StatusFlags {
 }
 
 export function statusCommand(): Command {
-  return withCommon(
-    new Command("status").description(
-      "tell how a swarm is: asks any member, or a role on this machine; ends with 0 if it is ready, 3 if not",
-    ),
-  )
+  const command = new Command("status")
+    .description(
+      "show swarm status (from any member or a local role); exits with 0 if ready, 3 if not",
+    )
+    .optionsGroup("Status options:")
     .addOption(
       option(
         "--bootstrap <addresses>",
@@ -49,40 +41,44 @@ export function statusCommand(): Command {
         targets,
       ),
     )
-    .addOption(option("--cluster <name>", "the cluster's name"))
+    .addOption(option("--cluster <name>", "name of the cluster"))
     .addOption(
       option(
         "--url <url>",
-        `a role's page to ask in place of a member (default without --bootstrap: ${LOCAL})`,
+        `page of a role to ask instead of a member (default without --bootstrap: ${LOCAL})`,
         (text) => url(text).href,
       ),
     )
     .addOption(
       option(
         "--timeout <s>",
-        "give up if nobody answers for so long",
+        "seconds to wait for an answer",
         wholeNumber(1, 3600),
       ).default(10),
     )
-    .addOption(option("--json", "print what was answered as JSON"))
-    .action(async (_, self: Command) => {
-      const flags = self.opts<StatusFlags>();
-      const options = common(self);
-      const asked = await ask(flags, self);
-      const isReady = isReadyBy(asked);
-      if (flags.json === true) {
-        await print(JSON.stringify({ ready: isReady, ...asked }, undefined, 2));
-      } else {
-        const { isTTY, columns } = process.stdout;
-        const lines = linesOf(asked, {
-          ascii: options.ascii,
-          color: showsColors(process.stdout),
-          width: isTTY ? columns : undefined,
-        });
-        await print(lines.join("\n"));
-      }
-      process.exit(isReady ? 0 : EXIT_NOT_READY); // libp2p leaves sockets and timers that hold the loop for seconds
-    });
+    .addOption(option("--json", "print the answer as JSON"));
+  return examples(
+    command,
+    "shoal status",
+    "shoal status --bootstrap rendezvous.example.org --cluster friends",
+  ).action(async (_, self: Command) => {
+    const flags = self.opts<StatusFlags>();
+    const options = common(self);
+    const asked = await ask(flags, self);
+    const isReady = isReadyBy(asked);
+    if (flags.json === true) {
+      await print(JSON.stringify({ ready: isReady, ...asked }, undefined, 2));
+    } else {
+      const { isTTY, columns } = process.stdout;
+      const lines = linesOf(asked, {
+        ascii: options.ascii,
+        color: showsColors(process.stdout),
+        width: isTTY ? columns : undefined,
+      });
+      await print(lines.join("\n"));
+    }
+    process.exit(isReady ? 0 : EXIT_NOT_READY); // libp2p leaves sockets and timers that hold the loop for seconds
+  });
 }
 
 async function ask(flags: StatusFlags, self: Command): Promise<AskedStatus> {

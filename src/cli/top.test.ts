@@ -46,6 +46,7 @@ function start(ask: () => Promise<NodeStatus>): {
     input: stream,
     output: stream,
     intervalMs: 5,
+    live: true,
     signal,
   });
   return { terminal, done };

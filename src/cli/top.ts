@@ -2,8 +2,9 @@
 import { Command } from "commander";
 import type { NodeStatus } from "../status/index.ts";
 import { DIAGNOSTICS_DEFAULTS, askUrl } from "../diagnostics/index.ts";
-import { showsColors, ShoalError, sleep } from "../lib/index.ts";
-import { common, option, url, wholeNumber, withCommon } from "./options.ts";
+import { movesCursor, showsColors, ShoalError, sleep } from "../lib/index.ts";
+import { common, examples, option } from "./options.ts";
+import { print } from "./output.ts";
 import { stopSignal } from "./run-role.ts";
 import {
   ENTER_SCREEN,
@@ -12,57 +13,67 @@ import {
   repaint,
   topLines,
 } from "./top-screen.ts";
+import { url, wholeNumber } from "./values.ts";
 
 const LOCAL = `http://127.0.0.1:${DIAGNOSTICS_DEFAULTS.port}`;
 /** Of one answer: a status is small, and the next one is asked for soon. */
 const TIMEOUT_MS = 5_000;
-/** Less can not be read. */
+/** Less cannot be read. */
 const MIN_COLUMNS = 20;
 
 interface TopFlags {
   url: string;
   interval: number;
+  json?: boolean;
 }
 
 export function topCommand(): Command {
-  return withCommon(
-    new Command("top").description(
-      "show the state of a role live in the terminal; into a pipe once",
-    ),
-  )
+  const command = new Command("top")
+    .description("live status of a role; prints once when piped")
+    .optionsGroup("Status options:")
     .addOption(
       option(
         "--url <url>",
-        "the role's page",
+        "page of the role",
         (text) => url(text).href,
       ).default(LOCAL),
     )
     .addOption(
       option(
         "--interval <s>",
-        "seconds between two looks",
+        "seconds between two updates",
         wholeNumber(1, 3600),
       ).default(2),
     )
-    .action(async (_, self: Command) => {
-      const { url, interval } = self.opts<TopFlags>();
-      const signal = stopSignal();
-      const ask = async (): Promise<NodeStatus> => {
-        const { node } = await askUrl({ url, timeoutMs: TIMEOUT_MS, signal });
-        if (node === null)
-          throw new ShoalError("INTERNAL", "the page told of no process");
-        return node;
-      };
-      await showTop({
-        ask,
-        input: process.stdin,
-        output: process.stdout,
-        intervalMs: interval * 1000,
-        ascii: common(self).ascii,
-        color: showsColors(process.stdout),
-        signal,
-      });
+    .addOption(option("--json", "print the status once, as JSON"));
+  return examples(
+    command,
+    "shoal top",
+    "shoal top --url 127.0.0.1:51823",
+  ).action(async (_, self: Command) => {
+    const { url, interval, json } = self.opts<TopFlags>();
+    const signal = stopSignal();
+    const ask = async (): Promise<NodeStatus> => {
+      const { node } = await askUrl({ url, timeoutMs: TIMEOUT_MS, signal });
+      if (node === null)
+        throw new ShoalError("INTERNAL", "the page shows no process");
+      return node;
+    };
+    if (json === true) {
+      await print(JSON.stringify(await ask()));
+      return;
+    }
+    await showTop({
+      ask,
+      input: process.stdin,
+      output: process.stdout,
+      intervalMs: interval * 1000,
+      ascii: common(self).ascii,
+      color: showsColors(process.stdout),
+      live: movesCursor(process.stdout),
+      signal,
     });
+  });
 }
 
 export interface TopOptions {
@@ -71,21 +82,21 @@ export interface TopOptions {
     NodeJS.ReadStream,
     "isTTY" | "on" | "off" | "setRawMode" | "resume" | "pause"
   >;
-  output: Pick<
-    NodeJS.WriteStream,
-    "isTTY" | "columns" | "rows" | "write" | "on" | "off"
-  >;
+  output: Pick<NodeJS.WriteStream, "columns" | "rows" | "write" | "on" | "off">;
   intervalMs: number;
   ascii?: boolean | undefined;
   color?: boolean | undefined;
+  /** Over and over on a screen of its own; else once. */
+  live: boolean;
   signal: AbortSignal;
 }
 
-/** Resolves once someone quits; into what is no terminal it writes one state. Rejects only there. */
+/** Resolves once someone quits; unless it is live it writes the status once. Rejects only then. */
 export async function showTop(options: TopOptions): Promise<void> {
-  const { ask, output, ascii, color } = options;
-  if (!output.isTTY) {
-    const lines = topLines(await ask(), undefined, undefined, { ascii });
+  const { ask, output, ascii, color, live } = options;
+  if (!live) {
+    const shown = { ascii, color };
+    const lines = topLines(await ask(), undefined, undefined, shown);
     output.write(`${lines.join("\n")}\n`);
     return;
   }

@@ -3,14 +3,15 @@ import { Command } from "commander";
 import { formatBytes } from "../lib/index.ts";
 import { listParts } from "../roles/index.ts";
 import {
+  common,
+  examples,
   type MembershipFlags,
   membershipOf,
   option,
   quiet,
-  withCommon,
   withMembership,
 } from "./options.ts";
-import { print } from "./output.ts";
+import { print, printLines } from "./output.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
 
 interface TorrentsFlags extends MembershipFlags {
@@ -18,40 +19,52 @@ interface TorrentsFlags extends MembershipFlags {
 }
 
 export function torrentsCommand(): Command {
-  const command = new Command("torrents").description(
-    "tell how many copies of each part of the model a cluster keeps",
-  );
-  return withCommon(withMembership(command))
-    .addOption(option("--json", "as one JSON object"))
-    .action(async (_, self: Command) => {
-      const flags = self.opts<TorrentsFlags>();
-      const events = newEvents(quiet(self, "error"), process.stderr);
-      const result = await listParts(membershipOf(flags), {
-        events,
-        signal: stopSignal(),
-      });
-      const { parts, target } = result;
-      const under = parts.filter(({ copies }) => copies < target);
-      if (flags.json === true) {
-        await print(JSON.stringify({ ...result, underTarget: under.length }));
-      } else {
-        await print(`${result.model}  ${result.manifest}`);
-        for (const { name, sizeBytes, copies, coming, spare } of parts) {
-          const notes = [
-            copies < target ? "under target" : "",
-            spare > 0 ? `${spare} on spare disk` : "",
-            coming > 0 ? `${coming} coming` : "",
-          ].filter((note) => note !== "");
-          await print(
-            `${formatBytes(sizeBytes).padStart(10)}  ${copies}/${target}  ${name}${notes.length > 0 ? `  (${notes.join(", ")})` : ""}`,
-          );
-        }
-        await print(`${under.length} of ${parts.length} parts under target`);
-        if (!result.isComplete)
-          await print(
-            "no member gave the manifest: parts that nobody has are not shown",
-          );
-      }
-      process.exit(0); // libp2p leaves sockets and timers that hold the loop for seconds
+  const command = new Command("torrents")
+    .description("list the parts of the model and how many copies each has")
+    .optionsGroup("Output options:")
+    .addOption(option("--json", "print the list as JSON"));
+  return examples(
+    withMembership(command),
+    "shoal torrents --bootstrap rendezvous.example.org --cluster friends",
+  ).action(async (_, self: Command) => {
+    const flags = self.opts<TorrentsFlags>();
+    const events = newEvents(quiet(self, "error"), process.stderr);
+    const result = await listParts(membershipOf(flags), {
+      events,
+      signal: stopSignal(),
     });
+    const under = result.parts.filter(
+      ({ copies }) => copies < result.target,
+    ).length;
+    if (flags.json === true)
+      await print(JSON.stringify({ ...result, underTarget: under }));
+    else await printLines(linesOf(result, under), common(self));
+    process.exit(0); // libp2p leaves sockets and timers that hold the loop for seconds
+  });
+}
+
+type PartList = Awaited<ReturnType<typeof listParts>>;
+
+function linesOf(
+  { model, manifest, parts, target, isComplete }: PartList,
+  under: number,
+): string[] {
+  const lines = parts.map(({ name, sizeBytes, copies, coming, spare }) => {
+    const notes = [
+      copies < target ? "too few copies" : "",
+      spare > 0 ? `${spare} on spare disk` : "",
+      coming > 0 ? `${coming} coming` : "",
+    ].filter((note) => note !== "");
+    const size = formatBytes(sizeBytes).padStart(10);
+    const note = notes.length > 0 ? `  (${notes.join(", ")})` : "";
+    return `${size}  ${copies}/${target}  ${name}${note}`;
+  });
+  return [
+    `${model}  ${manifest}`,
+    ...lines,
+    `${under} of ${parts.length} parts have too few copies`,
+    ...(isComplete
+      ? []
+      : ["no member sent the manifest: parts without any copy are not listed"]),
+  ];
 }

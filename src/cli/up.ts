@@ -1,6 +1,6 @@
 /** `shoal up`: a whole swarm on this machine, and one prompt through it. */
 import { join } from "node:path";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import {
   formatBytes,
   formatMs,
@@ -13,10 +13,11 @@ import {
   startLocalSwarm,
 } from "../roles/index.ts";
 import { printReply, withSampling } from "./chat.ts";
-import { common, option, port, wholeNumber, withCommon } from "./options.ts";
+import { common, examples, option } from "./options.ts";
 import { outliveOutput } from "./output.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
 import { streamChat } from "./stream-chat.ts";
+import { port, wholeNumber } from "./values.ts";
 
 const DEMO_MODEL = join(PACKAGE_ROOT, "models/demo/shoal-demo.gguf");
 const ENTRY = join(PACKAGE_ROOT, "bin/shoal.js");
@@ -41,12 +42,13 @@ interface UpFlags {
 }
 
 export function upCommand(): Command {
-  const command = new Command("up").description(
-    "start a whole swarm on this machine and ask it something",
-  );
-  return withSampling(withCommon(command), MAX_TOKENS)
+  const command = new Command("up")
+    .description(
+      "start a rendezvous, shard nodes and a gateway on this machine, and ask a first question",
+    )
+    .optionsGroup("Swarm options:")
     .addOption(
-      option("--model <file>", "the GGUF to serve").default(
+      option("--model <file>", "GGUF file to serve").default(
         DEMO_MODEL,
         "the demo model",
       ),
@@ -54,33 +56,30 @@ export function upCommand(): Command {
     .addOption(
       option(
         "--nodes <n>",
-        "shard nodes, each a process",
+        "number of shard nodes, each a process",
         wholeNumber(1, 64),
       ).default(4),
     )
     .addOption(
-      option("--prompt <text>", "what to ask first").default(
-        "Tell me a story.",
-      ),
-    )
-    .addOption(
       option(
         "--context <tokens>",
-        "tokens one session may hold",
+        "most tokens of one session, prompt and reply together (default: the model's limit, up to 4096)",
         wholeNumber(16, 1 << 24),
       ),
     )
     .addOption(
-      option(
-        "--api-port <port>",
-        "port of the API; 0 is any free one (default: 51822, or a free one)",
-        port,
+      new Option(
+        "--from-seeder",
+        "only a seeder has the model: the nodes start empty and download their shards",
       ),
     )
+    .addOption(new Option("--once", "stop after the first reply"))
+    .addOption(new Option("--verbose", "show the log of every process"))
+    .optionsGroup("Port options (0 picks a free port):")
     .addOption(
       option(
         "--rendezvous-port <port>",
-        "port where the processes meet, UDP and TCP (default: 51820, or a free one)",
+        "UDP and TCP port of the rendezvous (default: 51820, or a free one)",
         port,
       ),
     )
@@ -91,61 +90,69 @@ export function upCommand(): Command {
         port,
       ),
     )
-    .option(
-      "--from-seeder",
-      "one seeder has the model; the nodes start empty and fetch their shards",
-    )
-    .option("--once", "stop after the first reply")
-    .option("--verbose", "show the log of every process")
-    .action(async (_, self: Command) => {
-      const flags = self.opts<UpFlags>();
-      const options = common(self);
-      const logLevel = flags.verbose === true ? "debug" : "warn";
-      const events = newEvents({ ...options, logLevel }, process.stderr);
-      // With nobody to read the reply the swarm is stopped, in order.
-      const unread = new AbortController();
-      outliveOutput((error) => unread.abort(error));
-      const signal = AbortSignal.any([stopSignal(), unread.signal]);
-      const startedMs = performance.now();
-      const died = new AbortController();
-      const onProgress = (progress: LocalSwarmProgress): void => {
-        if (progress.type === "died") died.abort(progress.error);
-        if (progress.type === "event" && flags.verbose === true) {
-          const { level, tag, message, fields } = progress.event;
-          events.emit(level, tag, `${progress.name}: ${message}`, fields);
-        }
-        const line = describe(progress);
-        if (line !== undefined) say(line);
-      };
-      const { model, nodes, context, fromSeeder } = flags;
-      const { apiPort, rendezvousPort, diagnosticsPort } = flags;
-      const swarm = await startLocalSwarm(
-        {
-          entry: ENTRY,
-          model,
-          nodes,
-          apiPort,
-          rendezvousPort,
-          diagnosticsPort,
-          contextLength: context,
-          fromSeeder,
-          onProgress,
-        },
-        { events, paths: options.paths, signal },
-      );
-      try {
-        say(
-          `ready after ${formatMs(performance.now() - startedMs)}: OpenAI's API at ${swarm.apiUrl}/v1, the page at ${swarm.statusUrl}
-`,
-        );
-        await ask(swarm, flags, AbortSignal.any([signal, died.signal]));
-        if (flags.once !== true) await stayUp(swarm, signal);
-        unread.signal.throwIfAborted();
-      } finally {
-        await swarm.stop();
+    .addOption(
+      option(
+        "--api-port <port>",
+        "port of the API (default: 51822, or a free one)",
+        port,
+      ),
+    );
+  withSampling(command, MAX_TOKENS).addOption(
+    option("--prompt <text>", "first question").default("Tell me a story."),
+  );
+  return examples(
+    command,
+    "shoal up",
+    "shoal up --once --nodes 8 --model model.gguf --prompt 'Hello!'",
+  ).action(async (_, self: Command) => {
+    const flags = self.opts<UpFlags>();
+    const options = common(self);
+    const logLevel = flags.verbose === true ? "debug" : "warn";
+    const events = newEvents({ ...options, logLevel }, process.stderr);
+    // With nobody to read the reply the swarm is stopped, in order.
+    const unread = new AbortController();
+    outliveOutput((error) => unread.abort(error));
+    const signal = AbortSignal.any([stopSignal(), unread.signal]);
+    const startedMs = performance.now();
+    const died = new AbortController();
+    const onProgress = (progress: LocalSwarmProgress): void => {
+      if (progress.type === "died") died.abort(progress.error);
+      if (progress.type === "event" && flags.verbose === true) {
+        const { level, tag, message, fields } = progress.event;
+        events.emit(level, tag, `${progress.name}: ${message}`, fields);
       }
-      process.exit(0);
-    });
+      const line = describe(progress);
+      if (line !== undefined) say(line);
+    };
+    const { model, nodes, context, fromSeeder } = flags;
+    const { apiPort, rendezvousPort, diagnosticsPort } = flags;
+    const swarm = await startLocalSwarm(
+      {
+        entry: ENTRY,
+        model,
+        nodes,
+        apiPort,
+        rendezvousPort,
+        diagnosticsPort,
+        contextLength: context,
+        fromSeeder,
+        onProgress,
+      },
+      { events, paths: options.paths, signal },
+    );
+    try {
+      say(
+        `ready after ${formatMs(performance.now() - startedMs)}: OpenAI's API at ${swarm.apiUrl}/v1, the page at ${swarm.statusUrl}
+`,
+      );
+      await ask(swarm, flags, AbortSignal.any([signal, died.signal]));
+      if (flags.once !== true) await stayUp(swarm, signal);
+      unread.signal.throwIfAborted();
+    } finally {
+      await swarm.stop();
+    }
+    process.exit(0);
+  });
 }
 
 async function ask(

@@ -2,52 +2,68 @@
 import { Command } from "commander";
 import { verifyShards } from "../engine/index.ts";
 import { ShoalError } from "../lib/index.ts";
-import { common, option, wholeNumber, withCommon } from "./options.ts";
-import { print } from "./output.ts";
+import { common, examples, option, quiet } from "./options.ts";
+import { print, printLines } from "./output.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
+import { wholeNumber } from "./values.ts";
+
+interface VerifyFlags {
+  shards: number;
+  threads: number;
+  json?: boolean;
+}
 
 export function verifyCommand(): Command {
-  return withCommon(
-    new Command("verify").description(
-      "prove that shards give the whole model's logits, bit for bit",
-    ),
-  )
-    .argument("<model>", "the GGUF")
+  const command = new Command("verify")
+    .description(
+      "prove that the shards give the whole model's logits, bit for bit",
+    )
+    .argument("<model>", "GGUF file")
+    .optionsGroup("Verify options:")
     .addOption(
-      option("--shards <n>", "how many", wholeNumber(1, 65_535)).default(2),
+      option(
+        "--shards <n>",
+        "number of shards",
+        wholeNumber(1, 65_535),
+      ).default(2),
     )
     .addOption(
       option(
         "--threads <n>",
-        "threads for computing",
+        "threads that compute",
         wholeNumber(1, 1024),
       ).default(1),
     )
-    .action(async (path: string, _, command: Command) => {
-      const { shards, threads } = command.opts<{
-        shards: number;
-        threads: number;
-      }>();
-      newEvents(common(command));
+    .addOption(option("--json", "print the differences as JSON"));
+  return examples(command, "shoal verify model.gguf --shards 3").action(
+    async (path: string, _, self: Command) => {
+      const { shards, threads, json } = self.opts<VerifyFlags>();
+      newEvents(quiet(self, "warn"), process.stderr);
       const result = await verifyShards({
         path,
         shards,
         threads,
         signal: stopSignal(),
       });
-      await print(
-        `prefill: ${result.prefillTokens} tokens, largest difference ${result.prefillDifference}\n` +
-          `decode:  ${result.decodeTokens} tokens, largest difference ${result.decodeDifference}`,
-      );
-      if (result.prefillDifference !== 0 || result.decodeDifference !== 0) {
+      const exact =
+        result.prefillDifference === 0 && result.decodeDifference === 0;
+      const words = `${shards} shards give the whole model's logits, bit for bit`;
+      if (json === true) await print(JSON.stringify({ exact, ...result }));
+      else
+        await printLines(
+          [
+            `prefill: ${result.prefillTokens} tokens, largest difference ${result.prefillDifference}`,
+            `decode:  ${result.decodeTokens} tokens, largest difference ${result.decodeDifference}`,
+            ...(exact ? [`exact: ${words}`] : []),
+          ],
+          common(self),
+        );
+      if (!exact)
         throw new ShoalError(
           "ENGINE_NOT_EXACT",
           `${shards} shards of ${path} do not give the whole model's logits`,
           { ...result },
         );
-      }
-      await print(
-        `exact: ${shards} shards give the whole model's logits, bit for bit`,
-      );
-    });
+    },
+  );
 }

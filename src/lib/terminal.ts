@@ -33,9 +33,28 @@ const ASCII: Readonly<Record<string, string>> = {
 
 const SIGN = new RegExp(`[${Object.keys(SIGNS).join("")}]`, "gu");
 
-/** Whether `stream` shows colours: a terminal that can, and nobody said NO_COLOR (https://no-color.org). */
-export function showsColors(stream: NodeJS.WriteStream): boolean {
-  return stream.isTTY && stream.hasColors();
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Whether to write colours: FORCE_COLOR decides, as in Node itself; else to a terminal that has them, unless there is a NO_COLOR
+ * (https://no-color.org).
+ */
+export function showsColors(
+  stream: Pick<NodeJS.WriteStream, "isTTY" | "hasColors">,
+  env: Environment = process.env,
+): boolean {
+  const { FORCE_COLOR: forced, NO_COLOR: none } = env;
+  if (forced !== undefined) return forced !== "0" && forced !== "false";
+  if (none !== undefined && none !== "") return false;
+  return stream.isTTY && stream.hasColors(env);
+}
+
+/** Whether lines can be written over: a terminal that moves its cursor. */
+export function movesCursor(
+  stream: Pick<NodeJS.WriteStream, "isTTY">,
+  env: Environment = process.env,
+): boolean {
+  return stream.isTTY && env.TERM !== "dumb";
 }
 
 /**

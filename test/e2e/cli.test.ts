@@ -5,6 +5,7 @@ import {
   mkdir,
   readdir,
   readFile,
+  stat,
   truncate,
   writeFile,
 } from "node:fs/promises";
@@ -189,6 +190,44 @@ test("split, inspect and verify say what they found", async (t) => {
   const verify = await shoal(["verify", DEMO_MODEL, "--shards", "3"]);
   assert.equal(verify.code, 0, verify.stderr);
   assert.match(verify.stdout, /decode: .* largest difference 0\n/);
+});
+
+test("split, inspect and verify print JSON", async (t) => {
+  const folder = await temporaryFolder(t);
+  const json = async <T>(...args: string[]): Promise<T> => {
+    const run = await shoal([...args, "--json", "--home", folder]);
+    assert.equal(run.code, 0, run.stderr);
+    return JSON.parse(run.stdout) as T;
+  };
+  type Facts = Record<string, unknown>;
+  const out = join(folder, "out");
+  const { manifest: id, shards } = await json<{
+    manifest: string;
+    shards: Facts[];
+  }>("split", DEMO_MODEL, "--shards", "2", "--out", out);
+  assert.deepEqual(
+    shards.map(({ file, layerStart, layerEnd }) => [
+      file,
+      layerStart,
+      layerEnd,
+    ]),
+    [
+      ["shard-0.gguf", 0, 4],
+      ["shard-1.gguf", 4, 8],
+    ],
+  );
+  const manifest = await json<Facts>("inspect", join(out, "manifest.cbor"));
+  assert.deepEqual([manifest.kind, manifest.manifest], ["manifest", id]);
+  const shard = await json<Facts>("inspect", join(out, "shard-1.gguf"));
+  assert.deepEqual(
+    [shard.kind, shard.layerStart, shard.layerEnd, shard.layerCount],
+    ["shard", 4, 8, 8],
+  );
+  const model = await json<Facts>("inspect", DEMO_MODEL);
+  assert.deepEqual([model.kind, model.layerCount], ["model", 8]);
+  assert.equal(model.sizeBytes, (await stat(DEMO_MODEL)).size);
+  const verify = await json<Facts>("verify", DEMO_MODEL);
+  assert.deepEqual([verify.exact, verify.decodeDifference], [true, 0]);
 });
 
 /** Files that are wrong in one way each. */

@@ -177,3 +177,65 @@ test("a swarm whose reply nobody reads is stopped, and leaves nothing", async (t
   assert.doesNotMatch(stderr, /shoal:|Error/);
   assert.deepEqual(processesOf(home), []);
 });
+
+/** In a terminal of its own: what the program writes there. */
+async function inTerminal(
+  args: readonly string[],
+  home: string,
+  env: Record<string, string>,
+): Promise<string> {
+  const command = [process.execPath, ENTRY, ...args].join(" ");
+  const child = spawn("script", ["-qec", command, "/dev/null"], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { PATH: process.env.PATH, TERM: "xterm", SHOAL_HOME: home, ...env },
+  });
+  return await text(child.stdout);
+}
+
+test("colours: in a terminal, unless NO_COLOR; elsewhere with FORCE_COLOR", async (t) => {
+  const home = await temporaryFolder(t);
+  const doctor = ["doctor", "--timeout", "1"];
+  const isColored = (output: string): boolean => {
+    assert.match(output, /[✓✗]/);
+    return output.includes("\u001B[3");
+  };
+  const inPipe = async (env: NodeJS.ProcessEnv): Promise<string> => {
+    const child = spawn(process.execPath, [ENTRY, ...doctor], {
+      stdio: ["ignore", "pipe", "inherit"],
+      env: { PATH: process.env.PATH, SHOAL_HOME: home, ...env },
+    });
+    return await text(child.stdout);
+  };
+  assert.ok((await inTerminal(doctor, home, {})).endsWith("HOST\r\n"));
+  for (const [output, expected] of [
+    [inTerminal(doctor, home, {}), true],
+    [inTerminal(doctor, home, { NO_COLOR: "1" }), false],
+    [inTerminal(doctor, home, { TERM: "dumb" }), false],
+    [inPipe({}), false],
+    [inPipe({ FORCE_COLOR: "1" }), true],
+  ] as const)
+    assert.equal(isColored(await output), expected);
+});
+
+test("the log is coloured the same way", async (t) => {
+  const home = await temporaryFolder(t);
+  const args = ["rendezvous", "--home", home, "--listen", "127.0.0.1:0"];
+  for (const [color, expected] of [
+    ["0", false],
+    ["1", true],
+  ] as const) {
+    const child = spawn(
+      process.execPath,
+      [ENTRY, ...args, "--diagnostics-port", "0"],
+      {
+        stdio: ["ignore", "pipe", "inherit"],
+        env: { ...process.env, FORCE_COLOR: color },
+      },
+    );
+    t.after(() => child.kill("SIGKILL"));
+    const [line] = (await once(child.stdout, "data")) as [Buffer];
+    assert.equal(line.includes("\u001B["), expected);
+    child.kill("SIGTERM");
+    await once(child, "exit");
+  }
+});

@@ -60,7 +60,7 @@ test("two nodes with spare disk keep what their seeder had, and a third starts f
   const told = await shoal(["torrents", ...at("reader")]);
   assert.equal(told.code, 0, told.stderr);
   assert.match(told.stdout, /[23]\/2 {2}layer\.2 of Shoal demo/);
-  assert.match(told.stdout, /\n0 of \d+ parts under target\n/);
+  assert.match(told.stdout, /\n0 of \d+ parts have too few copies\n/);
 
   await seeder.kill();
   const third = members.start("third", [

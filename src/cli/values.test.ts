@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bytes, layers, shardNumber, someBytes, targets } from "./options.ts";
+import { bytes, layers, shardNumber, someBytes, targets } from "./values.ts";
 
 test("a shard is i/n, or i alone", () => {
   assert.deepEqual(shardNumber("3/8"), { index: 3, count: 8 });

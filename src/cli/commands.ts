@@ -1,0 +1,88 @@
+/** The commands. A command's module is loaded when somebody runs it or asks for its help; the list shows the summaries here. */
+import type { Command } from "commander";
+
+export interface CommandEntry {
+  name: string;
+  summary: string;
+  load: () => Promise<Command>;
+}
+
+/** In the groups of `shoal --help`. */
+export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
+  "Run a cluster:": [
+    {
+      name: "up",
+      summary: "start a whole swarm on this machine and ask it something",
+      load: async () => (await import("./up.ts")).upCommand(),
+    },
+    {
+      name: "rendezvous",
+      summary: "run the server where the members of clusters meet",
+      load: async () => (await import("./rendezvous.ts")).rendezvousCommand(),
+    },
+    {
+      name: "node",
+      summary: "hold a shard of the model and compute with it",
+      load: async () => (await import("./node.ts")).nodeCommand(),
+    },
+    {
+      name: "serve",
+      summary: "serve a cluster's model over OpenAI's API",
+      load: async () => (await import("./serve.ts")).serveCommand(),
+    },
+    {
+      name: "seed",
+      summary: "publish a model for a cluster and share it",
+      load: async () => (await import("./seed.ts")).seedCommand(),
+    },
+  ],
+  "Use a cluster:": [
+    {
+      name: "chat",
+      summary: "ask a cluster and stream its reply",
+      load: async () => (await import("./chat.ts")).chatCommand(),
+    },
+    {
+      name: "status",
+      summary: "show swarm status (from any member or a local role)",
+      load: async () => (await import("./status.ts")).statusCommand(),
+    },
+    {
+      name: "top",
+      summary: "live status of a role; prints once when piped",
+      load: async () => (await import("./top.ts")).topCommand(),
+    },
+    {
+      name: "doctor",
+      summary: "diagnose why a node cannot connect, is not ready or is slow",
+      load: async () => (await import("./doctor.ts")).doctorCommand(),
+    },
+    {
+      name: "get",
+      summary: "download a file that a cluster shares, or list the files",
+      load: async () => (await import("./get.ts")).getCommand(),
+    },
+    {
+      name: "torrents",
+      summary: "list the parts of the model and how many copies each has",
+      load: async () => (await import("./torrents.ts")).torrentsCommand(),
+    },
+  ],
+  "Work with model files:": [
+    {
+      name: "split",
+      summary: "cut a GGUF into shards and write its manifest",
+      load: async () => (await import("./split.ts")).splitCommand(),
+    },
+    {
+      name: "inspect",
+      summary: "show what a file is: a model, a shard or a manifest",
+      load: async () => (await import("./inspect.ts")).inspectCommand(),
+    },
+    {
+      name: "verify",
+      summary: "prove that shards give the whole model's logits, bit for bit",
+      load: async () => (await import("./verify.ts")).verifyCommand(),
+    },
+  ],
+};
