@@ -1,0 +1,160 @@
+/** The package: what is in it, and that it runs where npm installs it, under the Node of today and under an old one. */
+import assert from "node:assert/strict";
+import { execFile, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { cp, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { promisify } from "node:util";
+import { ANY_PORTS, processesOf } from "../support/cli.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import {
+  noOldNode,
+  noRegistry,
+  npm,
+  npx,
+  OLD_NODE,
+  type Output,
+  pack,
+  userEnvironment,
+} from "../support/package.ts";
+import { ENTRY, ROOT } from "../support/swarm.ts";
+
+const unreachable = await noRegistry();
+
+describe("installed with npm", { skip: unreachable ?? false }, () => {
+  let folder = "";
+  let tarball = "";
+  let files: string[] = [];
+  const place = (name: string): string => join(folder, name);
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), "shoal-package-"));
+    await Promise.all([mkdir(place("app")), mkdir(place("home"))]);
+    ({ tarball, files } = await pack(folder));
+    await npm(["install", "--cache", place("cache"), tarball], {
+      cwd: place("app"),
+      node: OLD_NODE,
+    });
+  });
+  after(() => rm(folder, { recursive: true, force: true, maxRetries: 10 }));
+
+  const story = (node: string): string[] => [
+    "up",
+    "--once",
+    "--home",
+    place(`home/${node}`),
+    ...ANY_PORTS,
+  ];
+  const assertStory = ({ stdout, stderr }: Output, home: string): void => {
+    assert.ok(stdout.trim().split(/\s+/).length > 30, stdout);
+    assert.match(stderr, /\d+ tokens by 4 nodes/);
+    assert.deepEqual(processesOf(place(`home/${home}`)), []);
+  };
+
+  test("holds the program and the demo model, and no source, test or corpus", () => {
+    const top = ["README.md", "LICENSE", "package.json", "CHANGELOG.md"];
+    const allowed =
+      /^(bin\/\w+\.js|dist\/(page\/.+|[\w-]+\.js|index\.d\.ts|LICENSES\.txt)|models\/demo\/shoal-demo\.gguf)$/;
+    assert.deepEqual(
+      files.filter((path) => !allowed.test(path) && !top.includes(path)),
+      [],
+    );
+    for (const path of [
+      "dist/shoal.js",
+      "dist/child.js",
+      "dist/index.d.ts",
+      "dist/page/index.html",
+      "dist/LICENSES.txt",
+    ])
+      assert.ok(files.includes(path), path);
+  });
+
+  test("npx shoal up --once tells a story under the Node of today", async () => {
+    const args = ["shoal", ...story("new")];
+    assertStory(await npx(args, { cwd: place("app") }), "new");
+  });
+
+  test(
+    "npx shoal up --once tells a story under an old Node",
+    { skip: noOldNode },
+    async () => {
+      const args = ["shoal", ...story("old")];
+      const run = await npx(args, { cwd: place("app"), node: OLD_NODE });
+      assertStory(run, "old");
+    },
+  );
+
+  test("installed globally, shoal is a command that tells a story", async () => {
+    const node = OLD_NODE ?? process.execPath;
+    const prefix = ["--global", "--prefix", place("global")];
+    await npm(["install", "--cache", place("cache"), ...prefix, tarball], {
+      cwd: folder,
+      node,
+    });
+    // Here no npm puts another Node into the path: the program itself finds the one that it needs.
+    const run = await promisify(execFile)(
+      place("global/bin/shoal"),
+      story("global"),
+      { cwd: folder, env: userEnvironment(node) },
+    );
+    assertStory(run, "global");
+  });
+});
+
+describe("under an old Node", { skip: noOldNode }, () => {
+  const env = userEnvironment(OLD_NODE ?? "");
+
+  for (const signal of ["SIGTERM", "SIGINT"] as const)
+    test(`${signal} reaches the program, which stops in order`, async (t) => {
+      const home = await temporaryFolder(t);
+      const args = ["rendezvous", "--home", home, "--listen", "127.0.0.1:0"];
+      const child = spawn(
+        OLD_NODE ?? "",
+        [ENTRY, ...args, "--diagnostics-port", "0"],
+        { env, stdio: ["ignore", "pipe", "inherit"] },
+      );
+      t.after(() => child.kill("SIGKILL"));
+      let output = "";
+      const exited = once(child, "exit");
+      child.stdout.setEncoding("utf8").on("data", (text: string) => {
+        if (output === "") child.kill(signal);
+        output += text;
+      });
+      assert.deepEqual(await exited, [0, null], output);
+      assert.deepEqual(processesOf(home), []);
+    });
+
+  test("its exit code is the program's, and so is the signal that ends it", async (t) => {
+    const run = spawnSync(OLD_NODE ?? "", [ENTRY, "frob"], { env });
+    assert.equal(run.status, 64, run.stderr.toString());
+    const home = await temporaryFolder(t);
+    const args = ["rendezvous", "--home", home, "--listen", "127.0.0.1:0"];
+    const parent = spawn(
+      OLD_NODE ?? "",
+      [ENTRY, ...args, "--diagnostics-port", "0"],
+      { env, stdio: ["ignore", "pipe", "inherit"] },
+    );
+    t.after(() => parent.kill("SIGKILL"));
+    const exited = once(parent, "exit");
+    await once(parent.stdout, "data");
+    const [program] = processesOf(home).filter((pid) => pid !== parent.pid);
+    process.kill(program!, "SIGKILL");
+    assert.deepEqual(await exited, [null, "SIGKILL"]);
+  });
+
+  test("without the Node that it needs it says so in one line", async (t) => {
+    const folder = await temporaryFolder(t);
+    await cp(join(ROOT, "bin"), join(folder, "bin"), { recursive: true });
+    await cp(join(ROOT, "package.json"), join(folder, "package.json"));
+    const entry = join(folder, "bin/shoal.js");
+    const run = spawnSync(OLD_NODE ?? "", [entry, "--version"], { env });
+    assert.match(
+      run.stderr.toString(),
+      /^shoal: .*needs Node 24 .*\(NODE_VERSION\)\n$/,
+    );
+    assert.equal(run.status, 69);
+    assert.equal(run.stdout.toString(), "");
+  });
+});
