@@ -10,7 +10,7 @@ import { commandNames, optionsOf, refusalOf } from "./support/command-line.ts";
 const root = resolve(import.meta.dirname, "..");
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
 
-const DOCUMENTS = globSync(["*.md", "docs/**/*.md", "deploy/**/*.md"], {
+const DOCUMENTS = globSync(["*.md", "{docs,deploy,examples}/**/*.md"], {
   cwd: root,
 });
 
