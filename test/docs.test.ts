@@ -68,7 +68,7 @@ for (const path of [...DOCUMENTS, "src/lib/error-help.ts"])
   });
 
 /** Of other programs. */
-const FOREIGN = ["--omit", "--test", "--now", "--network"];
+const FOREIGN = ["--omit", "--test", "--now", "--network", "--global"];
 
 /** Every command line of the program in a fenced block, without its comment. "…" and HOST stand for an address. */
 function commandsIn(text: string): string[][] {

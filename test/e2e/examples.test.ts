@@ -80,6 +80,9 @@ describe("beside a running swarm", () => {
       isLost = true;
     });
     assert.equal(run.code, 0, run.stderr);
-    assert.match(run.stdout, /^not ready: shard 1 of 2 \(layers 4-7\) has no holder$/m);
+    assert.match(
+      run.stdout,
+      /^not ready: shard 1 of 2 \(layers 4-7\) has no holder$/m,
+    );
   });
 });
