@@ -1,7 +1,8 @@
 /** `shoal inspect`: what a file is: a model, a shard of one, or a manifest. */
 import { Command } from "commander";
+import { inspectModelFile } from "../engine/index.ts";
 import { formatBytes } from "../lib/index.ts";
-import { type FileInfo, type GgufInfo, inspectFile } from "../model/index.ts";
+import type { FileInfo, GgufInfo } from "../model/index.ts";
 import { common, examples, option } from "./options.ts";
 import { print, printLines } from "./output.ts";
 
@@ -16,7 +17,7 @@ export function inspectCommand(): Command {
     "shoal inspect model.gguf",
     "shoal inspect shards/manifest.cbor --json",
   ).action(async (path: string, _, self: Command) => {
-    const info = await inspectFile(path);
+    const info = await inspectModelFile(path);
     if (self.opts<{ json?: boolean }>().json === true) {
       await print(JSON.stringify(info));
       return;

@@ -1,5 +1,6 @@
 /** `shoal split`: cuts a model into shards that stock llama.cpp loads. */
 import { Command } from "commander";
+import { checkModel } from "../engine/index.ts";
 import { formatBytes } from "../lib/index.ts";
 import { splitModel } from "../model/index.ts";
 import { common, examples, option, quiet, required } from "./options.ts";
@@ -30,9 +31,11 @@ export function splitCommand(): Command {
     const { shards, out, json } = self.opts<SplitFlags>();
     newEvents(quiet(self, "warn"), process.stderr);
     const outDir = required(out, "--out");
+    const count = required(shards, "--shards");
+    await checkModel(path);
     const result = await splitModel({
       path,
-      shards: required(shards, "--shards"),
+      shards: count,
       outDir,
       signal: stopSignal(),
     });

@@ -33,6 +33,8 @@ export const Op = {
   Tokenize: 6,
   /** → Json EngineMemory. */
   Memory: 7,
+  /** JSON {path} → Json {}. Loads all but the weights. */
+  CheckModel: 8,
 } as const;
 export type Op = (typeof Op)[keyof typeof Op];
 

@@ -15,6 +15,7 @@ import {
   Want,
 } from "./channel.ts";
 import { loadNative } from "./native.ts";
+import { LOG_ERROR, LOG_WARNING } from "./native-log.ts";
 import { Sampler } from "./sampler.ts";
 import type { SamplingOptions } from "./sampling.ts";
 import { Stage, type StageOptions } from "./stage.ts";
@@ -43,7 +44,7 @@ let stage: Stage | undefined;
 let vocabulary: Vocabulary | undefined;
 
 loadNative((level, text) => {
-  if (level === 3 || level === 4) process.stderr.write(text); // warnings and errors; the parent keeps the last lines
+  if (level === LOG_WARNING || level === LOG_ERROR) process.stderr.write(text); // warnings and errors; the parent keeps the last lines
 });
 
 for (let frame = channel.read(); frame !== undefined; frame = channel.read()) {
@@ -91,6 +92,8 @@ function handle(frame: Frame): object | Uint8Array | Promise<object> {
       return {};
     case Op.Memory:
       return { rssBytes: process.memoryUsage.rss() };
+    case Op.CheckModel:
+      return checkModel((json(body) as { path: string }).path);
     default:
       throw new ShoalError("ENGINE_FAILED", `unknown engine op ${frame.op}`);
   }
@@ -118,6 +121,16 @@ async function loadStage(
     dryRunMs: performance.now() - loadedMs,
     rssBytes: process.memoryUsage.rss(),
   };
+}
+
+/** Key-values, vocabulary and the shape of each tensor; nothing is allocated for the weights. */
+function checkModel(path: string): object {
+  const native = loadNative();
+  const params = native.modelDefaultParams();
+  params.no_alloc = true;
+  params.load_mode = 0; // LLAMA_LOAD_MODE_NONE: mapping the file would assert that it is allocated
+  native.freeModel(native.loadModel(path, params));
+  return {};
 }
 
 function decode(body: Uint8Array): Uint8Array {

@@ -14,10 +14,11 @@ import {
   Kind,
   type Op,
 } from "./channel.ts";
+import { nativeReason } from "./native-log.ts";
 
 const CHILD = fileURLToPath(programOf("child", import.meta.url));
-/** Last lines of the engine's stderr kept for the error that tells of its death. */
-const LOG_LINES_KEPT = 8;
+/** Last lines of the engine's stderr kept for the error that tells of its death: a backtrace may follow its reason. */
+const LOG_LINES_KEPT = 64;
 /** A child whose channel is closed ends at once, unless it is inside a long decode. */
 const STOP_GRACE_MS = 1_000;
 
@@ -80,12 +81,12 @@ export class EngineProcess implements AsyncDisposable {
       this.#child.on("close", (code, signal) => {
         const how =
           signal === null ? `exit status ${code}` : `signal ${signal}`;
-        const log = this.#log.at(-1);
+        const reason = nativeReason(this.#log);
         end(
           new ShoalError(
             "ENGINE_DIED",
-            `the engine died (${how})${log === undefined ? "" : `: ${log}`}`,
-            { pid: this.pid, log: this.#log },
+            `the engine died (${how})${reason === undefined ? "" : `: ${reason}`}`,
+            { pid: this.pid, reason, log: this.#log },
           ),
         );
       });

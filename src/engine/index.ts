@@ -11,6 +11,7 @@
  *     const tokens = await tokenizer.encode("Once upon a time", { addSpecial: true, parseSpecial: false });
  */
 export { bytesOf, intsOf, Want } from "./channel.ts";
+export { checkModel, inspectModelFile } from "./check-model.ts";
 export * from "./chat-template.ts";
 export type { StageInfo } from "./child.ts";
 export * from "./sampling.ts";

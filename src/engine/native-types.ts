@@ -50,9 +50,11 @@ export interface Native {
   systemInfo(): string;
   modelDefaultParams(): ModelParams;
   contextDefaultParams(): ContextParams;
-  loadModel(path: string, params: ModelParams): Pointer | null;
+  /** Throws ENGINE_LOAD_FAILED with llama.cpp's reason. */
+  loadModel(path: string, params: ModelParams): Pointer;
   freeModel(model: Pointer): void;
-  newContext(model: Pointer, params: ContextParams): Pointer | null;
+  /** Throws ENGINE_LOAD_FAILED with llama.cpp's reason. */
+  newContext(model: Pointer, params: ContextParams): Pointer;
   freeContext(context: Pointer): void;
   /** 0 on success, 1 where no KV slot was found, 2 aborted, negative on error. */
   decode(context: Pointer, batch: LlamaBatch): number;

@@ -9,7 +9,8 @@ import { readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import koffi, { type LibraryHandle } from "koffi";
-import { ShoalError } from "../lib/index.ts";
+import { type ErrorDetails, ShoalError } from "../lib/index.ts";
+import { LOG_ERROR, nativeReason } from "./native-log.ts";
 import type { Native, NativeLog, Pointer } from "./native-types.ts";
 
 const MODEL_PARAMS = {
@@ -177,10 +178,31 @@ function bind(directory: string, onLog: NativeLog): Native {
     from_float_ref: "void*",
   });
 
+  const errors: string[] = [];
+  const log: NativeLog = (level, text) => {
+    if (level === LOG_ERROR) errors.push(text);
+    onLog(level, text);
+  };
   llama.func("void llama_log_set(shoal_log_cb* callback, void* user_data)")(
-    koffi.register(onLog, "shoal_log_cb *"),
+    koffi.register(log, "shoal_log_cb *"),
     null,
   );
+  /** The pointer that `make` gives, or ENGINE_LOAD_FAILED with what llama.cpp logs meanwhile. */
+  const made = (
+    refused: string,
+    details: ErrorDetails,
+    make: () => Pointer | null,
+  ): Pointer => {
+    errors.length = 0;
+    const pointer = make();
+    if (pointer !== null) return pointer;
+    const reason = nativeReason(errors) ?? "it gives no reason";
+    throw new ShoalError(
+      "ENGINE_LOAD_FAILED",
+      `${refused}: ${reason}`,
+      details,
+    );
+  };
   ggml.func("void ggml_backend_load_all_from_path(const char* path)")(
     directory,
   );
@@ -214,6 +236,13 @@ function bind(directory: string, onLog: NativeLog): Native {
     "void* llama_sampler_init_logit_bias(int32 n_vocab, int32 n, llama_logit_bias* bias)",
   );
 
+  const loadModel = llama.func(
+    "void* llama_model_load_from_file(const char* path, llama_model_params params)",
+  );
+  const newContext = llama.func(
+    "void* llama_init_from_model(void* model, llama_context_params params)",
+  );
+
   const native: Native = {
     directory,
     systemInfo: llama.func("const char* llama_print_system_info()"),
@@ -223,13 +252,19 @@ function bind(directory: string, onLog: NativeLog): Native {
     contextDefaultParams: llama.func(
       "llama_context_params llama_context_default_params()",
     ),
-    loadModel: llama.func(
-      "void* llama_model_load_from_file(const char* path, llama_model_params params)",
-    ),
+    loadModel: (path, params) =>
+      made(
+        `llama.cpp refused ${path}`,
+        { path },
+        () => loadModel(path, params) as Pointer | null,
+      ),
     freeModel: llama.func("void llama_model_free(void* model)"),
-    newContext: llama.func(
-      "void* llama_init_from_model(void* model, llama_context_params params)",
-    ),
+    newContext: (model, params) =>
+      made(
+        "llama.cpp could not make a context",
+        { contextLength: params.n_ctx, sessions: params.n_seq_max },
+        () => newContext(model, params) as Pointer | null,
+      ),
     freeContext: llama.func("void llama_free(void* ctx)"),
     decode: llama.func("int32 llama_decode(void* ctx, llama_batch batch)"),
     logits: (context, index, vocabSize) =>

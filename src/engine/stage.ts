@@ -121,35 +121,21 @@ export class Stage implements Disposable {
       return true;
     });
     const model = native.loadModel(shard.path, modelParams);
-    if (model === null) {
-      throw new ShoalError(
-        "ENGINE_LOAD_FAILED",
-        `llama.cpp refused ${shard.path}`,
-        { path: shard.path },
-      );
-    }
     this.model = model;
     this.embeddingLength = native.embeddingLength(model);
     this.vocabSize = native.vocabSize(native.vocab(model));
     this.#captured = new Float32Array(
       shard.isLast ? 0 : options.batchTokens * this.embeddingLength,
     );
-    const context = native.newContext(model, this.#contextParams(options));
-    if (context === null) {
+    try {
+      this.context = native.newContext(model, this.#contextParams(options));
+    } catch (error) {
       native.freeModel(model);
-      throw new ShoalError(
-        "ENGINE_LOAD_FAILED",
-        "llama.cpp could not make a context: is there memory for the KV cache?",
-        {
-          contextLength: options.contextLength,
-          sessions: options.sessions,
-        },
-      );
+      throw error;
     }
-    this.context = context;
     this.contextLength = Math.min(
       options.contextLength,
-      native.contextPerSequence(context),
+      native.contextPerSequence(this.context),
     );
     if (shard.embedding !== undefined) {
       this.#embedding = new EmbeddingTable(

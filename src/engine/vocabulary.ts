@@ -33,12 +33,6 @@ export class Vocabulary {
     const params = native.modelDefaultParams();
     params.vocab_only = true;
     const model = native.loadModel(path, params);
-    if (model === null)
-      throw new ShoalError(
-        "ENGINE_LOAD_FAILED",
-        `llama.cpp refused the vocabulary of ${path}`,
-        { path },
-      );
     this.#vocab = native.vocab(model);
     if (native.vocabType(this.#vocab) === NO_VOCABULARY) {
       throw new ShoalError("ENGINE_LOAD_FAILED", `${path} has no vocabulary`, {

@@ -1,9 +1,13 @@
 import { z } from "zod";
-import { verifyShards as verify, type VerifyResult } from "../engine/index.ts";
+import {
+  checkModel,
+  inspectModelFile,
+  verifyShards as verify,
+  type VerifyResult,
+} from "../engine/index.ts";
 import { reasonOf, ShoalError } from "../lib/index.ts";
 import {
   type FileInfo,
-  inspectFile,
   type LayerRange,
   splitModel as split,
 } from "../model/index.ts";
@@ -75,6 +79,7 @@ export async function splitModel(options: SplitOptions): Promise<SplitResult> {
   const given = check("splitModel", splitSchema, options);
   const { outDir, onProgress, signal: ending } = given;
   return await asOurs(ending, async () => {
+    await checkModel(given.model);
     const result = await split({
       path: given.model,
       shards: given.shards,
@@ -87,7 +92,7 @@ export async function splitModel(options: SplitOptions): Promise<SplitResult> {
   });
 }
 
-/** What a file is: a model, a shard of one, another GGUF, or a manifest. Reads its header alone. */
+/** What a file is: a model, a shard of one, another GGUF, or a manifest. Reads no weights. */
 export async function inspectModel(
   path: string,
   options: { signal?: AbortSignal | undefined } = {},
@@ -95,7 +100,7 @@ export async function inspectModel(
   const given = check("inspectModel", inspectSchema, { path, ...options });
   const { signal: ending } = given;
   return await asOurs(ending, () =>
-    inspectFile(path, ending === undefined ? {} : { signal: ending }),
+    inspectModelFile(path, ending === undefined ? {} : { signal: ending }),
   );
 }
 

@@ -8,7 +8,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { defaultThreads } from "../engine/index.ts";
+import { checkModel, defaultThreads } from "../engine/index.ts";
 import { openModel } from "../gguf/index.ts";
 import { describeModel } from "../model/index.ts";
 import {
@@ -132,6 +132,8 @@ async function startOn(
     layers: layerCount,
     sizeBytes,
   });
+  const checked = checkModel(model); // beside the rendezvous' start
+  checked.catch(() => {});
   const common = (name: string): string[] => [
     "--home",
     join(home, name),
@@ -163,6 +165,7 @@ async function startOn(
     options.contextLength === undefined
       ? []
       : ["--context", String(options.contextLength)];
+  await checked;
   const { fromSeeder = false } = options;
   /** What each node has at its start: the shards in a folder, or nothing. */
   const given: string[] = [];

@@ -19,6 +19,7 @@ import {
   Torrents,
   type TransferFlags,
 } from "../weights/index.ts";
+import { checkModel } from "../engine/index.ts";
 import { openModel } from "../gguf/index.ts";
 import { ShoalError, VERSION } from "../lib/index.ts";
 import {
@@ -64,6 +65,7 @@ export function startSeeder(
     // Before it is read, which may take an hour.
     checkShardCount(describeModel(model).layerCount, shards);
     checkOrigin(options.origin, model.files.length);
+    await checkModel(model);
     const watch = watchRole("seeder", options.diagnostics, events);
     const host = await createHost({
       keyPath: join(paths.state, "seeder.key"),

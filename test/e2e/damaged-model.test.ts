@@ -1,0 +1,33 @@
+/** A model that no node could load is refused with llama.cpp's reason by each command that starts from its file. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { test } from "node:test";
+import { ANY_PORTS, shoal } from "../support/cli.ts";
+import { DAMAGES, writeDamagedModel } from "../support/damaged.ts";
+import { temporaryFolder } from "../support/folder.ts";
+
+const { changes, reason } = DAMAGES["an unknown pre-tokenizer"];
+
+test("inspect, split, seed and up tell why llama.cpp refuses a model", async (t) => {
+  const folder = await temporaryFolder(t);
+  const path = await writeDamagedModel(folder, { changes, reason });
+  const home = ["--home", join(folder, "home")];
+  const nowhere = ["--bootstrap", "127.0.0.1:1", "--cluster", "damaged"];
+  const commands: [args: string[], code: number][] = [
+    [["inspect", path], 0],
+    [["split", path, "--shards", "2", "--out", join(folder, "out")], 70],
+    [["seed", path, "--shards", "2", ...nowhere, ...home], 70],
+    [["up", "--once", "--model", path, ...ANY_PORTS, ...home], 70],
+    [
+      ["up", "--once", "--from-seeder", "--model", path, ...ANY_PORTS, ...home],
+      70,
+    ],
+  ];
+  for (const [args, code] of commands) {
+    const run = await shoal(args);
+    const said = run.stdout + run.stderr;
+    assert.ok(said.includes(reason), `${args.join(" ")}: ${said}`);
+    assert.equal(run.code, code, said);
+    assert.doesNotMatch(said, /node \d ready/);
+  }
+});
