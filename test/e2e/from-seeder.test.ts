@@ -7,17 +7,22 @@ import { test } from "node:test";
 import { splitModel } from "../../src/model/index.ts";
 import { shoal } from "../support/cli.ts";
 import { temporaryFolder } from "../support/folder.ts";
-import { Llama } from "../support/llama.ts";
-import { complete, DEMO_MODEL, startSwarm } from "../support/swarm.ts";
+import { assertGreedy, CONTEXT_LENGTH } from "../support/greedy.ts";
+import { DEMO_MODEL, startSwarm } from "../support/swarm.ts";
 
 const NODES = 4;
 const sha256 = (bytes: Uint8Array): string =>
   createHash("sha256").update(bytes).digest("hex");
 
-test("empty nodes fetch their shards, which are everyone else's, and answer as llama.cpp does", async (t) => {
+test("empty nodes fetch their shards, which are everyone else's, and answer as llama.cpp does, token for token", async (t) => {
   const cut = await temporaryFolder(t);
   await splitModel({ path: DEMO_MODEL, shards: NODES, outDir: cut });
-  await using swarm = await startSwarm({ nodes: NODES, fromSeeder: true });
+  const contextLength = CONTEXT_LENGTH;
+  await using swarm = await startSwarm({
+    nodes: NODES,
+    fromSeeder: true,
+    contextLength,
+  });
   for (let i = 0; i < NODES; i++) {
     const models = join(swarm.home, `node-${i}`, "data", "models");
     const files = await readdir(models, { recursive: true });
@@ -32,11 +37,7 @@ test("empty nodes fetch their shards, which are everyone else's, and answer as l
       [],
     );
   }
-  using llama = new Llama(DEMO_MODEL);
-  const prompt = "Once upon a time";
-  const expected = llama.text(llama.greedy(llama.tokenize(prompt), 64));
-  const reply = await complete(swarm.apiUrl, prompt, 64);
-  assert.equal(reply.text, expected);
+  await assertGreedy(DEMO_MODEL, swarm.apiUrl);
 
   const at = [
     "--bootstrap",

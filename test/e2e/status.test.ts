@@ -1,4 +1,7 @@
-/** `shoal status` against a swarm of real processes. The tests build on one another, in order. */
+/**
+ * What a swarm of two nodes, each a process that came with nothing, answers and tells: greedy text, metrics, `shoal status`. The tests build on
+ * one another, in order: the last kills a node.
+ */
 import assert from "node:assert/strict";
 import { type AddressInfo, createServer } from "node:net";
 import { after, before, test } from "node:test";
@@ -7,15 +10,18 @@ import {
   nodeStatusSchema,
 } from "../../src/status/index.ts";
 import { type Run, shoal } from "../support/cli.ts";
+import { assertDashboard } from "../support/dashboard.ts";
 import { temporaryFolder } from "../support/folder.ts";
-import { startSwarm, type TestSwarm } from "../support/swarm.ts";
+import { assertGreedy, CONTEXT_LENGTH } from "../support/greedy.ts";
+import { DEMO_MODEL, startSwarm, type TestSwarm } from "../support/swarm.ts";
 
 const READY = 0;
 const NOT_READY = 3;
 let swarm: TestSwarm;
 
 before(async () => {
-  swarm = await startSwarm({ nodes: 2 });
+  const contextLength = CONTEXT_LENGTH;
+  swarm = await startSwarm({ nodes: 2, fromSeeder: true, contextLength });
 });
 after(() => swarm.stop());
 
@@ -32,6 +38,16 @@ async function freePort(): Promise<number> {
   await new Promise((resolve) => server.close(resolve));
   return port;
 }
+
+test("the demo model's greedy text is llama.cpp's, token for token", () =>
+  assertGreedy(DEMO_MODEL, swarm.apiUrl));
+
+test("every metric of the Grafana dashboard is one of a running role", () =>
+  assertDashboard(
+    swarm.progress.flatMap((p) =>
+      p.type === "ready" ? p.info.diagnosticsUrl! : [],
+    ),
+  ));
 
 test("a member is asked over the network: the report, and 0 where the swarm is ready", async () => {
   const run = await overNetwork();

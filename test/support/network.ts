@@ -15,7 +15,7 @@ import {
 } from "../../src/network/index.ts";
 
 /** Generous: the machine may be busy. A test waits for an event, this only ends a hang. */
-export const PATIENCE_MS = 20_000;
+export const PATIENCE_MS = 60_000;
 
 /** Until a process has loaded its program and says so. */
 const START_MS = 60_000;

@@ -2,9 +2,8 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
-import { complete, ROOT, startSwarm } from "../support/swarm.ts";
+import { ROOT } from "./swarm.ts";
 
 /** Words of PromQL that look like a metric's name. */
 const WORDS = new Set(
@@ -48,7 +47,8 @@ async function metricsAt(
   return { declared, valued };
 }
 
-test("every metric of the dashboard is one of a running role", async (t) => {
+/** `pages`: of the pages of all roles of a swarm that has answered a prompt. */
+export async function assertDashboard(pages: readonly string[]): Promise<void> {
   const dashboard = JSON.parse(
     await readFile(join(ROOT, "deploy/grafana/shoal.json"), "utf8"),
   ) as { panels: Panel[]; templating: { list: { query: unknown }[] } };
@@ -58,12 +58,7 @@ test("every metric of the dashboard is one of a running role", async (t) => {
       for (const name of metricsOf(expr)) wanted.set(name, title);
   assert.ok(wanted.size > 25, [...wanted.keys()].join());
 
-  const swarm = await startSwarm({ nodes: 2, fromSeeder: true });
-  t.after(() => swarm.stop());
-  await complete(swarm.apiUrl, "Once upon a time", 4, 2);
-  const urls = swarm.progress.flatMap((p) =>
-    p.type === "ready" ? `${p.info.diagnosticsUrl}/metrics` : [],
-  );
+  const urls = pages.map((url) => `${url}/metrics`);
   const isThere = (
     name: string,
     { declared, valued }: Awaited<ReturnType<typeof metricsAt>>,
@@ -88,4 +83,4 @@ test("every metric of the dashboard is one of a running role", async (t) => {
     [...metrics.declared].some((name) => name.startsWith("libp2p_")),
     "libp2p's own are among them",
   );
-});
+}
