@@ -1,4 +1,4 @@
-/** Waiting with a deadline, backing off, and promises that are settled from outside. */
+/** Waiting with a deadline, backing off, and promises settled from outside. */
 import { ShoalError, type ErrorCode, type ErrorDetails } from "./errors.ts";
 
 /** A signal that aborts after `timeoutMs` with a ShoalError, or earlier with `signal`'s own reason. */
@@ -51,7 +51,7 @@ export function abortable<T>(
   });
 }
 
-/** Runs `work` under a deadline: rejects with `code` when it is over, whether or not `work` heeds its signal. */
+/** Runs `work` under a deadline. Rejects with `code` when the time is over, whether or not `work` heeds its signal. */
 export async function withDeadline<T>(
   timeoutMs: number,
   what: string,
@@ -112,7 +112,7 @@ export interface BackoffOptions {
   initialMs?: number;
   /** No wait is longer, in ms. */
   maxMs?: number;
-  /** A number in [0, 1): full jitter over the upper half, so that a crowd that lost one server does not return as one. */
+  /** A number in [0, 1): full jitter over the upper half, so that clients that lost one server do not all return at the same moment. */
   random?: () => number;
 }
 

@@ -1,4 +1,4 @@
-/** Time as a dependency: the system's in a program, a test's own in a test. */
+/** Time as a dependency: a program uses the system's clock, a test its own. */
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;

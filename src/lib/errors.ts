@@ -73,13 +73,13 @@ const CODES = {
   ORIGIN_INVALID: [502, 76],
   // cluster
   ANNOUNCEMENT_INVALID: [400, 76],
-  /** The other speaks another version of the protocol. */
+  /** The peer speaks another version of the protocol. */
   PROTOCOL_VERSION: [400, 76],
-  /** Its clock and ours are too far apart. */
+  /** The two clocks are too far apart. */
   CLOCK_SKEW: [400, 65],
   CLUSTER_UNKNOWN: [404, 66],
   CLUSTER_MODEL_MISMATCH: [409, 65],
-  /** Of the cluster's model, but of another plan. */
+  /** The right model, but another plan. */
   CLUSTER_PLAN_MISMATCH: [409, 65],
   CLUSTER_FULL: [503, 69],
   SWARM_NOT_READY: [503, 69],
@@ -183,7 +183,7 @@ export class ShoalError extends Error {
   }
 }
 
-/** True where `thrown` is a ShoalError, with one of `codes` if any are given. */
+/** True if `thrown` is a ShoalError, with one of `codes` if any are given. */
 export function isShoalError(
   thrown: unknown,
   ...codes: ErrorCode[]

@@ -1,6 +1,6 @@
 /**
- * Structured events: the one source of what logs, metrics and pages tell. An event is emitted only after the fact it states
- * is confirmed. Readers subscribe; the log is one of them.
+ * Structured events: the one source of logs, metrics and pages. An event is emitted only after its fact is confirmed. Readers subscribe;
+ * the log is one of them.
  *
  *     events.info("CONNECT", "connected to the bootstrap", { peer, transport: "QUIC" });
  */
@@ -43,13 +43,13 @@ export interface ShoalEvent {
   tag: EventTag;
   message: string;
   fields: EventFields;
-  /** A report for people: what they read in place of message and fields, a line each, in no more columns than LOG_LINE_COLUMNS. */
+  /** A report for people, shown instead of message and fields: one entry per line, no wider than LOG_LINE_COLUMNS. */
   lines?: readonly string[];
 }
 
 export type EventReader = (event: ShoalEvent) => void;
 
-/** The narrow face that other folders take: somewhere to say what happened. */
+/** The narrow interface for other folders: a place to report what happened. */
 export interface EventSink {
   debug(tag: EventTag, message: string, fields?: EventFields): void;
   info(

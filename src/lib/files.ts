@@ -1,7 +1,4 @@
-/**
- * Files: reads and writes to the end, what is refused as errors that say which file and why, and whether there is room, asked before
- * gigabytes are written.
- */
+/** Files: complete reads and writes, errors that say which file failed and why, and a check for free space before gigabytes are written. */
 import { type FileHandle, statfs } from "node:fs/promises";
 import { ShoalError } from "./errors.ts";
 import { formatBytes } from "./units.ts";
@@ -43,7 +40,7 @@ function errnoOf(error: unknown): string | undefined {
     : undefined;
 }
 
-/** Throws DISK_FULL. A folder that cannot be asked is left to the write to find out about. */
+/** Throws DISK_FULL. If the folder cannot be checked, the write itself will tell. */
 export async function checkDiskSpace(
   folder: string,
   neededBytes: number,
@@ -75,7 +72,7 @@ export async function writeAll(
   }
 }
 
-/** Fills `into`; gives the bytes read, less only where the file ends. */
+/** Fills `into`. Returns the bytes read: fewer only at the end of the file. */
 export async function readAll(
   file: FileHandle,
   into: Uint8Array,

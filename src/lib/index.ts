@@ -1,6 +1,6 @@
 /**
- * What every folder stands on: one error class with stable codes, structured events, waiting with deadlines, units, paths,
- * content ids. Imports nothing of ours.
+ * The base of every folder: one error class with stable codes, structured events, waiting with deadlines, units, paths, content ids. It
+ * imports nothing of ours.
  *
  *     throw new ShoalError("GGUF_TRUNCATED", "file ends inside the tensor table", { offset: 24 });
  *     await withDeadline(5_000, "the bootstrap", (signal) => dial(address, signal));

@@ -1,5 +1,5 @@
 /**
- * The log: a reader of events. For people lines with time, level and tag; for machines JSON lines (through pino).
+ * The log: a reader of events. It writes lines with time, level and tag for people, or JSON lines (through pino) for machines.
  *
  *     12:00:00.123 info  [CONNECT]      connected to the bootstrap peer=12D3… transport=QUIC
  *     {"level":"info","time":"2026-01-01T12:00:00.123Z","tag":"CONNECT","peer":"12D3…","transport":"QUIC","msg":"connected to the bootstrap"}
@@ -28,17 +28,17 @@ export interface LogOptions {
   color?: boolean | undefined;
   /** Text in plain ASCII. */
   ascii?: boolean | undefined;
-  /** Columns of the terminal now: longer lines are broken there. Without: one line an event, for files and pipes. */
+  /** The terminal's current width: longer lines are wrapped. If absent, one line per event, for files and pipes. */
   width?: (() => number) | undefined;
 }
 
-/** Columns a log is made for: reports that come as lines are no wider. */
+/** The width a log is made for: reports are no wider. */
 const LOG_COLUMNS = 120;
-/** Of time, level and tag, before the message. */
+/** The width of time, level and tag before the message. */
 const PREFIX_COLUMNS = "12:00:00.123 error [TORRENT_SYNC] ".length;
-/** What a report's lines may take of it. */
+/** The width left for a report's lines. */
 export const LOG_LINE_COLUMNS = LOG_COLUMNS - PREFIX_COLUMNS;
-/** Less is no place for words beside time and tag: the terminal may break the lines itself. */
+/** Narrower terminals have no room for words beside time and tag: they wrap the lines themselves. */
 const MIN_WRAP_COLUMNS = PREFIX_COLUMNS + 30;
 
 const STYLES = {
@@ -104,7 +104,7 @@ function textReader(options: LogOptions): EventReader {
     const width = options.width?.() ?? Infinity;
     const columns = width < MIN_WRAP_COLUMNS ? Infinity : width;
     const fields = fieldsOf(event.fields)
-      // A list of addresses fits in no line: it may be broken behind its commas, where lines are broken at all.
+      // A list of addresses fits into no line, so it may be broken after its commas.
       .flatMap((field) =>
         columns === Infinity ? [field] : field.split(/(?<=,)(?=\/)/),
       )

@@ -29,7 +29,7 @@ function rootByDefinition(data: Uint8Array): Uint8Array {
 for (const size of [
   0, 1, 16383, 16384, 16385, 32768, 40000, 65536, 81920, 100_000, 262_145,
 ]) {
-  test(`the root of ${size} bytes is the one BEP 52 defines, however the bytes arrive`, () => {
+  test(`the root of ${size} bytes is the one that BEP 52 defines, however the bytes arrive`, () => {
     const data = randomBytes(size);
     const expected = Buffer.from(rootByDefinition(data)).toString("hex");
     assert.equal(Buffer.from(merkleRoot(data)).toString("hex"), expected);

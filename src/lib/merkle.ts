@@ -10,7 +10,7 @@ export const BLOCK_SIZE_BYTES = 16 * 1024;
 
 const ZERO = new Uint8Array(32);
 
-/** Cuts bytes that stream by into blocks; those that came whole are not copied. */
+/** Cuts a stream of bytes into blocks. Blocks that arrive whole are not copied. */
 export class Blocks {
   readonly #onBlock: (block: Uint8Array) => void;
   readonly #partial = new Uint8Array(BLOCK_SIZE_BYTES);
@@ -36,7 +36,7 @@ export class Blocks {
     this.#filled = data.length - at;
   }
 
-  /** No more bytes come: the last block may be short. */
+  /** The stream has ended: the last block may be short. */
   end(): void {
     if (this.#filled > 0)
       this.#onBlock(this.#partial.subarray(0, this.#filled));
@@ -44,7 +44,7 @@ export class Blocks {
   }
 }
 
-/** Builds a root from bytes as they stream by. Keeps one hash per level of the tree, so any size costs a few hundred bytes. */
+/** Builds a root from a stream of bytes. It keeps one hash per level of the tree, so any size needs a few hundred bytes. */
 export class MerkleHasher {
   readonly #blocks = new Blocks((block) => this.#leaf(block));
   #leaves = 0;

@@ -1,8 +1,8 @@
-/** Where the program lies: in a checkout it runs from src, in a package from the bundle in dist. */
+/** Where the program is: a checkout runs from src, a package from the bundle in dist. */
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, extname, join } from "node:path";
 
-/** The folder of our package.json. */
+/** The folder with our package.json. */
 export const PACKAGE_ROOT: string = packageRoot(import.meta.dirname);
 
 /** The package's version, for identify, announcements and `--version`. */
@@ -13,8 +13,8 @@ export const VERSION: string = (
 ).version;
 
 /**
- * The program `name` of a process or a thread of its own, beside the file whose `import.meta.url` this is: `name.ts` among the
- * sources, `name.js` in the bundle, which lies flat.
+ * The file to start as process or thread `name`, beside the file whose `import.meta.url` is given: `name.ts` among the sources, `name.js`
+ * in the flat bundle.
  */
 export function programOf(name: string, importer: string): URL {
   return new URL(`${name}${extname(importer)}`, importer);

@@ -1,17 +1,17 @@
-/** Where Shoal keeps its things: the XDG base directories, or everything under one `--home`. */
+/** Where Shoal keeps its files: in the XDG base directories, or all under one `--home`. */
 import { homedir } from "node:os";
 import { join } from "node:path";
 
 export interface Paths {
   /** Configuration file's folder. */
   config: string;
-  /** Identity keys, records: what must survive a restart. */
+  /** Identity keys and records, which must survive a restart. */
   state: string;
   /** Models and shards. */
   data: string;
 }
 
-/** Source: https://specifications.freedesktop.org/basedir-spec/0.8/ (a relative path in a variable is to be ignored). */
+/** Source: https://specifications.freedesktop.org/basedir-spec/0.8/ (relative paths in the variables are ignored). */
 export function resolvePaths(
   home: string | undefined,
   env: NodeJS.ProcessEnv = process.env,

@@ -1,7 +1,7 @@
-/** Text for a terminal: colours, plain ASCII, line breaks, and nothing in it that could command the terminal. */
+/** Text for a terminal: colours, ASCII, line breaks, and no control characters that could command the terminal. */
 import { stripVTControlCharacters, styleText } from "node:util";
 
-/** Colours of the signs that stand before a state. In plain ASCII each is one character, so that columns stay columns. */
+/** Colours of the signs before a state. Each sign is one character in ASCII too, so that columns stay aligned. */
 const SIGNS = {
   "★": { ascii: "*", style: "cyan" },
   "✓": { ascii: "+", style: "green" },
@@ -58,8 +58,8 @@ export function movesCursor(
 }
 
 /**
- * Without what a terminal would obey or reorder: control characters become visible, as `\x1b` or `\n`, and so do the signs that turn the
- * direction of writing. Names and messages of other machines end up in a log.
+ * Makes control characters visible, as `\x1b` or `\n`, and also those that change the direction of writing. Names and messages of other
+ * machines end up in a log and must not command the terminal.
  */
 export function printable(text: string): string {
   return text.replaceAll(/[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu, (c) => {
@@ -72,7 +72,7 @@ export function printable(text: string): string {
   });
 }
 
-/** In ASCII alone: letters without their accents, signs as the nearest there is, anything else as a question mark. */
+/** ASCII only: letters lose their accents, signs become the nearest character, everything else a question mark. */
 export function toAscii(text: string): string {
   return text.replaceAll(
     /[^\p{ASCII}]/gu,
@@ -92,18 +92,18 @@ export function paint(
   style: Parameters<typeof styleText>[0],
   text: string,
 ): string {
-  // The caller knows whether there is a terminal: it may be another process' line.
+  // The caller knows whether there is a terminal: the line may be for another process.
   return styleText(style, text, { validateStream: false });
 }
 
-/** Columns it takes, colours aside. */
+/** The columns it takes, not counting colours. */
 export function columnsOf(text: string): number {
   return Array.from(stripVTControlCharacters(text)).length;
 }
 
 /**
- * Words in lines of at most `width` columns; lines after the first begin with `indent` spaces. A word that is longer than a line stays
- * whole: an address that is cut can not be copied.
+ * Wraps words into lines of at most `width` columns; lines after the first begin with `indent` spaces. A word longer than a line stays
+ * whole, because a broken address cannot be copied.
  */
 export function wrapWords(
   words: readonly string[],

@@ -1,4 +1,4 @@
-/** Bytes and durations as people write them. */
+/** Bytes and durations in the form people write them. */
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
 
@@ -19,7 +19,7 @@ export function formatMs(ms: number): string {
   return `${(ms / 1000).toFixed(1)} s`;
 }
 
-/** Of time that passes, in its two largest units: 75_000 → "1 min 15 s", 3 h → "3 h 0 min". */
+/** A duration in its two largest units: 75_000 → "1 min 15 s", 3 h → "3 h 0 min". */
 export function formatDuration(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1000));
   const minutes = Math.floor(seconds / 60);
