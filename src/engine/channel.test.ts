@@ -42,7 +42,7 @@ test("frames come out whole and in order, however the bytes are cut", () => {
   }
 });
 
-test("a length over the bound is refused before it is awaited", () => {
+test("a length above the bound is refused at once", () => {
   const header = encodeHeader(1, 1, MAX_BODY_BYTES + 1);
   assert.equal(header.length, HEADER_BYTES);
   assert.throws(() => new FrameParser().push(header, () => {}), {

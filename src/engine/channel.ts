@@ -1,13 +1,12 @@
 /**
- * The binary channel between a node and its engine: a socket pair, frames with a fixed header, nothing else.
+ * The binary channel between a node and its engine: frames with a fixed header on a socket pair.
  *
  *     0  u32  length of the body in bytes
  *     4  u32  op (requests) or kind (replies)
  *     8  u32  request id, echoed in the replies
  *    12  …    body; numbers little-endian, f32 and i32 arrays 4-byte aligned
  *
- * The child reads and writes synchronously (an engine does one thing at a time and wakes fastest that way); the parent is
- * asynchronous.
+ * The child reads and writes synchronously (an engine does one thing at a time and wakes fastest this way); the parent is asynchronous.
  */
 import { readSync, writeSync } from "node:fs";
 import { ShoalError } from "../lib/index.ts";
@@ -23,7 +22,7 @@ export const Op = {
   LoadStage: 1,
   /** JSON {path} → VocabularyInfo (JSON, piece table): see tokenizer.ts. */
   LoadVocabulary: 2,
-  /** u32 sequence, JSON SamplingOptions or nothing → Json {}. Opens a session, freed first if it was open. */
+  /** u32 sequence, JSON SamplingOptions or nothing → Json {}. Opens a session; frees it first if it was open. */
   OpenSequence: 3,
   /** u32 sequence → Json {}. */
   FreeSequence: 4,
@@ -38,7 +37,7 @@ export const Op = {
 } as const;
 export type Op = (typeof Op)[keyof typeof Op];
 
-/** What a decode is to return; stages before the last always return their activations. */
+/** What a decode should return; stages before the last always return their activations. */
 export const Want = {
   /** The last stage returns nothing (a prefill chunk that is not the last). */
   Nothing: 0,
@@ -77,13 +76,13 @@ export function bytesOf(
   return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 }
 
-/** Bytes as f32, without a copy where they are aligned. */
+/** Bytes as f32, without a copy if they are aligned. */
 export function floatsOf(bytes: Uint8Array): Float32Array {
   const { buffer, byteOffset, byteLength } = aligned(bytes);
   return new Float32Array(buffer, byteOffset, byteLength >>> 2);
 }
 
-/** Bytes as i32, without a copy where they are aligned. */
+/** Bytes as i32, without a copy if they are aligned. */
 export function intsOf(bytes: Uint8Array): Int32Array {
   const { buffer, byteOffset, byteLength } = aligned(bytes);
   return new Int32Array(buffer, byteOffset, byteLength >>> 2);
@@ -145,7 +144,7 @@ export class SyncChannel {
   }
 }
 
-/** The parent's end: turns chunks of a socket into frames. A body that lies in one chunk is a view of it. */
+/** The parent's end: turns a socket's chunks into frames. A body inside one chunk is a view of it. */
 export class FrameParser {
   #chunks: Uint8Array[] = [];
   #buffered = 0;

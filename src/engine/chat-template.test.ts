@@ -52,7 +52,7 @@ test("Llama 2's template writes BOS and EOS between turns", () => {
   );
 });
 
-test("where the tokenizer adds BOS, the template's first one is taken away and only that one", () => {
+test("if the tokenizer adds BOS, the template's first BOS is removed, and only that one", () => {
   const template = new ChatTemplate(
     "{{ bos_token }}{% for m in messages %}{{ bos_token }}{{ m.content }}{% endfor %}",
   );
@@ -63,7 +63,7 @@ test("where the tokenizer adds BOS, the template's first one is taken away and o
   assert.equal(template.render(messages, { ...adding, bosToken: "" }), "x");
 });
 
-test("a template's own refusal is told in its words", () => {
+test("a template's own refusal is reported in its words", () => {
   const twoUsers = [TALK[1]!, TALK[3]!];
   assert.throws(
     () => new ChatTemplate(LLAMA2).render(twoUsers, TOKENS),
@@ -89,7 +89,7 @@ test("a template sees what llama.cpp shows it, the date in English and local tim
   );
 });
 
-test("the developer's role is the system's, unless the template knows it", () => {
+test("the role developer becomes system, unless the template knows it", () => {
   const messages = [{ role: "developer", content: "x" }];
   const roles = "{% for m in messages %}{{ m.role }}{% endfor %}";
   assert.equal(new ChatTemplate(roles).render(messages, TOKENS), "system");
@@ -107,7 +107,7 @@ const HOSTILE = {
   "a template that is too long": "x".repeat(MAX_TEMPLATE_CHARS + 1),
   "deep nesting": "{{ " + "(".repeat(100_000) + "1",
   "a huge range": "{{ range(1000000000)|length }}",
-  "a range that goes nowhere": "{{ range(0, 5, 0)|length }}",
+  "a range with step 0": "{{ range(0, 5, 0)|length }}",
   "text that doubles": doubled("'xx'", "~"),
   "a list that doubles": doubled("[1, 2]", "+"),
   "loops that take too long":
@@ -117,7 +117,7 @@ const HOSTILE = {
 };
 
 for (const [what, source] of Object.entries(HOSTILE)) {
-  test(`a template with ${what} fails with its code, and leaves the process whole`, () => {
+  test(`a template with ${what} fails with its code and does not harm the process`, () => {
     assert.throws(
       () =>
         new ChatTemplate(source, { maxRenderMs: 300 }).render(

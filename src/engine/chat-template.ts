@@ -1,12 +1,12 @@
 /**
- * A model's own chat template: Jinja that turns messages into the one text the model was trained on. The template comes with the
- * model's file, so it is not trusted: its time and its text have a bound.
+ * A model's own chat template: Jinja that turns messages into the one text the model was trained on. The template comes with the model's
+ * file, so it is not trusted: its time and its output are bounded.
  *
  *     const template = new ChatTemplate(source);
  *     template.render([{ role: "user", content: "Hello" }], { bosToken: "<s>", eosToken: "</s>", tokenizerAddsBos: true });
  *
- * Templates see what llama.cpp shows them (`common_chat_template_direct_apply`, common/chat.cpp at v0.5.0): `messages`,
- * `bos_token`, `eos_token`, `add_generation_prompt`, `enable_thinking`, the date, and no tools.
+ * Templates get what llama.cpp gives them (`common_chat_template_direct_apply`, common/chat.cpp at v0.5.0): `messages`, `bos_token`,
+ * `eos_token`, `add_generation_prompt`, `enable_thinking`, the date, and no tools.
  */
 import { createContext, Script } from "node:vm";
 import { Environment, Interpreter, Template } from "@huggingface/jinja";
@@ -20,7 +20,7 @@ export interface ChatMessage {
 export interface RenderOptions {
   bosToken: string;
   eosToken: string;
-  /** The tokenizer puts BOS in front itself: a BOS that the template wrote there is taken away, so that the prompt has one. */
+  /** The tokenizer adds BOS itself. A BOS that the template wrote first is removed, so that the prompt has only one. */
   tokenizerAddsBos: boolean;
   /** End with the beginning of the assistant's answer. */
   addGenerationPrompt?: boolean;
@@ -28,13 +28,13 @@ export interface RenderOptions {
 
 /** The largest templates in use (tools, thinking, vision) have about 20 KiB. */
 export const MAX_TEMPLATE_CHARS = 256 * 1024;
-/** Twice the gateway's largest request body: a template adds some text to each message, it does not multiply it. */
+/** Twice the gateway's largest request body: a template adds some text to each message but does not multiply it. */
 const MAX_RENDERED_CHARS = 8 * 1024 * 1024;
 /** Rendering blocks the process. A real template takes a millisecond or two, also on a busy machine. */
 const MAX_RENDER_MS = 2_000;
-/** A list longer than this is no list of messages. */
+/** A longer list is not a list of messages. */
 const MAX_LIST_ITEMS = 100_000;
-/** Of a template's own complaint; it goes to the client. */
+/** Length of a template's own complaint, which the client sees. */
 const MAX_REASON_CHARS = 500;
 
 export interface ChatTemplateOptions {
@@ -49,7 +49,7 @@ export class ChatTemplate {
   #maxRenderMs: number;
   #knowsDeveloper: boolean;
 
-  /** Throws TEMPLATE_FAILED where the source is no Jinja. */
+  /** Throws TEMPLATE_FAILED if the source is not Jinja. */
   constructor(
     source: string,
     {
@@ -70,7 +70,7 @@ export class ChatTemplate {
     }
   }
 
-  /** Throws TEMPLATE_FAILED with the template's own words where it refuses the messages, and where it breaks or takes too long. */
+  /** Throws TEMPLATE_FAILED if the template refuses the messages (with its words), fails or takes too long. */
   render(messages: readonly ChatMessage[], options: RenderOptions): string {
     const environment = newEnvironment();
     const scope = this.#scope(messages, options);
@@ -91,7 +91,7 @@ export class ChatTemplate {
       }
       throw failed(reason(error), error);
     }
-    if (typeof text !== "string") throw failed("it gave no text");
+    if (typeof text !== "string") throw failed("it produced no text");
     const doubled =
       options.tokenizerAddsBos &&
       options.bosToken !== "" &&
@@ -143,7 +143,7 @@ const LITERALS = Object.freeze({
   None: null,
 });
 
-/** What a template throws on purpose, told apart from what breaks. */
+/** What a template throws on purpose, as opposed to a failure. */
 class TemplateRefusal extends Error {}
 
 /** The part of the library that is used here. (Its own declarations do not resolve under nodenext: imports without extension.) */
@@ -160,7 +160,7 @@ interface LibraryEnvironment {
 const newEnvironment = (): LibraryEnvironment => new Environment();
 const parse = (source: string): unknown => new Template(source).parsed;
 
-/** Every value a template makes passes through `evaluate`: the place to see text and lists grow. */
+/** Every value a template makes passes through `evaluate`, which can therefore bound texts and lists. */
 class BoundedInterpreter extends LibraryInterpreter {
   override evaluate(node: unknown, environment: unknown): { value: unknown } {
     const result = super.evaluate(node, environment);
@@ -175,7 +175,7 @@ class BoundedInterpreter extends LibraryInterpreter {
   }
 }
 
-/** Python's range(), which would fill the memory if its length were not looked at first. */
+/** Python's range(), which would fill the memory without a check of its length. */
 function boundedRange(first: number, last?: number, step = 1): number[] {
   const [start, stop] = last === undefined ? [0, first] : [first, last];
   const length = Math.max(0, Math.ceil((stop - start) / step));
@@ -185,7 +185,7 @@ function boundedRange(first: number, last?: number, step = 1): number[] {
   return Array.from({ length }, (_, i) => start + i * step);
 }
 
-/** The same result, or an error after `maxMs`: node:vm's watchdog ends whatever JavaScript runs below it, also host functions. */
+/** The same result, or an error after `maxMs`: node:vm's watchdog stops all JavaScript below it, host functions included. */
 function withinTime<T>(maxMs: number, work: () => T): T {
   let result: { value: T } | undefined;
   watched.work = () => {
@@ -213,7 +213,7 @@ const DAYS = "Sunday Monday Tuesday Wednesday Thursday Friday Saturday".split(
 
 const two = (n: number): string => String(n).padStart(2, "0");
 
-/** C's strftime in local time and English, as llama.cpp's `strftime_now`; the library's own takes the machine's language. */
+/** C's strftime in local time and English, as llama.cpp's `strftime_now`; the library's own uses the machine's language. */
 function strftime(date: Date, format: string): string {
   const month = MONTHS[date.getMonth()] ?? "";
   const day = DAYS[date.getDay()] ?? "";
@@ -245,6 +245,6 @@ function reason(error: unknown): string {
 }
 
 function failed(why: string, cause?: unknown): ShoalError {
-  const message = `the model's chat template does not work: ${why}`;
+  const message = `the model's chat template failed: ${why}`;
   return new ShoalError("TEMPLATE_FAILED", message, {}, cause);
 }

@@ -1,6 +1,6 @@
 /**
- * The engine's own process: loads one shard (or one vocabulary) and answers the channel until the parent is gone. A failed
- * assertion in llama.cpp aborts this process and no other. Started by engine-process.ts, never by hand.
+ * The engine's process: loads one shard (or one vocabulary) and answers the channel until the parent is gone. A failed assertion in
+ * llama.cpp aborts only this process. Started by engine-process.ts, never by hand.
  */
 import { readShard } from "../model/index.ts";
 import { ShoalError } from "../lib/index.ts";
@@ -151,7 +151,7 @@ function decode(body: Uint8Array): Uint8Array {
   );
   if (activations !== undefined) return bytesOf(activations);
   const sampler = samplers.get(sequence);
-  // A session's own samples were accepted when they were drawn: only the prompt comes in as chunks of more, or at the start.
+  // A session's own samples were accepted when they were drawn. Only the prompt comes in larger chunks or at the start.
   if (sampler?.expects(position) === false) sampler.accept(tokens);
   switch (want) {
     case Want.Nothing:

@@ -1,6 +1,6 @@
 /**
- * The parent's side of an engine: starts the child process, sends it requests, and turns its death into errors. One request is
- * worked on at a time; more wait in the child's socket, in order.
+ * The parent's side of an engine: starts the child process, sends requests, and turns its death into errors. The child handles one request
+ * at a time; more wait in its socket, in order.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Socket } from "node:net";
@@ -97,7 +97,7 @@ export class EngineProcess implements AsyncDisposable {
     return this.#gone === undefined;
   }
 
-  /** Sends one request and gets its reply's body. Rejects with the child's error, ENGINE_DIED, or DEADLINE (which kills the child). */
+  /** Sends one request and returns the reply's body. Rejects with the child's error, ENGINE_DIED, or DEADLINE (which kills the child). */
   request(
     op: Op,
     parts: readonly Uint8Array[],
@@ -189,7 +189,7 @@ export class EngineProcess implements AsyncDisposable {
     const pending = this.#pending.get(frame.id);
     if (pending === undefined) return;
     if (frame.op === Kind.Progress) {
-      pending.rearm(); // a load that still makes progress is not late
+      pending.rearm(); // a load that makes progress is not late
       pending.onProgress?.(floatsOf(frame.body)[0] ?? 0);
       return;
     }

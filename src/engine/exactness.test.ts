@@ -1,4 +1,4 @@
-/** Split equals whole, bit for bit, on the real engine: every weight type, head and family, cut at every boundary. */
+/** Shards equal the whole model, bit for bit, on the real engine: every weight type, head and family, cut at every boundary. */
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -68,7 +68,7 @@ function assertSame(
   }
 }
 
-/** Numbers that mean something: finite, not all alike, other ones at each step. */
+/** Meaningful numbers: finite, not all equal, different at each step. */
 function assertMeaningful(logits: readonly Float32Array[]): void {
   for (const row of logits) assert.ok(row.every(Number.isFinite));
   assert.ok(new Set(logits[0]).size > 10);
@@ -157,7 +157,7 @@ for (const [index, { name, ...options }] of cases.entries()) {
   });
 }
 
-test("a session gives the same logits beside another one as alone", async () => {
+test("a session gives the same logits beside another one and alone", async () => {
   const path = join(directory, "two.gguf");
   await writeRandomModel(path, { layers: 2, type: "Q8_0", ...wide });
   using stage = await load(path);

@@ -1,6 +1,6 @@
 /**
- * llama.cpp, unmodified, behind TypeScript: prebuilt libraries called by FFI (native.ts is the only file that names a native
- * symbol), in a child process per loaded shard or vocabulary, over a binary channel.
+ * Unmodified llama.cpp behind TypeScript: prebuilt libraries called through FFI (native.ts is the only file that names a native symbol), in
+ * a child process per loaded shard or vocabulary, over a binary channel.
  *
  *     const engine = new StageEngine({ path: "shard-0.gguf", contextLength: 4096, threads: 1 });
  *     await engine.start();                                  // loaded, mapped, dry run done

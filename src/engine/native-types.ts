@@ -1,4 +1,4 @@
-/** The native surface as the engine sees it: what native.ts binds, in TypeScript's terms. */
+/** The native functions that native.ts binds, in TypeScript's terms. */
 
 /** An address in native memory. */
 export type Pointer = bigint & { readonly __pointer: unique symbol };
@@ -56,7 +56,9 @@ export interface Native {
   /** Throws ENGINE_LOAD_FAILED with llama.cpp's reason. */
   newContext(model: Pointer, params: ContextParams): Pointer;
   freeContext(context: Pointer): void;
-  /** 0 on success, 1 where no KV slot was found, 2 aborted, negative on error. */
+  /**
+   * 0 on success, 1 if no KV slot was found, 2 if aborted, negative on error.
+   */
   decode(context: Pointer, batch: LlamaBatch): number;
   /** The logits of the i-th output of the last decode (-1 is the last), a view of native memory, n_vocab long. */
   logits(context: Pointer, index: number, vocabSize: number): Float32Array;
@@ -123,7 +125,7 @@ export interface Native {
     vocabSize: number,
     bias: readonly (readonly [token: number, bias: number])[],
   ): Pointer;
-  /** A native callback asked for every tensor: see ggml_backend_sched_eval_callback. */
+  /** A native callback, called for every tensor: see ggml_backend_sched_eval_callback. */
   evalCallback(callback: (tensor: Pointer, ask: boolean) => boolean): Pointer;
   progressCallback(callback: (fraction: number) => boolean): Pointer;
   addressOf(array: ArrayBufferView): bigint;

@@ -1,9 +1,9 @@
 /**
- * The whole native surface: every llama.cpp and ggml symbol Shoal calls, typed, and the struct layouts they need. The only file
- * that names one. Bound by koffi to the unmodified libraries of `@node-llama-cpp/<platform>` 3.22.1, which are llama.cpp v0.5.0.
+ * The whole native surface: every llama.cpp and ggml symbol that Shoal calls, with types and struct layouts. No other file names one. Bound
+ * by koffi to the unmodified libraries of `@node-llama-cpp/<platform>` 3.22.1, which are llama.cpp v0.5.0.
  *
- * Struct layouts: include/llama.h at v0.5.0. They are checked against the library's own defaults on load, so another version
- * is refused instead of being misread.
+ * Struct layouts: include/llama.h at v0.5.0. They are checked against the library's own defaults on load, so another version is refused
+ * instead of misread.
  */
 import { readdirSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -73,7 +73,7 @@ const CONTEXT_PARAMS = {
   ctx_other: "void*",
 } as const;
 
-/** What v0.5.0 answers for its defaults: values at both ends and in the middle of each struct, so that a shift shows. */
+/** The defaults of v0.5.0: values at both ends and in the middle of each struct, so that a shift is noticed. */
 const EXPECTED_MODEL = {
   n_gpu_layers: -1,
   split_mode: 1,
@@ -106,8 +106,8 @@ const PLATFORMS: Readonly<Record<string, string>> = {
 let loaded: Native | undefined;
 
 /**
- * The bound libraries, loaded on first use (a process-wide thing, as dlopen is). Throws ENGINE_UNAVAILABLE.
- * `onLog` gets the libraries' own log from the first line on; it counts on the first call only.
+ * The bound libraries, loaded on first use for the whole process, as dlopen does. Throws ENGINE_UNAVAILABLE. `onLog` receives the
+ * libraries' log; only the first call's counts.
  */
 export function loadNative(onLog: NativeLog = () => {}): Native {
   loaded ??= bind(findLibraries(), onLog);
@@ -117,8 +117,9 @@ export function loadNative(onLog: NativeLog = () => {}): Native {
 function findLibraries(): string {
   const name = PLATFORMS[`${process.platform}-${process.arch}`];
   try {
-    if (name === undefined) throw new Error("no prebuilt llama.cpp for it");
-    // The package's main is dist/index.js; the libraries lie in bins/<platform> beside dist.
+    if (name === undefined)
+      throw new Error("no prebuilt llama.cpp for this platform");
+    // The package's main is dist/index.js; the libraries are in bins/<platform> beside dist.
     const entry = createRequire(import.meta.url).resolve(
       `@node-llama-cpp/${name}`,
     );

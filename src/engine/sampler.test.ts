@@ -29,7 +29,7 @@ async function withStage(t: TestContext): Promise<Stage> {
   return stage;
 }
 
-/** What is drawn at 40 positions from the same logits. */
+/** The tokens drawn at 40 positions from the same logits. */
 function draws(
   stage: Stage,
   options: Partial<SamplingOptions>,
@@ -60,14 +60,14 @@ test("top-k 1 takes it at any temperature", async (t) => {
   );
 });
 
-test("what is drawn depends on seed and position alone", async (t) => {
+test("the drawn token depends only on seed and position", async (t) => {
   const stage = await withStage(t);
   const wild = { temperature: 2, topK: 0, topP: 1, minP: 0 };
   const whole = draws(stage, { ...wild, seed: 7 });
   assert.ok(new Set(whole).size > 5, "it varies");
   assert.deepEqual(draws(stage, { ...wild, seed: 7 }), whole);
   assert.notDeepEqual(draws(stage, { ...wild, seed: 8 }), whole);
-  // A sampler that begins in the middle draws what the first one drew there: nothing is lost with a stage.
+  // A sampler that begins in the middle draws the same tokens: nothing is lost with a stage.
   assert.deepEqual(
     draws(stage, { ...wild, seed: 7 }, 20).slice(0, 20),
     whole.slice(20),
@@ -95,7 +95,7 @@ test("a logit bias bans and forces tokens", async (t) => {
   );
 });
 
-test("penalties count the prompt and what was drawn", async (t) => {
+test("penalties count the prompt and the drawn tokens", async (t) => {
   const stage = await withStage(t);
   const top = best(stage);
   const options = parseSampling({
@@ -120,7 +120,7 @@ test("penalties count the prompt and what was drawn", async (t) => {
   );
 });
 
-test("seeds of positions beside each other have nothing in common", () => {
+test("seeds of neighbouring positions are unrelated", () => {
   const seeds = Array.from({ length: 10_000 }, (_, position) =>
     keyedSeed(42, position),
   );

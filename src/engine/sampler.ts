@@ -1,6 +1,6 @@
 /**
- * llama.cpp's samplers for one session. The randomness of each token is keyed by (seed, position): a session that goes on
- * elsewhere after a fault draws the same tokens.
+ * llama.cpp's samplers for one session. The randomness of each token is keyed by (seed, position): a session that continues elsewhere after
+ * a fault draws the same tokens.
  */
 import type { SamplingOptions } from "./sampling.ts";
 import { loadNative } from "./native.ts";
@@ -54,7 +54,7 @@ export class Sampler implements Disposable {
     add(native.dist(0)); // replaced for every token
   }
 
-  /** True where the token at `position` is the one this sampler drew last (and so has accepted already). */
+  /** True if this sampler drew the token at `position` last, and so has already accepted it. */
   expects(position: number): boolean {
     return position === this.#drawnPosition;
   }

@@ -1,6 +1,6 @@
 /**
- * How the next token is drawn: plain data that crosses processes and wires unchanged. The sampler chain that these options
- * build is llama.cpp's own; the randomness is keyed by (seed, position), so a lost last stage loses none of it.
+ * How the next token is drawn: plain data that crosses processes and wires unchanged. The options build llama.cpp's own sampler chain. The
+ * randomness is keyed by (seed, position), so a lost last stage loses none of it.
  *
  *     const sampling = parseSampling({ temperature: 0 }); // greedy
  */
@@ -30,7 +30,7 @@ export interface SamplingOptions {
   logitBias: readonly (readonly [token: number, bias: number])[];
 }
 
-/** More biased tokens than this would make the bias sampler, which walks the list for each token, cost more than a small stage. */
+/** The bias sampler walks the list for each token: with more entries it would cost more than a small stage. */
 export const MAX_LOGIT_BIASES = 1024;
 
 /** The longest contexts have so many. llama.cpp allocates a ring of `repeatLastN` tokens (4 MiB) for a session with penalties. */
@@ -52,8 +52,8 @@ function wholeBetween(min: number, max: number): z.ZodNumber {
 }
 
 /**
- * The bounds of every field, once. The gateway builds the API's snake_case parameters from the same fields. Temperature and the
- * penalties have OpenAI's bounds; the others what llama.cpp gives a meaning to.
+ * The bounds of every field, in one place. The gateway builds the API's snake_case parameters from the same fields. Temperature and the
+ * penalties have OpenAI's bounds; the others have the range that means something to llama.cpp.
  */
 export const samplingFields = Object.freeze({
   temperature: between(0, 2),
@@ -80,7 +80,7 @@ export const SAMPLING_DEFAULTS: Readonly<Omit<SamplingOptions, "seed">> =
     topP: 0.95,
     /** Scales with the model's certainty, which top-p does not. */
     minP: 0.05,
-    /** Off: penalties hurt code, lists and names, so they are the caller's to ask for. */
+    /** Off: penalties hurt code, lists and names, so the caller must ask for them. */
     repeatPenalty: 1,
     /** About a paragraph. Costs nothing while the penalties are off. */
     repeatLastN: 64,
@@ -106,7 +106,7 @@ export const samplingSchema = z.strictObject({
     }),
 });
 
-/** Complete, valid options from some of them: the rest are the defaults, and seed 0. Throws USAGE that names the field. */
+/** Completes and validates options: missing ones get the defaults, and seed 0. Throws USAGE naming the field. */
 export function parseSampling(
   given: Readonly<Partial<SamplingOptions>>,
 ): SamplingOptions {

@@ -1,4 +1,4 @@
-/** The engine as a process: loads with progress, refuses what is broken, dies without taking anyone along, comes back. */
+/** The engine as a process: it loads with progress, refuses broken files, dies alone, and comes back. */
 import assert from "node:assert/strict";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ const OPTIONS = {
 };
 const TOKENS = Int32Array.of(1, 2, 3);
 
-test("it loads with real progress, and tells its size after a dry run", async (t) => {
+test("it loads with real progress, and reports its size after a dry run", async (t) => {
   const path = join(await temporaryFolder(t), "model.gguf");
   await writeRandomModel(path, {
     layers: 8,
@@ -62,13 +62,13 @@ test("weights that are not finite do not pass the dry run", async (t) => {
   await assert.rejects(engine.start(), { code: "ENGINE_LOAD_FAILED" });
 });
 
-test("a file that is not there is an error with its code", async (t) => {
+test("a missing file is an error with its code", async (t) => {
   const path = join(await temporaryFolder(t), "none.gguf");
   await using engine = new StageEngine({ path, ...OPTIONS });
   await assert.rejects(engine.start(), { code: "FILE_NOT_FOUND" });
 });
 
-test("wrong requests are errors, and the engine goes on", async (t) => {
+test("wrong requests are errors, and the engine continues", async (t) => {
   const path = join(await temporaryFolder(t), "model.gguf");
   await writeRandomModel(path, { layers: 2 });
   await using engine = new StageEngine({ path, ...OPTIONS });
@@ -93,7 +93,7 @@ test("wrong requests are errors, and the engine goes on", async (t) => {
   );
 });
 
-test("killed, it fails what it was doing, says so, and is loaded again", async (t) => {
+test("when killed, it fails the running request, reports it, and is loaded again", async (t) => {
   const path = join(await temporaryFolder(t), "model.gguf");
   await writeRandomModel(path, { layers: 2 });
   await using engine = new StageEngine({ path, ...OPTIONS });
@@ -103,7 +103,7 @@ test("killed, it fails what it was doing, says so, and is loaded again", async (
   const down = new Promise((resolve) => engine.onDown(resolve));
   const up = new Promise((resolve) => engine.onUp(resolve));
   const first = engine.pid!;
-  process.kill(first, "SIGSTOP"); // so that the request is surely under way
+  process.kill(first, "SIGSTOP"); // so that the request has certainly started
   const hanging = engine.decode(0, 3, Int32Array.of(4), undefined, Want.Token);
   process.kill(first, "SIGKILL");
   await assert.rejects(hanging, { code: "ENGINE_DIED" });

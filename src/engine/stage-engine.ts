@@ -1,6 +1,6 @@
 /**
- * A loaded shard as the rest of Shoal sees it: an engine process that is started, loaded, dry-run, and started again with
- * back-off when it dies. Sessions do not survive a restart; `onDown` says so.
+ * A loaded shard as the rest of Shoal sees it: an engine process that is started, loaded and dry-run, and started again with back-off when
+ * it dies. Sessions do not survive a restart; `onDown` reports it.
  */
 import { availableParallelism } from "node:os";
 import { backoffMs, type EventSink, ShoalError, sleep } from "../lib/index.ts";
@@ -22,19 +22,19 @@ export interface StageEngineOptions {
 }
 
 export const ENGINE_DEFAULTS = Object.freeze({
-  /** Sessions at once, each with KV memory of its own: DESIGN section 8. */
+  /** Sessions at once, each with its own KV memory. */
   sessions: 4,
   /** Tokens per prefill chunk: enough to use the matrix kernels, short enough that decodes of others pass between. */
   batchTokens: 128,
-  /** Without a single sign of progress for so long, a load has failed. */
+  /** A load without any progress for this long has failed. */
   loadTimeoutMs: 120_000,
-  /** One decode of a chunk. A slow machine takes seconds for it, a stuck one for ever. */
+  /** One decode of a chunk. A slow machine takes seconds, a stuck one never finishes. */
   decodeTimeoutMs: 60_000,
   /** Opening and freeing sequences waits at most behind one decode. */
   controlTimeoutMs: 65_000,
 });
 
-/** Threads for one of `engines` engines on this machine: they share the cores, since spinning threads on busy ones stall each other. */
+/** Threads for one of `engines` engines on this machine: they share the cores, because spinning threads on busy cores stall each other. */
 export function defaultThreads(engines = 1): number {
   return Math.max(
     1,
@@ -70,7 +70,7 @@ export class StageEngine implements AsyncDisposable {
     };
   }
 
-  /** What was loaded; undefined while the engine is down. */
+  /** The loaded shard; undefined while the engine is down. */
   get info(): StageInfo | undefined {
     return this.#info;
   }
@@ -87,7 +87,7 @@ export class StageEngine implements AsyncDisposable {
     return this.#options.batchTokens;
   }
 
-  /** Starts, loads and dry-runs. Rejects if this first load fails; from then on the engine is kept alive until `stop`. */
+  /** Starts, loads and dry-runs. Rejects if this first load fails; afterwards the engine is kept alive until `stop`. */
   async start(): Promise<StageInfo> {
     const info = await this.#load();
     this.#supervision = this.#supervise();
@@ -100,7 +100,7 @@ export class StageEngine implements AsyncDisposable {
     return () => this.#down.delete(listener);
   }
 
-  /** Called when it was loaded again. */
+  /** Called when the engine is loaded again. */
   onUp(listener: (info: StageInfo) => void): () => void {
     this.#up.add(listener);
     return () => this.#up.delete(listener);
@@ -192,7 +192,7 @@ export class StageEngine implements AsyncDisposable {
     if (this.#process === undefined || this.#info === undefined) {
       throw new ShoalError(
         "ENGINE_DIED",
-        "the engine is down; it is being started again",
+        "the engine is down and is being restarted",
       );
     }
     return this.#process;
@@ -239,7 +239,7 @@ export class StageEngine implements AsyncDisposable {
         ));
       this.#info = undefined;
       if (signal.aborted) return;
-      if (performance.now() - startedMs > 60_000) attempt = 0; // it ran well for a while: not the same fault in a row
+      if (performance.now() - startedMs > 60_000) attempt = 0; // it ran well for a while, so this is not the same fault again
       this.#options.events?.error("ENGINE", error.message, {
         code: error.code,
       });
@@ -248,7 +248,7 @@ export class StageEngine implements AsyncDisposable {
         const waitMs = backoffMs(attempt++, { initialMs: 200, maxMs: 30_000 });
         this.#options.events?.info(
           "ENGINE",
-          `starting the engine again in ${waitMs} ms`,
+          `restarting the engine in ${waitMs} ms`,
           { attempt, waitMs },
         );
         try {

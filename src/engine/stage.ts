@@ -1,9 +1,9 @@
 /**
- * One loaded shard: a llama.cpp model and context that turn token ids or activations into activations or logits. Lives in the
- * engine's child process (see child.ts); synchronous, since llama.cpp calls back on the thread that decodes.
+ * One loaded shard: a llama.cpp model and context that turn token ids or activations into activations or logits. It lives in the engine's
+ * child process (see child.ts) and is synchronous, because llama.cpp calls back on the decoding thread.
  *
- * How a stage gets its output out of unmodified llama.cpp: the scheduler asks for every tensor whether we want it; we want the
- * last layer's (`l_out-<i>`), copy it and answer false, which ends the graph before the dummy norm and head.
+ * How a stage gets its output out of unmodified llama.cpp: the scheduler asks for every tensor whether we want it. We want the last layer's
+ * (`l_out-<i>`), copy it and answer false, which ends the graph before the dummy norm and head.
  */
 import { closeSync, openSync, readSync } from "node:fs";
 import type { ShardInfo } from "../model/index.ts";
@@ -20,14 +20,14 @@ import type {
 export interface StageOptions {
   /** Tokens one session may hold, prompt and reply. */
   contextLength: number;
-  /** Sessions at once, each a KV sequence of its own. */
+  /** Sessions at once, each with its own KV sequence. */
   sessions: number;
-  /** Most tokens in one decode: a prefill chunk. */
+  /** The most tokens in one decode: a prefill chunk. */
   batchTokens: number;
   threads: number;
 }
 
-/** Reads rows of the embedding table that lies behind the shard's tensors: the arithmetic of ggml_get_rows. */
+/** Reads rows of the embedding table behind the shard's tensors, with the arithmetic of ggml_get_rows. */
 class EmbeddingTable {
   #fd: number;
   #traits: TypeTraits;
@@ -105,7 +105,7 @@ export class Stage implements Disposable {
   #batch: LlamaBatch;
   #sequence = new Int32Array(1);
 
-  /** Loads and maps the file. Throws ENGINE_LOAD_FAILED; `onProgress` gets fractions of the bytes really loaded. */
+  /** Loads and maps the file. Throws ENGINE_LOAD_FAILED; `onProgress` gets the fraction of bytes that are loaded. */
   constructor(
     shard: ShardInfo,
     options: StageOptions,
@@ -168,10 +168,10 @@ export class Stage implements Disposable {
     params.n_ctx = options.contextLength * options.sessions;
     params.n_seq_max = options.sessions;
     params.n_batch = options.batchTokens;
-    params.n_ubatch = options.batchTokens; // one decode is one graph run, so the callback captures all rows at once
+    params.n_ubatch = options.batchTokens; // one decode is one graph run, so the callback captures all rows together
     params.n_threads = options.threads;
     params.n_threads_batch = options.threads;
-    params.kv_unified = false; // a session's rows lie alike whatever the others do: bit-exact beside them
+    params.kv_unified = false; // a session's rows are laid out the same whatever the others do, so its result is bit-exact
     if (!this.#shard.isLast) {
       // Every row's activations are wanted, so every row counts as an output.
       params.n_outputs_max = options.batchTokens;
@@ -294,7 +294,7 @@ export class Stage implements Disposable {
     this.#native.removeSequence(this.context, sequence, -1, -1);
   }
 
-  /** Runs one token through and looks whether numbers come out: what "loaded" means. Leaves no trace. */
+  /** Runs one token and checks that numbers come out, which is what "loaded" means. Leaves no trace. */
   dryRun(): void {
     const out =
       this.decode(
@@ -309,7 +309,7 @@ export class Stage implements Disposable {
     if (!out.every(Number.isFinite)) {
       throw new ShoalError(
         "ENGINE_LOAD_FAILED",
-        "the dry run gave values that are not finite: are the weights damaged?",
+        "the dry run gave values that are not finite; the weights may be damaged",
         {
           path: this.#shard.path,
         },

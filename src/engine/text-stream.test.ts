@@ -17,7 +17,7 @@ const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 const singly = (bytes: Uint8Array): Uint8Array[] =>
   [...bytes].map((byte) => Uint8Array.of(byte));
 
-/** Everything that comes out, chunk by chunk, as a client would see it. */
+/** The whole output, chunk by chunk, as a client would see it. */
 function stream(pieces: Uint8Array[], stop: string[] = []) {
   const text = new TextStream({ stop });
   const chunks = pieces.map((piece) => text.push(piece));
@@ -52,7 +52,7 @@ for (const text of TEXTS) {
   });
 }
 
-test("bytes that are no UTF-8 become what TextDecoder makes of them, however they are cut", () => {
+test("bytes that are not UTF-8 become what TextDecoder makes of them, however they are cut", () => {
   const random = new Random(11);
   // Bytes that begin, continue and break characters of every length, and ASCII.
   const alphabet = [
@@ -106,13 +106,13 @@ const STOPS: {
     stoppedBy: " user:",
   },
   {
-    what: "lets held text go once it is no stop string",
+    what: "releases held text once it cannot be a stop string",
     pieces: ["a", "b", "x"],
     stop: ["abc"],
     chunks: ["", "", "abx", ""],
   },
   {
-    what: "lets held text go at the end",
+    what: "releases held text at the end",
     pieces: ["end</"],
     stop: ["</s>"],
     chunks: ["end", "</"],
@@ -125,14 +125,14 @@ const STOPS: {
     stoppedBy: "aab",
   },
   {
-    what: "takes the stop string that is complete first",
+    what: "stops at the stop string that is complete first",
     pieces: ["abcd"],
     stop: ["abcd", "bc"],
     chunks: ["a", ""],
     stoppedBy: "bc",
   },
   {
-    what: "takes the longer of two that end together",
+    what: "stops at the longer of two that end together",
     pieces: ["xabc"],
     stop: ["c", "abc"],
     chunks: ["x", ""],
@@ -155,7 +155,7 @@ for (const { what, pieces, stop, chunks, stoppedBy } of STOPS) {
   });
 }
 
-test("with stop strings, too, the text is the same however its bytes are cut", () => {
+test("with stop strings too, the text is the same however its bytes are cut", () => {
   const random = new Random(3);
   const letters = ["a", "b", "ä", "🐟"];
   const word = (most: number): string =>

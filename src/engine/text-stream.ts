@@ -1,6 +1,6 @@
 /**
- * Text out of token bytes, as it comes. A token may hold a part of a character, and a stop string may lie across tokens: what
- * may not be shown yet is held back. The text depends on the bytes only, never on how the tokens cut them.
+ * Text from token bytes, as they arrive. A token may hold part of a character, and a stop string may span tokens, so text that cannot be
+ * shown yet is held back. The text depends only on the bytes, never on how tokens cut them.
  *
  *     const text = new TextStream({ stop: ["\n\n"] });
  *     for await (const { token } of tokens) {
@@ -11,15 +11,15 @@
  */
 
 export interface TextStreamOptions {
-  /** The text ends before the first of these that is complete, and does not contain it. None may be empty. */
+  /** The text ends before the first complete one of these and does not contain it. None may be empty. */
   stop?: readonly string[];
 }
 
 export class TextStream {
-  /** `fatal: false` makes U+FFFD of what is no UTF-8; `ignoreBOM: true` keeps a U+FEFF that the model wrote. */
+  /** `fatal: false` turns invalid UTF-8 into U+FFFD; `ignoreBOM: true` keeps a U+FEFF that the model wrote. */
   #decoder = new TextDecoder("utf-8", { fatal: false, ignoreBOM: true });
   #stop: readonly string[];
-  /** Text that is, or may be, the beginning of a stop string. Shorter than the longest of them. */
+  /** Text that may be the beginning of a stop string. Shorter than the longest of them. */
   #held = "";
   #stoppedBy: string | undefined;
 
@@ -37,7 +37,7 @@ export class TextStream {
     return this.#take(this.#decoder.decode(bytes, { stream: true }));
   }
 
-  /** The text still held back, now that no more bytes come. An unfinished character is U+FFFD. */
+  /** The text still held back at the end. An unfinished character becomes U+FFFD. */
   end(): string {
     const text = this.#take(this.#decoder.decode()) + this.#held;
     this.#held = "";
@@ -60,8 +60,8 @@ export class TextStream {
 }
 
 /**
- * The stop string that is complete first, and among those the one that begins first: what a reader who takes one character at a
- * time would find. "Begins first" alone would depend on how the tokens cut the text.
+ * The stop string that is complete first, and among those the one that begins first: what a reader of one character at a time would find.
+ * "Begins first" alone would depend on how the tokens cut the text.
  */
 function firstComplete(
   text: string,
@@ -80,7 +80,7 @@ function firstComplete(
   return best;
 }
 
-/** Length of the longest end of `text` that a stop string begins with. */
+/** Length of the longest end of `text` that begins a stop string. */
 function longestBeginning(text: string, stops: readonly string[]): number {
   let longest = 0;
   for (const stop of stops) {

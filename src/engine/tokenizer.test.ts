@@ -1,4 +1,4 @@
-/** The tokenizer is llama.cpp's: held against the ids that its own project publishes. */
+/** The tokenizer is llama.cpp's, checked against the ids that its project publishes. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -34,7 +34,7 @@ test(
 );
 
 test(
-  "special tokens are read as such only when asked for",
+  "special tokens are parsed only on request",
   { skip: published.skip },
   async () => {
     await using tokenizer = await Tokenizer.load(published.path);
@@ -59,7 +59,7 @@ test(
   },
 );
 
-test("any text comes back as it was", async () => {
+test("any text decodes to itself", async () => {
   await using tokenizer = await Tokenizer.load(DEMO_MODEL);
   for (const text of [
     "plain",

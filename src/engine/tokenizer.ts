@@ -4,7 +4,7 @@ import { EngineProcess } from "./engine-process.ts";
 import type { VocabularyInfo } from "./vocabulary.ts";
 
 const LOAD_TIMEOUT_MS = 60_000;
-/** A prompt of megabytes takes a second; past this the child is stuck. */
+/** A prompt of megabytes takes a second; after this time the child is stuck. */
 const ENCODE_TIMEOUT_MS = 30_000;
 const NO_BYTES = new Uint8Array();
 
@@ -37,13 +37,13 @@ export class Tokenizer implements AsyncDisposable {
     );
   }
 
-  /** From any GGUF that carries a vocabulary. Throws ENGINE_LOAD_FAILED where it has none. */
+  /** From any GGUF with a vocabulary. Throws ENGINE_LOAD_FAILED if it has none. */
   static async load(path: string): Promise<Tokenizer> {
     const [child, info] = await start(path);
     return new Tokenizer(path, child, info);
   }
 
-  /** `parseSpecial` reads `<|user|>` and the like as the control tokens they name. An engine that died is started again. */
+  /** `parseSpecial` reads `<|user|>` and the like as the control tokens they name. A dead engine is restarted. */
   async encode(
     text: string,
     options: { addSpecial: boolean; parseSpecial: boolean },
@@ -58,7 +58,7 @@ export class Tokenizer implements AsyncDisposable {
     ).slice();
   }
 
-  /** The token's UTF-8 bytes, which may be part of a character. Control tokens and unknown ids give none. */
+  /** The token's UTF-8 bytes, which may be part of a character. Control tokens and unknown ids have none. */
   piece(token: number): Uint8Array {
     return this.#pieces[token] ?? NO_BYTES;
   }

@@ -17,7 +17,7 @@ export interface VerifyOptions {
 export interface VerifyResult {
   prefillTokens: number;
   decodeTokens: number;
-  /** Largest absolute difference of any logit; 0 is bit-identical. */
+  /** Largest absolute difference between two logits; 0 means bit-identical. */
   prefillDifference: number;
   decodeDifference: number;
 }
@@ -115,7 +115,7 @@ async function run(
   throw new ShoalError("INTERNAL", "the last stage gave no logits");
 }
 
-/** Infinity where one has a NaN or another length: never equal by accident. */
+/** Infinity if one has a NaN or another length, so that they are never equal by accident. */
 function difference(a: Float32Array, b: Float32Array): number {
   if (a.length !== b.length) return Infinity;
   let largest = 0;

@@ -3,7 +3,7 @@ import { ShoalError } from "../lib/index.ts";
 import { loadNative } from "./native.ts";
 import type { Native, Pointer } from "./native-types.ts";
 
-/** What the parent needs to turn tokens into text without asking again. */
+/** What the parent needs to turn tokens into text by itself. */
 export interface VocabularyInfo {
   size: number;
   bos: number;
@@ -64,7 +64,7 @@ export class Vocabulary {
     };
   }
 
-  /** `flags`: 1 adds BOS/EOS as the model wants, 2 reads the text of special tokens as such. */
+  /** `flags`: 1 adds BOS/EOS as the model wants, 2 parses the text of special tokens. */
   tokenize(text: Uint8Array, flags: number): Int32Array {
     const tokens = new Int32Array(text.length + 8);
     const count = this.#native.tokenize(
@@ -77,7 +77,7 @@ export class Vocabulary {
     if (count < 0)
       throw new ShoalError(
         "ENGINE_FAILED",
-        `the tokenizer wanted room for ${-count} tokens`,
+        `the tokenizer needs room for ${-count} tokens`,
       );
     return tokens.subarray(0, count);
   }

@@ -1,10 +1,10 @@
-/** Files that are there whole or not at all: written under a temporary name beside the target and renamed at the end. */
+/** Files that exist completely or not at all: they are written under a temporary name beside the target and renamed at the end. */
 import { randomBytes } from "node:crypto";
 import { open, rename, unlink, type FileHandle } from "node:fs/promises";
 import { reasonOf, writeAll, writeError } from "../lib/index.ts";
 import { openFile, readExactly } from "./files.ts";
 
-/** Bytes to write: in memory, a range of a file, or made on the way. */
+/** Bytes to write: in memory, from a range of a file, or generated. */
 export type ByteSource =
   | Uint8Array
   | FileRange
@@ -17,7 +17,7 @@ export interface FileRange {
   sizeBytes: number;
 }
 
-/** Copied at once: enough that the disk, not the call, is what takes time. */
+/** Bytes copied per call: enough that the disk takes the time, not the call. */
 const COPY_BYTES = 4 * 1024 * 1024;
 
 export interface WriteOptions {
@@ -79,7 +79,9 @@ export class Output {
   }
 }
 
-/** Calls `fill` to write the file; gives its size. Whatever fails, nothing is left behind and an older file of that name stays as it was. */
+/**
+ * Calls `fill` to write the file and returns its size. On failure nothing is left behind and an older file of that name stays unchanged.
+ */
 export async function writeAtomically(
   path: string,
   options: WriteOptions,
@@ -91,14 +93,14 @@ export async function writeAtomically(
     handle = await open(temporary, "wx");
     const output = new Output(handle, options);
     await fill(output);
-    // Before the rename, else a crash can leave the new name on an empty file.
+    // Sync before the rename; otherwise a crash can leave the new name on an empty file.
     await handle.datasync();
     await handle.close();
     await rename(temporary, path);
     return output.position;
   } catch (error) {
     if (handle !== undefined) {
-      // Closing twice fails and changes nothing; the first error is the one to tell.
+      // Closing twice fails and changes nothing; the first error is the one to report.
       await handle.close().catch(() => {});
       await unlink(temporary).catch(() => {});
     }

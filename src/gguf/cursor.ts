@@ -1,4 +1,6 @@
-/** Reads a GGUF header front to back in bounded chunks. Everything it hands out was in the file; everything else is an error with its place. */
+/**
+ * Reads a GGUF header front to back in bounded chunks. It returns only what was in the file; everything else is an error with its position.
+ */
 import { Buffer } from "node:buffer";
 import type { FileHandle } from "node:fs/promises";
 import { basename } from "node:path";
@@ -7,7 +9,7 @@ import { readExactly } from "./files.ts";
 import { MAX_HEADER_BYTES } from "./limits.ts";
 import { decodeText } from "./text.ts";
 
-/** Small enough to be cheap for a tiny file, large enough that a vocabulary takes few reads. */
+/** Small enough for a tiny file, large enough that a vocabulary needs few reads. */
 const CHUNK_BYTES = 256 * 1024;
 
 export class HeaderCursor {
@@ -16,7 +18,7 @@ export class HeaderCursor {
   #handle: FileHandle;
   #signal: AbortSignal | undefined;
   #buffer: Buffer = Buffer.alloc(0);
-  /** Next byte to hand out: in the buffer, and the buffer's place in the file. */
+  /** The next byte to return, in the buffer, and the buffer's position in the file. */
   #at = 0;
   #base = 0;
 
@@ -32,7 +34,7 @@ export class HeaderCursor {
     this.#signal = signal;
   }
 
-  /** Place in the file of the next byte. */
+  /** Position of the next byte in the file. */
   get offset(): number {
     return this.#base + this.#at;
   }
@@ -46,7 +48,7 @@ export class HeaderCursor {
     );
   }
 
-  /** Refuses a claim of `bytes` more bytes that the file or a header cannot hold. To be asked before any allocation. */
+  /** Refuses a claim of `bytes` more bytes that the file or a header cannot hold. Call it before any allocation. */
   mustHold(bytes: number, what: string): void {
     const end = this.offset + bytes;
     if (end > this.sizeBytes) {
@@ -75,7 +77,7 @@ export class HeaderCursor {
     return this.#buffer.readUInt32LE(this.#at - 4);
   }
 
-  /** A 64-bit count; NaN if it is greater than a number can say exactly. */
+  /** A 64-bit count; NaN if a number cannot represent it exactly. */
   count(): number {
     this.#at += 8;
     const value =
@@ -95,7 +97,7 @@ export class HeaderCursor {
     if (length !== undefined) await length;
     const start = this.offset;
     const size = this.count();
-    // Compared this way round, NaN is too long as well.
+    // Compared this way round, NaN counts as too long.
     if (!(size <= maxBytes)) {
       throw this.error(
         "GGUF_LIMIT",

@@ -24,7 +24,7 @@ export interface GgufLayout {
   alignment: number;
   /** The whole header with its padding: tensor data begins at `header.length`. */
   header: Uint8Array;
-  /** Each tensor's place, in bytes from the file's start. */
+  /** Each tensor's position, in bytes from the file's start. */
   offsets: readonly number[];
   /** The last tensor's end, padded: the file's size. */
   endOffset: number;
@@ -134,7 +134,7 @@ class HeaderWriter {
     }
   }
 
-  /** Room for `bytes` more, zeroed; gives their place. */
+  /** Makes room for `bytes` more, zeroed; returns their position. */
   #reserve(bytes: number): number {
     const at = this.#length;
     this.#length += bytes;

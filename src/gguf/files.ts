@@ -1,9 +1,9 @@
-/** Files on disk, with errors that say which and why. */
+/** Files on disk, with errors that name the file and the reason. */
 import { open, stat, type FileHandle } from "node:fs/promises";
 import { basename } from "node:path";
 import { readAll, readError, ShoalError } from "../lib/index.ts";
 
-/** Opens a regular file to read. A pipe or device is refused before it is opened: opening one can wait for ever. */
+/** Opens a regular file to read. A pipe or device is refused before it is opened, because opening one can block for ever. */
 export async function openFile(
   path: string,
 ): Promise<{ handle: FileHandle; sizeBytes: number }> {

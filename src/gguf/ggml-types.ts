@@ -55,7 +55,7 @@ export interface GgmlType {
   blockBytes: number;
 }
 
-/** Ids that once were types; llama.cpp refuses them, so do we. */
+/** Ids of removed types; llama.cpp refuses them, and so do we. */
 const REMOVED: Readonly<Record<number, string>> = {
   4: "Q4_2",
   5: "Q4_3",
@@ -85,7 +85,7 @@ export function ggmlType(name: GgmlTypeName): GgmlType {
   return type;
 }
 
-/** The type of an id read from a file, or why there is none. */
+/** The type of an id read from a file, or why it has none. */
 export function ggmlTypeOfId(id: number): GgmlType | { reason: string } {
   const type = byId.get(id);
   if (type !== undefined) return type;
@@ -109,7 +109,7 @@ function elementCount(shape: readonly number[]): number {
   return count;
 }
 
-/** Bytes of a tensor's data, or why it can have none. */
+/** Bytes of a tensor's data, or why it cannot have any. */
 export function tensorSize(
   type: GgmlType,
   shape: readonly number[],
@@ -119,7 +119,7 @@ export function tensorSize(
     return { reason: `its shape [${shape.join(", ")}] cannot be counted` };
   if ((shape[0] ?? 1) % type.blockElements !== 0) {
     return {
-      reason: `its rows of ${shape[0] ?? 1} values are no multiple of ${type.name}'s block of ${type.blockElements}`,
+      reason: `its rows of ${shape[0] ?? 1} values are not a multiple of ${type.name}'s block of ${type.blockElements}`,
     };
   }
   const size = (elements / type.blockElements) * type.blockBytes;

@@ -31,7 +31,7 @@ const HUGE = 2n ** 60n;
 const preamble = (tensors: bigint, entries: bigint): Buffer =>
   bytesOf(MAGIC, 3, tensors, entries);
 const DATA = Buffer.alloc(512);
-/** One key, k, and what stands behind it. */
+/** One key, k, and what follows it. */
 const keyed = (...value: Part[]): Buffer =>
   bytesOf(preamble(0n, 1n), "k", ...value);
 const aligned = (...value: Part[]): Buffer =>
@@ -97,7 +97,7 @@ const CASES: readonly [
     ),
   ],
   [
-    "a key longer than any",
+    "a key longer than allowed",
     "GGUF_LIMIT",
     24,
     bytesOf(preamble(0n, 1n), HUGE, DATA),
@@ -110,7 +110,7 @@ const CASES: readonly [
   ],
   ["an unknown value type", "GGUF_CORRUPT", 33, keyed(13, DATA)],
   ["a bool of 2", "GGUF_CORRUPT", 37, keyed(BOOL, Buffer.of(2))],
-  ["a string longer than any", "GGUF_LIMIT", 37, keyed(STRING, HUGE, DATA)],
+  ["a string longer than allowed", "GGUF_LIMIT", 37, keyed(STRING, HUGE, DATA)],
   [
     "a string longer than the file",
     "GGUF_TRUNCATED",
@@ -118,7 +118,7 @@ const CASES: readonly [
     keyed(STRING, 10_000_000n, DATA),
   ],
   [
-    "an array longer than any",
+    "an array longer than allowed",
     "GGUF_LIMIT",
     37,
     keyed(ARRAY, UINT8, HUGE, DATA),
@@ -174,13 +174,13 @@ const CASES: readonly [
   ["an unknown tensor type", "GGUF_CORRUPT", 33, tensor(1, 32n, 43, 0n)],
   ["a removed tensor type", "GGUF_CORRUPT", 33, tensor(1, 32n, 31, 0n)],
   [
-    "rows that are no whole blocks",
+    "rows that are not whole blocks",
     "GGUF_CORRUPT",
     33,
     tensor(1, 172n, 12, 0n),
   ],
   [
-    "a tensor behind the file's end",
+    "a tensor past the file's end",
     "GGUF_TRUNCATED",
     64,
     tensor(1, 1024n, F32, 0n),
@@ -193,13 +193,13 @@ const CASES: readonly [
     tensor(1, 1n, F32, 16n),
   ],
   [
-    "two tensors of one name",
+    "two tensors with one name",
     "GGUF_CORRUPT",
     57,
     tensors(["t", 1n, 0n], ["t", 1n, 32n]),
   ],
   [
-    "two tensors at one place",
+    "two tensors at one position",
     "GGUF_CORRUPT",
     96,
     tensors(["a", 1n, 0n], ["b", 1n, 0n]),
@@ -212,7 +212,7 @@ const CASES: readonly [
   ],
 ];
 
-test("what is wrong with a file is said with its place", async (t) => {
+test("an error says what is wrong at which byte", async (t) => {
   const path = join(await temporaryFolder(t), "bad.gguf");
   for (const [what, code, offset, bytes] of CASES) {
     await t.test(what, async () => {
@@ -232,7 +232,7 @@ test("what is wrong with a file is said with its place", async (t) => {
   }
 });
 
-test("what is no file, or is not there, is said so", async (t) => {
+test("a missing file and something that is not a file are refused", async (t) => {
   const folder = await temporaryFolder(t);
   await assert.rejects(readGguf(folder), { code: "FILE_UNREADABLE" });
   await assert.rejects(readGguf(join(folder, "none.gguf")), {

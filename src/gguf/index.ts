@@ -1,7 +1,7 @@
 /**
- * Reading and writing GGUF, the file format of llama.cpp's models: key-values, a table of tensors, their data. Only headers are parsed,
- * in bounded chunks; data is named by file and byte range and never held. A file is input from a stranger: every length and count has a
- * bound (limits.ts), every tensor must lie in its file, and an error says what is wrong at which byte.
+ * Reading and writing GGUF, the file format of llama.cpp's models: key-values, a table of tensors, their data. Only headers are parsed, in
+ * bounded chunks; data is described by file and byte range and never kept in memory. A file is input from a stranger: every length and
+ * count has a bound (limits.ts), every tensor must lie in its file, and an error says what is wrong at which byte.
  *
  *     const model = await openModel("model-00001-of-00003.gguf"); // or a single file
  *     const layers = uintOf(model.metadata, "llama.block_count");

@@ -73,7 +73,7 @@ test("a missing file is named", async (t) => {
   });
 });
 
-test("one of several files under a name that tells nothing of the others is refused", async (t) => {
+test("one of several files is refused if its name does not tell the names of the others", async (t) => {
   const folder = await writeSplits(t);
   const path = join(folder, "renamed.gguf");
   await rename(join(folder, nameOf(0)), path);

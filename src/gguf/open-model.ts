@@ -1,4 +1,4 @@
-/** Opens a model that lies in one GGUF or in several (`name-00001-of-00003.gguf` …, as llama.cpp's gguf-split writes them). */
+/** Opens a model of one GGUF or several (`name-00001-of-00003.gguf` …, as llama.cpp's gguf-split writes them). */
 import { basename, dirname, join } from "node:path";
 import { ShoalError } from "../lib/index.ts";
 import { MAX_SPLIT_FILES } from "./limits.ts";
@@ -11,7 +11,7 @@ export interface GgufModel {
   dataOffset: number;
   /** The first file's, without the `split.*` keys. */
   metadata: GgufMetadata;
-  /** File by file, each in the order of its table. */
+  /** File by file, each in its table's order. */
   tensors: readonly GgufTensor[];
 }
 

@@ -52,7 +52,7 @@ async function readArray(
   const element = await readType(cursor, what);
   await cursor.need(8, what);
   const length = cursor.count();
-  // Compared this way round, NaN is too many as well.
+  // Compared this way round, NaN counts as too many.
   if (!(length <= budget.left)) {
     throw cursor.error(
       "GGUF_LIMIT",
@@ -111,11 +111,11 @@ function bool(cursor: HeaderCursor, what: string): boolean {
   const start = cursor.offset;
   const byte = cursor.bytes(1).readUInt8();
   if (byte > 1)
-    throw cursor.error("GGUF_CORRUPT", `${what} is no bool: ${byte}`, start);
+    throw cursor.error("GGUF_CORRUPT", `${what} is not a bool: ${byte}`, start);
   return byte === 1;
 }
 
-/** The least bytes an element takes: of a string its length, of an array its type and length. */
+/** The fewest bytes an element takes: its length for a string, its type and length for an array. */
 function elementBytes(type: GgufValueType): number {
   if (type === "array") return 12;
   if (type === "string") return 8;

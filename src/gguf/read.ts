@@ -31,7 +31,7 @@ export interface GgufTensor {
   shape: readonly number[];
   /** Which of the model's files holds it. */
   fileIndex: number;
-  /** Place of its data in that file, in bytes from the file's start. */
+  /** Position of its data in that file, in bytes from the file's start. */
   offset: number;
   sizeBytes: number;
 }
@@ -42,18 +42,18 @@ export interface GgufFile {
   alignment: number;
   metadata: GgufMetadata;
   tensors: readonly GgufTensor[];
-  /** Where tensor data begins. In a file without tensors it may lie past the end: such a file ends unaligned after its metadata. */
+  /** Where tensor data begins. In a file without tensors it may be past the end, because such a file ends unaligned after its metadata. */
   dataOffset: number;
   sizeBytes: number;
 }
 
 export interface ReadOptions {
   signal?: AbortSignal;
-  /** What the tensors' `fileIndex` says. */
+  /** The value of the tensors' `fileIndex`. */
   fileIndex?: number;
 }
 
-/** Reads and checks a file's header; tensor data is not touched, but must be there. */
+/** Reads and checks a file's header. Tensor data is not read, but must be in the file. */
 export async function readGguf(
   path: string,
   options: ReadOptions = {},
@@ -132,7 +132,7 @@ async function readMetadata(
     if (metadata.has(key)) {
       throw cursor.error(
         "GGUF_CORRUPT",
-        `key ${i} ${quote(key)} is there twice`,
+        `key ${i} ${quote(key)} appears twice`,
         start,
       );
     }
@@ -149,7 +149,7 @@ function alignmentOf(cursor: HeaderCursor, metadata: GgufMetadata): number {
   if (value === 0 || (value & (value - 1)) !== 0) {
     throw cursor.error(
       "GGUF_CORRUPT",
-      "general.alignment is no 32-bit power of two",
+      "general.alignment is not a 32-bit power of two",
     );
   }
   if (value > MAX_ALIGNMENT) {
@@ -161,7 +161,7 @@ function alignmentOf(cursor: HeaderCursor, metadata: GgufMetadata): number {
   return value;
 }
 
-/** The tensors, their offsets still from the start of the data. */
+/** The tensors, with offsets from the start of the data. */
 async function readTensorTable(
   cursor: HeaderCursor,
   tensorCount: number,
@@ -178,7 +178,7 @@ async function readTensorTable(
     if (names.has(name)) {
       throw cursor.error(
         "GGUF_CORRUPT",
-        `tensor ${i} ${quote(name)} is there twice`,
+        `tensor ${i} ${quote(name)} appears twice`,
         start,
       );
     }
@@ -255,7 +255,7 @@ function checkPlaces(
   }
 }
 
-/** A name from the file, fit for one line of an error. */
+/** A name from the file, shortened for one line of an error. */
 function quote(name: string): string {
   return JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}…` : name);
 }

@@ -55,7 +55,7 @@ function array(element: string, value: unknown): GgufValue {
   return { type: "array", element, value } as GgufValue;
 }
 
-/** A tensor of each type with bytes of its own, so that a swap shows. */
+/** A tensor of each type with different bytes, so that a swap is noticed. */
 function tensorOfEachType(): TensorSource[] {
   return GGML_TYPES.map(({ name, id, blockElements }) => {
     const shape = [blockElements, 2, 3];
@@ -65,7 +65,7 @@ function tensorOfEachType(): TensorSource[] {
 }
 
 for (const alignment of [1, 8, 32, 64, 4096, 65_536]) {
-  test(`every value and tensor type comes back as it was written, aligned to ${alignment}`, async (t) => {
+  test(`every value and tensor type reads back as written, aligned to ${alignment}`, async (t) => {
     const path = join(await temporaryFolder(t), "all.gguf");
     const metadata = new Map<string, GgufValue>([
       ...VALUES,
@@ -100,7 +100,7 @@ for (const alignment of [1, 8, 32, 64, 4096, 65_536]) {
   });
 }
 
-test("shapes of no to four dimensions come back", async (t) => {
+test("shapes of zero to four dimensions read back", async (t) => {
   const path = join(await temporaryFolder(t), "shapes.gguf");
   const shapes = [[], [3], [3, 2], [3, 2, 1], [3, 2, 1, 5]];
   const tensors = shapes.map((shape, i): TensorSource => {
@@ -116,7 +116,7 @@ test("shapes of no to four dimensions come back", async (t) => {
   assert.equal(file.tensors[0]?.sizeBytes, 4);
 });
 
-test("a file without tensors ends right after its metadata, and its data offset lies behind it", async (t) => {
+test("a file without tensors ends right after its metadata, and its data offset is past the end", async (t) => {
   const path = join(await temporaryFolder(t), "vocab.gguf");
   const metadata = new Map([["k", { type: "uint8" as const, value: 1 }]]);
   const size = await writeGguf(path, { metadata, tensors: [] });
@@ -140,7 +140,7 @@ test("version 2 is read as version 3", async (t) => {
   assert.deepEqual([...file.metadata], [...VALUES]);
 });
 
-test("strings that are no UTF-8 keep their bytes", () => {
+test("strings that are not UTF-8 keep their bytes", () => {
   const random = new Random(7);
   const fixed = [
     [0xff],

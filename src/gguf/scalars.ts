@@ -1,4 +1,4 @@
-/** Numbers of fixed width, little-endian: one line a type for reading and writing. */
+/** Little-endian numbers of fixed width: one line per type for reading and writing. */
 import { Buffer } from "node:buffer";
 import { ShoalError } from "../lib/index.ts";
 
@@ -87,7 +87,7 @@ export function decodeScalar(
     : { type, value: NUMBERS[type].read(from) };
 }
 
-/** Refuses a value outside of its type's range. */
+/** Refuses a value outside its type's range. */
 export function encodeScalar(scalar: Scalar): Uint8Array {
   const into = Buffer.alloc(scalarBytes(scalar.type));
   try {
@@ -97,7 +97,7 @@ export function encodeScalar(scalar: Scalar): Uint8Array {
   } catch (error) {
     throw new ShoalError(
       "INTERNAL",
-      `${scalar.value} is no ${scalar.type}`,
+      `${scalar.value} is not a ${scalar.type}`,
       {},
       error,
     );

@@ -1,11 +1,11 @@
 /**
- * GGUF strings as JavaScript strings and back, byte for byte. The format says UTF-8, llama.cpp takes any bytes: a byte that is no UTF-8
+ * GGUF strings as JavaScript strings and back, byte for byte. The format says UTF-8, llama.cpp accepts any bytes: a byte that is not UTF-8
  * becomes a lone surrogate U+DC80 to U+DCFF, which no valid UTF-8 yields (Python's "surrogateescape", PEP 383), so nothing is lost.
  */
 import { Buffer, isUtf8 } from "node:buffer";
 
 const ESCAPE = 0xdc00;
-// Without the u flag, a surrogate is matched on its own, so only a low one that follows no high one is an escape of ours.
+// Without the u flag, a surrogate is matched on its own, so only a low one without a high one before it is an escape.
 const ESCAPED = /(?<![\uD800-\uDBFF])[\uDC80-\uDCFF]/;
 
 export function decodeText(bytes: Buffer): string {
@@ -45,7 +45,7 @@ function encodeEscaped(text: string): Buffer {
   return Buffer.concat(parts);
 }
 
-/** Bytes of the sequence that `lead` opens, 0 if it can open none. */
+/** Bytes of the sequence that `lead` starts; 0 if it cannot start one. */
 function sequenceLength(lead: number): number {
   if (lead < 0x80) return 1;
   if (lead >= 0xc2 && lead < 0xe0) return 2;

@@ -1,4 +1,4 @@
-/** Metadata values with their types, so that what is read can be written again byte for byte, and short ways to read them. */
+/** Metadata values with their types, so that they can be written again byte for byte, and helpers to read them. */
 
 import type { Scalar } from "./scalars.ts";
 
@@ -21,7 +21,7 @@ export const VALUE_TYPES = [
 
 export type GgufValueType = (typeof VALUE_TYPES)[number];
 
-/** How an array's elements lie in memory. */
+/** How an array's elements are stored in memory. */
 export interface GgufElements {
   uint8: Uint8Array;
   int8: Int8Array;
@@ -55,7 +55,7 @@ export type GgufValue =
 /** Key-values in the file's order. */
 export type GgufMetadata = ReadonlyMap<string, GgufValue>;
 
-/** Typed arrays by element type, those that are one block of memory. */
+/** Typed arrays by element type. */
 export const NUMBER_ARRAYS = {
   uint8: Uint8Array,
   int8: Int8Array,

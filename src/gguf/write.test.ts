@@ -18,14 +18,14 @@ function write(
   return writeGguf(path, { metadata: new Map(), tensors }, options);
 }
 
-/** A folder with an older file of the name that is written. */
+/** A folder with an older file of the name to be written. */
 async function withOlder(t: TestContext): Promise<string> {
   const path = join(await temporaryFolder(t), "model.gguf");
   await writeFile(path, "older");
   return path;
 }
 
-test("data comes from memory, from a range of a file, or from chunks made on the way", async (t) => {
+test("data comes from memory, from a range of a file, or from generated chunks", async (t) => {
   const folder = await temporaryFolder(t);
   const file = join(folder, "weights");
   await writeFile(
@@ -68,7 +68,7 @@ const FAILURES: readonly [
     (path) => ({ path, offset: 0, sizeBytes: 64 }),
   ],
   [
-    "a source that is not there",
+    "a missing source",
     "FILE_NOT_FOUND",
     (path) => ({ path: `${path}.none`, offset: 0, sizeBytes: 64 }),
   ],
@@ -76,7 +76,7 @@ const FAILURES: readonly [
 ];
 
 for (const [what, code, data, signal] of FAILURES) {
-  test(`after ${what} the older file is untouched and nothing else is there`, async (t) => {
+  test(`after ${what} the older file is untouched and there is nothing else`, async (t) => {
     const path = await withOlder(t);
     await assert.rejects(write(path, data(path), signal && { signal }), {
       code,
@@ -86,7 +86,7 @@ for (const [what, code, data, signal] of FAILURES) {
   });
 }
 
-test("a folder that cannot be written to is said so", async (t) => {
+test("a folder that cannot be written to is an error", async (t) => {
   const path = await withOlder(t);
   await assert.rejects(write(join(path, "inside-a-file.gguf"), WEIGHTS), {
     code: "FILE_UNWRITABLE",

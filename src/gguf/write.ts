@@ -1,4 +1,4 @@
-/** Writes a GGUF file from key-values, tensors and where their bytes come from. */
+/** Writes a GGUF file from key-values, tensors and the sources of their bytes. */
 import { ShoalError } from "../lib/index.ts";
 import {
   writeAtomically,
@@ -13,7 +13,7 @@ export interface TensorSource extends TensorSpec {
   data: ByteSource;
 }
 
-/** Streams the data, so size is no matter. Gives the file's size. The file is there whole or not at all. */
+/** Streams data of any size. Returns the file's size. The file exists completely or not at all. */
 export async function writeGguf(
   path: string,
   file: { metadata: GgufMetadata; tensors: readonly TensorSource[] },

@@ -1,34 +1,34 @@
 /**
- * What Shoal knows of each model family: which tensors it has, where they go when a model is cut, what its metadata says per layer. Data,
- * taken from llama.cpp v0.5.0 (`load_arch_tensors` and `load_arch_hparams` in src/models/<family>.cpp, the scales of every matrix in
+ * What Shoal knows about each model family: its tensors, where they go when a model is cut, and its metadata per layer. The data is taken
+ * from llama.cpp v0.5.0 (`load_arch_tensors` and `load_arch_hparams` in src/models/<family>.cpp, the scales of every matrix in
  * `llama_model_base::load_tensors`). A family is listed when a random-weight model of it gives bit-identical logits cut and whole.
  */
 
 export interface ArchitectureRules {
   /** `general.architecture`. */
   name: string;
-  /** Of each group one alternative must be there whole. Names are those after `blk.<n>.` */
+  /** Of each group one alternative must be complete. Names are those after `blk.<n>.` */
   layer: {
     groups: readonly Alternatives[];
     optional: readonly string[];
   };
-  /** Beside `output_norm.weight` and, unless it is tied, `output.weight`. */
+  /** In addition to `output_norm.weight` and, unless it is tied, `output.weight`. */
   outputOptional: readonly string[];
-  /** Small tensors that every layer reads, so every shard needs them. */
+  /** Small tensors that every layer reads and every shard needs. */
   shared: readonly string[];
   /**
-   * Keys after `<name>.` that may hold one value a layer. In all families here llama.cpp takes the first layer's value for all of them,
-   * so an array whose values differ cannot be cut (a shard would have another first layer) and is refused.
+   * Keys after `<name>.` that may have one value per layer. In all these families llama.cpp uses the first layer's value for all layers. An
+   * array with different values cannot be cut, because a shard has another first layer, and is refused.
    */
   perLayerKeys: readonly string[];
-  /** Name that the graph gives to the output of its layer `index`: what a stage hands on. */
+  /** The graph's name for the output of layer `index`, which a stage passes on. */
   boundary: (index: number) => string;
 }
 
-/** Tensor names, one complete set of which is needed. */
+/** Sets of tensor names, one of which must be complete. */
 type Alternatives = readonly (readonly string[])[];
 
-/** Fused or apart (`create_tensor_qkv`); the biases are optional in every family. */
+/** Fused or separate (`create_tensor_qkv`); the biases are optional in every family. */
 const ATTENTION: Alternatives = [
   ["attn_qkv.weight"],
   ["attn_q.weight", "attn_k.weight", "attn_v.weight"],
@@ -66,7 +66,7 @@ const COMMON = {
 } as const;
 
 /**
- * Not here on purpose: `output.scale` and `output.input_scale` of an NVFP4 head. The last shard's head is its token_embd.weight, and
+ * Left out on purpose: `output.scale` and `output.input_scale` of an NVFP4 head. The last shard's head is its token_embd.weight, and
  * llama.cpp asserts that a tied NVFP4 head has no scales; such a model is refused as having an unknown tensor.
  */
 export const ARCHITECTURES: readonly ArchitectureRules[] = [
@@ -167,7 +167,7 @@ export function missingOfLayer(
     const missing = alternatives.map((set) =>
       set.find((name) => !names.has(name)),
     );
-    // Told of the alternative that is there in part, if one is.
+    // Reports the alternative that is partly present, if there is one.
     const begun = alternatives.findIndex((set) =>
       set.some((name) => names.has(name)),
     );
@@ -185,7 +185,7 @@ function isLayerTensor(rules: ArchitectureRules, name: string): boolean {
     groups.some((sets) => sets.some((set) => set.includes(weight))) ||
     optional.includes(weight);
   if (isWeight(name)) return true;
-  // Every matrix may have scales of its own (NVFP4).
+  // Every matrix may have its own scales (NVFP4).
   const scaled = /^(.+)\.(?:scale|input_scale)$/.exec(name)?.[1];
   return (
     scaled !== undefined &&

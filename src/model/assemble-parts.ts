@@ -1,4 +1,4 @@
-/** Writes a shard from its parts, each a file of its own: what a node does that fetched them. */
+/** Writes a shard from its parts, each a separate file, as a node does after downloading them. */
 import { readGguf } from "../gguf/index.ts";
 import { layerPart } from "./architectures.ts";
 import { shardLayout } from "./layout.ts";
@@ -14,7 +14,7 @@ import { writeShard } from "./write-shard.ts";
 export interface AssemblePartsOptions extends ProgressOptions {
   manifest: Manifest;
   range: LayerRange;
-  /** The file of each part of `partsOf`; its bytes are verified already. */
+  /** The file of each part of `partsOf`, with verified bytes. */
   partPath: (id: string) => string;
   path: string;
 }
@@ -34,7 +34,7 @@ export function partsOf(
   return ids.map((id) => partById(manifest, id));
 }
 
-/** Gives the file's size: the bytes are those of `assembleShard`. Throws DISK_FULL, FILE_UNWRITABLE; then there is no new file. */
+/** Returns the file's size. The bytes equal those of `assembleShard`. Throws DISK_FULL, FILE_UNWRITABLE; then there is no new file. */
 export async function assembleFromParts(
   options: AssemblePartsOptions,
 ): Promise<number> {

@@ -88,7 +88,7 @@ const valueOf = (
   key: string,
 ): unknown => metadata.get(key)?.value;
 
-/** Where a part begins in the shard: the place of its first tensor under the name it has there. */
+/** Where a part begins in the shard: the position of its first tensor, under its name there. */
 function partAt(
   bytes: Buffer,
   manifest: Manifest,
@@ -180,7 +180,7 @@ for (const [architecture, shared] of FAMILIES) {
           assert.equal(tensor.offset, next);
           next += Math.ceil(tensor.sizeBytes / 32) * 32;
         }
-        // What follows is the embedding table of a first shard, or nothing.
+        // After it comes a first shard's embedding table, or nothing.
         const table =
           layerStart === 0 && !isLast
             ? originalData(model, "token_embd.weight")
@@ -192,7 +192,7 @@ for (const [architecture, shared] of FAMILIES) {
   }
 }
 
-test("a shard that is not the last has no vocabulary, says what it is, and counts its layers", async (t) => {
+test("a shard before the last has no vocabulary, describes itself, and counts its layers", async (t) => {
   const model = await original(t);
   const { file } = await assembled(model, 1, 3);
   const { metadata } = file;
@@ -248,7 +248,7 @@ test("the last shard and a shard of all layers keep vocabulary and chat template
   }
 });
 
-test("arrays with a value a layer are cut with the layers", async (t) => {
+test("arrays with one value per layer are cut with the layers", async (t) => {
   const heads: GgufValue = {
     type: "array",
     element: "uint32",
@@ -264,7 +264,7 @@ test("arrays with a value a layer are cut with the layers", async (t) => {
   });
 });
 
-test("each part lies in the shard in one piece, also of an original that is aligned otherwise", async (t) => {
+test("each part is one range of the shard, even if the original has another alignment", async (t) => {
   for (const alignment of [8, 256]) {
     const model = await original(t, {
       // Rows of 40 bytes: what is padded to 8 is not padded to 32.
@@ -299,14 +299,14 @@ test("each part lies in the shard in one piece, also of an original that is alig
   }
 });
 
-test("a range is the same file however often it is made", async (t) => {
+test("a range gives the same file every time", async (t) => {
   const model = await original(t);
   const first = await assembled(model, 1, 3);
   const again = await assembled(model, 1, 3);
   assert.ok(first.bytes.equals(again.bytes));
 });
 
-test("a model of the same size with other weights is found out, and no shard is left", async (t) => {
+test("a model of the same size with other weights is detected, and no shard is left", async (t) => {
   const model = await original(t);
   for (const id of ["metadata", "layer.2"]) {
     const changed = Buffer.from(model.bytes);
@@ -316,7 +316,7 @@ test("a model of the same size with other weights is found out, and no shard is 
     const before = await readdir(model.folder);
     await assert.rejects(assembled(model, 2, 4), {
       code: "SHARD_FOREIGN",
-      message: `model.gguf: its ${id} is not that of the manifest`,
+      message: `model.gguf: its ${id} differs from the manifest's`,
     });
     assert.deepEqual(await readdir(model.folder), before);
   }

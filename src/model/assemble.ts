@@ -18,13 +18,13 @@ export interface AssembleOptions extends ProgressOptions {
   manifest: Manifest;
   range: LayerRange;
   path: string;
-  /** Hash the parts on the way and refuse what is not the manifest's. Unneeded right after `buildManifest`. Default true. */
+  /** Hash the parts while writing and refuse those that differ from the manifest. Not needed right after `buildManifest`. Default true. */
   verify?: boolean;
 }
 
 /**
- * Gives the file's size. The bytes depend on the model and the range alone. Throws MODEL_SHARDS (no such range), SHARD_FOREIGN (the source is
- * not the manifest's model), DISK_FULL, FILE_UNWRITABLE; then there is no file, or the one there was.
+ * Returns the file's size. The bytes depend only on the model and the range. Throws MODEL_SHARDS (no such range), SHARD_FOREIGN (the source
+ * is not the manifest's model), DISK_FULL, FILE_UNWRITABLE; then there is no new file, and an older one is unchanged.
  */
 export async function assembleShard(options: AssembleOptions): Promise<number> {
   const { source, manifest, range, signal } = options;
@@ -39,7 +39,7 @@ export async function assembleShard(options: AssembleOptions): Promise<number> {
   const layout = shardLayout(manifest, source.metadata, range);
   return await writeShard(layout, options, (segment) => {
     const part = partById(manifest, segment.part);
-    // Of the metadata part, verified above, only the tensors are in the file.
+    // The file has only the tensors of the metadata part, which was verified above.
     const chunks =
       verify && part.id !== "metadata"
         ? checked(reader, part, source)
@@ -48,7 +48,7 @@ export async function assembleShard(options: AssembleOptions): Promise<number> {
   });
 }
 
-/** Cheap, before anything is read: the files are as many and as long as the manifest says. */
+/** A cheap check before anything is read: number and sizes of the files match the manifest. */
 function checkSource(source: GgufModel, manifest: Manifest): void {
   const actual = sizes(source.files);
   const expected = sizes(manifest.files);
@@ -70,7 +70,7 @@ function checked(
 ): AsyncGenerator<Uint8Array> {
   return hashed(reader.part(part), (root) => {
     if (Buffer.compare(root, part.root) !== 0)
-      throw foreign(source, `its ${part.id} is not that of the manifest`);
+      throw foreign(source, `its ${part.id} differs from the manifest's`);
   });
 }
 

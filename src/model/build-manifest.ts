@@ -1,4 +1,4 @@
-/** The manifest of the files that lie here. */
+/** The manifest of local files. */
 import type { GgufModel } from "../gguf/index.ts";
 import { describeModel } from "./describe.ts";
 import type { Manifest, ManifestPart, ProgressOptions } from "./manifest.ts";

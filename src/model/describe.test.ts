@@ -75,7 +75,7 @@ test("a model without output.weight is tied", async (t) => {
   assert.equal((await describeRandom(t, { tied: true })).tied, true);
 });
 
-test("quantization is what the file says, else what most of its bytes are", async (t) => {
+test("quantization is what the file says, else the type of most of its bytes", async (t) => {
   const said = await describeRandom(t, {
     extraMetadata: [["general.file_type", uint32(15)]],
   });
@@ -84,7 +84,7 @@ test("quantization is what the file says, else what most of its bytes are", asyn
   assert.equal(most.quantization, "Q8_0");
 });
 
-/** Key-values that replace those of a random llama model, and what they make of it. */
+/** Key-values that replace those of a random llama model, and the expected result. */
 const REFUSED: readonly [
   what: string,
   code: string,
@@ -147,21 +147,21 @@ const REFUSED: readonly [
     [["llama.nextn_predict_layers", uint32(1)]],
   ],
   [
-    "more layers than llama.cpp takes",
+    "more layers than llama.cpp allows",
     "GGUF_LIMIT",
     /4294967295 layers/,
     [["llama.block_count", uint32(4_294_967_295)]],
   ],
   [
-    "a layer more than there is",
+    "one layer more than the model has",
     "MODEL_TENSOR_MISSING",
     /tensor blk\.2\.attn_norm\.weight is missing/,
     [["llama.block_count", uint32(3)]],
   ],
   [
-    "a layer less than there is",
+    "one layer less than the model has",
     "MODEL_TENSOR_UNKNOWN",
-    /'blk\.1\.attn_norm\.weight' is none of a llama model of 1 layers/,
+    /'blk\.1\.attn_norm\.weight' does not belong to a llama model of 1 layers/,
     [["llama.block_count", uint32(1)]],
   ],
   [
@@ -191,7 +191,7 @@ const REFUSED: readonly [
     [["llama.embedding_length", uint32(128)]],
   ],
   [
-    "too few values a layer",
+    "too few values per layer",
     "GGUF_CORRUPT",
     /head_count has 1 values for 2 layers/,
     [

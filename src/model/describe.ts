@@ -1,4 +1,4 @@
-/** What a model is and which part each of its tensors belongs to; refuses what cannot be cut, with the reason. */
+/** Describes a model and assigns each tensor to a part. Refuses models that cannot be cut, with the reason. */
 import { basename } from "node:path";
 import {
   stringOf,
@@ -38,7 +38,7 @@ export interface ModelDescription extends Pick<
 
 /** LLAMA_MAX_LAYERS (src/llama-hparams.h). */
 const MAX_LAYERS = 512;
-/** A name is shown, not used: enough for any on the hubs. */
+/** A name is only displayed: long enough for every model on the hubs. */
 const MAX_NAME_LENGTH = 200;
 
 export function describeModel(model: GgufModel): ModelDescription {
@@ -88,7 +88,7 @@ export function partIds(layerCount: number): string[] {
   return ["metadata", "embedding", ...layers, "output"];
 }
 
-/** Architecture and layer count, or why this is no model that Shoal can run. */
+/** Architecture and layer count, or why Shoal cannot run this model. */
 function recognize(model: GgufModel): {
   rules: ArchitectureRules;
   layerCount: number;
@@ -178,7 +178,7 @@ function partition(
     if (part === undefined) {
       throw fail(
         "MODEL_TENSOR_UNKNOWN",
-        `tensor ${quote(tensor.name)} is none of a ${rules.name} model of ${layerCount} layers`,
+        `tensor ${quote(tensor.name)} does not belong to a ${rules.name} model of ${layerCount} layers`,
         { tensor: tensor.name },
       );
     }
@@ -193,7 +193,7 @@ function partition(
   return parts;
 }
 
-/** The first tensor without which the parts make no model. */
+/** The first tensor that the parts lack to make a model. */
 export function missingTensor(
   parts: ReadonlyMap<string, readonly { name: string }[]>,
   rules: ArchitectureRules,

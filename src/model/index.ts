@@ -1,7 +1,7 @@
 /**
- * Models, cut. A GGUF of a supported family is indexed into a manifest: its parts (metadata, embedding, each layer, output) with their content
- * ids, whose CID is the model's id for everybody. A plan says which layers each of n shards takes; assembly writes a shard as a GGUF that
- * unmodified llama.cpp loads, so that the shards in a row compute exactly what the whole does. What cannot be cut exactly is refused by name.
+ * Cuts models into shards. A manifest describes a GGUF: its parts (metadata, embedding, each layer, output) with their content ids. The
+ * manifest's CID is the model's id. A plan says which layers each of n shards takes. Assembly writes a shard as a GGUF that unmodified
+ * llama.cpp loads; the shards in a row compute exactly what the whole model does. A model that cannot be cut exactly is refused by name.
  *
  *     const source = await openModel("model.gguf");
  *     const manifest = await buildManifest(source);

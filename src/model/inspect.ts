@@ -1,4 +1,4 @@
-/** What a file is, from its header: a model, a shard of one, a GGUF that cannot be served, or a manifest. */
+/** Describes a file by its header: a model, a shard, a GGUF that cannot be served, or a manifest. */
 import { open } from "node:fs/promises";
 import { openModel, stringOf, type GgufModel } from "../gguf/index.ts";
 import { isShoalError, ShoalError } from "../lib/index.ts";
@@ -18,7 +18,7 @@ export interface GgufInfo {
   /** Of a model in several files, their number. */
   files: number;
   sizeBytes: number;
-  /** Undefined where the file does not say it. */
+  /** Undefined if the file does not say. */
   architecture: string | undefined;
   keyValues: number;
   /** How many of each type. */
@@ -39,7 +39,7 @@ export interface ModelInfo extends GgufInfo {
 
 export interface ShardFileInfo extends GgufInfo {
   kind: "shard";
-  /** The id of the model it is from. */
+  /** The id of its model. */
   manifest: string | undefined;
   layerStart: number;
   layerEnd: number;
@@ -122,7 +122,7 @@ async function inspectManifest(path: string): Promise<ManifestInfo> {
   };
 }
 
-/** No more of it than a manifest may have. */
+/** Reads no more than a manifest may have. */
 async function manifestBytes(path: string): Promise<Uint8Array> {
   await using file = await open(path).catch((error: unknown) => {
     throw new ShoalError(
@@ -136,6 +136,6 @@ async function manifestBytes(path: string): Promise<Uint8Array> {
   if (size <= MAX_MANIFEST_BYTES) return await file.readFile();
   throw new ShoalError(
     "MANIFEST_INVALID",
-    `${path} has ${size} bytes: too many for a manifest`,
+    `${path} has ${size} bytes, too many for a manifest`,
   );
 }

@@ -1,4 +1,4 @@
-/** Metadata keys of Shoal's own: what a shard file says of itself. llama.cpp ignores keys it does not know. */
+/** Shoal's own metadata keys, with which a shard file describes itself. llama.cpp ignores keys it does not know. */
 import { uintOf, type GgufMetadata } from "../gguf/index.ts";
 
 export const SHARD_KEYS = {
@@ -15,7 +15,7 @@ export const SHARD_KEYS = {
   embeddingRows: "shoal.embedding.rows",
 } as const;
 
-/** A shard of all layers is the model itself, with a few keys more. */
+/** A shard of all layers is the model itself with a few more keys. */
 export function isWholeShard(metadata: GgufMetadata): boolean {
   return (
     uintOf(metadata, SHARD_KEYS.layerStart) === 0 &&
@@ -24,7 +24,7 @@ export function isWholeShard(metadata: GgufMetadata): boolean {
   );
 }
 
-/** What every part and shard leaves out: where the original was cut into files, how it was aligned (ours to 32), and our own keys. */
+/** Keys that parts and shards leave out: how the original was cut into files, its alignment (ours is 32), and our own keys. */
 export function originalMetadata(metadata: GgufMetadata): GgufMetadata {
   return new Map(
     [...metadata].filter(

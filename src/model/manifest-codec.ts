@@ -1,4 +1,4 @@
-/** Manifests as bytes: dag-cbor, canonical, checked to the last field when they come from elsewhere. */
+/** Manifests as bytes: canonical dag-cbor. Manifests from elsewhere are checked to the last field. */
 import { hash } from "node:crypto";
 import * as dagCbor from "@ipld/dag-cbor";
 import { CID } from "multiformats/cid";
@@ -16,7 +16,7 @@ import { missingTensor, partIds } from "./describe.ts";
 import type { Manifest } from "./manifest.ts";
 import { PART_ALIGNMENT, tensorsSizeBytes } from "./parts.ts";
 
-/** A layer takes about 1 KiB, so that 512 layers of a mixture model stay far below. */
+/** A layer takes about 1 KiB, so 512 layers of a mixture model stay far below. */
 export const MAX_MANIFEST_BYTES = 16 * 1024 * 1024;
 /** Code of SHA2-256 (https://github.com/multiformats/multicodec/blob/master/table.csv). */
 const SHA2_256 = 0x12;
@@ -25,7 +25,7 @@ const size = z.int().min(0);
 const count = z.int().min(1);
 const types = GGML_TYPES.map(({ name }) => name);
 
-/** name, type, shape, file, offset, bytes: an array, since a manifest has hundreds of them. */
+/** name, type, shape, file, offset, bytes: an array, because a manifest has hundreds of them. */
 const tensorSchema = z
   .tuple([
     z.string().min(1).max(MAX_TENSOR_NAME_BYTES),
@@ -104,7 +104,7 @@ export function decodeManifest(bytes: Uint8Array): Manifest {
   try {
     value = dagCbor.decode(bytes);
   } catch (error) {
-    throw invalid("it is no dag-cbor", error);
+    throw invalid("it is not dag-cbor", error);
   }
   const parsed = manifestSchema.safeParse(value);
   if (!parsed.success) {
@@ -113,7 +113,7 @@ export function decodeManifest(bytes: Uint8Array): Manifest {
   }
   const manifest = parsed.data;
   checkParts(manifest);
-  // One content, one id: the same manifest in other bytes is none.
+  // One content has one id, so other bytes of the same manifest are refused.
   if (Buffer.compare(encodeManifest(manifest), bytes) !== 0)
     throw invalid("it is not in canonical form");
   return manifest;
@@ -140,13 +140,13 @@ function checkParts(manifest: Manifest): void {
       const { name, type, shape, fileIndex, offset, sizeBytes } = tensor;
       if (partOf(rules, name) !== part.id)
         throw invalid(`tensor ${name} does not belong to part ${part.id}`);
-      if (names.has(name)) throw invalid(`tensor ${name} is there twice`);
+      if (names.has(name)) throw invalid(`tensor ${name} appears twice`);
       names.add(name);
       if (!isSizeOf(type, shape, sizeBytes))
-        throw invalid(`the size of tensor ${name} is not that of its shape`);
+        throw invalid(`the size of tensor ${name} does not match its shape`);
       const file = manifest.files[fileIndex];
       if (file === undefined || offset + sizeBytes > file.sizeBytes)
-        throw invalid(`tensor ${name} lies outside of the files`);
+        throw invalid(`tensor ${name} is outside the files`);
     }
     const dataBytes = tensorsSizeBytes(part.tensors);
     // The metadata part's header comes on top.
@@ -155,7 +155,8 @@ function checkParts(manifest: Manifest): void {
         ? part.sizeBytes > dataBytes &&
           (dataBytes === 0 || part.sizeBytes % PART_ALIGNMENT === 0)
         : part.sizeBytes === dataBytes;
-    if (!fits) throw invalid(`part ${part.id} is not as long as its tensors`);
+    if (!fits)
+      throw invalid(`the size of part ${part.id} does not match its tensors`);
   }
   const byId = new Map(manifest.parts.map(({ id, tensors }) => [id, tensors]));
   const missing = missingTensor(byId, rules, manifest.layerCount);
@@ -166,10 +167,10 @@ function checkParts(manifest: Manifest): void {
     table.shape[1] !== manifest.vocabSize ||
     table.shape.length !== 2
   ) {
-    throw invalid("its embedding table is of another size than it says");
+    throw invalid("its embedding table has another size than it says");
   }
   if (manifest.tied === names.has("output.weight"))
-    throw invalid("it says wrongly whether the head is tied");
+    throw invalid("it is wrong about whether the head is tied");
 }
 
 function isSizeOf(

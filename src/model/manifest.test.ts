@@ -74,8 +74,8 @@ test("one changed weight changes its part's root, no other part's, and the id", 
 });
 
 for (const alignment of [32, 64, 8]) {
-  test(`a part is its tensors, each padded to 32, of a file aligned to ${alignment}`, async (t) => {
-    // Widths that fill no 32 bytes: a norm takes 80, a matrix of F16 800 …
+  test(`a part is its tensors, each padded to 32, from a file aligned to ${alignment}`, async (t) => {
+    // Widths that are not multiples of 32 bytes: a norm takes 80, a matrix of F16 800 …
     const path = await randomModel(t, {
       embeddingLength: 20,
       heads: 2,
@@ -103,7 +103,7 @@ for (const alignment of [32, 64, 8]) {
   });
 }
 
-test("the metadata part is a GGUF of its own: all key-values and the shared tensors", async (t) => {
+test("the metadata part is a separate GGUF: all key-values and the shared tensors", async (t) => {
   const path = await randomModel(t, {
     extraMetadata: [
       ["general.alignment", { type: "uint32", value: 64 }],
@@ -153,7 +153,7 @@ test("progress rises to the end, and indexing stops when aborted", async (t) => 
   });
 });
 
-test("a manifest comes back from its bytes", async (t) => {
+test("a manifest decodes from its bytes", async (t) => {
   for (const tied of [false, true]) {
     const manifest = await indexed(
       await randomModel(t, { tied, architecture: "qwen3moe" }),
@@ -201,7 +201,7 @@ const INVALID: readonly [
   ["no files", (m) => ({ ...m, files: [] })],
   ["a name of a megabyte", (m) => ({ ...m, name: "n".repeat(1e6) })],
   ["a negative size", (m) => ({ ...m, contextLength: -1 })],
-  ["a size that is no integer", (m) => ({ ...m, contextLength: 1.5 })],
+  ["a size that is not an integer", (m) => ({ ...m, contextLength: 1.5 })],
   [
     "a layer too few",
     (m) => ({ ...m, layerCount: 4 }),
@@ -223,15 +223,15 @@ const INVALID: readonly [
     (m) => withPart(m, "output", () => ({ root: new Uint8Array(31) })),
   ],
   [
-    "a part that says it is longer",
+    "a part that claims to be longer",
     (m) =>
       withPart(m, "layer.0", (part) => ({ sizeBytes: part.sizeBytes + 32 })),
-    /layer\.0 is not as long/,
+    /size of part layer\.0 does not match/,
   ],
   [
     "a metadata part without a header",
     (m) => withPart(m, "metadata", () => ({ sizeBytes: 32 })),
-    /metadata is not as long/,
+    /size of part metadata does not match/,
   ],
   [
     "a tensor in the wrong part",
@@ -244,7 +244,7 @@ const INVALID: readonly [
       withPart(m, "layer.0", ({ tensors }) => ({
         tensors: [...tensors, tensors[0]!],
       })),
-    /there twice/,
+    /appears twice/,
   ],
   [
     "a tensor missing",
@@ -254,17 +254,17 @@ const INVALID: readonly [
   [
     "a tensor of another size than its shape",
     (m) => withTensor(m, "output", { sizeBytes: 64 }),
-    /not that of its shape/,
+    /does not match its shape/,
   ],
   [
-    "a tensor outside of the files",
+    "a tensor outside the files",
     (m) => withTensor(m, "output", { offset: 2 ** 52 }),
-    /outside of the files/,
+    /outside the files/,
   ],
   [
-    "a tensor of a file that is not there",
+    "a tensor of a missing file",
     (m) => withTensor(m, "output", { fileIndex: 1 }),
-    /outside of the files/,
+    /outside the files/,
   ],
   [
     "another vocabulary than the table's",
@@ -272,7 +272,7 @@ const INVALID: readonly [
     /embedding table/,
   ],
   [
-    "a tied head that is not",
+    "a tied head that is not tied",
     (m) => ({ ...m, tied: true }),
     /whether the head is tied/,
   ],
@@ -291,7 +291,7 @@ test("a manifest that contradicts itself is refused", async (t) => {
   }
 });
 
-test("bytes that are no manifest are refused", async (t) => {
+test("bytes that are not a manifest are refused", async (t) => {
   const bytes = encodeManifest(await indexed(await randomModel(t)));
   const wrong: Uint8Array[] = [
     new Uint8Array(),

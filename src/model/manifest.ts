@@ -1,6 +1,6 @@
 /**
- * A model's manifest: what it is, its parts with their content ids, and where each tensor lies in the original files. Everybody who indexes
- * the same bytes gets the same manifest, whatever the files are called; its CID is the model's id.
+ * A model's manifest: what the model is, its parts with their content ids, and where each tensor is in the original files. The same bytes
+ * give the same manifest, whatever the files are called. Its CID is the model's id.
  */
 import type { GgufTensor } from "../gguf/index.ts";
 
@@ -10,7 +10,7 @@ export interface ManifestPart {
   sizeBytes: number;
   /** Merkle root of the part's bytes (BEP 52), 32 bytes. */
   root: Uint8Array;
-  /** In the part's order; file, offset and size say where each lies in the original. */
+  /** In the part's order; file, offset and size say where each is in the original. */
   tensors: readonly GgufTensor[];
 }
 
@@ -41,7 +41,7 @@ export interface ProgressOptions {
   onProgress?: (progress: Progress) => void;
 }
 
-/** A part by id. The manifest is complete, so one that is not there is a mistake of the caller. */
+/** A part by id. The manifest is complete, so a missing part is the caller's mistake. */
 export function partById(manifest: Manifest, id: string): ManifestPart {
   const part = manifest.parts.find((candidate) => candidate.id === id);
   if (part === undefined) throw new RangeError(`no part ${id}`);

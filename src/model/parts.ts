@@ -1,6 +1,6 @@
 /**
- * The bytes of a model's parts. A part is its tensors in order, each padded with zeros to 32. The metadata part is more: a small GGUF of its
- * own, all key-values and the tensors that every shard needs, so that llama.cpp can load a tokenizer from it.
+ * The bytes of a model's parts. A part is its tensors in order, each padded with zeros to 32. The metadata part is a small GGUF with all
+ * key-values and the tensors that every shard needs, so that llama.cpp can load a tokenizer from it.
  */
 import {
   alignUp,
@@ -17,10 +17,10 @@ import { MerkleHasher, reasonOf } from "../lib/index.ts";
 import { describeModel } from "./describe.ts";
 import { originalMetadata } from "./keys.ts";
 
-/** Also GGUF's default, so that a part lies in a shard file as it is. */
+/** Also GGUF's default, so that a part is in a shard file unchanged. */
 export const PART_ALIGNMENT = DEFAULT_ALIGNMENT;
 
-/** Hashing one takes some milliseconds: what else the thread has to do waits no longer. */
+/** Hashing one takes some milliseconds; other work on the thread waits no longer than that. */
 const CHUNK_BYTES = 1024 * 1024;
 
 export function tensorsSizeBytes(
@@ -41,7 +41,7 @@ export function metadataHeader(
     .header;
 }
 
-/** Reads parts from a model's files, which stay open until it is disposed of. */
+/** Reads parts from a model's files, which stay open until it is disposed. */
 export class PartReader implements AsyncDisposable {
   #model: GgufModel;
   #signal: AbortSignal | undefined;
@@ -53,7 +53,7 @@ export class PartReader implements AsyncDisposable {
     this.#signal = signal;
   }
 
-  /** The tensors' data, each padded. A chunk is valid until the next is asked for. */
+  /** The tensors' data, each padded. A chunk is valid until the next one is requested. */
   async *tensors(tensors: readonly GgufTensor[]): AsyncGenerator<Uint8Array> {
     for (const { fileIndex, offset, sizeBytes } of tensors) {
       const { handle, path } = await this.#file(fileIndex);
@@ -98,7 +98,7 @@ export class PartReader implements AsyncDisposable {
   }
 }
 
-/** Hands chunks on and hashes them; `check` gets the root after the last. */
+/** Passes chunks on and hashes them; `check` gets the root after the last. */
 export async function* hashed(
   chunks: AsyncIterable<Uint8Array>,
   check: (root: Uint8Array) => void,
@@ -111,7 +111,7 @@ export async function* hashed(
   check(hasher.digest());
 }
 
-/** Writes the metadata part as a file: a GGUF that llama.cpp loads for its vocabulary alone. Gives its size. */
+/** Writes the metadata part as a file: a GGUF from which llama.cpp loads only the vocabulary. Returns its size. */
 export async function writeMetadata(
   model: GgufModel,
   path: string,

@@ -63,12 +63,17 @@ const CASES: readonly [
   layers: number[],
 ][] = [
   [
-    "equal layers are dealt out evenly",
+    "equal layers are distributed evenly",
     modelOf(Array(8).fill(100)),
     4,
     [2, 2, 2, 2],
   ],
-  ["a rest goes to the front", modelOf(Array(8).fill(100)), 3, [3, 3, 2]],
+  [
+    "a remainder goes to the first shards",
+    modelOf(Array(8).fill(100)),
+    3,
+    [3, 3, 2],
+  ],
   ["one shard takes all", modelOf(Array(5).fill(100), 50, 50), 1, [5]],
   ["as many shards as layers", modelOf([1, 900, 1]), 3, [1, 1, 1]],
   [
@@ -84,13 +89,13 @@ const CASES: readonly [
     [5, 3],
   ],
   [
-    "a tied head is the embedding once more",
+    "a tied head counts the embedding again",
     modelOf(Array(8).fill(100), 200, 0, true),
     2,
     [4, 4],
   ],
   [
-    "beside a heavy first shard the others are even",
+    "the others are even beside a heavy first shard",
     modelOf(Array(9).fill(100), 5000),
     5,
     [1, 2, 2, 2, 2],
@@ -107,7 +112,7 @@ for (const [what, model, shards, expected] of CASES) {
   });
 }
 
-test("no other plan has a smaller largest shard, nor with as small a one is more even", () => {
+test("no plan has a smaller largest shard, and none with the same largest shard is more even", () => {
   const random = new Random(11);
   for (let i = 0; i < 300; i++) {
     const layers = Array.from(

@@ -1,4 +1,4 @@
-/** Which layers each of n shards takes: contiguous, the largest shard as small as can be, the others as even as can be beside it. */
+/** Which layers each of n shards takes: contiguous, the largest shard as small as possible, the others as even as possible. */
 import { ShoalError } from "../lib/index.ts";
 
 /** Half-open: layers layerStart to layerEnd - 1. */
@@ -51,7 +51,7 @@ export function checkRange(layerCount: number, range: LayerRange): void {
 /** Bytes of a shard of these layers. */
 type Weigh = (layerStart: number, layerEnd: number) => number;
 
-/** The embedding table counts to the first shard, the head to the last; a tied head is the table once more. */
+/** The embedding table counts for the first shard, the head for the last; a tied head counts the table again. */
 function weighing({ layerCount, tied, parts }: PlannedModel): Weigh {
   const sizes = new Map(parts.map(({ id, sizeBytes }) => [id, sizeBytes]));
   const before = [0];
@@ -66,7 +66,7 @@ function weighing({ layerCount, tied, parts }: PlannedModel): Weigh {
     (end === layerCount ? head : 0);
 }
 
-/** The least that the largest shard can weigh, by halving: whether a limit will do is found by filling shards from the left. */
+/** The smallest possible weight of the largest shard, by bisection: a limit is tested by filling shards from the left. */
 function smallestLimit(
   weigh: Weigh,
   layerCount: number,
@@ -76,7 +76,7 @@ function smallestLimit(
     let start = 0;
     for (let left = shards; left > 0; left--) {
       if (left === 1) return weigh(start, layerCount) <= limit;
-      // Leaves a layer to each of the shards to come.
+      // Leaves one layer for each remaining shard.
       const most = layerCount - (left - 1);
       let end = start + 1;
       if (weigh(start, end) > limit) return false;
@@ -95,14 +95,14 @@ function smallestLimit(
   return low;
 }
 
-/** Of the plans within the limit, the one with the smallest sum of squares; of equal ones, that with the longer shards in front. */
+/** Of the plans within the limit, the one with the smallest sum of squares; among equal ones, the one with longer shards first. */
 function evenest(
   weigh: Weigh,
   layerCount: number,
   shards: number,
   limit: number,
 ): LayerRange[] {
-  // cost[start]: of the best plan for the layers from `start` on with the shards considered so far; ends[k][start]: its first end.
+  // cost[start]: cost of the best plan for the layers from `start` on with the shards considered so far; ends[k][start]: its first end.
   let cost: number[] = Array.from({ length: layerCount + 1 }, () => Infinity);
   cost[layerCount] = 0;
   const ends: number[][] = [];

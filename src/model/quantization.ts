@@ -1,7 +1,10 @@
 /** How a model's weights are stored, in one word. */
 import { uintOf, type GgufModel } from "../gguf/index.ts";
 
-/** `general.file_type`: `enum llama_ftype` of llama.cpp v0.5.0 (include/llama.h). Says more than the types: Q4_K_M mixes Q4_K and Q6_K. */
+/**
+ * `general.file_type`: `enum llama_ftype` of llama.cpp v0.5.0 (include/llama.h). It says more than the types do: Q4_K_M mixes Q4_K and
+ * Q6_K.
+ */
 const FILE_TYPES: Readonly<Record<number, string>> = {
   0: "F32",
   1: "F16",
@@ -41,7 +44,7 @@ const FILE_TYPES: Readonly<Record<number, string>> = {
   41: "Q2_0",
 };
 
-/** What the file says of itself, else the type that most of its bytes have. */
+/** What the file says, else the type of most of its bytes. */
 export function quantizationOf(model: GgufModel): string {
   const declared =
     FILE_TYPES[uintOf(model.metadata, "general.file_type") ?? -1];

@@ -37,7 +37,7 @@ async function shardOf(
   return readShard(shard);
 }
 
-test("a shard says what it takes and gives", async (t) => {
+test("a shard describes its input and output", async (t) => {
   const { path, manifest, id } = await model(t);
   const common = {
     manifestId: id,
@@ -81,7 +81,7 @@ test("a plain GGUF is the shard of all its layers", async (t) => {
   checkShard(info, manifest, { layerStart: 0, layerEnd: 4 });
 });
 
-test("the shard that was wanted is accepted, any other refused with the reason", async (t) => {
+test("the wanted shard is accepted, every other is refused with the reason", async (t) => {
   const { path, manifest } = await model(t);
   const stranger = await model(t, 2);
   for (const [layerStart, layerEnd] of [

@@ -1,4 +1,4 @@
-/** What a shard file is, and whether it is the one that was wanted. A whole model's GGUF counts as the shard of all its layers. */
+/** Describes a shard file and checks whether it is the wanted one. A whole model's GGUF counts as the shard of all its layers. */
 import { basename } from "node:path";
 import {
   GGML_TYPES,
@@ -18,12 +18,12 @@ import { encodeManifest, manifestId } from "./manifest-codec.ts";
 import type { LayerRange } from "./plan.ts";
 
 export interface ShardInfo extends LayerRange {
-  /** What llama.cpp is to load; of a model in several files the first. */
+  /** The file for llama.cpp to load; the first of a model in several files. */
   path: string;
   sizeBytes: number;
   /** Behind the header. */
   dataSizeBytes: number;
-  /** CID of the model's manifest; a plain GGUF does not know it. */
+  /** CID of the model's manifest; a plain GGUF has none. */
   manifestId?: string;
   architecture: string;
   /** Of the whole model. */
@@ -34,9 +34,9 @@ export interface ShardInfo extends LayerRange {
   isFirst: boolean;
   /** Gives logits. */
   isLast: boolean;
-  /** Of a shard that is the first but not the last: the table from which the stage feeds rows. */
+  /** Only of a first shard that is not the last: the table from which the stage feeds rows. */
   embedding?: EmbeddingTable;
-  /** The graph's name for what the last of these layers puts out. */
+  /** The graph's name for the output of the last of these layers. */
   boundaryTensor: string;
 }
 
@@ -50,7 +50,7 @@ export interface EmbeddingTable {
   rows: number;
 }
 
-/** Reads the header alone. Throws what reading a GGUF throws, and MODEL_NOT_LANGUAGE, MODEL_ARCHITECTURE, MODEL_TENSOR_… for a plain one. */
+/** Reads only the header. Throws what reading a GGUF throws, and MODEL_NOT_LANGUAGE, MODEL_ARCHITECTURE, MODEL_TENSOR_… for a plain one. */
 export async function readShard(
   path: string,
   options: { signal?: AbortSignal } = {},
@@ -136,7 +136,7 @@ function describeShard(model: GgufModel): ShardInfo {
   if (rules === undefined) {
     throw new ShoalError(
       "MODEL_ARCHITECTURE",
-      `${basename(path)}: a shard of an architecture that is not supported, ${JSON.stringify(architecture.slice(0, 80))}`,
+      `${basename(path)}: a shard of an unsupported architecture, ${JSON.stringify(architecture.slice(0, 80))}`,
       { path },
     );
   }
@@ -145,11 +145,11 @@ function describeShard(model: GgufModel): ShardInfo {
   const layerEnd = uint(SHARD_KEYS.layerEnd);
   const layerCount = uint(SHARD_KEYS.layerCount);
   const embeddingLength = uint(`${architecture}.embedding_length`);
-  // Written so that NaN, a key that is missing, fails.
+  // Written so that NaN, from a missing key, fails.
   if (!(layerStart < layerEnd && layerEnd <= layerCount))
-    throw corrupt("layer numbers make no range");
+    throw corrupt("layer numbers are not a range");
   if (uint(`${architecture}.block_count`) !== layerEnd - layerStart)
-    throw corrupt("block_count is not its number of layers");
+    throw corrupt("block_count differs from its number of layers");
   if (!(embeddingLength > 0)) throw corrupt("embedding_length is missing");
   const isFirst = layerStart === 0;
   const isLast = layerEnd === layerCount;
@@ -200,7 +200,7 @@ function tableOf(
     tensorSizeBytes(type.name, [embeddingLength, rows]) !== sizeBytes ||
     !(offset >= dataEnd)
   ) {
-    throw corrupt("embedding table is not where and what it says");
+    throw corrupt("embedding table has another position or size than it says");
   }
   if (offset + sizeBytes > fileBytes) {
     throw new ShoalError(

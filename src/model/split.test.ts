@@ -57,7 +57,7 @@ test("a split is the shards of the plan, the manifest and the metadata part", as
   );
 });
 
-test("a model in several files gives the same shards, but for the model's id in them", async (t) => {
+test("a model in several files gives the same shards except for the model's id in them", async (t) => {
   const path = await randomModel(t);
   const [one, many] = [join(dirname(path), "one"), join(dirname(path), "many")];
   const whole = await splitModel({ path, shards: 2, outDir: one });
@@ -79,7 +79,7 @@ test("a model in several files gives the same shards, but for the model's id in 
 });
 
 for (const shards of [0, 7]) {
-  test(`6 layers in ${shards} shards are refused before anything is made`, async (t) => {
+  test(`6 layers in ${shards} shards are refused before anything is written`, async (t) => {
     const path = await randomModel(t);
     await assert.rejects(
       splitModel({ path, shards, outDir: join(dirname(path), "out") }),
@@ -89,7 +89,7 @@ for (const shards of [0, 7]) {
   });
 }
 
-test("a split that is aborted in the middle leaves everything as it was", async (t) => {
+test("a split that is aborted in the middle leaves everything unchanged", async (t) => {
   const path = await randomModel(t);
   const outDir = join(dirname(path), "out");
   await mkdir(outDir);
@@ -125,7 +125,7 @@ test("shards never overwrite the model they are cut from", async (t) => {
   assert.deepEqual(await readdir(folder), ["shard-0.gguf"]);
 });
 
-test("an output folder that cannot be is said so", async (t) => {
+test("an impossible output folder is an error", async (t) => {
   const path = await randomModel(t);
   await assert.rejects(
     splitModel({ path, shards: 2, outDir: join(path, "inside-a-file") }),

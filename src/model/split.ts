@@ -17,7 +17,7 @@ export interface SplitOptions {
   /** A GGUF, or any one file of a model in several. */
   path: string;
   shards: number;
-  /** Made if it is not there. */
+  /** Created if it does not exist. */
   outDir: string;
   signal?: AbortSignal;
   /** First the model is read and hashed ("index"), then the shards are written ("write"). */
@@ -31,14 +31,14 @@ export interface SplitResult {
 }
 
 /**
- * Writes shard-0.gguf …, manifest.cbor and metadata.gguf, and nothing at all if anything fails: they are made in a folder beside their places
- * and moved at the end.
+ * Writes shard-0.gguf …, manifest.cbor and metadata.gguf, or nothing if anything fails: they are written into a temporary folder and moved
+ * at the end.
  */
 export async function splitModel(options: SplitOptions): Promise<SplitResult> {
   const { path, shards, outDir, signal, onProgress } = options;
   const abort = signal === undefined ? {} : { signal };
   const source = await openModel(path, abort);
-  // Before an hour of hashing, not after.
+  // Checked before an hour of hashing, not after.
   checkShardCount(describeModel(source).layerCount, shards);
   const manifest = await buildManifest(source, {
     ...abort,
@@ -98,7 +98,7 @@ export async function splitModel(options: SplitOptions): Promise<SplitResult> {
   });
 }
 
-/** Runs `work` in a folder inside of `outDir`, then moves what it made; on failure both are as they were. */
+/** Runs `work` in a folder inside `outDir`, then moves the results. On failure everything is unchanged. */
 async function inPlaceOf<T>(
   outDir: string,
   names: readonly string[],
@@ -118,7 +118,7 @@ async function inPlaceOf<T>(
     return result;
   } catch (error) {
     await rm(folder, { recursive: true, force: true });
-    // `made` is the topmost folder that was not there before.
+    // `made` is the topmost folder that did not exist before.
     if (made !== undefined) await removeEmpty(outDir, dirname(made));
     throw writeError(error, outDir);
   }
@@ -135,7 +135,7 @@ async function removeEmpty(folder: string, top: string): Promise<void> {
   }
 }
 
-/** The model itself may lie in the folder, even under a shard's name. */
+/** The model itself may be in the folder, even under a shard's name. */
 async function refuseToOverwrite(
   files: readonly { path: string }[],
   outDir: string,

@@ -1,4 +1,4 @@
-/** A shard's file, from wherever its bytes come. */
+/** Writes a shard's file from any source of bytes. */
 import { dirname } from "node:path";
 import { type ByteSource, writeAtomically } from "../gguf/index.ts";
 import { checkDiskSpace, ShoalError } from "../lib/index.ts";
@@ -7,7 +7,7 @@ import type { ProgressOptions } from "./manifest.ts";
 
 export type PartSegment = Exclude<ShardSegment, { bytes: Uint8Array }>;
 
-/** Gives the file's size. Throws DISK_FULL, FILE_UNWRITABLE; then there is no file, or the one there was. */
+/** Returns the file's size. Throws DISK_FULL, FILE_UNWRITABLE; then there is no new file, and an older one is unchanged. */
 export async function writeShard(
   { header, segments, sizeBytes }: ShardLayout,
   { path, signal, onProgress }: ProgressOptions & { path: string },
@@ -30,7 +30,7 @@ export async function writeShard(
       if (output.position !== sizeBytes) {
         throw new ShoalError(
           "INTERNAL",
-          `a shard of ${sizeBytes} bytes came out as ${output.position}`,
+          `expected a shard of ${sizeBytes} bytes, wrote ${output.position}`,
         );
       }
     },
