@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { ANY_PORTS, processesOf } from "../support/cli.ts";
+import { makeConsumer, typeCheck } from "../support/consumer.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import {
   noOldNode,
@@ -19,7 +20,16 @@ import {
   pack,
   userEnvironment,
 } from "../support/package.ts";
+import { runProgram } from "../support/program.ts";
 import { ENTRY, ROOT } from "../support/swarm.ts";
+
+/** Those that need no other package. */
+const LIBRARY_EXAMPLES = [
+  "one-process.ts",
+  "publish-and-download.ts",
+  "split-and-verify.ts",
+  "watch.ts",
+];
 
 const unreachable = await noRegistry();
 
@@ -85,6 +95,17 @@ describe("installed with npm", { skip: unreachable ?? false }, () => {
       assertStory(run, "old");
     },
   );
+
+  test("its library is imported: examples compile with nothing but the types of Node, and a swarm runs in one process", async () => {
+    const program = place("app/program");
+    await makeConsumer(program);
+    for (const name of LIBRARY_EXAMPLES)
+      await cp(join(ROOT, "examples", name), join(program, name));
+    await typeCheck(program);
+    const run = await runProgram(join(program, "one-process.ts"));
+    assert.equal(run.code, 0, run.stderr);
+    assert.match(run.stdout, /^Once upon a time/);
+  });
 
   test("installed globally, shoal is a command that tells a story", async () => {
     const node = OLD_NODE ?? process.execPath;

@@ -20,22 +20,17 @@ const TSCONFIG = {
   include: ["*.ts"],
 };
 
-/** Makes `folder` such a program's, with this checkout as its package and no other packages but the types of Node. */
+/** Makes `folder` such a program's, with no other package but the types of Node. What lies above it is found as well. */
 export async function makeConsumer(folder: string): Promise<void> {
-  const packages = join(folder, "node_modules");
-  await mkdir(join(packages, "@types"), { recursive: true });
-  await symlink(ROOT, join(packages, "shoal"));
-  await linkTypes(folder);
+  await mkdir(join(folder, "node_modules/@types"), { recursive: true });
+  const types = "node_modules/@types/node";
+  await symlink(join(ROOT, types), join(folder, types));
+  await writeFile(join(folder, "package.json"), '{ "type": "module" }\n');
 }
 
-/** The types of Node are a package that a program has beside Shoal. */
-export async function linkTypes(folder: string): Promise<void> {
-  const packages = join(folder, "node_modules");
-  await mkdir(join(packages, "@types"), { recursive: true });
-  // @types/node needs undici's.
-  for (const name of ["@types/node", "undici-types"])
-    await symlink(join(ROOT, "node_modules", name), join(packages, name));
-  await writeFile(join(folder, "package.json"), '{ "type": "module" }\n');
+/** This checkout as its package. */
+export async function linkShoal(folder: string): Promise<void> {
+  await symlink(ROOT, join(folder, "node_modules/shoal"));
 }
 
 /** Rejects with what the compiler says. */
