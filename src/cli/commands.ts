@@ -4,7 +4,8 @@ import type { Command } from "commander";
 export interface CommandEntry {
   name: string;
   summary: string;
-  load: () => Promise<Command>;
+  /** `whole` is the program with all of its commands. */
+  load: (whole: () => Promise<Command>) => Promise<Command>;
 }
 
 /** In the groups of `shoal --help`. */
@@ -83,6 +84,14 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
       name: "verify",
       summary: "prove that shards give the whole model's logits, bit for bit",
       load: async () => (await import("./verify.ts")).verifyCommand(),
+    },
+  ],
+  "Other commands:": [
+    {
+      name: "completion",
+      summary: "print a completion script for bash, zsh or fish",
+      load: async (whole) =>
+        (await import("./completion/completion.ts")).completionCommand(whole),
     },
   ],
 };

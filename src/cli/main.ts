@@ -37,7 +37,9 @@ async function programWith(
     program.commandsGroup(group);
     for (const { name, summary, load } of entries) {
       const isWanted = wanted(name);
-      const command = isWanted ? await load() : new Command(name);
+      const command = isWanted
+        ? await load(() => programWith(() => true))
+        : new Command(name);
       command.summary(summary).copyInheritedSettings(program);
       if (isWanted) (await import("./options.ts")).withCommon(command);
       program.addCommand(command);
