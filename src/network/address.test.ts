@@ -60,22 +60,22 @@ describe("an address to dial", () => {
   }
 });
 
-describe("what is no address says why", () => {
+describe("an invalid address is refused with the reason", () => {
   const cases: [text: string, reason: RegExp][] = [
     ["", /the host is missing/],
     [":51820", /the host is missing/],
     ["example.org:70000", /the port must be 0 to 65535, got "70000"/],
     ["example.org:http", /the port must be/],
-    ["example.org:0", /port 0 cannot be dialed/],
+    ["example.org:0", /port 0 cannot be dialled/],
     ["::1:51820:", /brackets/],
-    ["[example.org]:1", /only an IPv6 address stands in brackets/],
+    ["[example.org]:1", /only an IPv6 address may be in brackets/],
     ["exa mple.org", /neither an IP address nor a host name/],
     ["300.1.2.3", /neither an IP address nor a host name/],
-    ["/ip4/300.1.2.3/tcp/1", /no multiaddr/],
+    ["/ip4/300.1.2.3/tcp/1", /not a multiaddr/],
     ["/ip4/10.0.0.7/udp/51820", /UDP needs \/quic-v1/],
     ["/ip4/10.0.0.7", /neither QUIC .* nor TCP/],
     ["/ip4/10.0.0.7/tcp/1/ws", /neither QUIC .* nor TCP/],
-    ["example.org/p2p/nobody", /"nobody" is no peer id/],
+    ["example.org/p2p/nobody", /"nobody" is not a peer id/],
     ["a".repeat(5000), /neither an IP address nor a host name/],
   ];
   for (const [text, reason] of cases) {
@@ -118,7 +118,7 @@ describe("an address to listen on", () => {
   }
 });
 
-test("a connection's transport and place have names for people", () => {
+test("a connection's transport and address are described for people", () => {
   const cases = [
     [
       `/ip4/10.0.0.7/udp/51820/quic-v1/p2p/${ID}`,

@@ -1,5 +1,5 @@
 /**
- * What people type as an address, and what a connection's address is called.
+ * Parses addresses that people type, and describes the addresses of connections.
  *
  *     parseTarget("rendezvous.example")          → QUIC, then TCP, on port 51820
  *     parseTarget("[2001:db8::1]:4000")          → QUIC, then TCP, on port 4000
@@ -12,7 +12,7 @@ import { Circuit, QUIC_V1, TCP } from "@multiformats/multiaddr-matcher";
 import { ShoalError } from "../lib/index.ts";
 import { DEFAULTS } from "./defaults.ts";
 
-/** A peer one wants to reach: its id if it is known, and where it may be. */
+/** A peer to reach: its id, if known, and its possible addresses. */
 export interface PeerTarget {
   peerId?: string | undefined;
   addresses: readonly string[];
@@ -27,7 +27,7 @@ export const TRANSPORT_RANK: Readonly<Record<TransportName, 0 | 1 | 2>> = {
   relayed: 2,
 };
 
-/** RFC 1123, loosely: what a resolver may be asked. */
+/** RFC 1123, loosely: names to pass to a resolver. */
 const HOST_NAME =
   /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?$/i;
 
@@ -46,7 +46,7 @@ export function parseTarget(
   if (rest.length > 0) throw invalid(text, "it names two peers");
   if (id !== undefined) checkPeerId(id, text);
   const { host, port } = parseHostPort(place, defaultPort, text);
-  if (port === 0) throw invalid(text, "port 0 cannot be dialed");
+  if (port === 0) throw invalid(text, "port 0 cannot be dialled");
   const suffix = id === undefined ? "" : `/p2p/${id}`;
   return {
     ...(id !== undefined && { peerId: id }),
@@ -63,19 +63,20 @@ export function parseListen(
   if (trimmed.startsWith("/")) {
     const address = parseMultiaddr(trimmed, text);
     if (peerIdOf(address) !== undefined)
-      throw invalid(text, "an address to listen on names no peer");
+      throw invalid(text, "an address to listen on must not name a peer");
     if (!isIP(hostOf(address)))
-      throw invalid(text, "listening needs an IP address");
+      throw invalid(text, "an address to listen on must be an IP address");
     return [address.toString()];
   }
   const { host, port } = /^\d+$/.test(trimmed)
     ? parseHostPort(`0.0.0.0:${trimmed}`, defaultPort, text)
     : parseHostPort(trimmed, defaultPort, text);
-  if (isIP(host) === 0) throw invalid(text, "listening needs an IP address");
+  if (isIP(host) === 0)
+    throw invalid(text, "an address to listen on must be an IP address");
   return bothTransports(host, port);
 }
 
-/** The name people know a connection's transport by. */
+/** A connection's transport, named for people. */
 export function transportOf(address: string): TransportName {
   if (address.includes("/p2p-circuit")) return "relayed";
   return address.includes("/quic-v1") ? "QUIC" : "TCP";
@@ -113,7 +114,7 @@ function parseMultiaddr(trimmed: string, text: string): Multiaddr {
   try {
     address = multiaddr(trimmed);
   } catch (error) {
-    throw invalid(text, "it is no multiaddr", error);
+    throw invalid(text, "it is not a multiaddr", error);
   }
   const id = peerIdOf(address);
   if (id !== undefined) checkPeerId(id, text);
@@ -128,7 +129,7 @@ function parseMultiaddr(trimmed: string, text: string): Multiaddr {
   throw invalid(
     text,
     protocols.has("udp") && !protocols.has("quic-v1")
-      ? "UDP needs /quic-v1 behind the port"
+      ? "UDP needs /quic-v1 after the port"
       : "it names neither QUIC (/udp/…/quic-v1) nor TCP (/tcp/…)",
   );
 }
@@ -147,7 +148,7 @@ function parseHostPort(
   const host = v6 ?? plain ?? "";
   if (host === "") throw invalid(text, "the host is missing");
   if (v6 !== undefined && isIP(v6) !== 6)
-    throw invalid(text, "only an IPv6 address stands in brackets");
+    throw invalid(text, "only an IPv6 address may be in brackets");
   if (isIP(host) === 0 && (!HOST_NAME.test(host) || /^[\d.]+$/.test(host)))
     throw invalid(text, `"${host}" is neither an IP address nor a host name`);
   if (portText === undefined) return { host, port: defaultPort };
@@ -165,7 +166,7 @@ function checkPeerId(id: string, text: string): void {
   try {
     peerIdFromString(id);
   } catch (error) {
-    throw invalid(text, `"${id}" is no peer id`, error);
+    throw invalid(text, `"${id}" is not a peer id`, error);
   }
 }
 

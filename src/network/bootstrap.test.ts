@@ -35,7 +35,7 @@ async function keepTo(
   return { host, events, bootstraps };
 }
 
-/** A UDP and TCP port nobody listens on: bound for the length of the test by nothing, found free a moment ago. */
+/** A UDP and TCP port that nobody listens on: it was free a moment ago. */
 async function freePort(): Promise<number> {
   const socket = createSocket("udp4").bind(0, "127.0.0.1");
   await once(socket, "listening");
@@ -46,7 +46,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-// Side by side: most of them wait for a peer that is not there.
+// Run in parallel: most of them wait for a missing peer.
 describe("bootstraps", { concurrency: true }, () => {
   test("several addresses that name one peer are one bootstrap, connected once", async (t) => {
     const rendezvous = await startHost(t);
@@ -62,7 +62,7 @@ describe("bootstraps", { concurrency: true }, () => {
   });
 
   for (const transport of TRANSPORTS) {
-    test(`a bootstrap is connected over ${transport}, told of, and in the routing table`, async (t) => {
+    test(`a bootstrap is connected over ${transport}, reported, and in the routing table`, async (t) => {
       const rendezvous = await startHost(t);
       const [address = ""] = targetOf(rendezvous, transport).addresses;
       const { host, events, bootstraps } = await keepTo(t, [address]);
@@ -88,7 +88,7 @@ describe("bootstraps", { concurrency: true }, () => {
       );
     });
 
-    test(`a bootstrap that comes back on its port with its key is connected again over ${transport}`, async (t) => {
+    test(`a bootstrap that returns on its port with its key is connected again over ${transport}`, async (t) => {
       const home = await mkdtemp(join(tmpdir(), "shoal-bootstrap-"));
       t.after(() => rm(home, { recursive: true, force: true }));
       const keyPath = join(home, "node.key");
@@ -121,7 +121,7 @@ describe("bootstraps", { concurrency: true }, () => {
     });
   }
 
-  test("one of several bootstraps is enough, the others are tried on", async (t) => {
+  test("one of several bootstraps is enough; the others are retried", async (t) => {
     const rendezvous = await startHost(t);
     const dead = `127.0.0.1:${await freePort()}`;
     const [alive = ""] = targetOf(rendezvous, "QUIC").addresses;
@@ -156,7 +156,7 @@ describe("bootstraps", { concurrency: true }, () => {
     assert.deepEqual(host.connections(), []);
   });
 
-  test("bootstraps that do not answer are named in one line, with what each said", async (t) => {
+  test("bootstraps that do not answer are named in one line, each with its error", async (t) => {
     const ports = [await freePort(), await freePort()];
     const targets = ports.map((port) => `127.0.0.1:${port}`);
     const unknown = "no-such-host.invalid";
@@ -198,7 +198,7 @@ describe("bootstraps", { concurrency: true }, () => {
     await assert.rejects(waiting, (error) => isShoalError(error, "ABORTED"));
   });
 
-  test("a node that is its own bootstrap says so and leaves it", async (t) => {
+  test("a node that is its own bootstrap reports it and ignores it", async (t) => {
     const host = await startHost(t);
     const [address = ""] = targetOf(host, "QUIC").addresses;
     const { events, bootstraps } = await keepTo(
@@ -216,7 +216,7 @@ describe("bootstraps", { concurrency: true }, () => {
     await bootstraps.stop();
   });
 
-  test("what is no address is refused before anything is dialed", async (t) => {
+  test("an invalid address is refused before anything is dialled", async (t) => {
     const host = await startHost(t, { listen: [] });
     assert.throws(
       () =>

@@ -1,6 +1,6 @@
 /**
- * Keeps a connection to each bootstrap: dials, reconnects with back-off and jitter for as long as it runs (libp2p's own bootstrap
- * module dials once, its KEEP_ALIVE tags vanish after five tries), and tells what happened once it has happened.
+ * Keeps a connection to each bootstrap: dials, reconnects with back-off and jitter for as long as it runs, and reports what happened.
+ * (libp2p's own bootstrap module dials once, and its KEEP_ALIVE tags vanish after five tries.)
  *
  *     const bootstraps = new Bootstraps({ host, targets: ["rendezvous.example"], events });
  *     bootstraps.start();
@@ -24,21 +24,21 @@ export interface BootstrapsOptions {
   /** As an operator types them (see parseTarget). */
   targets: readonly string[];
   events: EventSink;
-  /** Hears of each connection as it is made: the first, and every one after a loss. */
+  /** Called for each new connection: the first one, and every one after a loss. */
   onConnected?: ((connection: ConnectionInfo) => void) | undefined;
-  /** One try at one bootstrap, all its addresses. */
+  /** One attempt at one bootstrap, with all its addresses. */
   dialMs?: number | undefined;
-  /** First and longest wait between tries. */
+  /** First and longest wait between attempts. */
   retryInitialMs?: number | undefined;
   retryMaxMs?: number | undefined;
   random?: (() => number) | undefined;
 }
 
 const BOOTSTRAP_DEFAULTS = Object.freeze({
-  /** A rendezvous that restarts is back within seconds: its members should be, too. */
+  /** A restarted rendezvous is back within seconds, and its members should be too. */
   retryInitialMs: 500,
   retryMaxMs: 10_000,
-  /** A connection that lived this long was a good one: the next back-off starts anew. */
+  /** A connection that lasted this long was good: the next back-off starts over. */
   settledMs: 10_000,
   firstConnectionMs: 15_000,
 });
@@ -70,7 +70,7 @@ export class Bootstraps {
     this.#running = Promise.all(this.#kept.map((kept) => this.#keep(kept)));
   }
 
-  /** Ends the redialing; the connections stay the host's. */
+  /** Stops redialling; the connections remain with the host. */
   async stop(): Promise<void> {
     this.#stopping.abort(new ShoalError("ABORTED", "stopping"));
     this.#unsubscribe?.();
@@ -82,7 +82,7 @@ export class Bootstraps {
     return this.#kept.flatMap(({ connection }) => connection ?? []);
   }
 
-  /** The first that is connected; BOOTSTRAP_UNREACHABLE with what each of them said. */
+  /** The first connection; rejects with BOOTSTRAP_UNREACHABLE and each one's error. */
   async firstConnection(options: WaitOptions = {}): Promise<ConnectionInfo> {
     const { timeoutMs = BOOTSTRAP_DEFAULTS.firstConnectionMs, signal } =
       options;
@@ -158,7 +158,7 @@ export class Bootstraps {
     }
   }
 
-  /** Connected means: an echo came back. A server may still refuse after the handshake. */
+  /** Connected means that an echo came back. A server may still refuse after the handshake. */
   async #connect(kept: Kept): Promise<ConnectionInfo> {
     const { host, events, dialMs = DEFAULTS.dialMs } = this.#options;
     const { signal } = this.#stopping;
@@ -174,7 +174,7 @@ export class Bootstraps {
         signal,
       });
     } catch (error) {
-      // A libp2p peer that is no Shoal has no heartbeat, and may serve the DHT all the same.
+      // A libp2p peer other than Shoal has no heartbeat, but may still serve the DHT.
       if (!isShoalError(error, "PROTOCOL_UNSUPPORTED")) throw error;
     }
     kept.connection = connection;
@@ -208,7 +208,7 @@ export class Bootstraps {
     unsubscribe();
   }
 
-  /** Says so each time the routing table stops being empty. */
+  /** Reports each time the routing table stops being empty. */
   #reportRoutingTable(): () => void {
     const { host, events } = this.#options;
     let known = 0;
@@ -242,7 +242,7 @@ export class Bootstraps {
   }
 }
 
-/** Several addresses that name the same peer are one bootstrap: one is dialed after the other, and it is joined once. */
+/** Several addresses that name the same peer are one bootstrap: they are dialled one after the other, and it is joined once. */
 function onePerPeer(texts: readonly string[]): Kept[] {
   const parsed = texts.map((text) => ({ text, target: parseTarget(text) }));
   const groups = Map.groupBy(

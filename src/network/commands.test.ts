@@ -44,7 +44,7 @@ function rejectsWith(
 
 const Greet = z.object({ name: z.string().max(80) });
 
-test("a command is answered once, and knows who asks", async (t) => {
+test("a command is answered once, and knows its sender", async (t) => {
   const { asked, asking, target, client } = await two(t);
   asked.handle("GREET", Greet, ({ name }, { peer }) => ({
     greeting: `hello ${name}`,
@@ -59,7 +59,7 @@ test("a command is answered once, and knows who asks", async (t) => {
   assert.deepEqual(result, { greeting: "hello Ada", peer: client.peerId });
 });
 
-test("both ends of a connection may ask", async (t) => {
+test("both ends of a connection may send commands", async (t) => {
   const { asked, asking, target, server, client } = await two(t);
   asked.handle("PING", z.object({}), () => "pong");
   asking.handle("PING", z.object({}), () => "pong back");
@@ -71,7 +71,7 @@ test("both ends of a connection may ask", async (t) => {
   assert.equal(server.connections().length, 1);
 });
 
-test("bytes travel beside the JSON as they are", async (t) => {
+test("bytes travel beside the JSON unchanged", async (t) => {
   const { asked, asking, target } = await two(t);
   const bytes = Uint8Array.from({ length: 3 << 20 }, (_, i) => (i * 31) & 255);
   asked.handle(
@@ -104,7 +104,7 @@ test("each mistake has its code", async (t) => {
   await rejectsWith(
     asking.call(target, "DANCE", {}, z.string()),
     "COMMAND_UNKNOWN",
-    /no command "DANCE" here/,
+    /unknown command "DANCE"/,
   );
   await rejectsWith(
     asking.call(target, "GREET", { name: 7 }, z.string()),
@@ -158,7 +158,7 @@ test("each mistake has its code", async (t) => {
   }
 });
 
-test("names that objects inherit are no commands", async (t) => {
+test("names that objects inherit are not commands", async (t) => {
   const { asking, target } = await two(t);
   for (const name of ["constructor", "toString", "__proto__"]) {
     await rejectsWith(
@@ -168,7 +168,7 @@ test("names that objects inherit are no commands", async (t) => {
   }
 });
 
-test("a peer that asks too often is told so, another is served", async (t) => {
+test("a peer that asks too often is refused, another is served", async (t) => {
   let nowMs = 0;
   const { asked, asking, target, server } = await two(t, {
     burst: 3,

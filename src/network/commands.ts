@@ -1,5 +1,5 @@
 /**
- * Commands: JSON there, JSON back, an optional binary attachment behind the answer. Protocol /shoal/command/1.0.0.
+ * Commands: JSON there, JSON back, an optional binary attachment after the answer. Protocol /shoal/command/1.0.0.
  *
  *     request   {v: 1, id, command, params}
  *     answer    u32 little-endian length of the JSON, the JSON, the attachment
@@ -55,11 +55,11 @@ export class Attached<R> {
   }
 }
 
-/** Returns the result, plain JSON data, or an `Attached`. A ShoalError thrown travels with its code. */
+/** Returns the result, plain JSON data, or an `Attached`. A thrown ShoalError travels with its code. */
 export type CommandHandler<P> = (params: P, context: RequestContext) => unknown;
 
 export interface CommandsOptions extends RequestLimits {
-  /** Commands a peer may send at once, and per second in the long run. */
+  /** Commands that a peer may send at once, and per second in the long run. */
   burst?: number | undefined;
   perSecond?: number | undefined;
   clock?: Pick<Clock, "now"> | undefined;
@@ -76,7 +76,7 @@ export class Commands {
   readonly #rate: RateLimit;
   readonly #commands = new Map<string, Registered>();
 
-  /** Answers commands from now on; register before the host starts. */
+  /** Answers a command from now on. Register before the host starts. */
   constructor(host: Host, options: CommandsOptions = {}) {
     const {
       burst = DEFAULTS.commandBurst,
@@ -107,12 +107,12 @@ export class Commands {
     });
   }
 
-  /** Names of what is answered here. */
+  /** The names of the registered commands. */
   names(): string[] {
     return [...this.#commands.keys()].sort();
   }
 
-  /** The result, checked. Rejects with the code the peer gave, COMMAND_MALFORMED for an answer of another shape, or DEADLINE … */
+  /** The validated result. Rejects with the peer's code, COMMAND_MALFORMED for an answer of another shape, or DEADLINE … */
   async call<S extends z.ZodType>(
     target: PeerTarget | string,
     name: string,
@@ -124,7 +124,7 @@ export class Commands {
       .result;
   }
 
-  /** The same, with the bytes behind the answer (empty if there are none). */
+  /** The same, with the bytes after the answer (empty if there are none). */
   async callAttached<S extends z.ZodType>(
     target: PeerTarget | string,
     name: string,
@@ -143,7 +143,7 @@ export class Commands {
       maxReplyBytes,
     });
     const { answer, attachment } = decodeAnswer(reply, name);
-    // An error may come before the id was read.
+    // An error may arrive before the id was read.
     if (!answer.ok) throw ShoalError.fromObject(answer.error);
     if (answer.id !== id)
       throw malformed(name, "the answer belongs to another command");
@@ -186,7 +186,7 @@ export class Commands {
     if (registered === undefined) {
       throw new ShoalError(
         "COMMAND_UNKNOWN",
-        `no command ${JSON.stringify(command)} here`,
+        `unknown command ${JSON.stringify(command)}`,
         { command },
       );
     }
@@ -206,7 +206,7 @@ function parseRequest(payload: Uint8Array): z.output<typeof Request> {
   } catch (error) {
     throw new ShoalError(
       "COMMAND_MALFORMED",
-      "the command is no JSON",
+      "the command is not JSON",
       {},
       error,
     );
@@ -244,7 +244,7 @@ function decodeAnswer(
   const jsonBytes =
     reply.byteLength < LENGTH_BYTES ? Infinity : view.getUint32(0, true);
   const end = LENGTH_BYTES + jsonBytes;
-  if (end > reply.byteLength) throw malformed(name, "the answer is cut short");
+  if (end > reply.byteLength) throw malformed(name, "the answer is truncated");
   let json: unknown;
   try {
     json = JSON.parse(
@@ -253,7 +253,7 @@ function decodeAnswer(
       ),
     );
   } catch {
-    throw malformed(name, "the answer is no JSON");
+    throw malformed(name, "the answer is not JSON");
   }
   const parsed = Answer.safeParse(json);
   if (!parsed.success)

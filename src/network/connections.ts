@@ -1,4 +1,4 @@
-/** The open connections of a node, and how it gets more. */
+/** The open connections of a node, and dialling more. */
 import type { Connection } from "@libp2p/interface";
 import { peerIdFromString } from "@libp2p/peer-id";
 import { multiaddr, type Multiaddr } from "@multiformats/multiaddr";
@@ -26,7 +26,7 @@ import type { Node } from "./libp2p.ts";
 
 export interface ConnectionInfo {
   peer: string;
-  /** The remote address really used, with /p2p/. */
+  /** The remote address in use, with /p2p/. */
   address: string;
   transport: TransportName;
   direction: "inbound" | "outbound";
@@ -61,7 +61,7 @@ interface Tracked {
   transport: TransportName;
 }
 
-/** What of libp2p's transport manager a dial needs. */
+/** The part of libp2p's transport manager that a dial needs. */
 interface TransportDialer {
   dial(
     address: Multiaddr,
@@ -75,7 +75,7 @@ export class Connections {
   readonly #options: ConnectionsOptions;
   readonly #peers = new Map<string, Tracked[]>();
   readonly #dials = new Map<string, Promise<Connection>>();
-  /** The address a connection was dialed by: a name's own address is not in the connection. */
+  /** The address that was dialled: the connection itself does not know a name. */
   readonly #dialedAs = new WeakMap<Connection, string>();
   readonly #listeners = new Set<(change: PeerChange) => void>();
   readonly #stopping = new AbortController();
@@ -149,7 +149,7 @@ export class Connections {
     return describe(tracked);
   }
 
-  /** An open connection, or a new one. Callers that want the same peer share a dial; each waits as long as it likes. */
+  /** An open connection, or a new one. Callers that want the same peer share a dial, each with its own deadline. */
   async open(target: PeerTarget, options: WaitOptions): Promise<Connection> {
     const { peerId, addresses } = target;
     const { timeoutMs = DEFAULTS.dialMs, signal } = options;
@@ -176,7 +176,7 @@ export class Connections {
   }
 
   async #dial(name: string, target: PeerTarget): Promise<Connection> {
-    // Its own deadline: one caller's impatience is not the others'.
+    // It has its own deadline, so that one impatient caller does not end the dial of the others.
     const limit = deadline(
       DEFAULTS.dialMs,
       `dial of ${name}`,
@@ -198,7 +198,7 @@ export class Connections {
       });
       return connection;
     } catch (error) {
-      // The last address's error is the cause; if that was this node, all of them were.
+      // The last address's error is the cause. If that address was this node itself, all were.
       const cause = error instanceof Error ? error.cause : undefined;
       throw isShoalError(cause) && cause.details.self === true ? cause : error;
     } finally {
@@ -206,7 +206,7 @@ export class Connections {
     }
   }
 
-  /** libp2p's interface hides the transport manager; its dial queue would try the addresses one after the other. */
+  /** libp2p's interface hides the transport manager; its dial queue would try addresses one after the other. */
   async #dialAddress(
     address: string,
     signal: AbortSignal,
@@ -233,7 +233,7 @@ export class Connections {
     }
   }
 
-  /** Given, else remembered, else asked for in the DHT; each with the id the peer must prove. */
+  /** The given addresses, else remembered ones, else those from the DHT; each with the id that the peer must prove. */
   async #knownAddresses(
     { peerId, addresses }: PeerTarget,
     signal: AbortSignal,
@@ -306,7 +306,7 @@ export class Connections {
       )[0];
   }
 
-  /** For a target without an id: a connection that was dialed by one of these addresses. */
+  /** For a target without an id: a connection that was dialled through one of these addresses. */
   #openTo(addresses: readonly string[]): Connection | undefined {
     const wanted = new Set(addresses);
     return this.#all().find(
@@ -321,7 +321,7 @@ export class Connections {
   }
 
   #dialsItself(): Error {
-    return dialFailed("a node does not dial itself", {
+    return dialFailed("a node cannot dial itself", {
       peer: this.#self,
       self: true,
     });

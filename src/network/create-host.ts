@@ -1,4 +1,4 @@
-/** A host, put together of what its options say. Not started yet. */
+/** Creates a host from its options, not started yet. */
 import { transportOf } from "./address.ts";
 import type { Host, HostOptions } from "./host.ts";
 import { loadOrCreateIdentity, newIdentity } from "./identity.ts";

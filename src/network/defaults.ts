@@ -1,11 +1,11 @@
 /**
- * Every timeout and limit of the network in one place. They lean on each other:
+ * Every timeout and limit of the network in one place. They depend on each other:
  *
  *     QUIC handshake 2 s  <  one address 3 s  <  a whole dial 10 s
  *     QUIC keep-alive 1 s <  QUIC idle 2.75 s <  heartbeat 6.5 s  <  write deadline 10 s
  *
- * so that one dead address never uses up the dial, and a dead peer is noticed by its connection before the streams on it
- * run into their own deadlines.
+ * so that one dead address never uses up the dial, and a dead peer is noticed by its connection before the streams on it run into their own
+ * deadlines.
  */
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -15,16 +15,16 @@ export const DEFAULTS = Object.freeze({
   port: 51820,
 
   // QUIC
-  /** A QUIC handshake takes 1 to 2 round trips; the slowest link on Earth answers in 1 s. Longer means UDP is filtered. */
+  /** A QUIC handshake takes 1 to 2 round trips, and even slow links answer within 1 s. Longer means that UDP is filtered. */
   quicHandshakeMs: 2_000,
   /**
-   * A killed peer is noticed after this, or a keep-alive later (sending one starts the time anew, once: RFC 9000, 10.1): 3.75 s at most.
-   * Keep-alives are sent by native threads, so a busy event loop loses nothing.
+   * A killed peer is noticed after this time, or one keep-alive later (sending one restarts the timer once: RFC 9000, 10.1), so after 3.75
+   * s at most. Native threads send keep-alives, so a busy event loop loses nothing.
    */
   quicIdleMs: 2_750,
-  /** Two fit in the idle time, and a lost one is repeated by QUIC's own probes within a few round trips. */
+  /** Two fit into the idle time, and QUIC's own probes repeat a lost one within a few round trips. */
   quicKeepAliveMs: 1_000,
-  /** Streams the remote may have open. Requests take one each, so this bounds a peer's parallel requests. */
+  /** Streams that the remote may have open. A request takes one, so this bounds a peer's parallel requests. */
   quicStreams: 1_024,
   /** Unread bytes of one stream: 80 MB/s at 50 ms of round trip. */
   quicStreamWindowBytes: 4 * MiB,
@@ -36,27 +36,27 @@ export const DEFAULTS = Object.freeze({
   quicReadBytes: 64 * KiB,
   /** One native write; larger ones wait longer for the lock that a reset needs. */
   quicWriteBytes: 256 * KiB,
-  /** Handshakes awaited at once: the binding awaits each to its end, so a client that falls silent holds one of these. */
+  /** Handshakes awaited at once. The binding awaits each to its end, so a silent client occupies one. */
   quicAccepts: 16,
 
   // TCP
   /**
-   * A yamux stream begins with 256 KiB (the specification's: another value breaks foreign peers) and doubles up to this. Must
-   * stay below `readBufferBytes`: a paused reader still receives what the window allows.
+   * A yamux stream begins with 256 KiB (the specification's: another value breaks foreign peers) and doubles up to this. It must stay below
+   * `readBufferBytes`, because a paused reader still receives what the window allows.
    */
   yamuxMaxWindowBytes: 4 * MiB,
   /** libp2p aborts a stream whose unread bytes exceed this. */
   readBufferBytes: 8 * MiB,
 
   /**
-   * Frames queued for a peer that does not read. Data wait at their streams: what queues here are answers to pings, opened streams and data
-   * received, at most a few for each frame that the windows let in.
+   * Frames queued for a peer that does not read. Data waits at its stream. Only answers to pings, opened streams and received data queue
+   * here, at most a few for each frame that the windows let in.
    */
   yamuxQueuedFrames: 16_384,
-  /** Pings of one connection at once, and per second after that: muxers ping every half minute. */
+  /** Pings of one connection at once, and per second after that. Muxers ping every half minute. */
   yamuxPingBurst: 100,
   yamuxPingsPerSecond: 10,
-  /** Data for streams that are gone: what was on its way when we ended them, a window each. Eight at once, then one in four seconds. */
+  /** Data for closed streams: what was in flight when we closed them, one window each. Eight at once, then one every four seconds. */
   yamuxLateBurstBytes: 32 * MiB,
   yamuxLateBytesPerSecond: 1 * MiB,
 
@@ -65,7 +65,7 @@ export const DEFAULTS = Object.freeze({
   addressDialMs: 3_000,
   /** All addresses of a peer. */
   dialMs: 10_000,
-  /** Between two addresses of one transport, as RFC 8305 has it. */
+  /** Delay between two addresses of one transport, as in RFC 8305. */
   dialStaggerMs: 250,
   /** TCP waits this long for QUIC, which needs 15 to 30 ms on a LAN and a few hundred around the world. */
   tcpHeadStartMs: 1_000,
@@ -73,35 +73,38 @@ export const DEFAULTS = Object.freeze({
   dialAddresses: 24,
 
   // connections
-  /** libp2p's default of 5 a second and IP turns a swarm behind one address away when its rendezvous restarts. */
+  /** libp2p's default of 5 a second per IP would refuse a cluster behind one address when its rendezvous restarts. */
   inboundPerSecond: 1_000,
   /** libp2p closes the least valued connections above this; its default of 300 would drop members of a larger cluster. */
   maxConnections: 2_000,
   /** Handshakes in progress; libp2p's 10 fail when 20 nodes start together. */
   pendingInbound: 200,
   /**
-   * Provider records live 48 h and are swept every hour. Addresses must outlive them: kad-dht (16.4.5) answers nothing at all about a
-   * key that has a provider it knows no more.
+   * Provider records live 48 h and are swept every hour. Addresses must outlive them: kad-dht (16.4.5) gives no answer for a key if it no
+   * longer knows one of its providers.
    */
   addressAgeMs: 72 * 3_600_000,
 
   // heartbeat
   heartbeatMs: 2_000,
-  /** QUIC's native threads notice a dead peer by themselves; this is for one whose threads live and whose event loop does not. */
+  /** QUIC's native threads notice a dead peer by themselves. This is for a peer whose threads live but whose event loop does not. */
   heartbeatQuicMs: 15_000,
-  /** A TCP peer that echoes nothing for this long is gone: noticed within 8.5 s. QUIC needs no such rule: it has an idle timeout of its own. */
+  /**
+   * A TCP peer that echoes nothing for this long is gone, which is noticed within 8.5 s. QUIC needs no such rule, because it has its own
+   * idle timeout.
+   */
   heartbeatSilenceMs: 6_500,
 
   // frame streams
   /** Negotiation of a protocol on an open connection: 2 round trips. */
   openStreamMs: 5_000,
-  /** Frames not larger than this are sent as one buffer: one native write, one TLS record chain. */
+  /** Frames up to this size are sent as one buffer: one native write, one TLS record chain. */
   coalesceBytes: 64 * KiB,
   /** Above this many queued bytes `send` asks its caller to wait. */
   sendHighWaterBytes: 1 * MiB,
-  /** Received and not yet handled; above it the stream stops reading. */
+  /** Received and not yet handled bytes; above this the stream stops reading. */
   receiveHighWaterBytes: 1 * MiB,
-  /** No byte of the queue went out for this long: the reader is gone. */
+  /** If no byte of the queue leaves for this long, the reader is gone. */
   writeDeadlineMs: 10_000,
   /** After a graceful close, how long the remote may take to close its side. */
   lingerMs: 2_000,
@@ -123,20 +126,20 @@ export const DEFAULTS = Object.freeze({
 });
 
 export const DHT_DEFAULTS = Object.freeze({
-  /** A search takes three or four rounds of a round trip each; a dead peer on the way costs up to 5 s. */
+  /** A search takes three or four round trips; a dead peer on the way costs up to 5 s. */
   timeoutMs: 10_000,
-  /** Of that for finding the closest peers; the rest is for storing. */
+  /** The share for finding the closest peers; the rest is for storing. */
   searchShare: 0.6,
   /** One peer: at least its QUIC handshake and a round trip. */
   messageMinMs: 3_000,
   messageMaxMs: 10_000,
-  /** A connection that just opened becomes a place to ask within this: identify, then an echo. */
+  /** A new connection becomes usable for questions within this time: identify, then an echo. */
   tableGraceMs: 3_000,
-  /** Peers asked at once, as kad-dht has it. */
+  /** Peers asked at once, as in kad-dht. */
   concurrency: 10,
-  /** Kept providers of a search. */
+  /** Providers kept from a search. */
   providers: 64,
   addressesOfProvider: 16,
-  /** Between asking a peer whether it has noted a provider record. ADD_PROVIDER has no answer. */
+  /** Delay before asking a peer whether it noted a provider record. ADD_PROVIDER has no answer. */
   confirmWaitsMs: [0, 25, 100, 400, 1_600],
 });

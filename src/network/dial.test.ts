@@ -9,7 +9,7 @@ const TCP_A = "/ip4/10.0.0.1/tcp/1";
 const TCP_B = "/ip4/10.0.0.2/tcp/1";
 
 describe("the schedule", () => {
-  test("has QUIC first, TCP after its head start, one step between neighbours", () => {
+  test("puts QUIC first, TCP after QUIC's head start, one step between neighbours", () => {
     assert.deepEqual(dialSchedule([TCP_A, QUIC_A, TCP_B, QUIC_B], 250, 1000), [
       { address: QUIC_A, startMs: 0 },
       { address: QUIC_B, startMs: 250 },
@@ -17,13 +17,13 @@ describe("the schedule", () => {
       { address: TCP_B, startMs: 1250 },
     ]);
   });
-  test("does not make TCP wait where there is no QUIC", () => {
+  test("does not make TCP wait if there is no QUIC", () => {
     assert.deepEqual(
       dialSchedule([TCP_A, TCP_B], 250, 1000).map(({ startMs }) => startMs),
       [0, 250],
     );
   });
-  test("names no address twice, and at most 24", () => {
+  test("contains no address twice, and at most 24", () => {
     const many = Array.from(
       { length: 100 },
       (_, i) => `/ip4/10.0.0.${i}/tcp/1`,
@@ -63,7 +63,7 @@ function race(
 }
 
 describe("the race", () => {
-  test("ends with the first answer; the others are given up, the winner's signal is not", async () => {
+  test("ends with the first answer; the other dials are aborted, the winner's signal is not", async () => {
     const { result, order, aborted } = race({
       [QUIC_A]: "silent",
       [QUIC_B]: "answers",
@@ -82,7 +82,7 @@ describe("the race", () => {
     assert.equal(await result, TCP_A);
   });
 
-  test("goes on past a silent address", async () => {
+  test("continues past a silent address", async () => {
     const { result, order } = race({
       [QUIC_A]: "silent",
       [QUIC_B]: "silent",
@@ -92,7 +92,7 @@ describe("the race", () => {
     assert.deepEqual(order, [QUIC_A, QUIC_B, TCP_A]);
   });
 
-  test("tries QUIC again where TCP is silent, too: it wins when the network comes back", async () => {
+  test("tries QUIC again if TCP is silent too, so that QUIC wins when the network comes back", async () => {
     let tries = 0;
     const order: string[] = [];
     const { result } = race(
@@ -112,7 +112,7 @@ describe("the race", () => {
     assert.deepEqual(order, [QUIC_A, TCP_A, QUIC_A]);
   });
 
-  test("tries an address twice at most, and QUIC alone once", async () => {
+  test("tries an address at most twice, and only once if there is only QUIC", async () => {
     const both = race(
       { [QUIC_A]: "silent", [TCP_A]: "silent" },
       { addressMs: 100 },
@@ -127,7 +127,7 @@ describe("the race", () => {
     assert.deepEqual(alone.order, [QUIC_A, QUIC_B]);
   });
 
-  test("tells what each address said when all fail", async () => {
+  test("reports each address's error when all fail", async () => {
     const refused = Object.assign(new Error("connect"), {
       code: "ECONNREFUSED",
     });
@@ -144,7 +144,7 @@ describe("the race", () => {
     );
   });
 
-  test("discards a connection that comes after the signal", async () => {
+  test("discards a connection that arrives after the signal", async () => {
     const discarded: string[] = [];
     const late = Promise.withResolvers<string>();
     const stop = new AbortController();
@@ -163,7 +163,7 @@ describe("the race", () => {
     assert.deepEqual(discarded, ["late"]);
   });
 
-  test("of no addresses fails at once", async () => {
+  test("fails at once without addresses", async () => {
     await assert.rejects(race({}).result, (error) =>
       isShoalError(error, "DIAL_FAILED"),
     );

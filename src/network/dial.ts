@@ -1,7 +1,7 @@
 /**
- * Which of a peer's addresses to try, when. QUIC has a head start; addresses of one transport follow each other in short
- * steps, so that one behind a dead route does not use up the time of the next; the first that answers wins.
- * After RFC 8305 (https://www.rfc-editor.org/rfc/rfc8305), with transports in the place of address families.
+ * When to try which of a peer's addresses. QUIC has a head start. Addresses of one transport follow each other in short steps, so that one
+ * behind a dead route does not use up the time of the next. The first that answers wins. After RFC 8305
+ * (https://www.rfc-editor.org/rfc/rfc8305), with transports instead of address families.
  */
 import { reasonOf, ShoalError } from "../lib/index.ts";
 import { describeAddress, rankOf } from "./address.ts";
@@ -9,7 +9,7 @@ import { DEFAULTS } from "./defaults.ts";
 import { dialFailed, dialKind, dialReason, type DialKind } from "./failures.ts";
 
 export interface RaceOptions<T> {
-  /** Dials one address; heeds the signal. */
+  /** Dials one address and heeds the signal. */
   dial: (address: string, signal: AbortSignal) => Promise<T>;
   /** Closes a connection that came too late. */
   discard: (connection: T) => void;
@@ -20,7 +20,7 @@ export interface RaceOptions<T> {
   headStartMs?: number;
 }
 
-/** When each address starts if all before it stay silent, in ms: best transport first. */
+/** The start time of each address if all before it stay silent, in ms: best transport first. */
 export function dialSchedule(
   addresses: readonly string[],
   staggerMs: number = DEFAULTS.dialStaggerMs,
@@ -38,7 +38,7 @@ export function dialSchedule(
   });
 }
 
-/** The first connection, or DIAL_FAILED with what each address said. */
+/** The first connection, or DIAL_FAILED with each address's error. */
 export async function raceAddresses<T>(
   peer: string,
   addresses: readonly string[],
@@ -61,8 +61,7 @@ class Race<T> {
   readonly #resolve: (connection: T) => void;
   readonly #reject: (error: Error) => void;
   /**
-   * Each attempt has a signal of its own, and the winner's never aborts: node's sockets heed the signal they were opened with
-   * for all their life.
+   * Each attempt has its own signal, and the winner's never aborts, because Node's sockets heed the signal they were opened with for life.
    */
   readonly #running = new Map<AbortController, string>();
   readonly #triedAgain = new Set<string>();
@@ -135,8 +134,8 @@ class Race<T> {
   }
 
   /**
-   * Silence while a lesser transport is silent, too, says nothing of the better one: the network may be cut. When it comes back, TCP's next
-   * packet must not win for want of a rival, since the connection then stays what it is.
+   * If a worse transport is silent too, silence says nothing about the better one: the network may be cut. When it comes back, TCP's next
+   * packet must not win for lack of a rival, because the connection then stays on TCP.
    */
   #deservesMore(address: string, why: unknown): boolean {
     if (this.#settled || this.#triedAgain.has(address) || !isSilence(why))
@@ -148,7 +147,7 @@ class Race<T> {
 
   #onFailure(error: unknown): void {
     if (this.#settled || this.#running.size > 0) return;
-    // Nothing is left to wait for: the next address starts at once.
+    // There is nothing left to wait for: the next address starts at once.
     if (this.#next < this.#plan.length) this.#startUpTo(this.#next);
     else this.#settle(() => this.#reject(this.#allFailed(error)));
   }
@@ -184,7 +183,7 @@ class Race<T> {
   }
 }
 
-/** Nobody said no: a deadline ended it. */
+/** Nobody refused: a deadline ended it. */
 function isSilence(why: unknown): boolean {
   return (
     dialKind(why) === "silent" ||

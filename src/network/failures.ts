@@ -1,12 +1,12 @@
-/** What libp2p, the system and the native binding throw, as the few codes that the rest of Shoal knows. */
+/** Turns errors of libp2p, the system and the native binding into the few codes that the rest of Shoal knows. */
 import { isShoalError, ShoalError, type ErrorDetails } from "../lib/index.ts";
 
-/** js-libp2p raises some errors from streams that are closing (its issues 3415, 3512): they end that stream, nothing else. */
+/** js-libp2p raises some errors from closing streams (its issues 3415, 3512): they end that stream and nothing else. */
 export function isStreamError(error: Error): boolean {
   return /^(Stream|Muxer|Connection)\w*Error$/.test(error.name);
 }
 
-/** A stream that ended otherwise than by a clean end between frames. */
+/** A stream that did not end cleanly between frames. */
 export function streamClosed(peer: string, cause: unknown): ShoalError {
   if (isShoalError(cause)) return cause;
   const reason = cause instanceof Error ? cause.message : "";
@@ -49,7 +49,7 @@ const SYSTEM_REASONS: Readonly<Record<string, string>> = {
   ENETUNREACH: "no route to it",
 };
 
-/** Why one address could not be dialed, for programs; DIAL_FAILED has one for each of its addresses, in `kinds`. */
+/** Why one address could not be dialled, for programs; DIAL_FAILED has one per address in `kinds`. */
 export type DialKind =
   "refused" | "no-name" | "no-route" | "other-peer" | "silent" | "failed";
 
@@ -75,7 +75,7 @@ export function dialKind(thrown: unknown): DialKind {
 const OTHER_PEER = "another peer answers there";
 const NO_ANSWER = "no answer";
 
-/** Why one address could not be dialed, in a few words. */
+/** Why one address could not be dialled, in a few words. */
 export function dialReason(thrown: unknown): string {
   if (thrown instanceof Event) return "the stream ended";
   if (!(thrown instanceof Error)) return String(thrown);

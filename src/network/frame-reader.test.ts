@@ -50,7 +50,7 @@ test("a frame inside one chunk is a view of it, not a copy", () => {
   assert.equal(view?.buffer, chunk.buffer);
 });
 
-test("inside a header and inside a body is no boundary", () => {
+test("the middle of a header or a body is not a boundary", () => {
   assert.equal(readAll([Uint8Array.of(3)]).reader.atBoundary, false);
   assert.equal(
     readAll([Uint8Array.from(frame(1, 2).slice(0, 5))]).reader.atBoundary,
@@ -58,7 +58,7 @@ test("inside a header and inside a body is no boundary", () => {
   );
 });
 
-test("a length over the limit is refused before anything is allocated", () => {
+test("a length above the limit is refused before memory is allocated", () => {
   const before = process.memoryUsage().arrayBuffers;
   assert.throws(
     () => readAll([Uint8Array.of(0xff, 0xff, 0xff, 0xff)], 1 << 20),
@@ -76,7 +76,7 @@ test("an announced gigabyte costs only what arrives", () => {
   assert.ok(process.memoryUsage().arrayBuffers - before < 4 << 20);
 });
 
-test("a frame larger than the first buffer is gathered byte for byte", () => {
+test("a frame larger than the first buffer is collected completely", () => {
   const body = Uint8Array.from({ length: 3_000_000 }, (_, i) => i % 251);
   const all = Buffer.concat([
     Buffer.from(Uint32Array.of(body.length).buffer),
@@ -91,7 +91,7 @@ test("a frame larger than the first buffer is gathered byte for byte", () => {
   assert.ok(got !== undefined && Buffer.compare(got, body) === 0);
 });
 
-test("frames that are done with at once share one buffer, and each is what was sent", () => {
+test("frames that are handled at once share one buffer, and each has the sent bytes", () => {
   const bodies = Array.from({ length: 20 }, (_, k) =>
     Uint8Array.from(
       { length: 1_000 + 7_000 * (k % 5) },

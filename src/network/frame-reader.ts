@@ -1,22 +1,22 @@
 /**
  * Cuts a byte stream into frames: u32 little-endian length, then that many bytes.
  *
- * A frame that lies in one chunk is handed on as a view of it, without a copy. Others are gathered in a buffer that grows with
- * what has arrived, so that a peer which only announces a large frame makes nobody allocate it. Where frames are done with when `onFrame`
- * returns, that buffer serves them all: in bulk, what is allocated for each frame costs more than what is copied.
+ * A frame inside one chunk is passed on as a view, without a copy. Others are collected in a buffer that grows as bytes arrive, so that a
+ * peer cannot cause an allocation by only announcing a large frame. If frames are finished when `onFrame` returns, one buffer serves them
+ * all: in bulk transfers, allocating for each frame costs more than copying.
  */
 import { ShoalError } from "../lib/index.ts";
 
 export const FRAME_HEADER_BYTES = 4;
 
-/** First size of a gathering buffer; doubled as bytes arrive. */
+/** First size of the buffer; doubled as bytes arrive. */
 const FIRST_BUFFER_BYTES = 256 * 1024;
 
 export class FrameReader {
   readonly #maxFrameBytes: number;
   readonly #onFrame: (frame: Uint8Array) => void;
   readonly #reuse: boolean;
-  /** Of the last frame, for the next. */
+  /** The last frame's buffer, for the next one. */
   #spare: Uint8Array | undefined;
   #header = 0;
   #headerBytes = 0;
@@ -39,7 +39,7 @@ export class FrameReader {
     return this.#headerBytes === 0;
   }
 
-  /** Throws FRAME_TOO_LARGE; the reader is then of no more use. */
+  /** Throws FRAME_TOO_LARGE; the reader is unusable afterwards. */
   push(chunk: Uint8Array): void {
     let at = 0;
     while (at < chunk.byteLength) {
@@ -94,7 +94,7 @@ export class FrameReader {
       2 * (old?.byteLength ?? 0),
       FIRST_BUFFER_BYTES,
     );
-    // Not zeroed: it is handed on only once it is full.
+    // Not zeroed, because it is passed on only when full.
     const body = Buffer.allocUnsafeSlow(Math.min(this.#length, wanted));
     if (old !== undefined) body.set(old.subarray(0, this.#bodyBytes));
     this.#body = body;

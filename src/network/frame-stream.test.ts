@@ -96,7 +96,7 @@ for (const transport of TRANSPORTS) {
       assert.equal(far.peer !== near.peer && far.protocol, PROTOCOL);
     });
 
-    test("a clean end between frames is no error, on either side", async (t) => {
+    test("a clean end between frames is not an error on either side", async (t) => {
       const { near, far } = await pair(t, transport);
       const frames = nextFrames(far, 1);
       const ends = Promise.all([closeOf(near), closeOf(far)]);
@@ -110,7 +110,7 @@ for (const transport of TRANSPORTS) {
       );
     });
 
-    test("frames sent before the end arrive, however slow the handler", async (t) => {
+    test("frames sent before the end arrive, even with a slow handler", async (t) => {
       const { near, far } = await pair(t, transport);
       const seen: number[] = [];
       far.onFrame(async (frame) => {
@@ -155,7 +155,7 @@ for (const transport of TRANSPORTS) {
       assert.ok(isShoalError(atNear, "STREAM_CLOSED"), String(atNear));
     });
 
-    test("a frame over the sender's own limit is refused, and the stream lives on", async (t) => {
+    test("a frame above the sender's own limit is refused, and the stream stays open", async (t) => {
       const { near, far } = await pair(t, transport, { maxFrameBytes: 1000 });
       const frames = nextFrames(far, 1);
       await assert.rejects(
@@ -193,7 +193,7 @@ for (const transport of TRANSPORTS) {
             mostInFlight = Math.max(mostInFlight, sent - received);
             received += byteLength;
             if (received === total) resolve();
-            // One frame a turn of the event loop: slower than the sender.
+            // One frame per turn of the event loop: slower than the sender.
             await new Promise(setImmediate);
           });
         }),
@@ -230,7 +230,7 @@ for (const transport of TRANSPORTS) {
       );
     });
 
-    test("a sender that does not wait is stopped before memory is", async (t) => {
+    test("a sender that does not wait is stopped before memory runs out", async (t) => {
       const { near, far } = await pair(t, transport, { maxFrameBytes: MIB });
       far.onFrame(() => new Promise<void>(() => {}));
       const end = closeOf(near);
@@ -268,7 +268,7 @@ for (const transport of TRANSPORTS) {
   });
 }
 
-/** As much of a libp2p stream as a reader needs. */
+/** The part of a libp2p stream that a reader needs. */
 class RawDouble extends EventTarget {
   readonly protocol = PROTOCOL;
   readonly status = "open";
@@ -285,7 +285,7 @@ class RawDouble extends EventTarget {
   }
 }
 
-test("empty frames that wait for their handler are not free: the stream stops reading", async () => {
+test("empty frames that wait for their handler count too: the stream stops reading", async () => {
   const raw = new RawDouble();
   const stream = new Libp2pFrameStream(
     raw as unknown as Stream,

@@ -1,6 +1,6 @@
 /**
- * The long-lived stream kind: frames in order, both ways, over QUIC or TCP alike. This is the path of every token, so there is no
- * promise, no timer and no copy that the transport does not force.
+ * The long-lived kind of stream: frames in order, both ways, over QUIC or TCP. Every token takes this path, so there is no promise, timer
+ * or copy that the transport does not force.
  *
  * - A frame is a u32 little-endian length and that many bytes. The length is checked before anything is allocated.
  * - `send` returns undefined while the queue is short, else a promise: wait for it before sending more. Parts belong to the
@@ -29,9 +29,9 @@ export interface FrameStream {
   readonly peer: string;
   readonly protocol: string;
   readonly transport: TransportName;
-  /** Bytes given to `send` that have not left for the transport. */
+  /** Bytes given to `send` that the transport has not taken yet. */
   readonly queuedBytes: number;
-  /** One frame made of `parts`. Never throws: the promise rejects if the stream is closed or the frame too large. */
+  /** Sends one frame made of `parts`. Never throws; the promise rejects if the stream is closed or the frame too large. */
   send(...parts: Uint8Array[]): Promise<void> | undefined;
   /** Frames wait until this is called; a second call replaces the handler. One that throws or rejects aborts the stream. */
   onFrame(handler: FrameHandler): void;
@@ -46,14 +46,14 @@ export interface FrameStream {
 export interface FrameStreamOptions {
   /** Largest frame to receive and to send. */
   maxFrameBytes: number;
-  /** Where sending has another limit than receiving. */
+  /** The limit for sending, if it differs. */
   maxSendFrameBytes?: number | undefined;
   writeDeadlineMs?: number | undefined;
   sendHighWaterBytes?: number | undefined;
   receiveHighWaterBytes?: number | undefined;
   /** A frame is valid only until its handler returns: the next one is read into the same memory. */
   reuseFrames?: boolean | undefined;
-  /** What to send before the stream is closed for this error of the peer's, so that it learns the reason. */
+  /** What to send before the stream is closed because of the peer's error, so that it learns the reason. */
   lastWords?: ((error: ShoalError) => Uint8Array) | undefined;
 }
 
@@ -255,10 +255,10 @@ export class Libp2pFrameStream implements FrameStream {
     if (this.#readEnded) this.#onReadEnd();
   }
 
-  /** All that will come has been read; it may still wait for the handler. */
+  /** Everything has been read; it may still wait for the handler. */
   #onReadEnd(): void {
     this.#readEnded = true;
-    // A reset or a lost connection ends reading too; its `close` event says so.
+    // A reset or a lost connection ends reading too; the `close` event reports it.
     if (
       !this.#remoteEnded ||
       this.#raw.status === "aborted" ||
@@ -330,7 +330,7 @@ export class Libp2pFrameStream implements FrameStream {
   }
 }
 
-/** What it takes to keep a frame: of a small one, the view and its place in the queue. */
+/** The memory that a small frame takes: its view and its entry in the queue. */
 function costOf(frame: Uint8Array): number {
   return frame.byteLength + 128;
 }

@@ -14,7 +14,7 @@ export interface FrameWriterInit {
   maxFrameBytes: number;
   highWaterBytes: number;
   deadlineMs: number;
-  /** The peer takes nothing, or the sender does not wait: the stream is to be aborted. */
+  /** The peer takes nothing, or the sender does not wait: abort the stream. */
   onFault: (error: ShoalError) => void;
 }
 
@@ -39,7 +39,7 @@ export class FrameWriter {
     return this.#raw.writeBufferLength;
   }
 
-  /** Undefined while the queue is short, else a promise of it being so. Rejections need not be handled. */
+  /** Undefined while the queue is short, else a promise that resolves when it is. Rejections need not be handled. */
   send(parts: Uint8Array[]): Promise<void> | undefined {
     let bytes = 0;
     for (const part of parts) bytes += part.byteLength;
@@ -87,7 +87,7 @@ export class FrameWriter {
     }
   }
 
-  /** One timer for many sends: it looks whether the queue has moved, and runs again if so. */
+  /** One timer for many sends: it checks whether the queue moved, and runs again if so. */
   #watch(ms: number): void {
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
@@ -109,7 +109,7 @@ export class FrameWriter {
   }
 }
 
-/** Small frames as one buffer: one native write, one chain of TLS records. Large ones as they are. */
+/** Small frames as one buffer: one native write, one chain of TLS records. Large ones are sent unchanged. */
 function encodeFrame(
   parts: Uint8Array[],
   bytes: number,
@@ -132,7 +132,7 @@ export function rejected(reason: ShoalError): Promise<void> {
   return promise;
 }
 
-/** The stream's close tells the same: nobody has to catch this one. */
+/** The stream's close reports the same, so nobody has to catch this one. */
 function handled(promise: Promise<void>): void {
   promise.catch(() => {});
 }

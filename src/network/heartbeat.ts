@@ -1,10 +1,10 @@
 /**
- * A small echo on every connection, every 2 s: it measures the round trip, and it notices what TCP does not, a peer that is
- * stopped or unreachable without having said goodbye.
+ * A small echo on every connection, every 2 s. It measures the round trip and notices a peer that stopped or became unreachable without a
+ * goodbye, which TCP does not.
  *
- * Why not libp2p's connection monitor: it aborts QUIC too, which has an idle timeout of its own in native threads, and it
- * takes a stall of this process for the death of all peers (measured: a block of 22 s lost every connection). Here a tick that
- * comes late forgives the time that passed, and only TCP and relayed connections are given up.
+ * Why not libp2p's connection monitor: it also aborts QUIC, which has its own idle timeout in native threads, and it mistakes a stall of
+ * this process for the death of all peers (measured: a stall of 22 s lost every connection). Here a late tick forgives the time that
+ * passed, and only TCP and relayed connections are closed.
  *
  * Protocol /shoal/heartbeat/1.0.0: whatever arrives goes back unchanged. The connection's owner sends 8 bytes and waits for 8.
  */
@@ -15,7 +15,7 @@ import { DEFAULTS } from "./defaults.ts";
 
 export const HEARTBEAT_PROTOCOL = "/shoal/heartbeat/1.0.0";
 const BEAT_BYTES = 8;
-/** Beats that arrive faster than this many bytes in one piece are no heartbeat. */
+/** More bytes than this in one piece are not a heartbeat. */
 const MAX_ECHO_BYTES = 1024;
 
 export interface HeartbeatOptions {
@@ -23,7 +23,7 @@ export interface HeartbeatOptions {
   silenceMs?: number;
 }
 
-/** Sends back what comes. */
+/** Sends back what arrives. */
 export function echoHeartbeat(stream: Stream): void {
   stream.addEventListener("message", ({ data }) => {
     if (data.byteLength > MAX_ECHO_BYTES) {
@@ -46,7 +46,7 @@ export class Heartbeat {
   #stream: Stream | undefined;
   #opening = false;
   #supported = true;
-  /** Since when an echo is missing. */
+  /** Since when an echo has been missing. */
   #awaitingSinceMs: number | undefined;
   #sentAtMs = 0;
   #echoed = 0;
@@ -66,7 +66,7 @@ export class Heartbeat {
     return this.#rttMs;
   }
 
-  /** The next round trip: proof that the peer answers now. Rejects if the connection closes before. */
+  /** The next round trip, which proves that the peer answers now. Rejects if the connection closes first. */
   ping(): Promise<number> {
     if (!this.#supported)
       return Promise.reject(
@@ -94,7 +94,7 @@ export class Heartbeat {
 
   #tick(): void {
     const now = performance.now();
-    // This process was stalled, not the peer: its echo may be waiting to be read.
+    // This process stalled, not the peer: the echo may be waiting to be read.
     const lateMs = now - this.#tickDueMs;
     if (lateMs > this.#intervalMs / 2 && this.#awaitingSinceMs !== undefined) {
       this.#awaitingSinceMs = Math.min(now, this.#awaitingSinceMs + lateMs);
@@ -108,7 +108,7 @@ export class Heartbeat {
       this.#beat(now);
     }
     if (this.#stopped) return;
-    // In time for the next beat, or for the end of our patience.
+    // In time for the next beat or for the deadline.
     const patienceMs =
       (this.#awaitingSinceMs ?? now) + this.#silenceMs + 1 - now;
     const waitMs = Math.max(1, Math.min(this.#intervalMs, patienceMs));
@@ -140,7 +140,7 @@ export class Heartbeat {
       this.#send(stream);
     } catch (error) {
       if (error instanceof Error && error.name === "UnsupportedProtocolError") {
-        // A peer of another kind; it has answered, so it lives.
+        // Another kind of peer; it answered, so it lives.
         this.#supported = false;
         this.#awaitingSinceMs = undefined;
         this.#next?.reject(
@@ -158,7 +158,7 @@ export class Heartbeat {
     try {
       stream.send(new Uint8Array(BEAT_BYTES));
     } catch {
-      // Closed under our hands: the next tick opens another, silence goes on counting.
+      // The stream closed meanwhile: the next tick opens another, and the silence keeps counting.
     }
   }
 
@@ -179,7 +179,7 @@ export class Heartbeat {
 
   #onSilence(): void {
     if (transportOf(this.#connection.remoteAddr.toString()) === "QUIC") {
-      // QUIC knows that the process lives; only its event loop is late. Requests have deadlines of their own.
+      // QUIC knows that the process lives and only its event loop is late. Requests have their own deadlines.
       this.#stream?.abort(new Error("no heartbeat"));
       this.#stream = undefined;
       this.#awaitingSinceMs = undefined;

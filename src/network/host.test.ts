@@ -29,9 +29,9 @@ async function blackHole(t: TestContext): Promise<number> {
   return socket.address().port;
 }
 
-// Side by side: most of them wait for a peer that is not there.
+// Run in parallel: most of them wait for a missing peer.
 describe("a host", { concurrency: true }, () => {
-  test("QUIC is preferred where both answer", async (t) => {
+  test("QUIC is preferred if both answer", async (t) => {
     const [a, b] = [await startHost(t), await startHost(t)];
     const { transport, address, direction } = await b.connect({
       peerId: a.peerId,
@@ -45,7 +45,7 @@ describe("a host", { concurrency: true }, () => {
     assert.equal(direction, "outbound");
   });
 
-  test("TCP is reached within seconds where UDP is swallowed", async (t) => {
+  test("TCP connects within seconds if UDP is dropped", async (t) => {
     const [a, b] = [await startHost(t), await startHost(t)];
     const silent = `/ip4/127.0.0.1/udp/${await blackHole(t)}/quic-v1`;
     const startedAtMs = performance.now();
@@ -91,7 +91,7 @@ describe("a host", { concurrency: true }, () => {
       assert.deepEqual([peer, used], [a.peerId, transport]);
     });
 
-    test(`an open connection is used again over ${transport}, with and without a known id`, async (t) => {
+    test(`an open connection is reused over ${transport}, with and without a known id`, async (t) => {
       const [a, b] = [await startHost(t), await startHost(t)];
       const pinned = targetOf(a, transport);
       const unpinned = {
@@ -134,7 +134,7 @@ describe("a host", { concurrency: true }, () => {
     });
   }
 
-  test("a dial that fails says what each address said", async (t) => {
+  test("a failed dial reports each address's error", async (t) => {
     const b = await startHost(t, { listen: [] });
     const closed = createServer().listen(0, "127.0.0.1");
     await once(closed, "listening");
@@ -156,7 +156,7 @@ describe("a host", { concurrency: true }, () => {
     );
   });
 
-  test("one impatient caller does not spoil a shared dial", async (t) => {
+  test("one impatient caller does not end a shared dial", async (t) => {
     const [a, b] = [await startHost(t), await startHost(t)];
     const target = {
       peerId: a.peerId,
@@ -207,7 +207,7 @@ describe("a host", { concurrency: true }, () => {
     });
   }
 
-  test("libp2p's own numbers go where they are wanted", async (t) => {
+  test("libp2p reports its own numbers to the given metrics", async (t) => {
     const registry = new Registry();
     const a = await startHost(t, {
       metrics: prometheusMetrics({ registry, collectDefaultMetrics: false }),
@@ -219,7 +219,7 @@ describe("a host", { concurrency: true }, () => {
     assert.match(text, /libp2p_connection_manager_connections\{[^}]*\} 1/);
   });
 
-  test("the events name what was asked for and what came of it", async (t) => {
+  test("the events name the request and its outcome", async (t) => {
     const events = new Watched();
     const listen = ["/ip4/0.0.0.0/udp/0/quic-v1", "/ip4/0.0.0.0/tcp/0"];
     const host = await startHost(t, { events, listen });
@@ -245,7 +245,7 @@ describe("a host", { concurrency: true }, () => {
     }
   });
 
-  test("without QUIC a node speaks TCP, and says so", async (t) => {
+  test("without QUIC a node uses TCP and reports it", async (t) => {
     const events = new Watched();
     const [a, b] = [
       await startHost(t),
@@ -260,7 +260,7 @@ describe("a host", { concurrency: true }, () => {
     );
   });
 
-  test("a node with a database finds a peer again by its id alone", async (t) => {
+  test("a node with a database finds a peer again by its id only", async (t) => {
     const home = await mkdtemp(join(tmpdir(), "shoal-host-"));
     t.after(() => rm(home, { recursive: true, force: true }));
     const options = {
@@ -280,7 +280,7 @@ describe("a host", { concurrency: true }, () => {
     assert.equal((await after.connect(a.peerId)).peer, a.peerId);
   });
 
-  test("start and stop do no harm twice, and stop ends what is open", async (t) => {
+  test("start and stop may be called twice, and stop closes what is open", async (t) => {
     const [a, b] = [await startHost(t), await startHost(t)];
     await a.start();
     await b.connect(targetOf(a, "QUIC"));

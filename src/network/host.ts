@@ -1,4 +1,4 @@
-/** A node in the network, without a trace of libp2p: dial peers, open streams, answer them. */
+/** A host in the network: dials peers, opens and answers streams. It shows nothing of libp2p. */
 import type { Clock, EventSink, ShoalError } from "../lib/index.ts";
 import type { PeerTarget } from "./address.ts";
 import type { ConnectionInfo, PeerChange, WaitOptions } from "./connections.ts";
@@ -10,40 +10,40 @@ import type { HeartbeatOptions } from "./heartbeat.ts";
 import type { HostMetrics } from "./libp2p.ts";
 
 export interface HostOptions {
-  /** The node's key file, made if missing; without it a key for this run. */
+  /** The key file, created if missing; without it a key for this run. */
   keyPath?: string | undefined;
-  /** Multiaddrs to listen on (see parseListen); none: only dials out. */
+  /** Multiaddrs to listen on (see parseListen); if empty, it only dials out. */
   listen?: readonly string[] | undefined;
-  /** Addresses to tell others, where the real ones are not reachable for them. */
+  /** Addresses to announce if others cannot reach the real ones. */
   announce?: readonly string[] | undefined;
   /** False: TCP only. */
   quic?: boolean | undefined;
   events?: EventSink | undefined;
-  /** A folder for the peer and DHT database; without it both are forgotten at the end. */
+  /** A folder for the peer and DHT database; without it both are forgotten at the stop. */
   datastorePath?: string | undefined;
   version?: string | undefined;
   heartbeat?: HeartbeatOptions | undefined;
-  /** A connection without a stream for this long is closed; undefined: it stays. */
+  /** A connection without a stream for this long is closed; if undefined, it stays. */
   idleConnectionMs?: number | undefined;
-  /** What may be kept in the DHT, by this host and by whoever it asks. */
+  /** The kinds of records that this host and its peers keep in the DHT. */
   recordKinds?: readonly RecordKind[] | undefined;
   dhtLimits?: Partial<DhtStoreLimits> | undefined;
-  /** For a guest that stays a moment: it asks the DHT, and nobody counts on it. */
+  /** For a short-lived process: it asks the DHT but does not serve it. */
   dhtClient?: boolean | undefined;
-  /** Where libp2p counts what it does. */
+  /** Where libp2p reports its metrics. */
   metrics?: HostMetrics | undefined;
   clock?: Clock | undefined;
   random?: (() => number) | undefined;
 }
 
 export interface RequestContext {
-  /** The authenticated peer of the connection; never a field of a message. */
+  /** The connection's authenticated peer, never a field of a message. */
   peer: string;
-  /** Aborts when the peer gives up, the connection is lost, or the deadline is over. */
+  /** Aborts when the peer gives up, the connection is lost, or the deadline passes. */
   signal: AbortSignal;
 }
 
-/** The reply, in parts that are sent one after the other. */
+/** The reply, in parts that are sent in order. */
 export type RequestHandler = (
   payload: Uint8Array,
   context: RequestContext,
@@ -70,11 +70,11 @@ export interface HandleStreamsOptions extends FrameStreamOptions {
 
 export interface Host extends AsyncDisposable {
   readonly peerId: string;
-  /** Addresses others can dial, with /p2p/<id>. */
+  /** Addresses that others can dial, with /p2p/<id>. */
   addresses(): string[];
   /** A signature by the node's key; `verify` checks it. */
   sign(data: Uint8Array): Promise<Uint8Array>;
-  /** An open connection to the peer, or a new one. Rejects with DIAL_FAILED (what each address said) or DEADLINE. */
+  /** An open connection to the peer, or a new one. Rejects with DIAL_FAILED (each address's error) or DEADLINE. */
   connect(
     target: PeerTarget | string,
     options?: WaitOptions,
@@ -82,7 +82,7 @@ export interface Host extends AsyncDisposable {
   connections(): ConnectionInfo[];
   /** Returns the function that ends the subscription. */
   onPeer(listener: (change: PeerChange) => void): () => void;
-  /** In order; with a reason at once, whatever is on its way. */
+  /** Closes in order; with a reason at once, dropping what is in flight. */
   disconnect(peer: string, reason?: ShoalError): Promise<void>;
   /** One echo on the best open connection, ms. */
   ping(peer: string, options?: WaitOptions): Promise<number>;
@@ -91,7 +91,7 @@ export interface Host extends AsyncDisposable {
     onStream: (stream: FrameStream) => void,
     options: HandleStreamsOptions,
   ): void;
-  /** Connects if need be. Rejects with DIAL_FAILED, PROTOCOL_UNSUPPORTED, STREAM_CLOSED or DEADLINE. */
+  /** Connects if necessary. Rejects with DIAL_FAILED, PROTOCOL_UNSUPPORTED, STREAM_CLOSED or DEADLINE. */
   openStream(
     target: PeerTarget | string,
     protocol: string,
@@ -111,10 +111,10 @@ export interface Host extends AsyncDisposable {
   readonly dht: Dht;
   /** Peers in the DHT's routing table. */
   dhtPeers(): number;
-  /** After each change of it. Returns the function that ends the subscription. */
+  /** Called after each change of it. Returns the function that ends the subscription. */
   onDhtChange(listener: () => void): () => void;
-  /** Listens and begins to answer. Twice without harm. */
+  /** Listens and begins to answer. May be called twice. */
   start(): Promise<void>;
-  /** Closes everything. Twice without harm; a stopped host does not start again. */
+  /** Closes everything. May be called twice; a stopped host does not start again. */
   stop(): Promise<void>;
 }

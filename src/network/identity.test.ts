@@ -20,7 +20,7 @@ async function keyPath(t: TestContext): Promise<string> {
   return join(home, "state", "node.key");
 }
 
-test("a key is made once, readable by its owner alone, and is the same ever after", async (t) => {
+test("a key is created once, is readable only by its owner, and stays the same", async (t) => {
   const path = await keyPath(t);
   const made = await loadOrCreateIdentity(path);
   assert.equal((await stat(path)).mode & 0o777, 0o600);
@@ -57,7 +57,7 @@ test("a damaged key is named and left alone", async (t) => {
   }
 });
 
-test("a folder that cannot be made is an error with the path", async (t) => {
+test("a folder that cannot be created is an error with the path", async (t) => {
   const path = await keyPath(t);
   await loadOrCreateIdentity(path);
   await assert.rejects(
@@ -68,7 +68,7 @@ test("a folder that cannot be made is an error with the path", async (t) => {
   );
 });
 
-test("a signature holds for its data and its peer alone", async (t) => {
+test("a signature is valid only for its data and its peer", async (t) => {
   const host = await startHost(t, { listen: [] });
   const data = Buffer.from("layers 0 to 4 are mine");
   const signature = await host.sign(data);

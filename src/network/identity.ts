@@ -1,6 +1,5 @@
 /**
- * Who a node is: an Ed25519 key in a file. The peer id is the public key itself, so a signature can be checked by anyone who
- * knows the id.
+ * A node's identity: an Ed25519 key in a file. The peer id is the public key itself, so everyone who knows the id can check a signature.
  */
 import { randomBytes } from "node:crypto";
 import { link, mkdir, open, readFile, rm } from "node:fs/promises";
@@ -24,14 +23,14 @@ export async function newIdentity(): Promise<Identity> {
   return fromProtobuf(privateKeyToProtobuf(await generateKeyPair("Ed25519")));
 }
 
-/** The key in `path`, made there (mode 0600, folder included) if there is none. A damaged file is reported, never replaced. */
+/** The key in `path`, created there (mode 0600, with its folder) if missing. A damaged file is reported, never replaced. */
 export async function loadOrCreateIdentity(path: string): Promise<Identity> {
   const existing = await readKey(path);
   if (existing !== undefined) return existing;
   const identity = await newIdentity();
   return (await writeKey(path, identity.privateKey))
     ? identity
-    : // Another process of ours was faster: its key is the key.
+    : // Another process was faster: use its key.
       ((await readKey(path)) ?? damaged(path, "it vanished while starting"));
 }
 
@@ -65,11 +64,14 @@ async function readKey(path: string): Promise<Identity | undefined> {
   try {
     return fromProtobuf(bytes);
   } catch (error) {
-    return damaged(path, "it holds no Ed25519 key", error);
+    return damaged(path, "it has no Ed25519 key", error);
   }
 }
 
-/** False if the file exists by now. Written aside and linked into place: never half a key, never over another one. */
+/**
+ * False if the file exists by now. It is written to a temporary file and linked into place, so it is never half a key and never replaces
+ * another one.
+ */
 async function writeKey(path: string, bytes: Uint8Array): Promise<boolean> {
   const aside = `${path}.${randomBytes(6).toString("hex")}.tmp`;
   try {

@@ -1,4 +1,4 @@
-/** Connections that carry nothing end, the others do not. */
+/** Idle connections end, others do not. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -15,7 +15,7 @@ const IDLE_MS = 400;
 
 describe("an idle connection", { concurrency: true }, () => {
   for (const transport of TRANSPORTS) {
-    test(`over ${transport} ends when its last stream has, and is there again for the next`, async (t) => {
+    test(`over ${transport} ends after its last stream, and is opened again for the next`, async (t) => {
       const options = {
         idleConnectionMs: IDLE_MS,
         heartbeat: { intervalMs: 50 },

@@ -1,16 +1,16 @@
 /**
- * Ends connections on which nothing runs: bulk wants them only while it flows, and each costs beats for as long as it stands (seven of them,
- * over TCP: a quarter of what an idle node took).
+ * Closes idle connections. Transfers need them only while they run, and each costs heartbeats while it is open (seven TCP connections took
+ * a quarter of an idle node's CPU time).
  */
 import type { Connection } from "@libp2p/interface";
 import { HEARTBEAT_PROTOCOL } from "./heartbeat.ts";
 
-/** A connection ends after 1 to 1.5 times the time it may idle. */
+/** A connection ends after 1 to 1.5 times its idle time. */
 const LOOKS = 2;
 
 export class IdleConnections {
   readonly #idleMs: number;
-  /** Since when nothing but beats was seen on it, ms of the process. */
+  /** Since when it carried only heartbeats, in ms of process time. */
   readonly #idleSinceMs = new Map<Connection, number>();
   #timer: NodeJS.Timeout | undefined;
 
@@ -42,7 +42,7 @@ export class IdleConnections {
       if (connection.streams.some((s) => s.protocol !== HEARTBEAT_PROTOCOL)) {
         this.#idleSinceMs.set(connection, now);
       } else if (now - sinceMs >= this.#idleMs) {
-        // Who opens a stream at this very moment sees it closed, and dials again.
+        // A caller that opens a stream at this very moment sees it closed, and dials again.
         connection.close().catch((error: Error) => connection.abort(error));
       }
     }

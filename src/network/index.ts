@@ -1,6 +1,6 @@
 /**
- * Peers, connections and the two kinds of conversation, over libp2p: QUIC first, TCP where QUIC does not get through. A peer is
- * its Ed25519 public key, proven by each connection's handshake; nothing in a message says who sent it.
+ * Peers, connections, streams and requests, over libp2p: QUIC first, TCP if QUIC does not get through. A peer is its Ed25519 public key,
+ * proven by each connection's handshake; no message says who sent it.
  *
  * - `Host` is a node in the network. Nothing outside this folder sees libp2p.
  * - A `FrameStream` lives long and carries binary frames in order, with back-pressure: the path of every token.

@@ -1,4 +1,4 @@
-/** The host, on libp2p: lifecycle, handlers, streams. */
+/** The host on libp2p: lifecycle, handlers, streams. */
 import { privateKeyFromProtobuf } from "@libp2p/crypto/keys";
 import type { Connection, Stream } from "@libp2p/interface";
 import { ShoalError, systemClock, withDeadline } from "../lib/index.ts";
@@ -209,7 +209,7 @@ export class Libp2pHost implements Host {
 
   onDhtChange(listener: () => void): () => void {
     const table = this.#node.services.dht.routingTable;
-    // The table tells before it counts.
+    // The table emits its event before it counts.
     const later = (): void => queueMicrotask(listener);
     table.addEventListener("peer:add", later);
     table.addEventListener("peer:remove", later);
@@ -272,7 +272,7 @@ export class Libp2pHost implements Host {
 
   // streams
 
-  /** Before the start handlers are kept, so that none is missing when the first peer asks. */
+  /** Handlers registered before the start are kept, so that none is missing when the first peer asks. */
   #handle(
     protocol: string,
     maxStreams: number,
@@ -283,7 +283,7 @@ export class Libp2pHost implements Host {
       (registered ??= this.#node.handle(protocol, onStream, {
         // libp2p counts a stream for a moment longer than its owner does; the owner's count is the limit.
         maxInboundStreams: 2 * maxStreams + 8,
-        // Not only a limit: the one that holds for a protocol we handle ourselves (libp2p 3.3.11, connection.ts).
+        // This limit also applies to a protocol that we handle ourselves (libp2p 3.3.11, connection.ts).
         maxOutboundStreams: DEFAULTS.quicStreams,
         runOnLimitedConnection: true,
       }));

@@ -1,4 +1,4 @@
-/** libp2p, put together for Shoal: every setting that differs from its default, and why. */
+/** libp2p configured for Shoal: every setting that differs from its default, and why. */
 import { mkdir } from "node:fs/promises";
 import { privateKeyFromProtobuf } from "@libp2p/crypto/keys";
 import { identify, type Identify } from "@libp2p/identify";
@@ -35,12 +35,12 @@ import { bounded } from "./yamux-bounds.ts";
 
 const DHT_PROTOCOL = "/shoal/kad/1.0.0";
 
-/** A type and no interface: libp2p wants an index signature. */
+/** A type, not an interface, because libp2p needs an index signature. */
 type Services = { identify: Identify; ping: Ping; dht: Kad };
 
 export type Node = Libp2p<Services>;
 
-/** What libp2p reports its own numbers to: @libp2p/prometheus-metrics, for one. */
+/** Where libp2p reports its metrics, such as @libp2p/prometheus-metrics. */
 export type HostMetrics = NonNullable<Libp2pOptions["metrics"]>;
 
 export interface NodeOptions {
@@ -53,7 +53,7 @@ export interface NodeOptions {
   agentVersion: string;
   recordKinds?: readonly RecordKind[] | undefined;
   dhtLimits?: Partial<DhtStoreLimits> | undefined;
-  /** True: asks others and keeps nothing for them. */
+  /** True if it only asks others and keeps nothing for them. */
   dhtClient?: boolean | undefined;
   metrics?: HostMetrics | undefined;
   clock?: Clock | undefined;
@@ -63,7 +63,7 @@ export interface BuiltNode {
   node: Node;
   store: DhtStore;
   kinds: RecordKinds;
-  /** What went wrong while listening: libp2p keeps only the text. */
+  /** The errors while listening: libp2p keeps only the text. */
   listenErrors: ShoalError[];
   closeDatastore: () => Promise<void>;
 }
@@ -113,7 +113,7 @@ export async function buildNode(options: NodeOptions): Promise<BuiltNode> {
       ),
     ],
     connectionManager: {
-      // The default order has TCP first. Dials of ours go through dial.ts; this is for those of the DHT.
+      // The default order has TCP first. Our dials go through dial.ts; this is for those of the DHT.
       addressSorter: byTransport,
       addressDialTimeout: DEFAULTS.addressDialMs,
       dialTimeout: DEFAULTS.dialMs,
@@ -121,7 +121,7 @@ export async function buildNode(options: NodeOptions): Promise<BuiltNode> {
       inboundConnectionThreshold: DEFAULTS.inboundPerSecond,
       maxIncomingPendingConnections: DEFAULTS.pendingInbound,
     },
-    // heartbeat.ts does its work.
+    // heartbeat.ts does this work.
     connectionMonitor: { enabled: false },
     peerStore: {
       maxAddressAge: DEFAULTS.addressAgeMs,
@@ -136,7 +136,7 @@ export async function buildNode(options: NodeOptions): Promise<BuiltNode> {
         clientMode: options.dhtClient ?? false,
         // The default drops private addresses: on a LAN the routing table would stay empty.
         peerInfoMapper: passthroughMapper,
-        // Alone in the network nothing waits for a peer.
+        // Alone in the network, nothing waits for a peer.
         allowQueryWithZeroPeers: true,
         initialQuerySelfInterval: 100,
         networkDialTimeout: {
@@ -160,7 +160,7 @@ export async function buildNode(options: NodeOptions): Promise<BuiltNode> {
   };
 }
 
-/** Validators and selectors for kad-dht. It knows public keys under /pk/ by default: refused, nobody here needs them. */
+/** Validators and selectors for kad-dht. By default it keeps public keys under /pk/, which nobody here needs: refused. */
 function rulesOf(kinds: RecordKinds): {
   validators: Record<
     string,
@@ -207,7 +207,7 @@ function byTransport(a: Address, b: Address): -1 | 0 | 1 {
   ) as -1 | 0 | 1;
 }
 
-/** Notes why an address could not be listened on, with its code. */
+/** Records why listening on an address failed, with its code. */
 function watched<C>(
   factory: (components: C) => Transport,
   errors: ShoalError[],

@@ -1,4 +1,4 @@
-/** Peers that go without a word: processes of their own, killed or stopped. */
+/** Peers that vanish without a word: separate processes, killed or stopped. */
 import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
 import type { TransportName } from "./address.ts";
@@ -15,7 +15,7 @@ import {
 /** Killed: the system closes TCP at once, QUIC's idle timeout is 2.75 s. Stopped: QUIC 2.75 to 3.75 s, TCP's heartbeat 6.5 to 8.5 s. */
 const NOTICED_WITHIN_MS = 10_000;
 
-/** An echo over a stream, and then the end of both: stream and connection. */
+/** An echo over a stream, then the end of the stream and the connection. */
 async function watch(
   t: TestContext,
   peer: PeerProcess,
@@ -63,8 +63,8 @@ describe("a peer is missed", { concurrency: true }, () => {
   }
 });
 
-// By itself: it blocks the event loop that the others count on.
-test("a peer is not missed when it is this process that was stalled", async (t) => {
+// Runs alone, because it blocks the event loop.
+test("a peer is not lost when this process itself stalled", async (t) => {
   const peer = await spawnPeer(t);
   const host = await startHost(t, {
     heartbeat: { intervalMs: 200, silenceMs: 1_000 },

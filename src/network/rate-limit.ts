@@ -1,7 +1,7 @@
-/** A token bucket a peer: bursts pass, floods do not. */
+/** A token bucket per peer: bursts pass, floods do not. */
 import type { Clock } from "../lib/index.ts";
 
-/** Buckets kept; those not used for longest go first. A peer that returns after that begins with a full one. */
+/** Buckets kept; the least recently used go first. A peer that returns later begins with a full one. */
 const MAX_BUCKETS = 4_096;
 
 interface Bucket {
@@ -21,7 +21,7 @@ export class RateLimit {
     this.#clock = clock;
   }
 
-  /** Takes tokens of `key`; false, and none taken, if there are not so many. */
+  /** Takes tokens of `key`; if there are too few, returns false and takes none. */
   take(key: string, tokens = 1): boolean {
     const nowMs = this.#clock.now();
     const bucket = this.#buckets.get(key) ?? {
@@ -34,7 +34,7 @@ export class RateLimit {
       bucket.tokens + (elapsedMs / 1000) * this.#perSecond,
     );
     bucket.atMs = nowMs;
-    // The one used last stands last: the first are those not heard of for longest.
+    // The most recently used is last, so the first are the least recently used.
     this.#buckets.delete(key);
     this.#buckets.set(key, bucket);
     if (this.#buckets.size > MAX_BUCKETS) {

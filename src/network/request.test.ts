@@ -53,7 +53,7 @@ for (const transport of TRANSPORTS) {
       assert.equal(b.connections().length, 1);
     });
 
-    test("requests and replies of the largest size pass, one byte more is FRAME_TOO_LARGE on whichever side", async (t) => {
+    test("requests and replies of the largest size pass; one byte more is FRAME_TOO_LARGE on either side", async (t) => {
       const [a, b] = [await startHost(t), await startHost(t)];
       const limits = { maxRequestBytes: 100_000, maxReplyBytes: 200_000 };
       a.handleRequests(
@@ -88,7 +88,7 @@ for (const transport of TRANSPORTS) {
       assert.equal((await ask(1, 0)).byteLength, 200_000);
     });
 
-    test("an error keeps its code and details on its way", async (t) => {
+    test("an error keeps its code and details on the wire", async (t) => {
       const [a, b] = [await startHost(t), await startHost(t)];
       a.handleRequests(PROTOCOL, async (payload) => {
         if (payload.byteLength > 0) throw new Error("a bug");
@@ -108,7 +108,7 @@ for (const transport of TRANSPORTS) {
       );
     });
 
-    test("a handler that never answers: the caller's deadline, and the handler learns of it", async (t) => {
+    test("a handler that never answers: the caller's deadline ends it, and the handler learns of it", async (t) => {
       const [a, b] = [await startHost(t), await startHost(t)];
       const gone = Promise.withResolvers<void>();
       a.handleRequests(PROTOCOL, async (_, { signal }) => {
@@ -124,7 +124,7 @@ for (const transport of TRANSPORTS) {
       await within(gone.promise, "the handler's signal");
     });
 
-    test("a handler that never answers: the server's own deadline", async (t) => {
+    test("a handler that never answers: the server's own deadline ends it", async (t) => {
       const [a, b] = [await startHost(t), await startHost(t)];
       a.handleRequests(PROTOCOL, () => new Promise<Uint8Array>(() => {}), {
         handleMs: 300,
@@ -135,7 +135,7 @@ for (const transport of TRANSPORTS) {
       );
     });
 
-    test("a request that does not arrive is given up", async (t) => {
+    test("a request that does not arrive is abandoned", async (t) => {
       const [a, b] = [await startHost(t), await startHost(t)];
       a.handleRequests(PROTOCOL, async (payload) => payload, { readMs: 300 });
       const stream = await openRaw(b, targetOf(a, transport));
@@ -143,7 +143,7 @@ for (const transport of TRANSPORTS) {
       assert.ok(isShoalError(await closeOf(stream), "STREAM_CLOSED"));
     });
 
-    test("a caller who gives up gets its own reason", async (t) => {
+    test("a caller that gives up gets its own reason", async (t) => {
       const [a, b] = [await startHost(t), await startHost(t)];
       const asked = Promise.withResolvers<void>();
       a.handleRequests(PROTOCOL, () => {
@@ -173,7 +173,7 @@ for (const transport of TRANSPORTS) {
       assert.ok(isShoalError(await closeOf(stream), "STREAM_CLOSED"));
     });
 
-    test("a stream that ends without a reply is STREAM_CLOSED, a strange reply FRAME_MALFORMED", async (t) => {
+    test("a stream that ends without a reply is STREAM_CLOSED, an invalid reply FRAME_MALFORMED", async (t) => {
       const [a, b] = [await startHost(t), await startHost(t)];
       a.handleStreams(
         PROTOCOL,
@@ -205,7 +205,7 @@ for (const transport of TRANSPORTS) {
   });
 }
 
-test("a peer nobody knows is DIAL_FAILED", async (t) => {
+test("an unknown peer is DIAL_FAILED", async (t) => {
   const [a, b] = [await startHost(t), await startHost(t)];
   await rejectsWith(
     b.request(a.peerId, PROTOCOL, Uint8Array.of(1)),

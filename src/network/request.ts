@@ -1,9 +1,8 @@
 /**
- * The request kind: one stream, one frame there, exactly one frame back. Off the hot path: opening a stream costs two round
- * trips.
+ * Requests: one stream, one frame there, exactly one frame back. Not for the hot path: opening a stream costs two round trips.
  *
- * The answer's first byte says what follows: 0 the reply, 1 an error as JSON {code, message, details}. So a peer that asks too
- * much learns the reason, and an error keeps its code on its way.
+ * The answer's first byte says what follows: 0 the reply, 1 an error as JSON {code, message, details}. So a refused peer learns the reason,
+ * and an error keeps its code on the wire.
  */
 import { ShoalError, withDeadline } from "../lib/index.ts";
 import type { PeerTarget } from "./address.ts";
@@ -22,7 +21,7 @@ const ERROR = 1;
 /** The reply's first byte. */
 const KIND_BYTES = 1;
 
-/** Sends `payload` and waits for the reply. Rejects with the code the other side gave, or with DEADLINE, STREAM_CLOSED … */
+/** Sends `payload` and waits for the reply. Rejects with the other side's code, or with DEADLINE, STREAM_CLOSED … */
 export async function request(
   host: Pick<Host, "openStream">,
   target: PeerTarget | string,
@@ -61,7 +60,7 @@ export async function request(
   }
 }
 
-/** Answers `protocol`. Requests of one peer run side by side, up to a limit. */
+/** Answers `protocol`. Requests of one peer run in parallel, up to a limit. */
 export function handleRequests(
   host: Pick<Host, "handleStreams">,
   protocol: string,
@@ -109,7 +108,7 @@ function serve(
   stream.onFrame((payload) => {
     if (asked) {
       stream.abort(
-        new ShoalError("FRAME_MALFORMED", "one request a stream", {
+        new ShoalError("FRAME_MALFORMED", "more than one request on a stream", {
           peer: stream.peer,
         }),
       );
@@ -146,7 +145,7 @@ async function answer(
   try {
     await stream.send(...parts);
   } catch (error) {
-    // A reply over the limit is ours to answer for; anything else has closed the stream.
+    // A reply above the limit is our fault; anything else has closed the stream.
     await stream.send(encodeError(ShoalError.from(error)))?.catch(() => {});
   }
   await stream.close();
@@ -171,7 +170,7 @@ function exchange(
     stream
       .send(...(Array.isArray(payload) ? payload : [payload]))
       ?.catch((error: unknown) => {
-        // Too large: the stream itself stays open. Otherwise onClose has told more.
+        // If it is too large, the stream itself stays open. Otherwise onClose has reported more.
         reject(ShoalError.from(error));
       });
   });

@@ -20,13 +20,13 @@ interface Ends {
   muxer: StreamMuxer;
   /** Bytes that near has gathered of a frame. */
   gathered: () => number;
-  /** And in how many parts. */
+  /** The number of parts. */
   objects: () => number;
   /** Streams that far has opened. */
   streams: Stream[];
 }
 
-/** The bounded muxer of a connection that somebody else dialed, and the other end of that as it is. */
+/** The bounded muxer of an inbound connection, and its unbounded other end. */
 function ends(): Ends {
   const [far, near] = multiaddrConnectionPair();
   const muxer = bounded(yamux())({}).createStreamMuxer(near);
@@ -64,14 +64,14 @@ async function send(far: MessageStream, ...parts: Uint8Array[]): Promise<void> {
   await settled();
 }
 
-/** All that was sent has arrived: the pair passes on in microtasks and timers of 0 ms. */
+/** Everything sent has arrived: the pair passes it on in microtasks and timers of 0 ms. */
 async function settled(): Promise<void> {
   for (let i = 0; i < 5; i++) await new Promise((r) => setTimeout(r, 2));
 }
 
 const open = (id: number): Uint8Array => header(WINDOW_UPDATE, SYN, id, 0);
 
-test("a frame that its stream has no room for ends the connection with its header", async () => {
+test("the header of a frame without room in its stream ends the connection", async () => {
   const { far, near, muxer, gathered } = ends();
   await send(far, open(1), header(DATA, 0, 1, 0xffff_ffff));
   assert.equal(near.status, "aborted");
@@ -121,7 +121,7 @@ test("frames of every size pass, however they are cut", async () => {
   }
 });
 
-test("what is late for a stream that is gone is passed over, whatever its length, and the next stream works", async () => {
+test("late data for a closed stream is skipped, whatever its length, and the next stream works", async () => {
   const { far, near, streams, gathered } = ends();
   await send(far, open(1), header(WINDOW_UPDATE, RST, 1, 0));
   await send(far, header(DATA, 0, 1, 2 * MIB), new Uint8Array(MIB));
@@ -131,7 +131,7 @@ test("what is late for a stream that is gone is passed over, whatever its length
   assert.equal(streams.length, 2);
 });
 
-test("without end it is not", async () => {
+test("an endless amount is not skipped", async () => {
   const { far, near } = ends();
   const frame = Buffer.concat([header(DATA, 0, 9, MIB), new Uint8Array(MIB)]);
   const most = DEFAULTS.yamuxLateBurstBytes / MIB;
@@ -162,7 +162,7 @@ test("a few pings are answered, a flood ends the connection", async () => {
 
 test("answers that the peer does not read end the connection before they pile up", async () => {
   const { far, near } = ends();
-  // Refused beyond the thousand that may be open: each with an answer.
+  // Streams beyond the thousand that may be open are refused, each with an answer.
   far.pause();
   const { writeBuffer } = near as unknown as {
     writeBuffer: { bufs: unknown[] };

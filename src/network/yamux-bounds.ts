@@ -1,5 +1,5 @@
 /**
- * Bounds that @libp2p/yamux (8.0.3) lacks: what a peer may make us keep before anything of ours sees it.
+ * Bounds that @libp2p/yamux (8.0.3) lacks on what a peer can make us keep before our own code sees it.
  *
  * - Its decoder gathers a whole data frame, of whatever length the header claims (a u32), before it looks whether the stream exists and
  *   has room for it. Here the header alone decides: no more than the stream's window is gathered, and what is for a stream that is gone
@@ -24,7 +24,7 @@ const PING = 2;
 const SYN = 1;
 /** Of a stream at its start; the specification's. */
 const INITIAL_WINDOW_BYTES = 256 * 1024;
-/** More parts than this, if smaller on the whole than that, are put together. */
+/** More parts than this are joined if they are smaller in total than the second number. */
 const MAX_PARTS = 1_024;
 const SMALL_BYTES = 512;
 
@@ -33,7 +33,7 @@ interface Frame {
   data?: Uint8ArrayList;
 }
 
-/** The insides that are bounded: as of 8.0.3, checked when a muxer is made. */
+/** The internals that are bounded, as of 8.0.3; checked when a muxer is created. */
 interface YamuxInsides {
   streams: readonly { streamId: number; recvWindowCapacity: number }[];
   decoder: {
@@ -43,12 +43,12 @@ interface YamuxInsides {
   send(data: Uint8Array | Uint8ArrayList): boolean;
 }
 
-/** It does not tell how many arrays it is made of (uint8arraylist 3.0.2). */
+/** It does not say how many arrays it consists of (uint8arraylist 3.0.2). */
 function partsOf(list: Uint8ArrayList): number {
   return (list as unknown as { bufs: readonly Uint8Array[] }).bufs.length;
 }
 
-/** Each muxer that `factory` makes is bounded. */
+/** Bounds each muxer that `factory` creates. */
 export function bounded<C>(
   factory: (components: C) => StreamMuxerFactory,
 ): (components: C) => StreamMuxerFactory {
@@ -68,12 +68,12 @@ export function bounded<C>(
   };
 }
 
-/** What is gathered is at most one frame that its stream has room for. */
+/** At most one frame with room in its stream is collected. */
 function frames(
   buffer: Uint8ArrayList,
   muxer: Pick<YamuxInsides, "streams">,
 ): YamuxInsides["decoder"]["emitFrames"] {
-  /** Of a frame that nobody waits for. */
+  /** The rest of a frame that nobody waits for. */
   let passOver = 0;
   const pings = new RateLimit(
     DEFAULTS.yamuxPingBurst,
@@ -110,7 +110,7 @@ function frames(
       const windowBytes = windowOf(header, muxer);
       if (windowBytes === undefined) {
         if (!late.take("", header.length))
-          throw malformed(`${header.length} bytes more for a stream long gone`);
+          throw malformed(`${header.length} more bytes for a closed stream`);
         buffer.consume(HEADER_BYTES);
         passOver = header.length;
         continue;
@@ -125,7 +125,7 @@ function frames(
   };
 }
 
-/** How much the stream takes now; undefined: it is gone, or never was. */
+/** How much the stream accepts now; undefined if it is gone or never existed. */
 function windowOf(
   { streamID, flag }: Frame["header"],
   { streams }: Pick<YamuxInsides, "streams">,
@@ -146,7 +146,7 @@ function readHeader(bytes: Uint8Array): Frame["header"] {
   };
 }
 
-/** What the peer does not read is counted, not weighed: an answer of 12 bytes takes ten times that to keep. */
+/** Unread answers are counted, not measured in bytes, because an answer of 12 bytes takes ten times that in memory. */
 function counted(
   send: YamuxInsides["send"],
   queue: Uint8ArrayList,
@@ -155,9 +155,9 @@ function counted(
   return (data) => {
     const sent = send(data);
     const queued = partsOf(queue);
-    // Not thrown: whoever sends may be just about to say goodbye.
+    // Not thrown, because the sender may be about to say goodbye.
     if (queued > DEFAULTS.yamuxQueuedFrames && connection.status === "open")
-      connection.abort(malformed(`${queued} answers that it does not read`));
+      connection.abort(malformed(`${queued} unread answers`));
     return sent;
   };
 }
@@ -171,14 +171,17 @@ function insidesOf(muxer: StreamMuxer): YamuxInsides {
     Array.isArray(insides.streams)
   )
     return insides as YamuxInsides;
-  throw new ShoalError("INTERNAL", "this is not the yamux that is bounded");
+  throw new ShoalError(
+    "INTERNAL",
+    "unexpected yamux version: frame bounds cannot be applied",
+  );
 }
 
-/** What waits to be written: as of @libp2p/utils 7.4.1, of every stream and connection. */
+/** What waits to be written, as of @libp2p/utils 7.4.1, in every stream and connection. */
 function queueOf(connection: MessageStream): Uint8ArrayList {
   const { writeBuffer } = connection as unknown as { writeBuffer?: unknown };
   if (isUint8ArrayList(writeBuffer)) return writeBuffer;
-  throw new ShoalError("INTERNAL", "this is not a connection of libp2p's");
+  throw new ShoalError("INTERNAL", "unexpected kind of libp2p connection");
 }
 
 function tooLarge(
@@ -186,7 +189,7 @@ function tooLarge(
   windowBytes: number,
 ): ShoalError {
   return malformed(
-    `${length} bytes for stream ${streamID}, which takes ${windowBytes}`,
+    `${length} bytes for stream ${streamID}, which accepts ${windowBytes}`,
   );
 }
 

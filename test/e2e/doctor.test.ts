@@ -246,11 +246,7 @@ describe("this machine", { concurrency: 4 }, () => {
     );
     await mkdir(join(folder, "state"));
     await writeFile(join(folder, "state", "node.key"), "no key");
-    assertCause(
-      await at(folder),
-      "IDENTITY_DAMAGED",
-      /it holds no Ed25519 key/,
-    );
+    assertCause(await at(folder), "IDENTITY_DAMAGED", /it has no Ed25519 key/);
   });
 
   async function copyOfShards(): Promise<string> {

@@ -1,4 +1,4 @@
-/** What the DHT does at one peer: store a record there, or a provider record, and know whether it did. */
+/** The DHT's work at one peer: store a record or a provider record there, and find out whether it did. */
 import type { PeerId } from "@libp2p/interface";
 import { MessageType, Record as KadRecord } from "@libp2p/kad-dht";
 import type { Multiaddr } from "@multiformats/multiaddr";
@@ -17,7 +17,7 @@ export interface AtPeer {
   clock: Pick<Clock, "now">;
 }
 
-/** Has `peer` keep the record: a peer that does sends it back. */
+/** Asks `peer` to keep the record; a peer that does sends it back. */
 export async function putAt(
   { kad, clock }: AtPeer,
   peer: PeerId,
@@ -37,7 +37,7 @@ export async function putAt(
     : { peer: peer.toString(), said: "refused", reason: "it kept another" };
 }
 
-/** Tells `peer` that this host provides `cid`, and asks whether it has noted that. */
+/** Tells `peer` that this host provides `cid`, and asks whether it noted that. */
 export async function provideAt(
   { kad, node }: AtPeer,
   peer: PeerId,
@@ -63,7 +63,7 @@ export async function provideAt(
     const asked = await ask(kad, peer, question, signal);
     if ("failed" in asked) {
       last = asked.failed;
-      // It resets the stream where it has noted a provider and not yet its addresses.
+      // A peer resets the stream if it noted a provider but not yet its addresses.
       if (last.said !== "refused") return last;
     } else if (asked.reply.providers.some((p) => p.id.equals(node.peerId))) {
       return { peer: id, said: "stored" };
@@ -72,7 +72,7 @@ export async function provideAt(
   return last;
 }
 
-/** The key of a provider record: the hash of a name, or of a Merkle root under a name of its own. */
+/** The key of a provider record: the hash of a name, or of the name of a Merkle root. */
 export async function cidOf(key: ProviderKey): Promise<CID> {
   return CID.createV1(raw.code, await sha256.digest(utf8(nameOf(key))));
 }

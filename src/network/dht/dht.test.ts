@@ -43,7 +43,7 @@ async function join2(host: Host, other: Host): Promise<void> {
   await host.connect({ peerId: other.peerId, addresses: other.addresses() });
 }
 
-/** Until `holds`, looking every 50 ms: for what no event tells. */
+/** Waits until `holds`, checking every 50 ms, for changes without an event. */
 async function until(
   what: string,
   holds: () => boolean | Promise<boolean>,
@@ -61,7 +61,7 @@ async function folder(t: Pick<TestContext, "after">): Promise<string> {
 }
 
 describe("the DHT", { concurrency: 4 }, () => {
-  test("quite alone nothing fails: nobody to store at, nobody to ask", async (t) => {
+  test("alone, nothing fails: there is nobody to store at and nobody to ask", async (t) => {
     const a = await member(t);
     const put = await a.dht.put("/note/x", note("1 alone"));
     assert.deepEqual(
@@ -86,7 +86,7 @@ describe("the DHT", { concurrency: 4 }, () => {
     );
   });
 
-  test("alone with a rendezvous: it stores, and the next node finds what one that left had put", async (t) => {
+  test("a rendezvous alone stores, and the next node finds what a node that left had put", async (t) => {
     const rendezvous = await member(t);
     const first = await member(t);
     await join2(first, rendezvous);
@@ -122,7 +122,7 @@ describe("the DHT", { concurrency: 4 }, () => {
     assert.ok(nothing.answers.some(({ said }) => said === "nothing"));
   });
 
-  test("without the rendezvous members find each other, and so does a new node that knows one of them", async (t) => {
+  test("without the rendezvous members find each other, as does a new node that knows one of them", async (t) => {
     const rendezvous = await member(t);
     const [a, b, c] = [await member(t), await member(t), await member(t)];
     for (const host of [a, b, c]) await join2(host, rendezvous);
@@ -182,16 +182,16 @@ describe("the DHT", { concurrency: 4 }, () => {
       providers.map(({ peer }) => peer),
       [other.peerId],
     );
-    // What it had provided itself it has to say again: it may not have it any more.
+    // It must announce its own contents again, because it may not have them any more.
     const gone = await asker.dht.findProviders("of the earlier life");
     assert.deepEqual(gone.providers, []);
-    // And the number it had kept is still the number to beat.
+    // A new record must still exceed the number it had kept.
     await assert.rejects(after.dht.put("/note/x", note("4 older")), (error) =>
       isShoalError(error, "DHT_RECORD_REFUSED"),
     );
   });
 
-  test("what was said to nobody reaches those who come", async (t) => {
+  test("a record that nobody could store reaches peers that come later", async (t) => {
     const early = await member(t);
     await early.dht.put("/note/x", note("1 early"));
     await early.dht.provide("z");
@@ -210,7 +210,7 @@ describe("the DHT", { concurrency: 4 }, () => {
     assert.equal(early.dht.status().provided, 0);
   });
 
-  test("a putter is told what nobody would take, before it asks anybody", async (t) => {
+  test("an invalid record is refused before any peer is asked", async (t) => {
     const a = await member(t);
     const cases: [string, string, string][] = [
       ["/what/x", "1 unknown kind", "unknown-kind"],
@@ -234,7 +234,7 @@ describe("the DHT", { concurrency: 4 }, () => {
     assert.equal(a.dht.status().lookups.length, 2);
   });
 
-  test("an older copy elsewhere is outvoted and mended", async (t) => {
+  test("an older copy elsewhere is outvoted and repaired", async (t) => {
     const [a, b, c] = [await member(t), await member(t), await member(t)];
     await join2(b, a);
     await b.dht.put("/note/x", note("1 old"));
@@ -281,7 +281,7 @@ describe("the DHT", { concurrency: 4 }, () => {
     );
   });
 
-  test("a peer that is gone is unreachable, one that serves no DHT refuses", async (t) => {
+  test("a peer that is gone is unreachable; one without a DHT refuses", async (t) => {
     const [a, good, gone] = [await member(t), await member(t), await member(t)];
     await join2(a, good);
     await join2(a, gone);

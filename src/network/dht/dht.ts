@@ -1,12 +1,12 @@
 /**
- * A DHT that stores: small signed records under names, and who provides what, kept by the peers closest to the key. There is no quorum:
- * an outcome tells who was asked and what each said, and a caller tells no more than that.
+ * A DHT that stores small signed records under names, and who provides what, at the peers closest to the key. There is no quorum: an
+ * outcome tells who was asked and what each answered, and a caller claims no more than that.
  *
  *     const { stored, words } = await host.dht.put(`/shoal-node/${cluster}/${host.peerId}`, sealed);
  *     if (stored.length > 0) events.info("DHT", `announced: ${words}`);
  *
- * Records are of the kinds given in HostOptions. What was put or provided is said again on its own (dht-republish.ts) until it is
- * forgotten. Who keeps it has it for the kind's lifetime, a provider record for 48 h.
+ * Records are of the kinds given in HostOptions. Records are repeated automatically (republish.ts) until they are forgotten. Peers keep
+ * them for the kind's lifetime, provider records for 48 h.
  */
 import type { WaitOptions } from "../connections.ts";
 import type {
@@ -27,8 +27,8 @@ export interface FindOptions extends WaitOptions {
 
 export interface Dht {
   /**
-   * Keeps the record here and at the peers closest to its key. Rejects with DHT_RECORD_INVALID for what nobody would take, and with
-   * DHT_RECORD_REFUSED where a newer one is kept here.
+   * Keeps the record here and at the peers closest to its key. Rejects with DHT_RECORD_INVALID for a record that nobody would keep, and
+   * with DHT_RECORD_REFUSED if a newer one is kept here.
    */
   put(
     key: string,
@@ -36,24 +36,24 @@ export interface Dht {
     options?: WaitOptions,
   ): Promise<StoreOutcome>;
   get(key: string, options?: WaitOptions): Promise<GetOutcome>;
-  /** Says that this host provides `key`; `stored` are the peers that name it as a provider when they are asked afterwards. */
+  /** Announces that this host provides `key`; `stored` are the peers that name it as a provider when asked afterwards. */
   provide(key: ProviderKey, options?: WaitOptions): Promise<StoreOutcome>;
   findProviders(
     key: ProviderKey,
     options?: FindOptions,
   ): Promise<ProvidersOutcome>;
-  /** A record is not said again; where it is kept it expires. */
+  /** Stops repeating a record; it expires where it is kept. */
   forget(key: string): void;
-  /** This host does not provide it any more; others hear of that when its records expire. */
+  /** Stops providing it; others notice when the records expire. */
   unprovide(key: ProviderKey): Promise<void>;
-  /** Has one peer store and answer a record and a provider record of this host. */
+  /** Tests whether one peer stores and returns a record and a provider record of this host. */
   probe(peer: string, options?: WaitOptions): Promise<DhtProbe>;
   status(): DhtState;
-  /** For the status: what the test at the start said. */
+  /** For the status: the result of the self-test. */
   noteSelfTest(result: "passed" | "failed"): void;
 }
 
-/** What one peer did with a record it was sent. */
+/** What one peer did with a record. */
 export interface DhtProbe {
   put: Said;
   get: Said;

@@ -44,7 +44,7 @@ interface Stranger {
   kad: Kad;
   id: PeerId;
   sign: (data: Uint8Array) => Promise<Uint8Array>;
-  /** PUT_VALUE at `host`, whatever it is: what came back. */
+  /** Sends any PUT_VALUE to `host` and returns its answer. */
   put(
     host: Host,
     key: string | Uint8Array,
@@ -133,7 +133,7 @@ async function stranger(
     },
     async providers(_host, key) {
       const type = MessageType.GET_PROVIDERS;
-      // ADD_PROVIDER has no answer: what was sent before on another stream may be under way.
+      // ADD_PROVIDER has no answer: an earlier message on another stream may still be in flight.
       for (const waitMs of [0, 50, 200, 500]) {
         await new Promise((resolve) => setTimeout(resolve, waitMs));
         const asked = await ask(kad, at, { type, key }, signal);
@@ -154,7 +154,7 @@ async function server(
 }
 
 describe("a stranger with a stock DHT", { concurrency: 4 }, () => {
-  test("is refused what is of no kind, too large or not valid, and nothing of it is kept", async (t) => {
+  test("is refused for records of no kind, too large or invalid, and nothing is kept", async (t) => {
     const host = await server(t);
     const client = await stranger(t, host);
     assert.equal(await client.put(host, "/note/x", "1 me fine"), "kept");
@@ -165,7 +165,11 @@ describe("a stranger with a stock DHT", { concurrency: 4 }, () => {
       ["a value over the bound", "/note/y", `1 me ${"x".repeat(64)}`],
       ["a value against the rule", "/note/y", "no number"],
       ["a key over the bound", `/note/${"k".repeat(1_100)}`, "1 me x"],
-      ["a key that is no text", Buffer.from("2f6e6f74652fff", "hex"), "1 me x"],
+      [
+        "a key that is not text",
+        Buffer.from("2f6e6f74652fff", "hex"),
+        "1 me x",
+      ],
       ["another's probe", probeKey(host.peerId), await probe(client, host)],
     ];
     for (const [what, key, value] of cases)
@@ -213,7 +217,7 @@ describe("a stranger with a stock DHT", { concurrency: 4 }, () => {
     assert.equal(await client.get(host, "/note/x"), "20 me x");
   });
 
-  test("fills its share and no more; those who renew stay", async (t) => {
+  test("fills its share and no more; records that are renewed stay", async (t) => {
     const host = await server(t, {
       dhtLimits: { records: 3, providerRecordsOfPeer: 2, providersOfKey: 2 },
     });
@@ -250,7 +254,7 @@ describe("a stranger with a stock DHT", { concurrency: 4 }, () => {
     );
   });
 
-  test("provides in its own name only, at keys that are hashes", async (t) => {
+  test("provides only in its own name, at keys that are hashes", async (t) => {
     const host = await server(t);
     const client = await stranger(t, host);
     const { bytes } = (await cidOf("x")).multihash;
@@ -259,7 +263,7 @@ describe("a stranger with a stock DHT", { concurrency: 4 }, () => {
     const long = CID.createV1(raw.code, identity.digest(Buffer.alloc(200)));
     await client.provide(host, long.bytes);
     assert.deepEqual(await client.providers(host, long.bytes), []);
-    // Ten thousand addresses of a peer are not written down, and it is still known by those it has.
+    // Ten thousand addresses of a peer are not stored, and it is still known by its real ones.
     await client.provide(host, bytes, client.id, 10_000);
     await client.provide(host, bytes);
     assert.deepEqual(await client.providers(host, bytes), [String(client.id)]);

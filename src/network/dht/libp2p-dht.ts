@@ -1,4 +1,4 @@
-/** The DHT on kad-dht: searches are its own; storing is done here peer by peer, so that each answer is known for what it is. */
+/** The DHT on kad-dht. kad-dht searches; storing is done here, peer by peer, so that each answer is known. */
 import type { PeerId } from "@libp2p/interface";
 import { MessageType } from "@libp2p/kad-dht";
 import { peerIdFromString } from "@libp2p/peer-id";
@@ -42,7 +42,7 @@ import { limited, somebody } from "./wait.ts";
 import type { DhtStore } from "./store.ts";
 import { ask, closest, Failures, K, type Kad } from "./wire.ts";
 
-/** What of libp2p the DHT needs. */
+/** The part of libp2p that the DHT needs. */
 export interface DhtNode {
   peerId: PeerId;
   getMultiaddrs(): Multiaddr[];
@@ -59,7 +59,7 @@ export interface Libp2pDhtOptions {
   sign: (data: Uint8Array) => Promise<Uint8Array>;
 }
 
-/** Of the two halves of what is said again. */
+/** Prefixes of the two kinds of repeated records. */
 const VALUE = "value ";
 const PROVIDED = "provided ";
 
@@ -148,13 +148,13 @@ export class Libp2pDht implements Dht {
       await somebody(this.#at, signal);
       const events = this.#kad.get(utf8(key), { signal });
       for await (const event of events) {
-        // kad-dht corrects stale peers in line, and throws where one cannot be: that is done below, beside the answer.
+        // kad-dht corrects stale peers before it answers, and throws if one cannot be corrected. Here that is done after the answer.
         if (event.name === "DIAL_PEER" && event.path.index === -1) break;
         failures.see(event);
         if (event.name !== "PEER_RESPONSE") continue;
         const peer = event.from.toString();
         const { record } = event;
-        // Its own validator saw it before.
+        // Its own validator has checked it.
         if (record !== undefined) found.set(peer, record.value);
         answers.add({ peer, said: record === undefined ? "nothing" : "found" });
       }
@@ -215,7 +215,7 @@ export class Libp2pDht implements Dht {
           }
           providers.set(id.toString(), known);
         }
-        // What this host keeps itself is no answer of a peer.
+        // What this host keeps itself is not a peer's answer.
         if (!event.from.equals(node.peerId))
           answers.add({
             peer: event.from.toString(),
@@ -270,7 +270,7 @@ export class Libp2pDht implements Dht {
       const got = await ask(this.#kad, id, { type, key: utf8(key) }, signal);
       said.get = saidOf(got, (record) => sameBytes(record, value));
       const provided = await provideAt(this.#at, id, cid, signal);
-      // The answer to a provider record is that the peer names the provider.
+      // A peer confirms a provider record by naming the provider.
       said.provide = provided.said;
       said.find = provided.said === "stored" ? "found" : provided.said;
     });
@@ -382,7 +382,7 @@ export class Libp2pDht implements Dht {
 
   // waiting
 
-  /** kad-dht looks for its neighbours once at the start, when it knows nobody, and then every five minutes. */
+  /** kad-dht searches for its neighbours once at the start, when it knows nobody, and then every five minutes. */
   async #meetNeighbours(): Promise<void> {
     const signal = AbortSignal.any([
       this.#stopping.signal,

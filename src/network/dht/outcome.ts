@@ -1,7 +1,7 @@
-/** What came of a question to the DHT: who was asked, and what each of them said. */
+/** The outcome of a DHT operation: who was asked, and what each answered. */
 import type { Clock } from "../../lib/index.ts";
 
-/** `refused`: it answered, and would not. `invalid`: what it sent did not hold. */
+/** `refused`: it answered and declined. `invalid`: its answer was not valid. */
 export type Said =
   | "stored"
   | "found"
@@ -18,9 +18,9 @@ export interface PeerAnswer {
 }
 
 export interface DhtOutcome {
-  /** One for each peer that was asked. None: nobody was there to ask, which is no failure. */
+  /** One for each peer that was asked. None if there was nobody to ask, which is not a failure. */
   answers: readonly PeerAnswer[];
-  /** False: the deadline came before everybody had answered. */
+  /** False if the deadline came before everybody answered. */
   complete: boolean;
   tookMs: number;
   /** For people: "stored by 3 of 4 peers; 1 unreachable". */
@@ -33,11 +33,11 @@ export interface StoreOutcome extends DhtOutcome {
 }
 
 export interface GetOutcome extends DhtOutcome {
-  /** The best valid value: of the network's, and of what this host keeps itself. */
+  /** The best valid value of the network's and this host's own. */
   value: Uint8Array | undefined;
   /** Peers that answered with exactly this value. */
   from: readonly string[];
-  /** All different valid values, for a caller that knows whose it wants. */
+  /** All different valid values, for a caller that wants a certain owner's. */
   values: readonly Uint8Array[];
 }
 
@@ -51,7 +51,7 @@ export interface ProvidersOutcome extends DhtOutcome {
   providers: readonly Provider[];
 }
 
-/** Collects answers; the last word of a peer counts. */
+/** Collects answers; a peer's last answer counts. */
 export class Answers {
   readonly #byPeer = new Map<string, PeerAnswer>();
   readonly #startedMs: number;
@@ -77,7 +77,7 @@ export class Answers {
       .map(({ peer }) => peer);
   }
 
-  /** `purpose`: what nobody was there to do. */
+  /** `purpose`: what there was nobody to do. */
   outcome(purpose: "store at" | "ask"): DhtOutcome {
     const answers = [...this.#byPeer.values()];
     return {
@@ -94,7 +94,7 @@ const WORDS: Readonly<Record<Said, string>> = {
   found: "had it",
   nothing: "had nothing",
   refused: "refused",
-  invalid: "sent what is not valid",
+  invalid: "sent something invalid",
   unreachable: "unreachable",
   "timed-out": "did not answer in time",
 };
@@ -104,7 +104,7 @@ function inWords(
   complete: boolean,
   purpose: string,
 ): string {
-  const end = complete ? "" : "; ended by its deadline";
+  const end = complete ? "" : "; the deadline ended it";
   if (answers.length === 0) return `nobody to ${purpose}${end}`;
   const counted = Object.entries(WORDS).flatMap(([said, word]) => {
     const count = answers.filter((answer) => answer.said === said).length;
@@ -128,7 +128,7 @@ export interface DhtLookup {
 /** The last lookups. */
 export class LookupLog {
   static readonly length = 64;
-  /** What a key is cut to. */
+  /** The length a key is cut to. */
   static readonly characters = 160;
   readonly #lookups: DhtLookup[] = [];
 

@@ -1,6 +1,6 @@
 /**
- * The record that shows whether a peer stores: `/shoal-probe/<peer id>`, signed by that peer. Its owner puts it at one peer and asks for
- * it again. Every host knows this kind.
+ * The record that tests whether a peer stores: `/shoal-probe/<peer id>`, signed by that peer. Its owner puts it at one peer and reads it
+ * back. Every host knows this kind.
  *
  *     0  u64 LE  number: when it was made, ms by its owner's clock
  *     8  64 B    Ed25519 signature over "<key>\n" and the eight bytes before

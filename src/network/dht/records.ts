@@ -1,6 +1,6 @@
 /**
- * What may be kept under a key of the DHT. A kind of record has a prefix, a size, and rules of its own; a key of no kind is refused by
- * everybody, so that a stranger cannot use a swarm as a disk.
+ * The kinds of records in the DHT. A kind has a prefix, a size and its own rules. Everybody refuses a key of no kind, so that a stranger
+ * cannot use a cluster as a disk.
  */
 import { ShoalError } from "../../lib/index.ts";
 
@@ -8,13 +8,13 @@ export interface RecordKind {
   /** Keys of this kind begin with `/<prefix>/`. No slash in it. */
   prefix: string;
   maxBytes: number;
-  /** How long a record is kept after it was received last. */
+  /** How long a record is kept after it was last received. */
   lifetimeMs: number;
-  /** Rejects what must not be kept under `key`: malformed, forged, expired. */
+  /** Rejects values that must not be kept under `key`: malformed, forged or expired ones. */
   validate(key: string, value: Uint8Array): Promise<void>;
-  /** Of a value that was valid once: a lower one never replaces a higher one. */
+  /** The number of a value that was valid once: a lower one never replaces a higher one. */
   seq(value: Uint8Array): number;
-  /** Of a value that was valid once: one of another owner never replaces it. Left out where the key names the owner. */
+  /** The owner of a value that was valid once: another owner's never replaces it. Left out if the key names the owner. */
   owner?(value: Uint8Array): string;
 }
 
@@ -25,7 +25,7 @@ const RECORD_LIMITS = Object.freeze({
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-/** The kinds that a host knows, and the gate that every record passes: from the wire, from this program, from the disk. */
+/** The kinds that a host knows. Every record must pass here: from the wire, from this program and from the disk. */
 export class RecordKinds {
   readonly #kinds = new Map<string, RecordKind>();
 
@@ -46,7 +46,7 @@ export class RecordKinds {
     const [empty, prefix = "", ...rest] = key.split("/");
     const kind = this.#kinds.get(prefix);
     if (empty !== "" || kind === undefined || rest.length === 0)
-      throw invalid("unknown-kind", `no kind of record has the key ${key}`);
+      throw invalid("unknown-kind", `unknown kind of record: ${key}`);
     return kind;
   }
 
@@ -56,7 +56,7 @@ export class RecordKinds {
     if (value.length > kind.maxBytes)
       throw invalid(
         "oversized",
-        `${value.length} bytes, ${kind.maxBytes} are allowed for /${kind.prefix}/`,
+        `${value.length} bytes; /${kind.prefix}/ allows ${kind.maxBytes}`,
       );
     try {
       await kind.validate(key, value);
@@ -71,7 +71,7 @@ export class RecordKinds {
     return kind;
   }
 
-  /** The best of several valid values: the newest; among owners, the one that is named by most. */
+  /** The best of several valid values: the newest, or that of the owner with the most votes. */
   best(key: string, values: readonly Uint8Array[]): number {
     const kind = this.of(key);
     const votes = new Map<string, number>();
@@ -87,7 +87,7 @@ export class RecordKinds {
     for (let at = 1; at < values.length; at++) {
       const [votesA, ownerA, seqA] = rank(at);
       const [votesB, ownerB, seqB] = rank(best);
-      // Of owners with as many votes everybody must choose the same.
+      // Among owners with equal votes everybody must choose the same.
       const better =
         votesA !== votesB
           ? votesA > votesB
@@ -100,14 +100,14 @@ export class RecordKinds {
   }
 }
 
-/** Throws DHT_RECORD_INVALID for what is no text or too long. */
+/** Throws DHT_RECORD_INVALID if it is not text or too long. */
 export function keyText(key: Uint8Array): string {
   if (key.length > RECORD_LIMITS.keyBytes)
     throw invalid("oversized", `a key of ${key.length} bytes`);
   try {
     return utf8.decode(key);
   } catch (error) {
-    throw invalid("malformed", "the key is no UTF-8", error);
+    throw invalid("malformed", "the key is not UTF-8", error);
   }
 }
 

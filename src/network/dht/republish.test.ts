@@ -37,7 +37,7 @@ function start(): {
   };
 }
 
-test("all is said again once an hour", async () => {
+test("everything is repeated once an hour", async () => {
   const { clock, republisher, said, item } = start();
   republisher.add("a", item("a"));
   republisher.stored("a", 20);
@@ -50,7 +50,7 @@ test("all is said again once an hour", async () => {
   await republisher.stop();
 });
 
-test("what lives shorter is said oftener, and what is over no more", async () => {
+test("shorter-lived records are repeated more often, and expired ones no more", async () => {
   const { clock, republisher, said, item } = start();
   republisher.add("short", { ...item("short"), everyMs: 120_000 });
   republisher.add("over", {
@@ -67,7 +67,7 @@ test("what lives shorter is said oftener, and what is over no more", async () =>
   await republisher.stop();
 });
 
-test("when the table grows, once for many peers, what is thin goes out again", async () => {
+test("when the table grows, records with few copies are sent again, once for many new peers", async () => {
   const { clock, republisher, said, item } = start();
   for (const [key, copies] of [
     ["thin", 2],
@@ -82,7 +82,7 @@ test("when the table grows, once for many peers, what is thin goes out again", a
   await republisher.stop();
 });
 
-test("what is forgotten or put anew meanwhile is left alone", async () => {
+test("records that were forgotten or replaced meanwhile are left alone", async () => {
   const { clock, republisher, said, item } = start();
   republisher.add("gone", item("gone", 0));
   republisher.add("kept", item("first kept", 0));
@@ -99,7 +99,7 @@ test("there is a bound, and stopping ends it", async () => {
   for (let i = 0; i < REPUBLISH.items; i++)
     assert.ok(republisher.add(`${i}`, item("x")));
   assert.equal(republisher.add("one more", item("x")), false);
-  assert.ok(republisher.add("7", item("x")), "renewing one is no growth");
+  assert.ok(republisher.add("7", item("x")), "renewing one is not growth");
   await republisher.stop();
   republisher.grew();
   await clock.pass(10 * REPUBLISH.everyMs);

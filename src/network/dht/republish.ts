@@ -1,31 +1,31 @@
 /**
- * Says again what this host put and provided. Peers that keep a record leave, closer ones come, and records expire: after an hour it
- * goes to whoever is closest then (kad-dht itself republishes no values, and provider records after a day). What was stored at
- * fewer than three peers goes out again as soon as the routing table grows: a node that was alone reaches those who come.
+ * Repeats this host's records and provider records. Peers that keep a record leave, closer ones come, and records expire, so after an hour
+ * a record goes to the peers that are closest then. (kad-dht itself repeats no values, and provider records after a day.) A record with
+ * fewer than three copies is sent again as soon as the routing table grows, so a node that was alone reaches later peers.
  */
 import type { Clock } from "../../lib/index.ts";
 
 export const REPUBLISH = Object.freeze({
-  /** Records live for hours at least; what is renewed more often is put by its owner anyway. */
+  /** Records live for hours at least; their owners renew others more often themselves. */
   everyMs: 3_600_000,
-  /** Of the interval, so that hosts that started together do not stay together. */
+  /** Share of the interval, so that hosts that started together drift apart. */
   jitter: 0.1,
-  /** With fewer copies, two peers that leave lose it. */
+  /** With fewer copies, a record is lost when two peers leave. */
   copies: 3,
-  /** After the table grew: a host that joins meets several peers in a moment. */
+  /** Delay after the table grew: a joining host meets several peers at once. */
   settleMs: 1_000,
-  /** At once, so that thousands of contents do not fill the wires of a host with their keys. */
+  /** How many at once, so that thousands of contents do not saturate a host. */
   concurrency: 4,
-  /** Between two looks for what is due. */
+  /** Interval of checks for due records. */
   tickMs: 60_000,
-  /** A host provides no more than others would keep of it. */
+  /** A host provides no more keys than others would keep for it. */
   items: 10_000,
 });
 
 export interface Republished {
-  /** Of its own: shorter where those who keep it do so for a short time. */
+  /** Its own interval, shorter if peers keep it only for a short time. */
   everyMs?: number | undefined;
-  /** Stores it again: the number of peers that confirmed, or undefined where it is not to be said any more. */
+  /** Stores it again. Returns the number of peers that confirmed, or undefined if it should not be repeated any more. */
   store(): Promise<number | undefined>;
 }
 
@@ -37,7 +37,7 @@ interface Item extends Republished {
 export interface RepublisherOptions {
   clock: Clock;
   random: () => number;
-  /** When the table grew, before what is thin goes out again: looks for the neighbours. */
+  /** Searches for neighbours when the table grew, before records with few copies are sent again. */
   onGrowth: () => Promise<void>;
 }
 
@@ -64,14 +64,14 @@ export class Republisher {
     await this.#running;
   }
 
-  /** Keys with this beginning. */
+  /** Keys with this prefix. */
   count(prefix: string): number {
     let count = 0;
     for (const key of this.#items.keys()) if (key.startsWith(prefix)) count++;
     return count;
   }
 
-  /** False where there are too many. */
+  /** False if there are too many. */
   add(key: string, item: Republished): boolean {
     if (!this.#items.has(key) && this.#items.size >= REPUBLISH.items)
       return false;
@@ -79,7 +79,7 @@ export class Republisher {
     return true;
   }
 
-  /** How many peers confirmed it just now. */
+  /** How many peers just confirmed it. */
   stored(key: string, copies: number): void {
     const item = this.#items.get(key);
     if (item === undefined) return;
@@ -91,7 +91,7 @@ export class Republisher {
     this.#items.delete(key);
   }
 
-  /** The routing table has one peer more. */
+  /** The routing table has one more peer. */
   grew(): void {
     if (this.#stopped || this.#cancelSettle !== undefined) return;
     this.#cancelSettle = this.#options.clock.after(REPUBLISH.settleMs, () => {
@@ -121,7 +121,7 @@ export class Republisher {
       for (let next = due.shift(); next !== undefined; next = due.shift()) {
         if (this.#stopped) return;
         const [key, item] = next;
-        // It may have been put anew or forgotten meanwhile.
+        // It may have been replaced or forgotten meanwhile.
         if (this.#items.get(key) !== item) continue;
         const copies = await item.store().catch(() => 0);
         if (this.#items.get(key) !== item) continue;

@@ -1,6 +1,6 @@
 /**
- * Whether this host's DHT stores and answers, asked by somebody else: a second identity connects over a real socket, puts a record, gets
- * it, provides a key and finds itself. A DHT that is up and keeps nothing looks healthy from inside.
+ * Tests from outside whether this host's DHT stores and answers: a second identity connects over a real socket, puts a record, gets it,
+ * provides a key and finds itself. From inside, a DHT that is up and keeps nothing looks healthy.
  */
 import { ShoalError, type EventSink } from "../../lib/index.ts";
 import type { DhtProbe } from "./dht.ts";
@@ -8,7 +8,7 @@ import { createHost } from "../create-host.ts";
 import type { Host } from "../host.ts";
 
 const SELF_TEST = Object.freeze({
-  /** All of it is local; a busy machine takes two seconds. */
+  /** Everything is local; a busy machine takes two seconds. */
   timeoutMs: 15_000,
   /** The other identity needs an address to be a provider. */
   listen: ["/ip4/127.0.0.1/tcp/0"],
@@ -21,7 +21,7 @@ export interface SelfTestOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** Tells the result as an event and keeps it for the status. Rejects only when `signal` aborts. */
+/** Reports the result as an event and keeps it for the status. Rejects only when `signal` aborts. */
 export async function selfTestDht(
   options: SelfTestOptions,
 ): Promise<DhtProbe | ShoalError> {

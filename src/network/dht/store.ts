@@ -1,9 +1,9 @@
 /**
- * The datastore below libp2p, with a gate before it: what strangers may make this host keep is counted, and a record is replaced only by
- * a newer one. kad-dht (16.4.5) overwrites whatever a PUT brings and never bounds anything; it validates before it writes, so two PUTs
- * at once could leave the older. Here the check and the write are one step.
+ * The datastore below libp2p, with checks in front: it bounds what strangers can make this host keep, and only a newer record replaces a
+ * record. kad-dht (16.4.5) accepts every PUT and has no bounds; it validates before it writes, so two PUTs at once could leave the older
+ * one. Here check and write are one step.
  *
- * An index of what lies below is kept in memory: about 200 bytes a record.
+ * It keeps an index in memory: about 200 bytes per record.
  */
 import { hash } from "node:crypto";
 import { Record as KadRecord } from "@libp2p/kad-dht";
@@ -24,20 +24,20 @@ const PROVIDERS = "/dht/provider/";
 const PEERS = "/peers/";
 
 const DHT_STORE_LIMITS = Object.freeze({
-  /** Value records of others. Beyond, the one that was renewed longest ago goes. */
+  /** Value records of others. Beyond this, the one renewed longest ago goes. */
   records: 10_000,
   recordBytes: 64 * 1024 * 1024,
-  /** Provider records: a small swarm's rendezvous keeps them all, some 500 parts of a model for each of 100 nodes. */
+  /** Provider records: a small cluster's rendezvous keeps them all, some 500 parts of a model for each of 100 nodes. */
   providerRecords: 50_000,
-  /** A peer provides its parts and files, not more than these. */
+  /** A peer provides its parts and files, no more than this. */
   providerRecordsOfPeer: 5_000,
   providersOfKey: 512,
   /** A provider key is a multihash of 34 bytes; in base32. */
   providerKeyCharacters: 64,
-  /** Peers remembered with their addresses; the oldest goes. */
+  /** Peers remembered with their addresses; the oldest go first. */
   peers: 20_000,
   peerBytes: 16 * 1024,
-  /** As kad-dht has it. */
+  /** As in kad-dht. */
   providerLifetimeMs: 48 * 3_600_000,
   sweepMs: 60_000,
 });
@@ -59,7 +59,7 @@ interface Kept {
 export interface DhtStoreOptions {
   inner: Datastore;
   kinds: RecordKinds;
-  /** This host: provider records of its earlier life are forgotten, what it still provides it says again. */
+  /** This host's own id: its provider records from an earlier run are forgotten; it announces again what it still has. */
   peerId: string;
   clock: Clock;
   limits?: Partial<DhtStoreLimits> | undefined;
@@ -96,7 +96,7 @@ export class DhtStore extends BaseDatastore {
     return this.#providers.size;
   }
 
-  /** Reads what an earlier run left, and drops what is over. */
+  /** Reads what an earlier run left, and drops expired records. */
   async open(): Promise<void> {
     await this.#openRecords();
     await this.#openProviders();
@@ -104,7 +104,7 @@ export class DhtStore extends BaseDatastore {
       this.#peers.add(key.toString());
   }
 
-  /** Begins to drop what is over. Apart from `open`, so that a host that is never started holds no timer. */
+  /** Starts dropping expired records. Separate from `open`, so that a host that is never started has no timer. */
   start(): void {
     this.#sweepLater();
   }
@@ -120,7 +120,7 @@ export class DhtStore extends BaseDatastore {
     return KadRecord.deserialize(await this.#inner.get(at)).value;
   }
 
-  /** Keeps a record of this host's own. Rejects with DHT_RECORD_REFUSED if a newer one is kept. */
+  /** Keeps this host's own record. Rejects with DHT_RECORD_REFUSED if a newer one is kept. */
   async putOwn(key: string, value: Uint8Array): Promise<void> {
     const bytes = new TextEncoder().encode(key);
     const record = new KadRecord(
@@ -182,7 +182,7 @@ export class DhtStore extends BaseDatastore {
       if (next.seq < known.seq)
         throw refused(
           "stale",
-          `number ${next.seq} is older than ${known.seq}, which is kept`,
+          `number ${next.seq} is below the kept ${known.seq}`,
         );
       if (next.seq === known.seq && next.digest !== known.digest)
         throw refused("stale", `another record has the number ${next.seq}`);
@@ -191,7 +191,7 @@ export class DhtStore extends BaseDatastore {
     this.#dropRecord(name);
     const evicted = this.#makeRoom(next);
     this.#addRecord(name, next);
-    // Begun before anything is awaited: writes reach the disk in the order of the index.
+    // Started before anything is awaited, so that writes reach the disk in the order of the index.
     const written = this.#inner.put(key, value);
     for (const old of evicted) await this.#inner.delete(old);
     await written;
@@ -257,7 +257,7 @@ export class DhtStore extends BaseDatastore {
           this.#addRecord(key.toString(), kept);
         }
       } catch {
-        // Of a kind that an earlier version knew, or damaged.
+        // A damaged record, or one of a kind from an earlier version.
         over.push(key);
       }
     }
@@ -366,7 +366,7 @@ function change(counts: Map<string, number>, key: string, by: number): void {
   else counts.delete(key);
 }
 
-/** The time of a provider record: an unsigned LEB128. 0 for what is none. */
+/** The time of a provider record: an unsigned LEB128. 0 if it is invalid. */
 function varint(bytes: Uint8Array): number {
   let value = 0;
   for (const [at, byte] of bytes.entries()) {
@@ -377,7 +377,7 @@ function varint(bytes: Uint8Array): number {
   return 0;
 }
 
-/** What kad-dht takes for "there is none". */
+/** What kad-dht understands as "there is none". */
 function notFound(name: string): Error {
   return Object.assign(new Error(`nothing is kept under ${name}`), {
     name: "NotFoundError",

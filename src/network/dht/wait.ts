@@ -1,4 +1,4 @@
-/** How long the DHT waits: for an operation, and for somebody to ask. */
+/** How long the DHT waits for an operation, and for a peer to ask. */
 import { abortable, reasonOf, sleep, type Clock } from "../../lib/index.ts";
 import type { WaitOptions } from "../connections.ts";
 import { DHT_DEFAULTS } from "../defaults.ts";
@@ -32,7 +32,7 @@ export async function limited(
   answers.complete = !limit.aborted;
 }
 
-/** A connection that was just opened is not in the routing table yet. */
+/** A new connection is not in the routing table yet. */
 export async function somebody(
   { kad, node, clock }: Asker,
   signal: AbortSignal,

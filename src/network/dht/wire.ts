@@ -1,4 +1,4 @@
-/** One question to one peer, and the search for the peers closest to a key, with kad-dht's events turned into plain answers. */
+/** Asks one peer, and searches for the peers closest to a key. Turns kad-dht's events into plain answers. */
 import type { PeerId, PeerInfo } from "@libp2p/interface";
 import type { KadDHT, MessageType, QueryEvent } from "@libp2p/kad-dht";
 import type { CID } from "multiformats/cid";
@@ -18,7 +18,7 @@ interface SendOptions {
   path: { index: number; queued: number; running: number; total: number };
 }
 
-/** What of kad-dht's class we use beyond its interface (16.4.5: public members of the class). */
+/** The members of kad-dht's class that we use beyond its interface (16.4.5: public members of the class). */
 export interface Kad extends KadDHT {
   routingTable: EventTarget & { size: number };
   network: {
@@ -48,7 +48,7 @@ export type Asked = { reply: WireReply } | { failed: PeerAnswer };
 
 const PATH = Object.freeze({ index: -1, queued: 0, running: 0, total: 0 });
 
-/** Asks `peer`. Never rejects: what went wrong is its answer. */
+/** Asks `peer`. Never rejects: an error is its answer. */
 export async function ask(
   kad: Kad,
   peer: PeerId,
@@ -81,11 +81,11 @@ export async function ask(
 
 export interface Closest {
   peers: PeerId[];
-  /** Those that could not be asked. */
+  /** Peers that could not be asked. */
   failed: PeerAnswer[];
 }
 
-/** The peers closest to `key`; after `signal`, those that had answered until then. */
+/** The peers closest to `key`; after `signal` aborts, those that answered until then. */
 export async function closest(
   kad: Kad,
   key: Uint8Array,
@@ -109,10 +109,10 @@ export async function closest(
   };
 }
 
-/** Kademlia's k: as many peers keep a record. kad-dht's default. */
+/** Kademlia's k: the number of peers that keep a record. kad-dht's default. */
 export const K = 20;
 
-/** Tells a peer that is away from one that will not, and both from one that is silent. */
+/** Distinguishes absent, refusing and silent peers. */
 export class Failures {
   /** Peers that were asked and have not answered. */
   readonly #asked = new Set<string>();
@@ -134,7 +134,7 @@ export class Failures {
     }
   }
 
-  /** Failed ones; when it ended early also those that had not answered. */
+  /** Failed ones, and those that had not answered if it ended early. */
   all(early: boolean): PeerAnswer[] {
     const silent = early ? [...this.#asked] : [];
     return [
@@ -155,7 +155,7 @@ export class Failures {
     if (late || name === "TimeoutError" || name === "AbortError")
       return { peer: id, said: "timed-out", reason: "no answer" };
     if (name === "UnsupportedProtocolError")
-      return { peer: id, said: "refused", reason: "it serves no DHT" };
+      return { peer: id, said: "refused", reason: "it has no DHT" };
     if (name === "QueryError")
       return { peer: id, said: "invalid", reason: dialReason(error) };
     if (ENDED.has(name) && this.#connected(peer))
@@ -163,7 +163,7 @@ export class Failures {
     return { peer: id, said: "unreachable", reason: dialReason(error) };
   }
 
-  /** A connection that broke ends its streams as a refusal does. */
+  /** A broken connection ends its streams in the same way as a refusal. */
   #connected(peer: PeerId): boolean {
     return this.#kad.components.connectionManager
       .getConnections(peer)
@@ -171,7 +171,7 @@ export class Failures {
   }
 }
 
-/** How a stream ends that its reader did not end. libp2p (3.3.11) also throws its own events. */
+/** How a stream ends if its reader did not end it. libp2p (3.3.11) also throws its own events. */
 const ENDED: ReadonlySet<string> = new Set([
   "StreamResetError",
   "StreamResetEvent",

@@ -1,4 +1,4 @@
-/** A QUIC connection and its streams as libp2p sees them. QUIC is its own encryption and its own multiplexer. */
+/** A QUIC connection and its streams as libp2p sees them. QUIC brings its own encryption and multiplexing. */
 import {
   ConnectionClosedError,
   setMaxListeners,
@@ -78,7 +78,7 @@ class QuicMuxer extends AbstractStreamMuxer<QuicStream> {
     void this.#acceptLoop();
   }
 
-  /** Heeds the signal: the binding waits without end when the peer's stream limit is reached. */
+  /** Heeds the signal, because the binding waits without end when the peer's stream limit is reached. */
   async onCreateStream(options: CreateStreamOptions): Promise<QuicStream> {
     const signal =
       options.signal === undefined
@@ -115,7 +115,7 @@ class QuicMuxer extends AbstractStreamMuxer<QuicStream> {
     this.#closed.abort();
   }
 
-  /** A connection that ends takes its streams with it, as an error: none of them has seen its end. */
+  /** A connection that ends closes its streams with an error, because none of them has ended cleanly. */
   override onTransportClosed(error?: Error): void {
     super.onTransportClosed(
       error ?? new ConnectionClosedError("connection lost"),
@@ -134,7 +134,7 @@ class QuicMuxer extends AbstractStreamMuxer<QuicStream> {
         }
       }
     } catch (error) {
-      // The connection is over: its `closed()` tells the same to everyone.
+      // The connection is over, and its `closed()` tells everyone.
       this.log("no more inbound streams - %e", error);
     }
   }

@@ -105,7 +105,7 @@ export class QuicListener
       try {
         void this.#onConnection(await server.inboundConnection());
       } catch (error) {
-        // Else a client that broke off its handshake, which is no reason to stop listening.
+        // Otherwise a client broke off its handshake, which is no reason to stop listening.
         if (/server closed/.test(String(error))) return;
       }
     }
@@ -150,7 +150,7 @@ export function socketAddress(address: Multiaddr): {
   };
 }
 
-/** Addresses of this machine others may reach; link-local ones need a zone that an address cannot carry. */
+/** Addresses of this machine that others may reach. Link-local ones need a zone, which an address cannot carry. */
 function interfaceAddresses(family: 4 | 6): string[] {
   return Object.values(networkInterfaces())
     .flatMap((list) => list ?? [])

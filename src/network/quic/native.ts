@@ -1,7 +1,6 @@
 /**
- * The native QUIC binding (quinn and rustls behind napi), typed in one place, and where to find it. It is a prebuilt optional
- * package; on a platform without one a node speaks TCP only.
- * Source: https://github.com/ChainSafe/js-libp2p-quic/blob/main/rust/lib.rs (2.1.1)
+ * The native QUIC binding (quinn and rustls behind napi), with types, and where to find it. It is a prebuilt optional package; on a
+ * platform without one a node uses only TCP. Source: https://github.com/ChainSafe/js-libp2p-quic/blob/main/rust/lib.rs (2.1.1)
  */
 import { createRequire } from "node:module";
 import { ShoalError } from "../../lib/index.ts";
@@ -26,7 +25,7 @@ export interface NativeQuinnConfig {
   readonly [config]: never;
 }
 
-/** A bidirectional stream. Reads hold one lock, writes another, until they settle: one of each at a time. */
+/** A bidirectional stream. Reads hold one lock and writes another until they settle, so only one of each runs at a time. */
 export interface NativeStream {
   id(): string;
   /** Up to `maxBytes`, null at the end; rejects when the stream is reset or the connection lost. */
@@ -73,7 +72,7 @@ export interface NativeQuic {
   ) => NativeServer;
 }
 
-/** The binding for this platform, or the reason why there is none. */
+/** The binding for this platform, or why there is none. */
 export function loadNativeQuic():
   | { native: NativeQuic; reason?: undefined }
   | { native?: undefined; reason: string } {

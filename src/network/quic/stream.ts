@@ -1,4 +1,4 @@
-/** One QUIC stream as libp2p sees it: back-pressure both ways, and a reset that is an error and not an end. */
+/** One QUIC stream as libp2p sees it, with back-pressure both ways. A reset is an error, not an end. */
 import {
   AbstractStream,
   type AbstractStreamInit,
@@ -8,7 +8,7 @@ import type { Uint8ArrayList } from "uint8arraylist";
 import { DEFAULTS } from "../defaults.ts";
 import type { NativeStream } from "./native.ts";
 
-/** Bytes nobody has taken yet at which reading stops, so that QUIC's window closes. */
+/** Unread bytes at which reading stops, so that QUIC's window closes. */
 const UNREAD_LIMIT_BYTES = 256 * 1024;
 
 /**
@@ -16,7 +16,7 @@ const UNREAD_LIMIT_BYTES = 256 * 1024;
  * 64 KiB each time costs an idle node a tenth of its time. So a stream asks for little until its reads come back full.
  */
 const FIRST_READ_BYTES = 4 * 1024;
-/** Reads in a row that used an eighth of what was asked for: less is asked for then. */
+/** Consecutive reads that used an eighth of the requested size, after which less is requested. */
 const SMALL_READS = 16;
 
 export interface QuicStreamInit extends AbstractStreamInit {
@@ -39,7 +39,7 @@ export class QuicStream extends AbstractStream {
     void this.#readLoop();
   }
 
-  /** One native write at a time: the next follows on `drain`, with everything queued since. */
+  /** One native write at a time; the next follows on `drain`, with everything queued since. */
   sendData(data: Uint8ArrayList): SendResult {
     const sentBytes = data.byteLength;
     this.#native.write(data.subarray()).then(
@@ -50,8 +50,8 @@ export class QuicStream extends AbstractStream {
   }
 
   /**
-   * A native write that waits for the peer's window holds the lock this needs; then the reset goes out when the peer reads
-   * on, or with the connection.
+   * A native write that waits for the peer's window holds the lock that this needs. The reset then leaves when the peer reads on, or with
+   * the connection.
    */
   sendReset(): void {
     void this.#native.resetWrite();
@@ -65,7 +65,7 @@ export class QuicStream extends AbstractStream {
 
   async sendCloseRead(): Promise<void> {}
 
-  /** Nothing to send: the read loop stops, and the window with it. */
+  /** There is nothing to send: the read loop stops, and the window closes. */
   sendPause(): void {}
 
   sendResume(): void {
@@ -123,7 +123,7 @@ export class QuicStream extends AbstractStream {
     wake?.();
   }
 
-  /** The binding tells faults apart by text alone: "stream reset by peer", "sending stopped by peer", else the connection is lost. */
+  /** The binding distinguishes errors only by text: "stream reset by peer", "sending stopped by peer", else the connection is lost. */
   #onFault(thrown: unknown): void {
     if (this.status !== "open" && this.status !== "closing") return;
     const error = thrown instanceof Error ? thrown : new Error(String(thrown));

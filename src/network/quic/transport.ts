@@ -1,7 +1,6 @@
 /**
- * QUIC for libp2p: a thin transport over the native binding. It mends what keeps the stock wrapper of the same binding from
- * being the first choice of a swarm: 64 KiB reads, resets that are errors, real back-pressure, opening a stream heeds its
- * signal, a handshake has a deadline, names are resolved.
+ * QUIC for libp2p: a thin transport over the native binding. It fixes what the stock wrapper of the same binding lacks: 64 KiB reads,
+ * resets as errors, real back-pressure, signals when opening a stream, a handshake deadline, and name resolution.
  */
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
@@ -145,7 +144,7 @@ class QuicTransport implements Transport {
     });
   }
 
-  /** The first of a name's addresses that answers. A handshake that ends after the signal is thrown away. */
+  /** The first of a name's addresses that answers. A handshake that ends after the signal is discarded. */
   async #handshake(
     address: Multiaddr,
     signal: AbortSignal,
