@@ -11,9 +11,23 @@ if (Number(process.versions.node.split(".")[0]) < NEEDED) {
   restart(NEEDED);
 } else {
   useCompileCache();
-  const { PROGRAM } = await import("./built.js");
-  const { main } = await import(PROGRAM);
-  await main(process.argv);
+  const program = await load();
+  await program?.main(process.argv);
+}
+
+async function load() {
+  const { NOT_BUILT, PROGRAM } = await import("./built.js");
+  try {
+    return await import(PROGRAM);
+  } catch (error) {
+    const { code } = /** @type {NodeJS.ErrnoException} */ (error);
+    if (NOT_BUILT === undefined || code !== "ERR_MODULE_NOT_FOUND") throw error;
+    process.stderr.write(
+      `shoal: ${NOT_BUILT}, and the sources need the development dependencies: run "npm ci" (NOT_BUILT)\n`,
+    );
+    process.exitCode = 69;
+    return undefined;
+  }
 }
 
 /**

@@ -25,8 +25,12 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, Help>> = {
     "Read the message, then `shoal COMMAND --help`.",
   ],
   NODE_VERSION: [
-    "Shoal was started with a Node.js that is too old for it, and found no newer one beside it.",
-    "Start it through npm (`npm exec shoal -- …`), which brings the right version, or install Node 24.",
+    "Shoal was started with a Node.js that is too old for it, and npm installed no newer one with it.",
+    "Install Node 24. If npm left out the optional packages (`--omit=optional`), install Shoal again with them: Node 24 is one of them.",
+  ],
+  NOT_BUILT: [
+    "A checkout has no built program, and the sources cannot run because the development dependencies are missing.",
+    "Run `npm ci` without `--omit=dev`, or install the package.",
   ],
   FILE_NOT_FOUND: [
     "A file or folder that was named does not exist.",

@@ -124,6 +124,16 @@ describe("installed with npm", { skip: unreachable ?? false }, () => {
   });
 });
 
+test("a checkout without a build and without what the sources need says so in one line", async (t) => {
+  const folder = await temporaryFolder(t);
+  for (const part of ["bin", "src", "package.json"])
+    await cp(join(ROOT, part), join(folder, part), { recursive: true });
+  const entry = join(folder, "bin/shoal.js");
+  const run = spawnSync(process.execPath, [entry, "--version"]);
+  assert.match(run.stderr.toString(), /^shoal: .*"npm ci" \(NOT_BUILT\)\n$/);
+  assert.equal(run.status, 69);
+});
+
 describe("under an old Node", { skip: noOldNode }, () => {
   const env = userEnvironment(OLD_NODE ?? "");
 
