@@ -1,6 +1,6 @@
 /**
- * What a process tells about itself: one schema for the command GET_NODE_STATUS, `/api/v1/status`, the page, `shoal status` and the report in
- * the log. Plain data; unknown is null.
+ * What a process reports about itself: one schema for the command GET_NODE_STATUS, `/api/v1/status`, the page, `shoal status` and the
+ * report in the log. Plain data; unknown is null.
  *
  *     const status = nodeStatusSchema.parse(await response.json());
  *     console.log(status.clusters[0]?.ready, status.clusters[0]?.missing);

@@ -1,7 +1,4 @@
-/**
- * The same shapes (types.ts), as they are checked where they come from outside. Bounds: lists are cut by whoever makes them, and refused
- * beyond by whoever reads them.
- */
+/** Schemas for the shapes of types.ts, for input from outside. The sender cuts long lists; the reader refuses longer ones. */
 import { z } from "zod";
 import {
   type ClusterStatus,

@@ -1,10 +1,10 @@
-/** A status that is sent must fit in one reply. */
+/** A status must fit into one reply. */
 import type { NodeStatus } from "./types.ts";
 
-/** Under the bound of a command's reply (4 MiB), with room for what is around it. */
+/** Below the bound of a command's reply (4 MiB), with room for the rest of the reply. */
 export const MAX_STATUS_BYTES = 3 * 1024 * 1024;
 
-/** `status` with the longest of `lists`, which are inside it, halved until it fits. Changes them. */
+/** Halves the longest of the `lists` inside `status` until it fits. Changes them. */
 export function fitsReply<T>(status: T, lists: readonly unknown[][]): T {
   while (Buffer.byteLength(JSON.stringify(status)) > MAX_STATUS_BYTES) {
     const [longest] = lists.toSorted((a, b) => b.length - a.length);
@@ -14,7 +14,7 @@ export function fitsReply<T>(status: T, lists: readonly unknown[][]): T {
   return status;
 }
 
-/** The same for a whole node; `status` itself stays as it is. */
+/** The same for a whole node; `status` itself stays unchanged. */
 export function nodeStatusThatFits(status: NodeStatus): NodeStatus {
   const copy = structuredClone(status);
   return fitsReply(copy, [

@@ -1,5 +1,5 @@
 /**
- * What a role knows of itself and of its clusters, as plain data: one shape for the command GET_NODE_STATUS, for `/api/v1/status`, the
+ * What a role knows about itself and its clusters, as plain data: one shape for the command GET_NODE_STATUS, for `/api/v1/status`, the
  * page, `shoal status`, the library and the report in the log. Unknown is null, never a made-up number. No prompt, no secret, no full path.
  */
 
@@ -13,7 +13,7 @@ export const NODE_STATES = [
 ] as const;
 export type NodeState = (typeof NODE_STATES)[number];
 
-/** Of bytes that are on their way. */
+/** Progress of a transfer. */
 export interface ProgressStatus {
   doneBytes: number;
   sizeBytes: number;
@@ -41,7 +41,7 @@ export interface OwnShardStatus {
   progress: ProgressStatus | null;
   sessions: SessionCounts;
   msPerToken: number | null;
-  /** Taken on since nobody else held it; given back when others do. */
+  /** Taken over because nobody else held it; given back when others do. */
   adopted: boolean;
 }
 
@@ -114,11 +114,11 @@ export interface ContentStatus {
   name: string;
   kind: string;
   sizeBytes: number;
-  /** Fraction of it that is here, 0 to 1; null where none is expected to be (an index of who has what). */
+  /** Fraction of it that is here, 0 to 1; null if none is expected here (a catalog). */
   have: number | null;
   /** Of this node's own shards. */
   primary: boolean;
-  /** Who has all of it, as far as is known here. */
+  /** Holders of all of it, as far as known here. */
   holders: number | null;
   /** Copies to keep. */
   target: number | null;
@@ -138,7 +138,7 @@ export interface TransferStatus {
 export interface TorrentStatus {
   contents: ContentStatus[];
   transfers: TransferStatus[];
-  /** All there is; the list may be cut. */
+  /** The total; the list may be cut. */
   contentCount: number;
   uploadedBytes: number;
   downloadedBytes: number;
@@ -157,7 +157,7 @@ export interface StageStatus {
   /** Medians over this session's last tokens. */
   computeMs: number | null;
   queueMs: number | null;
-  /** To the next stage: half of what the token's frame and its echo take. */
+  /** To the next stage: half the time of the token's frame and its echo. */
   wireMs: number | null;
 }
 
@@ -174,7 +174,7 @@ export interface SessionStatus {
   timeToFirstTokenMs: number | null;
   /** Median from one token to the next. */
   msPerToken: number | null;
-  /** What of it no stage computed or queued: the wire and the software between. */
+  /** The rest, which no stage computed or queued: the wire and the software. */
   restMs: number | null;
   route: StageStatus[];
 }
@@ -182,7 +182,7 @@ export interface SessionStatus {
 export interface LookupStatus {
   timeMs: number;
   what: string;
-  /** In words: who was asked and what they said. */
+  /** In words: who was asked, and the answers. */
   outcome: string;
   asked: number;
   found: number;
@@ -223,7 +223,7 @@ export interface NodeStatus {
   shards: OwnShardStatus[];
   connections: ConnectionStatus[];
   clusters: ClusterStatus[];
-  /** Null where the role has none. */
+  /** Null if the role has none. */
   torrents: TorrentStatus | null;
   sessions: {
     active: number;

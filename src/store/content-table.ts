@@ -1,6 +1,6 @@
 /**
- * Which contents are here and where their bytes lie. One content may lie in several places (two names of a file, an original and a shard of
- * it); any of them can give a piece, and where one turns out to have changed the next is asked.
+ * Which contents are here and where their bytes are. One content may be in several places (two names of a file, an original and a shard of
+ * it). Each of them can give a piece; if one turns out to have changed, the next is used.
  */
 import { ShoalError } from "../lib/index.ts";
 import { FileReaders } from "./file-readers.ts";
@@ -16,13 +16,13 @@ import {
   type Root,
 } from "./types.ts";
 
-/** A place where all of a content lies. */
+/** A place with a whole content. */
 export interface ContentPlace {
   kind: ContentKind;
   name: string;
   manifest?: string | undefined;
   ranges: readonly FileRange[];
-  /** Of the files that the ranges are in, as they were when they were hashed. */
+  /** Stamps of the files with the ranges, as they were when hashed. */
   stamps: ReadonlyMap<string, FileStamp>;
 }
 
@@ -33,7 +33,7 @@ interface Entry {
   places: Map<string, ContentPlace>;
 }
 
-/** A manifest's word on what a content is weighs more than a file's name. */
+/** A manifest's description of a content outweighs a file's name. */
 const KIND_ORDER: readonly ContentKind[] = ["part", "shard", "file"];
 
 export class ContentTable {
@@ -66,7 +66,7 @@ export class ContentTable {
     entry.places.set(key, place);
   }
 
-  /** Takes out the places that `keep` does not want; gives the contents that are gone with their last. */
+  /** Removes the places that `keep` rejects; returns the contents that lost their last place. */
   retain(keep: (place: ContentPlace) => boolean): Content[] {
     const gone: Content[] = [];
     for (const [root, entry] of this.#entries) {
@@ -84,7 +84,7 @@ export class ContentTable {
     return gone;
   }
 
-  /** The files that contents lie in, as they were. */
+  /** Stamps of the files with contents. */
   stamps(): FileStamp[] {
     const all = new Map<string, FileStamp>();
     for (const { places } of this.#entries.values())
@@ -107,7 +107,7 @@ export class ContentTable {
   }
 
   /**
-   * A piece from the first place that is still what was hashed. `onChanged` hears of each file that is not; its places are gone then. Throws
+   * A piece from the first unchanged place. `onChanged` is called for each changed file, whose places are then removed. Throws
    * CONTENT_UNKNOWN, CONTENT_CHANGED.
    */
   async readPiece(
@@ -144,7 +144,7 @@ export class ContentTable {
     }
     throw new ShoalError(
       "CONTENT_CHANGED",
-      `${changed} is no longer what was hashed`,
+      `${changed} changed since it was hashed`,
       { root, path: changed },
     );
   }
@@ -153,7 +153,7 @@ export class ContentTable {
     this.#readers.close();
   }
 
-  /** Fills `bytes` from `position` of the content on. Gives the file that is not what it was, if one is not. */
+  /** Fills `bytes` from `position` of the content on. Returns the changed file, if there is one. */
   async #fill(
     bytes: Uint8Array,
     place: ContentPlace,

@@ -1,6 +1,6 @@
 /**
- * What belongs to an original model but is no range of its files: its manifest and the head of its metadata part. Both follow from the model;
- * they are kept in the state directory so that they can be served like everything else.
+ * Files that belong to a model but are not ranges of its files: its manifest and the head of its metadata part. Both follow from the model.
+ * They are kept in the state folder so that they can be shared like everything else.
  */
 import { hash } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
@@ -18,7 +18,7 @@ export class DerivedFiles {
     this.#directory = directory;
   }
 
-  /** The metadata part as a file. It is made anew at each start, and stays the same file where nothing is different. */
+  /** The metadata part as a file. It is made at each start, and an equal file is kept. */
   async metadata(
     model: readonly FileStamp[],
     write: (path: string) => Promise<unknown>,
@@ -50,7 +50,7 @@ export class DerivedFiles {
     return path;
   }
 
-  /** Removes those of models that are gone; gives the folders they were in. */
+  /** Removes those of models that are gone; returns their folders. */
   async retain(
     models: readonly (readonly FileStamp[])[],
   ): Promise<ReadonlySet<string>> {

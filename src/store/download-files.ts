@@ -1,4 +1,7 @@
-/** DownloadFiles of a store: those that are open, with the room they still need, and a list of the finished ones, whose names and kinds no file tells. */
+/**
+ * The downloads of a store: open ones with the space they still need, and a list of finished ones, because no file has their names and
+ * kinds.
+ */
 import { mkdir, readFile, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
@@ -41,7 +44,7 @@ export class DownloadFiles {
   #stateDir: string;
   #open = new Set<OpenDownload>();
   #finished = new Map<string, FinishedDownload>();
-  /** One is checked after the other: two that fit each alone may not fit together. */
+  /** Checked one after the other, because two that fit alone may not fit together. */
   #checking: Promise<unknown> = Promise.resolve();
   #saving: Promise<void> = Promise.resolve();
 
@@ -57,7 +60,7 @@ export class DownloadFiles {
       for (const download of finishedSchema.parse(JSON.parse(text)))
         this.#finished.set(download.path, download);
     } catch {
-      // Damaged: those that are GGUFs in a watched directory are found again all the same.
+      // Damaged: downloads that are GGUFs in a watched folder are found again anyway.
     }
   }
 

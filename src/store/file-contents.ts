@@ -1,8 +1,8 @@
 /**
- * What a file holds that can be served: itself, and the parts of a model that lie in it. The only file of this folder that reads GGUF.
+ * What can be shared from a file: the file itself, and the parts of a model in it. The only file of this folder that reads GGUF.
  *
  *     a manifest      itself
- *     a shard         itself, and where its manifest is known each part that lies in it whole
+ *     a shard         itself, and each whole part in it, if its manifest is known
  *     an original     itself, and once its parts are hashed its manifest: every part as ranges of the original
  *     other GGUF      itself
  */
@@ -31,46 +31,46 @@ import {
 import { type FileStamp, stampOf } from "./files.ts";
 import type { ContentKind, ContentMetadata } from "./types.ts";
 
-/** A content that a file seems to hold: hashing tells. */
+/** A content that a file seems to have; hashing proves it. */
 export interface PlannedContent {
   kind: ContentKind;
   name: string;
   manifest?: string;
   ranges: readonly FileRange[];
-  /** What its manifest says its root is, 32 bytes. */
+  /** Its root according to its manifest, 32 bytes. */
   expected?: Uint8Array;
-  /** Nothing to serve unless a manifest names it. */
+  /** Shared only if a manifest names it. */
   isPartOnly?: boolean;
 }
 
 /** An original model: its manifest follows from its parts' roots. */
 export interface IndexedModel {
   name: string;
-  /** Without the metadata part, which is no range of the files: it is written with `writeMetadata`. */
+  /** Without the metadata part, which is not a range of the files but written with `writeMetadata`. */
   parts: readonly { id: string; ranges: readonly FileRange[] }[];
   manifestOf: (parts: ReadonlyMap<string, ContentMetadata>) => Manifest;
   writeMetadata: (path: string, signal: AbortSignal) => Promise<unknown>;
 }
 
 export interface IndexedFile {
-  /** Of all files that were looked at: while they are the same, so is this. */
+  /** Stamps of all files that were read: while they stay the same, so does this. */
   stamps: readonly FileStamp[];
   contents: readonly PlannedContent[];
   manifest?: { id: string; manifest: Manifest };
   model?: IndexedModel;
-  /** A manifest that would tell more. */
+  /** A manifest that would say more. */
   waitsFor?: string;
-  /** Why it is not served, or not in parts: for the log. */
+  /** Why it is not shared, or not in parts: for the log. */
   reason?: ShoalError;
-  /** The reason lies in another file, which is not among the stamps: to be looked at again. */
+  /** The reason is in another file, which is not among the stamps: check again. */
   isProvisional?: boolean;
 }
 
 const MANIFEST_KEY = "shoal.manifest";
-/** Of a model in several files all but the first. */
+/** All files but the first of a model in several files. */
 const LATER_SPLIT = /-(?!00001-)\d{5}-of-\d{5}\.gguf$/;
 
-/** `stamp`: of the file as it was found. Undefined where it is neither a GGUF nor a manifest. */
+/** `stamp`: the file as it was found. Undefined if it is neither a GGUF nor a manifest. */
 export async function indexFile(
   stamp: FileStamp,
   manifests: ReadonlyMap<string, Manifest>,
@@ -85,7 +85,7 @@ export async function indexFile(
     model = await openModel(path);
   } catch (error) {
     const reason = ShoalError.from(error);
-    // Another file of the model is not there yet, or not whole: this one can be served all the same.
+    // Another file of the model is missing or incomplete; this one can be shared anyway.
     const isProvisional =
       reason.code === "GGUF_SPLIT_MISSING" || reason.details.path !== path;
     const contents = isProvisional ? [itself] : [];
@@ -157,7 +157,7 @@ async function indexShard(
   }
 }
 
-/** Where whole parts lie in a shard that is laid out as the manifest has it. Throws SHARD_FOREIGN for any other. */
+/** The positions of whole parts in a shard with the manifest's layout. Throws SHARD_FOREIGN for any other. */
 async function partsOfShard(
   { path, sizeBytes }: FileStamp,
   model: GgufModel,
@@ -177,7 +177,7 @@ async function partsOfShard(
   ) {
     throw new ShoalError(
       "SHARD_FOREIGN",
-      `${basename(path)} is not laid out as the manifest it names has it`,
+      `${basename(path)} does not have the layout of its manifest`,
       { path },
     );
   }
@@ -189,7 +189,7 @@ async function partsOfShard(
       continue;
     }
     const { part, partOffset } = segment;
-    // Of the metadata part only the tensors are in a shard.
+    // A shard has only the tensors of the metadata part.
     const isWhole =
       partOffset === 0 &&
       segment.sizeBytes === partById(manifest, part).sizeBytes;
@@ -247,7 +247,7 @@ function partHash(
   return { sizeBytes: metadata.sizeBytes, root };
 }
 
-/** A part's bytes: its tensors, each padded with zeros. What lies side by side becomes one range. */
+/** A part's bytes: its tensors, each padded with zeros. Adjacent bytes become one range. */
 function rangesOf(
   tensors: readonly { fileIndex: number; offset: number; sizeBytes: number }[],
   files: readonly { path: string }[],
@@ -276,7 +276,7 @@ async function isGguf(path: string): Promise<boolean> {
   }
 }
 
-/** As long as what others accept in a listing. */
+/** The longest that others accept in a listing. */
 function nameOf(name: string): string {
   return name.slice(0, 256).toWellFormed();
 }

@@ -1,15 +1,15 @@
-/** Files that are read piece by piece: kept open, and looked at before each piece. */
+/** Files that are read piece by piece: they stay open and are checked before each piece. */
 import { type FileHandle, open } from "node:fs/promises";
 import { readAll } from "../lib/index.ts";
 import { type FileStamp, isSameFile, stampOf } from "./files.ts";
 
-/** A node that serves hundreds of parts reads from a few files; more than these are closed and opened again. */
+/** A node that shares hundreds of parts reads from a few files; more than these are closed and reopened. */
 const MAX_OPEN_FILES = 64;
 
 interface OpenFile {
   stamp: FileStamp;
   handle: Promise<FileHandle>;
-  /** Reads that are under way: it is closed after them. */
+  /** Running reads: it is closed after them. */
   users: number;
 }
 
@@ -18,8 +18,8 @@ export class FileReaders {
   #files = new Map<string, OpenFile>();
 
   /**
-   * Reads exactly `into.length` bytes. False where the file is gone or no longer what the stamp says; `checked` holds the paths that were
-   * looked at for this piece.
+   * Reads exactly `into.length` bytes. False if the file is gone or differs from the stamp; `checked` holds the paths that were checked for
+   * this piece.
    */
   async read(
     stamp: FileStamp,
@@ -41,7 +41,7 @@ export class FileReaders {
       const handle = await file.handle;
       return (await readAll(handle, into, offset)) === into.length;
     } catch {
-      // Gone between the look and the opening, or a disk that fails: not to be served either way.
+      // Gone between check and opening, or a failing disk: it cannot be shared either way.
       this.release(path);
       return false;
     } finally {
@@ -78,7 +78,7 @@ export class FileReaders {
   }
 }
 
-/** What it was opened for is done: how it closes changes nothing. */
+/** The work is done: an error on closing changes nothing. */
 function close(file: OpenFile): void {
   file.handle.then((handle) => handle.close()).catch(() => {});
 }

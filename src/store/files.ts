@@ -1,22 +1,25 @@
-/** What the store needs of the file system: stamps that tell whether a file is still what was hashed, whole writes, errors that say which. */
+/**
+ * What the store needs from the file system: stamps that show whether a file changed since it was hashed, complete writes, and errors that
+ * name the file.
+ */
 import { open, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { writeAtomically } from "../gguf/index.ts";
 
 export { checkDiskSpace, readAll, writeAll, writeError } from "../lib/index.ts";
 
-/** Of a file when it was looked at. As long as it is the same, so are the bytes. */
+/** A file's state when it was checked. While it stays the same, so do the bytes. */
 export interface FileStamp {
   path: string;
   sizeBytes: number;
   /** In digits: nanoseconds since the epoch need more than 53 bits. */
   mtimeNs: string;
-  /** Another one under the same name is another file. Not kept beyond a run: a copied disk has other numbers. */
+  /** A different inode under the same name is another file. Not kept across runs: a copied disk has other numbers. */
   inode: string;
   device: string;
 }
 
-/** Undefined where there is no regular file. */
+/** Undefined if there is no regular file. */
 export async function stampOf(path: string): Promise<FileStamp | undefined> {
   const found = await stat(path, { bigint: true }).catch(() => undefined);
   if (found === undefined || !found.isFile()) return undefined;
@@ -39,7 +42,7 @@ export function isSameFile(a: FileStamp, b: FileStamp | undefined): boolean {
   );
 }
 
-/** The whole file or the one there was, also after a crash. */
+/** Writes the whole file or keeps the old one, also in a crash. */
 export async function writeWhole(
   path: string,
   bytes: Uint8Array,
@@ -47,7 +50,7 @@ export async function writeWhole(
   await writeAtomically(path, {}, (output) => output.write(bytes));
 }
 
-/** A rename is on disk when its folder is. Where folders cannot be synced there is nothing to be done. */
+/** A rename is on disk when its folder is. If folders cannot be synced, nothing can be done. */
 export async function syncFolderOf(path: string): Promise<void> {
   try {
     await using folder = await open(dirname(path), "r");

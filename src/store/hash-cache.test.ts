@@ -44,7 +44,7 @@ async function loaded(path: string): Promise<HashCache> {
   return cache;
 }
 
-test("what was hashed is known after a restart, and nothing else is left on disk", async (t) => {
+test("hashes are known after a restart, and nothing else is left on disk", async (t) => {
   const path = await savedCache(t);
   const found = (await loaded(path)).get(ranges, stamps);
   assert.equal(found?.root, metadataOf("bytes").root);
@@ -66,7 +66,7 @@ for (const [name, otherRanges, otherStamp] of [
   });
 }
 
-test("a cache that is damaged anywhere is empty, and is written anew", async (t) => {
+test("a cache with any damage counts as empty and is rewritten", async (t) => {
   const path = await savedCache(t);
   const whole = await readFile(path);
   for (let at = 0; at < whole.length; at += 7) {
@@ -86,7 +86,7 @@ test("a cache that is damaged anywhere is empty, and is written anew", async (t)
   }
 });
 
-test("it keeps to its bound: the longest unused goes first", async (t) => {
+test("it keeps to its bound: the least recently used goes first", async (t) => {
   const path = join(await temporaryFolder(t), "hashes");
   const cache = new HashCache(path, { maxBytes: 3 * 128 });
   for (const i of [0, 1, 2]) cache.set(at(i), stamps, metadataOf(`${i}`));

@@ -1,9 +1,9 @@
 /**
- * Roots and piece hashes of what was hashed before, by path, size, time of change and byte range, in one file:
+ * A cache of roots and piece hashes by path, size, time of change and byte range, in one file:
  *
- *     "SHOALHC1"  sha256 of what follows  dag-cbor [[key, size, root, piece hashes] …], the longest unused first
+ *     "SHOALHC1"  sha256 of what follows  dag-cbor [[key, size, root, piece hashes] …], the least recently used first
  *
- * What cannot be read is as good as empty: everything is hashed anew.
+ * An unreadable file counts as empty: everything is hashed again.
  */
 import { hash } from "node:crypto";
 import { mkdir, readFile, stat } from "node:fs/promises";
@@ -50,7 +50,7 @@ export class HashCache {
     for (const [key, metadata] of decode(bytes)) this.#add(key, metadata);
   }
 
-  /** `stamps`: of the files that the ranges are in, as they are now. */
+  /** `stamps`: the current stamps of the files with the ranges. */
   get(
     ranges: readonly FileRange[],
     stamps: ReadonlyMap<string, FileStamp>,
@@ -72,7 +72,7 @@ export class HashCache {
     this.#isDirty = true;
   }
 
-  /** Writes what is new. One write after the other. */
+  /** Writes new entries, one write after the other. */
   save(): Promise<void> {
     const saved = this.#saving.then(() => this.#save());
     this.#saving = saved.catch(() => {});

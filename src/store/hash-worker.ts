@@ -1,6 +1,6 @@
 /**
- * The thread that hashes, and writes what it has verified. Jobs run side by side, a chunk of each in turn, so that a small one does not wait for a model of 40 GB. While one
- * chunk is hashed the next is read.
+ * The thread that hashes, and writes verified pieces. Jobs run in parallel, one chunk of each in turn, so that a small one does not wait
+ * for a model of 40 GB. The next chunk is read while one is hashed.
  */
 import { writeSync } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
@@ -27,13 +27,13 @@ export type HashOrder =
   | ({ type: "piece"; id: number } & PieceOrder)
   | { type: "abort"; id: number };
 
-/** A piece in memory, which moves here and back. */
+/** A piece in memory, moved here and back. */
 export interface PieceOrder {
   bytes: Uint8Array;
   isOnly: boolean;
   /** Its hash, if it is the piece it should be. */
   expected: Uint8Array;
-  /** Where it is written then; undefined: nowhere. The file stays open until the answer. */
+  /** Where to write it; undefined: nowhere. The file stays open until the answer. */
   target: { fd: number; position: number; path: string } | undefined;
 }
 
@@ -44,9 +44,9 @@ export type HashReport =
   | { type: "done"; id: number; pieceHashes: Uint8Array }
   | { type: "failed"; id: number; error: ErrorObject };
 
-/** Read at once: enough that the disk, not the call, is what takes time. A job holds two of them. */
+/** Bytes per read: enough that the disk takes the time, not the call. A job holds two of them. */
 const CHUNK_BYTES = 2 * 1024 * 1024;
-/** A chunk takes 2 ms to hash; nobody looks at progress that often. */
+/** A chunk takes 2 ms to hash; nobody needs progress that often. */
 const PROGRESS_INTERVAL_MS = 100;
 
 const aborted = new Set<number>();
@@ -81,7 +81,7 @@ function report(message: HashReport, moved: ArrayBuffer[] = []): void {
   parentPort?.postMessage(message, moved);
 }
 
-/** Written here, where its bytes are in the cache, and not by another thread: measured (docs/BENCHMARKS.md). */
+/** Written here, where its bytes are in the CPU cache, not by another thread: measured (docs/BENCHMARKS.md). */
 function takePiece({
   id,
   bytes,
@@ -156,7 +156,7 @@ class RangeReader {
     this.#ranges = ranges;
   }
 
-  /** Fills `buffer`, less only at the end. Gives the bytes read. */
+  /** Fills `buffer`; returns the bytes read, fewer only at the end. */
   async fill(buffer: Buffer): Promise<number> {
     let filled = 0;
     while (filled < buffer.length) {

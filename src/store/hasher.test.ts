@@ -33,7 +33,7 @@ test("a content is its ranges one after the other, over files and zeros", async 
   assert.equal(hasher.hashedBytes, expected.length);
 });
 
-test("jobs run side by side: a small one is done long before a large one", async (t) => {
+test("jobs run in parallel: a small one is done long before a large one", async (t) => {
   const folder = await temporaryFolder(t);
   const [large, small] = [join(folder, "large"), join(folder, "small")];
   await writeFile(large, "");
@@ -59,7 +59,7 @@ test("jobs run side by side: a small one is done long before a large one", async
   assert.ok(reports > 0);
 });
 
-test("a job ends when its signal does, at stop, and where the file is gone or too short", async (t) => {
+test("a job ends on its signal, at the stop, and if the file is gone or too short", async (t) => {
   const folder = await temporaryFolder(t);
   const path = join(folder, "file");
   await writeFile(path, "");

@@ -11,7 +11,7 @@ export interface HashOptions {
   onProgress?: (progress: { doneBytes: number; totalBytes: number }) => void;
 }
 
-/** The thread costs some 15 MB: it ends when it had nothing to do for this long, and comes back with the next job. */
+/** The thread costs about 15 MB: it ends after being idle for this long, and starts again with the next job. */
 const IDLE_MS = 5_000;
 
 type Done = Extract<HashReport, { type: "done" | "piece" }>;
@@ -30,12 +30,12 @@ export class Hasher implements AsyncDisposable {
   #isStopped = false;
   #hashedBytes = 0;
 
-  /** Bytes of finished jobs: what the cache saves shows here. */
+  /** Bytes of finished jobs, which show what the cache saves. */
   get hashedBytes(): number {
     return this.#hashedBytes;
   }
 
-  /** Root and piece hashes of a content whose bytes are `ranges`, one after the other. An empty path stands for zeros. */
+  /** Root and piece hashes of a content whose bytes are `ranges` in order. An empty path stands for zeros. */
   async hash(
     ranges: readonly FileRange[],
     options: HashOptions = {},
@@ -57,8 +57,8 @@ export class Hasher implements AsyncDisposable {
   }
 
   /**
-   * Hashes a piece in memory, and writes it where it is the expected one. A buffer of a piece's size moves to the thread and comes back in the
-   * answer, under another name: `bytes` is empty afterwards. Rejects DISK_FULL, FILE_UNWRITABLE.
+   * Hashes a piece in memory, and writes it if it is the expected one. A buffer of a piece's size moves to the thread and returns in the
+   * answer; `bytes` is empty afterwards. Rejects DISK_FULL, FILE_UNWRITABLE.
    */
   async takePiece(
     order: PieceOrder,
@@ -144,7 +144,7 @@ export class Hasher implements AsyncDisposable {
   #send(order: HashOrder, moved: ArrayBuffer[] = []): void {
     clearTimeout(this.#idle);
     this.#worker ??= this.#spawn();
-    // Only work keeps the process alive.
+    // Only running jobs keep the process alive.
     if (order.type !== "abort") this.#worker.ref();
     this.#worker.postMessage(order, moved);
   }
@@ -152,7 +152,7 @@ export class Hasher implements AsyncDisposable {
   #spawn(): Worker {
     const worker = new Worker(programOf("hash-worker", import.meta.url), {
       name: "shoal-hash",
-      // What the process was called with (`--eval`) is not for its threads.
+      // The process's own arguments (`--eval`) are not for its threads.
       execArgv: [],
     });
     worker.on("message", (report: HashReport) => this.#receive(report));

@@ -1,4 +1,4 @@
-/** Hashes what the cache does not know, and makes sure that the files were the same before and after. */
+/** Hashes what the cache does not know, and checks that the files did not change meanwhile. */
 import { basename } from "node:path";
 import {
   type Clock,
@@ -12,10 +12,10 @@ import { type FileStamp, isSameFile, stampOf } from "./files.ts";
 import type { FileRange } from "../gguf/index.ts";
 import type { ContentMetadata } from "./types.ts";
 
-/** What takes less than a second is not told of. */
+/** Jobs of less than a second are not reported. */
 const TELL_BYTES = 1024 * 1024 * 1024;
 const TELL_INTERVAL_MS = 5_000;
-/** A start that is interrupted in the middle of a large directory goes on from there. */
+/** A start that was interrupted in a large folder continues from there. */
 const SAVE_INTERVAL_MS = 10_000;
 
 export interface HashingOptions {
@@ -40,7 +40,7 @@ export class Hashing {
     this.#savedMs = options.clock.now();
   }
 
-  /** Throws CONTENT_CHANGED where a file changes meanwhile. */
+  /** Throws CONTENT_CHANGED if a file changes meanwhile. */
   async hash(name: string, ranges: readonly FileRange[]): Promise<Hashed> {
     const { hasher, cache, signal, clock } = this.#options;
     const stamps = await stampsOf(ranges);
@@ -57,7 +57,7 @@ export class Hashing {
     return { metadata, stamps };
   }
 
-  /** What was verified on the way need not be hashed. */
+  /** Verified pieces need not be hashed again. */
   know(
     ranges: readonly FileRange[],
     stamps: ReadonlyMap<string, FileStamp>,
@@ -72,7 +72,7 @@ export class Hashing {
     this.#savedMs = clock.now();
     await cache.save().catch((error: unknown) => {
       const { code, message } = ShoalError.from(error);
-      events.warn("TORRENT", "hashes cannot be kept", { code, message });
+      events.warn("TORRENT", "hashes cannot be saved", { code, message });
     });
   }
 

@@ -1,4 +1,4 @@
-/** From files to contents: indexes what changed, hashes it, and enters it into the table. */
+/** From files to contents: finds what changed, hashes it, and enters it into the table. */
 import { dirname } from "node:path";
 import {
   type EventSink,
@@ -32,7 +32,7 @@ export interface StoreIndexerOptions {
   events: EventSink;
   signal: AbortSignal;
   onContent: () => void;
-  /** A file changed while it was read: to be looked at again. */
+  /** A file changed while it was read: check it again. */
   onUnsettled: () => void;
 }
 
@@ -46,7 +46,7 @@ export class StoreIndexer {
   /** By path, of those that have not changed since. */
   #files = new Map<string, IndexedFile | { stamps: readonly FileStamp[] }>();
   #manifests = new Map<string, KnownManifest>();
-  /** What manifests say of roots. */
+  /** What manifests say about roots. */
   #parts = new Map<Root, { name: string; manifest: string }>();
   /** Of those parts. */
   #partSizes = new Set<number>();
@@ -59,14 +59,14 @@ export class StoreIndexer {
     return this.#manifests;
   }
 
-  /** `files`: all that are at rest. True if a content came. */
+  /** `files`: all files at rest. True if a content was added. */
   async index(
     files: ReadonlyMap<string, FileStamp>,
     isFirst: (path: string) => boolean,
   ): Promise<boolean> {
     for (const path of this.#files.keys())
       if (!files.has(path)) this.#files.delete(path);
-    // Manifests before the shards they explain, what this node runs on before the rest.
+    // Manifests before the shards they describe, this node's own files before the rest.
     const rank = (path: string): number =>
       path.endsWith(".cbor") ? 0 : isFirst(path) ? 1 : 2;
     const order = [...files.values()].toSorted(
@@ -85,7 +85,7 @@ export class StoreIndexer {
     return isMore;
   }
 
-  /** With a model its manifest and metadata part go. */
+  /** A model's manifest and metadata part go with it. */
   async #retainDerived(): Promise<void> {
     const { derived, table, onContent } = this.#options;
     const models = [...this.#files.values()].map(({ stamps }) => stamps);
@@ -97,7 +97,7 @@ export class StoreIndexer {
     if (lost.length > 0) onContent();
   }
 
-  /** A download that was just finished: its bytes were verified, they need not be hashed. */
+  /** A download that just finished: its bytes were verified and need not be hashed. */
   async takeDownload(
     metadata: ContentMetadata,
     description: Omit<FinishedDownload, "root">,
@@ -108,7 +108,7 @@ export class StoreIndexer {
     if (stamp?.sizeBytes !== metadata.sizeBytes) {
       throw new ShoalError(
         "CONTENT_CHANGED",
-        `${path} was changed as soon as it was there`,
+        `${path} changed as soon as it was complete`,
         { path },
       );
     }
@@ -129,7 +129,7 @@ export class StoreIndexer {
     const indexed = await this.#indexed(stamp);
     if (indexed === undefined) {
       const isDownload = this.#options.downloads.finished.has(path);
-      // As long as a part: it may be one, such as of a download that ended just before its process was killed.
+      // It has a part's size, so it may be one, such as a download that ended just before its process was killed.
       const mayBePart = this.#partSizes.has(stamp.sizeBytes);
       if (!isDownload && !mayBePart) return false;
       return await this.#place({
@@ -148,14 +148,14 @@ export class StoreIndexer {
     return isMore;
   }
 
-  /** Where that fails, the model's files are served all the same, and it is tried again at the next look. */
+  /** If that fails, the model's files are shared anyway, and it is tried again at the next check. */
   async #placeModelOf(
     indexed: IndexedFile,
     model: IndexedModel,
   ): Promise<string | undefined> {
     try {
       const id = await this.#placeModel(model, indexed.stamps);
-      // It holds the model's vocabulary: not needed any more.
+      // It holds the model's vocabulary, which is not needed any more.
       delete indexed.model;
       return id;
     } catch (error) {
@@ -165,7 +165,7 @@ export class StoreIndexer {
     }
   }
 
-  /** From memory where nothing changed. */
+  /** From memory if nothing changed. */
   async #indexed(stamp: FileStamp): Promise<IndexedFile | undefined> {
     const known = this.#files.get(stamp.path);
     if (known !== undefined && (await this.#isCurrent(known, stamp)))
@@ -178,7 +178,7 @@ export class StoreIndexer {
     const before =
       known !== undefined && "contents" in known ? known.reason : undefined;
     const reason = indexed?.reason;
-    // Told once, however often it is looked at.
+    // Reported once, however often it is checked.
     if (reason !== undefined && reason.message !== before?.message)
       this.#fail(stamp, reason);
     return indexed;
@@ -200,7 +200,7 @@ export class StoreIndexer {
     return true;
   }
 
-  /** The parts of an original, its metadata part and its manifest. Gives the manifest's CID. */
+  /** The parts of an original, its metadata part and its manifest. Returns the manifest's CID. */
   async #placeModel(
     model: IndexedModel,
     stamps: readonly FileStamp[],
@@ -235,7 +235,7 @@ export class StoreIndexer {
         ranges,
         stamps: of,
       });
-      events.debug("TORRENT", "seeding a part", { name, root: metadata.root });
+      events.debug("TORRENT", "sharing a part", { name, root: metadata.root });
     }
     this.#options.onContent();
     const path = await derived.manifest(stamps, bytes);
@@ -256,7 +256,7 @@ export class StoreIndexer {
     const { metadata, stamps } = await hashing.hash(planned.name, ranges);
     const { root, sizeBytes } = metadata;
     if (expected !== undefined && toRoot(expected) !== root) {
-      events.warn("TORRENT", "not what its manifest says: not served", {
+      events.warn("TORRENT", "does not match its manifest; not sharing it", {
         name: planned.name,
         path: ranges[0]?.path,
       });
@@ -269,7 +269,7 @@ export class StoreIndexer {
     const known = this.#manifests.get(manifest ?? "");
     if (kind === "file" && known !== undefined && isManifest(planned))
       known.root = root;
-    events[kind === "part" ? "debug" : "info"]("TORRENT", "seeding a content", {
+    events[kind === "part" ? "debug" : "info"]("TORRENT", "sharing a content", {
       kind,
       name,
       root,
@@ -280,7 +280,7 @@ export class StoreIndexer {
     return true;
   }
 
-  /** What is known of a root beside what its file is called. Undefined for a download that is no longer what was downloaded. */
+  /** What is known about a root apart from its file's name. Undefined for a download that changed since. */
   async #describe(
     planned: PlannedContent,
     root: Root,
@@ -290,7 +290,7 @@ export class StoreIndexer {
     if (part !== undefined) return { ...planned, kind: "part", ...part };
     const [{ path, offset } = { path: "", offset: 0 }] = planned.ranges;
     const download = downloads.finished.get(path);
-    // A part that lies in the file says nothing of the file.
+    // A part in the file says nothing about the file.
     if (download === undefined || offset > 0)
       return planned.isPartOnly === true ? undefined : planned;
     if (download.root === root) {
@@ -312,7 +312,7 @@ export class StoreIndexer {
     }
   }
 
-  /** A manifest beside the model that has its sizes and is not its own: made from other bytes, or by another version. */
+  /** A manifest beside the model that has its sizes but is not its own: made from other bytes, or by another version. */
   #warnOfOther(
     id: string,
     manifest: Manifest,
@@ -337,7 +337,7 @@ export class StoreIndexer {
     const { events, onUnsettled } = this.#options;
     if (code === "ABORTED") return;
     const { path } = stamp;
-    // Whatever cannot be cut is served whole: nothing to worry about.
+    // A model that cannot be cut is shared whole, which is harmless.
     const level = code.startsWith("MODEL_") ? "debug" : "warn";
     events[level]("TORRENT", message, { path, code });
     if (code !== "CONTENT_CHANGED") return;

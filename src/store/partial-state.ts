@@ -1,11 +1,11 @@
 /**
- * What is known of a content that is still coming, beside its `.part`:
+ * The state of a content that is still downloading, beside its `.part`:
  *
  *     "SHOALPS1"  u32 length  dag-cbor { root, sizeBytes, name, kind, manifest? }  piece hashes  sha256 of all that  a bit for each piece
  *
- * All but the bits is written once, whole. A bit is set after its piece was written, in place: it only ever goes from 0 to 1, so a write cut
- * short anywhere leaves fewer marks, never a wrong one. A killed process loses nothing of that (the kernel has both writes); after a power
- * cut a mark may have outlived its data, which is why every marked piece is hashed again when the download is taken up.
+ * All but the bits is written once, whole. A bit is set after its piece was written, in place: it only ever goes from 0 to 1, so a write
+ * cut short anywhere leaves fewer marks, never a wrong one. A killed process loses nothing of that (the kernel has both writes); after a
+ * power cut a mark may have outlived its data, which is why every marked piece is hashed again when the download is taken up.
  */
 import { hash } from "node:crypto";
 import { type FileHandle, open, readFile, stat } from "node:fs/promises";
@@ -27,7 +27,7 @@ const PREFIX_BYTES = MAGIC.length + 4;
 /** Names and ids; piece hashes are not in it. */
 const MAX_HEADER_BYTES = 64 * 1024;
 
-/** A download as it was asked for. */
+/** A download as it was requested. */
 export interface PartialDescription {
   metadata: ContentMetadata;
   name: string;
@@ -43,7 +43,7 @@ const headerSchema = z.strictObject({
   manifest: z.string().max(256).optional(),
 });
 
-/** Undefined where there is none, or none that can be believed. */
+/** Undefined if there is none, or none that is valid. */
 export async function readPartialState(
   path: string,
 ): Promise<(PartialDescription & { marked: PieceSet }) | undefined> {
@@ -58,7 +58,7 @@ export class PartialState implements AsyncDisposable {
   #file: FileHandle;
   #bitsOffset: number;
   #bits: Uint8Array;
-  /** Bytes of the bits that are not on disk: first and last. */
+  /** The bytes of the bits that are not on disk yet: first and last. */
   #dirty: [number, number] | undefined;
   #writing: Promise<void> | undefined;
 
@@ -74,7 +74,7 @@ export class PartialState implements AsyncDisposable {
     this.#bits = bits;
   }
 
-  /** Writes it anew. `bits` is the live set: `mark` writes what it says. */
+  /** Rewrites it. `bits` is the live set; `mark` writes its current value. */
   static async create(
     path: string,
     description: PartialDescription,
@@ -88,7 +88,7 @@ export class PartialState implements AsyncDisposable {
     return new PartialState(path, file, head.length, bits);
   }
 
-  /** Resolves when the piece's bit is written. Marks that come meanwhile share the next write. */
+  /** Resolves when the piece's bit is written. Marks made meanwhile share the next write. */
   async mark(piece: number): Promise<void> {
     const at = piece >> 3;
     const [first, last] = this.#dirty ?? [at, at];

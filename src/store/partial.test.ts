@@ -62,7 +62,7 @@ function fails(code: ErrorCode): (error: unknown) => boolean {
   return (error) => isShoalError(error, code);
 }
 
-test("a download is served piece by piece while it comes, and under its name at the end", async (t) => {
+test("a download is shared piece by piece while it runs, and under its name at the end", async (t) => {
   const { store, path, models } = await storeIn(t);
   let changes = 0;
   store.onChange(() => changes++);
@@ -95,7 +95,7 @@ test("a download is served piece by piece while it comes, and under its name at 
   assert.equal(store.hashedBytes, 0);
 });
 
-test("what was downloaded is known after a restart, with its name and kind, and is not hashed", async (t) => {
+test("a finished download is known after a restart, with its name and kind, and is not hashed", async (t) => {
   const { store, path, start } = await storeIn(t);
   const options = { ...description, path, manifest: "bafytest" };
   const partial = await store.open(metadata, options);
@@ -109,13 +109,13 @@ test("what was downloaded is known after a restart, with its name and kind, and 
   assert.equal(content.manifest, "bafytest");
   assert.deepEqual(content.have, PieceSet.full(5).bits);
   assert.equal(again.hashedBytes, 0);
-  // Once its bytes are others it is no content any more: it is no GGUF either.
+  // Once its bytes differ it is not a content any more, and not a GGUF either.
   await again.stop();
   await writeFile(path, randomBytes(SIZE_BYTES));
   assert.deepEqual((await start()).list(), []);
 });
 
-test("bytes that are not the piece's are refused, and nothing of them is on disk", async (t) => {
+test("wrong bytes of a piece are refused, and none of them are on disk", async (t) => {
   const { store, path } = await storeIn(t);
   const partial = await store.open(metadata, { ...description, path });
   const wrong = Buffer.from(piece(1));
@@ -159,7 +159,7 @@ test("metadata that does not fit its root is refused before anything is written"
   assert.deepEqual(await readdir(models), []);
 });
 
-test("a download is taken up with what was verified; a piece damaged meanwhile comes again", async (t) => {
+test("a download is resumed with its verified pieces; a piece damaged meanwhile is downloaded again", async (t) => {
   const { store, path } = await storeIn(t);
   const first = await store.open(metadata, { ...description, path });
   for (const i of [0, 2, 4]) await first.writePiece(i, piece(i));
@@ -182,7 +182,7 @@ test("a download is taken up with what was verified; a piece damaged meanwhile c
   assert.deepEqual(await readFile(path), data);
 });
 
-test("an unfinished download of another content under the same name is thrown away", async (t) => {
+test("an unfinished download of another content under the same name is discarded", async (t) => {
   const { store, path } = await storeIn(t);
   const first = await store.open(metadata, { ...description, path });
   await first.writePiece(0, piece(0));
@@ -195,7 +195,7 @@ test("an unfinished download of another content under the same name is thrown aw
   assert.deepEqual(await readFile(path), other);
 });
 
-test("a damaged state is as good as none", async (t) => {
+test("a damaged state counts as none", async (t) => {
   const { store, path } = await storeIn(t);
   const first = await store.open(metadata, { ...description, path });
   await first.writePiece(0, piece(0));
@@ -211,7 +211,7 @@ test("a damaged state is as good as none", async (t) => {
   }
 });
 
-test("a state that marks pieces which are not there is not believed", async (t) => {
+test("a state that marks missing pieces is not believed", async (t) => {
   const { store, path } = await storeIn(t);
   const first = await store.open(metadata, { ...description, path });
   await first.writePiece(0, piece(0));
@@ -224,7 +224,7 @@ test("a state that marks pieces which are not there is not believed", async (t) 
   assert.deepEqual(again.content.have, new Uint8Array([1]));
 });
 
-test("the same content or path twice at once is refused, and so is a name that is taken", async (t) => {
+test("the same content or path twice at once is refused, as is a name that is taken", async (t) => {
   const { store, path, models } = await storeIn(t);
   const partial = await store.open(metadata, { ...description, path });
   await assert.rejects(
@@ -242,7 +242,7 @@ test("the same content or path twice at once is refused, and so is a name that i
     store.open(other, { ...description, path: taken }),
     fails("FILE_UNWRITABLE"),
   );
-  // Taken only meanwhile: the download stays, and ends when the name is free.
+  // Taken only meanwhile: the download stays, and ends once the name is free.
   for (let i = 0; i < 5; i++) await partial.writePiece(i, piece(i));
   await writeFile(path, "precious");
   await assert.rejects(partial.finish(), fails("FILE_UNWRITABLE"));
@@ -252,10 +252,10 @@ test("the same content or path twice at once is refused, and so is a name that i
   assert.deepEqual(await readFile(path), data);
 });
 
-test("a name that was given before the process was killed is kept, once its bytes are verified", async (t) => {
+test("a name given before the process was killed is kept, once its bytes are verified", async (t) => {
   const { store, path, models } = await storeIn(t);
   const same = { ...description, path };
-  // As long, and another file: it stays as it is.
+  // Another file of the same size: it stays unchanged.
   const other = randomBytes(SIZE_BYTES);
   await writeFile(path, other);
   await assert.rejects(store.open(metadata, same), fails("FILE_UNWRITABLE"));
@@ -273,7 +273,7 @@ test("a name that was given before the process was killed is kept, once its byte
   assert.deepEqual(Buffer.from(await store.readPiece(root, 2)), piece(2));
 });
 
-test("too little room is said before anything is written, also where two only fit alone", async (t) => {
+test("too little space is reported before anything is written, also if two fit only alone", async (t) => {
   const { store, path, models, folder } = await storeIn(t);
   const { bavail, bsize } = await statfs(folder);
   const free = Math.min(bavail * bsize, 2 ** 41);
@@ -294,8 +294,8 @@ test("too little room is said before anything is written, also where two only fi
 const canMount = spawnSync("unshare", ["-m", "true"]).status === 0;
 
 test(
-  "a disk that fills up meanwhile is said so, and the download goes on when there is room",
-  { skip: canMount ? false : "a disk of its own cannot be mounted here" },
+  "a disk that fills up meanwhile is reported, and the download continues when there is space",
+  { skip: canMount ? false : "a separate disk cannot be mounted here" },
   async (t) => {
     const { models: disk, start } = await storeFixture(t);
     const mount = spawnSync("mount", [
@@ -352,7 +352,7 @@ const WRITER = `
   setInterval(() => {}, 1000);
 `;
 
-test("killed at any moment, a download has every piece that was said to be there, and none that is not", async (t) => {
+test("killed at any moment, a download has every reported piece and no other", async (t) => {
   const { folder, models, start } = await storeFixture(t);
   const bytes = randomBytes(40 * MIB + 1);
   const source = join(folder, "source");
@@ -361,7 +361,7 @@ test("killed at any moment, a download has every piece that was said to be there
   const large = metadataOf(bytes);
   const { root, sizeBytes, pieceHashes } = large;
   const said = new Set<number>();
-  // How many more pieces are there when the kill comes.
+  // How many more pieces are written when the kill comes.
   for (const after of [2, 9]) {
     const child = spawn(
       process.execPath,

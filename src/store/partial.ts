@@ -1,6 +1,6 @@
 /**
- * A content that is coming in: `<path>.part`, as long as the whole from the start and full of holes, and `<path>.part.state` with what is
- * known of it. Each piece is verified before it is written and can be read from then on. At the end the file gets its name.
+ * A content that is downloading: `<path>.part`, which has the full size and holes from the start, and `<path>.part.state` with its state.
+ * Each piece is verified before it is written and can be read from then on. At the end the file gets its name.
  */
 import { constants } from "node:fs";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
@@ -39,15 +39,15 @@ export interface PartialFileOptions {
   path: string;
   hasher: Hasher;
   events: EventSink;
-  /** A piece more is there. */
+  /** One more piece is written. */
   onPiece: () => void;
   /** The file has its name. */
   onFinish: () => Promise<void>;
-  /** It is read and written no more: it was finished, or given up for now. */
+  /** It is not read or written any more: it finished, or was abandoned for now. */
   onClose: () => void;
 }
 
-/** Brought to the disk while more comes, so that the end does not wait for all of it. */
+/** Synced to the disk while more arrives, so that the end does not wait for all of it. */
 const SYNC_EVERY_BYTES = 64 * PIECE_BYTES;
 
 export const PART_SUFFIX = ".part";
@@ -57,13 +57,13 @@ export class PartialFile implements PartialContent {
   readonly content: Content;
   #options: PartialFileOptions;
   #data: FileHandle;
-  /** None where the file has its name already. */
+  /** None if the file has its name already. */
   #state: PartialState | undefined;
   /** Its bits are `content.have`. */
   #have: PieceSet;
   #writes = new Map<number, Promise<Uint8Array>>();
   #unsyncedBytes = 0;
-  /** Settles when it is over; a failure is told but once by the system, and must not be lost. */
+  /** Settles when it is over. The system reports a failure only once, so it must not be lost. */
   #syncing: Promise<void> | undefined;
   #syncError: unknown;
   #finishing: Promise<string> | undefined;
@@ -95,7 +95,7 @@ export class PartialFile implements PartialContent {
     };
   }
 
-  /** Takes up what is there of the same content; of another it is thrown away. */
+  /** Resumes the same content; another one is discarded. */
   static async open(
     description: PartialDescription,
     options: PartialFileOptions,
@@ -109,7 +109,7 @@ export class PartialFile implements PartialContent {
       return new PartialFile(description, options, { data, have: named });
     }
     const before = await unfinished(description, options);
-    // What is not taken up is another file from here on: a process that still writes to the old one finds that out when it ends.
+    // If it is not resumed, it is a new file from here on; a process that still writes to the old one finds that out when it ends.
     if (before === undefined) await rm(partPath, { force: true });
     const data = await openFile(partPath, constants.O_RDWR | constants.O_CREAT);
     try {
@@ -176,7 +176,7 @@ export class PartialFile implements PartialContent {
   }
 
   finish(): Promise<string> {
-    // Where it fails (no space left), it can be tried again.
+    // If it fails (no space left), it can be tried again.
     this.#finishing ??= this.#finish().finally(() => {
       this.#finishing = undefined;
     });
@@ -204,7 +204,7 @@ export class PartialFile implements PartialContent {
     this.#unsyncedBytes += taken.bytes.length;
     if (this.#unsyncedBytes >= SYNC_EVERY_BYTES) this.#syncSome();
     this.#have.add(index);
-    // Both wait for it, so that who heard of the piece finds it after a kill.
+    // Both wait for it, so that a reported piece is still there after a kill.
     await this.#state?.mark(index);
     this.#options.onPiece();
     return taken.bytes;
@@ -244,7 +244,7 @@ export class PartialFile implements PartialContent {
       throw writeError(error, path);
     }
     try {
-      // It is served under its name before it ends to be under this one.
+      // It is shared under its name before it stops being shared under this one.
       await onFinish();
     } finally {
       await this.#release();
@@ -256,7 +256,7 @@ export class PartialFile implements PartialContent {
   async #giveName(): Promise<void> {
     const { path } = this.#options;
     const partPath = `${path}${PART_SUFFIX}`;
-    // Another process may have begun the same name anew: then this is no longer the file that was written.
+    // Another process may have started the same name over: then this is no longer the file that was written.
     const { ino } = await this.#data.stat({ bigint: true });
     if ((await stampOf(partPath))?.inode !== String(ino)) {
       throw new ShoalError(
@@ -298,9 +298,9 @@ export class PartialFile implements PartialContent {
   }
 }
 
-/** Throws FILE_UNWRITABLE: a download never takes another file's place. */
+/** Throws FILE_UNWRITABLE: a download never replaces another file. */
 export function refuseToOverwrite(path: string): never {
-  throw new ShoalError("FILE_UNWRITABLE", `${path} is there already`, { path });
+  throw new ShoalError("FILE_UNWRITABLE", `${path} already exists`, { path });
 }
 
 async function openFile(path: string, flags: number): Promise<FileHandle> {
@@ -312,8 +312,8 @@ async function openFile(path: string, flags: number): Promise<FileHandle> {
 }
 
 /**
- * All pieces, where the name is taken by the very content: whoever gave it was killed before it was told. Undefined where it is free.
- * Throws FILE_UNWRITABLE where it is another file's.
+ * All pieces, if the file under the name has this very content: the process was killed before it reported the end. Undefined if the name is
+ * free. Throws FILE_UNWRITABLE if it belongs to another file.
  */
 async function alreadyNamed(
   { metadata }: PartialDescription,
@@ -327,7 +327,7 @@ async function alreadyNamed(
   return have.isFull ? have : refuseToOverwrite(path);
 }
 
-/** The pieces that an earlier download of the same content has marked. */
+/** The pieces that an earlier download of the same content marked. */
 async function unfinished(
   { metadata }: PartialDescription,
   { path, events }: PartialFileOptions,
@@ -342,7 +342,7 @@ async function unfinished(
   return undefined;
 }
 
-/** Of the pieces that an earlier download marked those whose bytes are there. */
+/** The marked pieces of an earlier download whose bytes are in the file. */
 async function takeUp(
   marked: PieceSet | undefined,
   { metadata, name }: PartialDescription,
@@ -356,7 +356,7 @@ async function takeUp(
     `${path}${PART_SUFFIX}`,
     hasher,
   );
-  events.info("TORRENT", "taking up an unfinished download", {
+  events.info("TORRENT", "resuming an unfinished download", {
     name,
     root: metadata.root,
     pieces: have.size,
@@ -366,7 +366,7 @@ async function takeUp(
   return have;
 }
 
-/** Of these pieces those whose bytes are in the file. */
+/** The pieces among these whose bytes are in the file. */
 async function verified(
   pieces: PieceSet,
   metadata: ContentMetadata,

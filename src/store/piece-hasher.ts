@@ -1,4 +1,4 @@
-/** Piece hashes of bytes that stream by: what the hashing thread runs. */
+/** Piece hashes of a stream of bytes, for the hashing thread. */
 import { hash } from "node:crypto";
 import { Blocks } from "../lib/index.ts";
 import {
@@ -13,7 +13,7 @@ export class PieceHasher {
   #isOnly: boolean;
   #pieceHashes: Buffer;
   #pieces = 0;
-  /** Leaves of the piece at hand, then the levels above them. */
+  /** Leaves of the current piece, then the levels above them. */
   #nodes = Buffer.alloc(LEAVES_PER_PIECE * HASH_BYTES);
   #leaves = 0;
   readonly #blocks = new Blocks((block) => this.#leaf(block));
@@ -31,10 +31,12 @@ export class PieceHasher {
     this.#blocks.update(data);
   }
 
-  /** The piece hashes. Throws where there were not as many bytes as said. */
+  /** The piece hashes. Throws if the number of bytes is wrong. */
   finish(): Uint8Array {
     if (this.#total !== this.#sizeBytes) {
-      throw new RangeError(`${this.#total} bytes came of ${this.#sizeBytes}`);
+      throw new RangeError(
+        `got ${this.#total} bytes, expected ${this.#sizeBytes}`,
+      );
     }
     this.#blocks.end();
     if (this.#leaves > 0) this.#piece();
@@ -42,7 +44,7 @@ export class PieceHasher {
   }
 
   #leaf(block: Uint8Array): void {
-    // A string is made faster than a Buffer: a tenth of the time of the whole at 64 leaves and 63 pairs a MiB.
+    // A string is faster to make than a Buffer: it saves a tenth of the total time at 64 leaves and 63 pairs per MiB.
     const digest = hash("sha256", block, "binary");
     this.#nodes.write(digest, this.#leaves * HASH_BYTES, "latin1");
     if (++this.#leaves === LEAVES_PER_PIECE) this.#piece();

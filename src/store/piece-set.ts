@@ -6,7 +6,7 @@ export class PieceSet {
   readonly size: number;
   #count = 0;
 
-  /** Of `size` pieces; has those of `bits`, which are copied. */
+  /** A set of `size` pieces with those of `bits`, which are copied. */
   constructor(size: number, bits?: Uint8Array) {
     this.size = size;
     this.bits = new Uint8Array(Math.ceil(size / 8));

@@ -171,12 +171,12 @@ for (const [name, wrong] of [
   ["another size", { sizeBytes: 3 * MIB + 1 }],
   ["no bytes", { sizeBytes: 0, pieceHashes: new Uint8Array() }],
   ["a negative size", { sizeBytes: -1 }],
-  ["a size that is no integer", { sizeBytes: 2 * MIB + 0.5 }],
-  ["a size that is no number", { sizeBytes: NaN }],
+  ["a size that is not an integer", { sizeBytes: 2 * MIB + 0.5 }],
+  ["a size that is not a number", { sizeBytes: NaN }],
   ["a size beyond all bounds", { sizeBytes: MAX_CONTENT_BYTES + 1 }],
   ["another root", { root: "0".repeat(64) }],
   ["a root in capitals", { root: good.root.toUpperCase() }],
-  ["a root that is none", { root: "../../etc/passwd" }],
+  ["an invalid root", { root: "../../etc/passwd" }],
 ] as const) {
   test(`metadata with ${name} is refused`, () => {
     assert.throws(
@@ -186,7 +186,7 @@ for (const [name, wrong] of [
   });
 }
 
-test("a piece is only itself: not another's bytes, not shorter, not longer, not elsewhere", () => {
+test("a piece with other bytes, another length or another position is refused", () => {
   const data = randomData(2 * MIB + 5);
   const first = data.subarray(0, MIB);
   const last = data.subarray(2 * MIB);

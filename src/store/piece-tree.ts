@@ -12,17 +12,17 @@ import { type ContentMetadata, PIECE_BYTES, type Root } from "./types.ts";
 
 export const HASH_BYTES = 32;
 export const LEAVES_PER_PIECE = PIECE_BYTES / BLOCK_SIZE_BYTES;
-/** Twice the largest GGUF there is (2026: 1.4 TB); its piece hashes take 128 MiB. */
+/** Twice the largest published GGUF (2026: 1.4 TB); its piece hashes take 128 MiB. */
 export const MAX_CONTENT_BYTES = 2 ** 42;
 
-/** Hash of a subtree of 64 leaves none of which has data. */
+/** Hash of a subtree of 64 leaves without data. */
 const EMPTY_PIECE = emptyPiece();
 
 export function pieceCount(sizeBytes: number): number {
   return Math.ceil(sizeBytes / PIECE_BYTES);
 }
 
-/** Bytes of piece `index`: 1 MiB, the last one what is left. */
+/** Bytes of piece `index`: 1 MiB, the rest for the last one. */
 export function pieceSize(sizeBytes: number, index: number): number {
   return Math.min(PIECE_BYTES, sizeBytes - index * PIECE_BYTES);
 }
@@ -54,7 +54,9 @@ export function rootOfPieces(pieceHashes: Uint8Array): Uint8Array {
   return new Uint8Array(reducePairs(nodes, width));
 }
 
-/** Throws CONTENT_INVALID unless the piece hashes are as many as the size says and make the root. What comes from a peer goes through here. */
+/**
+ * Throws CONTENT_INVALID unless the number of piece hashes fits the size and they make the root. All metadata from peers is checked here.
+ */
 export function verifyPieceLayer(metadata: ContentMetadata): void {
   const { root, sizeBytes, pieceHashes } = metadata;
   const invalid = (reason: string): ShoalError =>
@@ -92,7 +94,7 @@ export function verifyPiece(
   verifyPieceHash(metadata, index, pieceHash(bytes, { isOnly }));
 }
 
-/** What can be told before anything is hashed. Throws PIECE_INVALID. */
+/** Checks what is possible before hashing. Throws PIECE_INVALID. */
 export function verifyPieceSize(
   metadata: ContentMetadata,
   index: number,
@@ -124,7 +126,7 @@ export function verifyPieceHash(
   actual: Uint8Array,
 ): void {
   if (Buffer.compare(actual, expectedHash(metadata, index)) !== 0)
-    throw invalidPiece(metadata, index, "its hash is another");
+    throw invalidPiece(metadata, index, "wrong hash");
 }
 
 function invalidPiece(

@@ -1,17 +1,17 @@
-/** Which files there are, and whether they have come to rest. */
+/** Finds files, and whether they are at rest. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { STATE_SUFFIX } from "./partial.ts";
 import { type FileStamp, isSameFile, stampOf } from "./files.ts";
 
-/** Models lie in `publisher/name/` at most; a home folder given by mistake must not be walked to its end. */
+/** Models are in `publisher/name/` at most; a home folder given by mistake must not be scanned completely. */
 const MAX_DEPTH = 4;
 const MAX_FILES = 20_000;
-/** Being written, by us and by others. */
+/** Still being written, by us or by others. */
 const UNFINISHED =
   /\.(?:part|tmp|temp|partial|incomplete|download|crdownload|aria2|state)$/i;
 
-/** Left alone, and no reason to look again: a download writes a thousand times a second. */
+/** Ignored, and no reason to check again: a download writes a thousand times a second. */
 export function isUnfinished(name: string): boolean {
   return name.startsWith(".") || UNFINISHED.test(name);
 }
@@ -22,11 +22,11 @@ export interface Listing {
   folders: string[];
   /** Of downloads that are not finished. */
   states: string[];
-  /** There was more than is looked at. */
+  /** There was more than is scanned. */
   isCut: boolean;
 }
 
-/** Regular files and links to some; what begins with a dot or is still being written is left alone. */
+/** Regular files and links to them; files that begin with a dot or are still being written are ignored. */
 export async function listFiles(
   directories: readonly string[],
 ): Promise<Listing> {
@@ -67,7 +67,7 @@ async function walk(
   }
 }
 
-/** Tells files that are still being written by their changing. */
+/** Recognizes files that are still being written by their changes. */
 export class Settling {
   #settleMs: number;
   #now: () => number;
@@ -101,7 +101,7 @@ export class Settling {
     return { settled, isWaiting };
   }
 
-  /** Where the file's clock is ahead of ours, the time of the look counts. */
+  /** If the file's clock is ahead of ours, the time of the check counts. */
   #changedMs(stamp: FileStamp): number {
     return Math.min(Number(BigInt(stamp.mtimeNs) / 1_000_000n), this.#now());
   }

@@ -25,7 +25,7 @@ import {
   until,
 } from "../../test/fakes/store-folders.ts";
 
-test("the same bytes under two names are one content, and either file serves it", async (t) => {
+test("the same bytes under two names are one content, and either file gives it", async (t) => {
   const { models, folder, start } = await storeFixture(t);
   const [a, b] = [join(models, "a.gguf"), join(models, "b.gguf")];
   await writeRandomModel(a, MODEL);
@@ -37,7 +37,7 @@ test("the same bytes under two names are one content, and either file serves it"
   assert.deepEqual(rootsOf(store), expected);
   assert.equal(store.summary().additional, 1);
   const { root } = named(store, "a.gguf").metadata;
-  // Not told by a look at the directory, but by reading.
+  // Noticed by reading, not by looking at the folder.
   await rm(a);
   const bytes = await read(store, root);
   assert.ok(bytes.equals(await readFile(b)));
@@ -48,7 +48,7 @@ test("the same bytes under two names are one content, and either file serves it"
   );
 });
 
-test("a second start hashes nothing, also under another start's damaged list of downloads", async (t) => {
+test("a second start hashes nothing, even with a damaged list of downloads", async (t) => {
   const { models, folder, start } = await storeFixture(t);
   await writeRandomModel(join(models, "model.gguf"), MODEL);
   const first = await start();
@@ -67,11 +67,11 @@ test("a second start hashes nothing, also under another start's damaged list of 
   assert.equal(third.hashedBytes, first.hashedBytes);
 });
 
-test("a file that changes is not served under its old id, and is under its new one", async (t) => {
+test("a changed file is shared under its new id and not under its old one", async (t) => {
   const { models, start } = await storeFixture(t);
   const path = join(models, "model.gguf");
   await writeRandomModel(path, MODEL);
-  // Nothing but reading tells of the change.
+  // Only reading shows the change.
   const store = await start({ debounceMs: 3_600_000 });
   const { root } = named(store, "model.gguf").metadata;
   const layer = named(store, "layer.2 of Random weights").metadata.root;
@@ -116,7 +116,7 @@ test("files that come, go and are renamed are noticed while it runs", async (t) 
   await until(store, () => store.list().length === 0);
 });
 
-test("what is no GGUF or still being written is left alone", async (t) => {
+test("files that are not GGUF or still being written are ignored", async (t) => {
   const { models, folder, start } = await storeFixture(t);
   const path = join(folder, "model.gguf");
   await writeRandomModel(path, { layers: 1 });
@@ -140,7 +140,7 @@ test("what is no GGUF or still being written is left alone", async (t) => {
   );
 });
 
-test("a file is hashed once it has come to rest", async (t) => {
+test("a file is hashed once it is at rest", async (t) => {
   const { models, folder, start } = await storeFixture(t);
   const path = join(folder, "model.gguf");
   await writeRandomModel(path, { layers: 1 });
@@ -149,7 +149,7 @@ test("a file is hashed once it has come to rest", async (t) => {
   await writeFile(growing, bytes);
   const store = await start({ settleMs: 400 });
   assert.deepEqual(store.list(), []);
-  // Longer than it would take to settle, never as long without a change.
+  // Longer than the settling time, but never as long without a change.
   for (let i = 0; i < 8; i++) {
     await appendFile(growing, Buffer.alloc(32));
     await new Promise((resolve) => setTimeout(resolve, 100));

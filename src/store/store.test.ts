@@ -44,7 +44,7 @@ for (const [kind, model] of [
   ["with pieces in several tensors", MODEL],
   ["with zeros between its tensors", PADDED_MODEL],
 ] as const) {
-  test(`an original ${kind} is served whole and in parts, straight from its bytes, with its manifest`, async (t) => {
+  test(`an original ${kind} is shared whole and in parts, straight from its bytes, with its manifest`, async (t) => {
     const { models, folder, start } = await storeFixture(t);
     const path = join(models, "model.gguf");
     await writeRandomModel(path, model);
@@ -83,7 +83,7 @@ for (const [kind, model] of [
   });
 }
 
-test("shards serve the parts that lie in them, at the places where they lie", async (t) => {
+test("shards share the parts in them from their positions", async (t) => {
   const { models, folder, start } = await storeFixture(t);
   const path = join(folder, "model.gguf");
   await writeRandomModel(path, MODEL);
@@ -113,7 +113,7 @@ test("shards serve the parts that lie in them, at the places where they lie", as
   }
 });
 
-test("a shard whose manifest is not here is served whole, and in parts when the manifest comes", async (t) => {
+test("a shard without its manifest is shared whole, and in parts once the manifest arrives", async (t) => {
   const { models, folder, start } = await storeFixture(t);
   const path = join(folder, "model.gguf");
   await writeRandomModel(path, MODEL);
@@ -130,7 +130,7 @@ test("a shard whose manifest is not here is served whole, and in parts when the 
   await read(store, rootOf(manifest, "layer.3"));
 });
 
-test("a shard that is not what its manifest says gives no parts", async (t) => {
+test("a shard that does not match its manifest gives no parts", async (t) => {
   const { models, folder, start, events } = await storeFixture(t);
   const path = join(folder, "model.gguf");
   await writeRandomModel(path, MODEL);
@@ -168,7 +168,7 @@ test("two nodes that index the same bytes under other names have the same ids", 
   assert.deepEqual([...one.manifests().keys()], [...other.manifests().keys()]);
 });
 
-test("a model in several files is served by file and by part, once all its files are here", async (t) => {
+test("a model in several files is shared by file and by part, once all its files are here", async (t) => {
   const { models, folder, start } = await storeFixture(t);
   const path = join(folder, "model.gguf");
   await writeRandomModel(path, MODEL);
@@ -198,7 +198,7 @@ test("a model in several files is served by file and by part, once all its files
   assert.equal(store.summary().additional, 3);
 });
 
-test("a GGUF that is no language model is a file like any other", async (t) => {
+test("a GGUF that is not a language model is a file like any other", async (t) => {
   const { models, start } = await storeFixture(t);
   const path = join(models, "adapter.gguf");
   await writeGguf(path, {
@@ -214,7 +214,7 @@ test("a GGUF that is no language model is a file like any other", async (t) => {
   );
 });
 
-test("a node's own shard and other files are counted apart, and told of once they are hashed", async (t) => {
+test("a node's own shard and other files are counted separately, and reported once they are hashed", async (t) => {
   const { models, folder, start, events } = await storeFixture(t);
   const path = join(folder, "model.gguf");
   await writeRandomModel(path, MODEL);
@@ -256,7 +256,7 @@ test("pieces that do not exist are refused", async (t) => {
   );
 });
 
-test("a part that nobody noted, as after a kill at the end of its download, is served as what its manifest says it is", async (t) => {
+test("an unrecorded part, as after a kill at the end of its download, is shared as its manifest describes it", async (t) => {
   const { models, folder, start } = await storeFixture(t);
   const path = join(folder, "model.gguf");
   await writeRandomModel(path, MODEL);
@@ -272,7 +272,7 @@ test("a part that nobody noted, as after a kill at the end of its download, is s
     at += Math.ceil(tensor.sizeBytes / 32) * 32;
   }
   await writeFile(join(models, "layer.2"), bytes);
-  // As long as a part, and none.
+  // As long as a part, but not one.
   await writeFile(join(models, "other"), Buffer.alloc(sizeBytes));
   const store = await start();
   const root = rootOf(manifest, "layer.2");
@@ -282,6 +282,6 @@ test("a part that nobody noted, as after a kill at the end of its download, is s
     ["part", "layer.2 of Random weights", id],
   );
   assert.ok(bytes.equals(await read(store, root)));
-  // The manifest itself, and nothing besides.
+  // Only the manifest itself.
   assert.equal(store.list().length, 2);
 });

@@ -1,4 +1,4 @@
-/** The contents on this machine: every GGUF of some directories, whole and in parts, and what is being downloaded. See index.ts. */
+/** The contents on this machine: every GGUF of some folders, whole and in parts, and running downloads. See index.ts. */
 import { rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import {
@@ -34,7 +34,7 @@ import type {
 } from "./types.ts";
 
 export interface TorrentStoreOptions {
-  /** Looked through with their folders. One that is not there is empty until it is. */
+  /** Scanned with their subfolders. A missing one counts as empty. */
   directories: readonly string[];
   /** Hashes, manifests, the list of downloads. */
   stateDir: string;
@@ -48,11 +48,11 @@ export interface TorrentStoreOptions {
 }
 
 const STORE_DEFAULTS = Object.freeze({
-  /** A file is hashed once it has not changed for so long: copies and downloads write more often. */
+  /** A file is hashed once it has not changed for this long: copies and downloads write more often. */
   settleMs: 1_000,
-  /** From something moving in a directory to the look at it. */
+  /** Delay between a change in a folder and the scan. */
   debounceMs: 250,
-  /** In case nothing told of a change. */
+  /** Interval of scans in case a change goes unnoticed. */
   pollMs: 60_000,
 });
 
@@ -120,13 +120,17 @@ export class TorrentStore implements ContentStore, AsyncDisposable {
       ...this.#options,
       onChange: () => this.#rescanLater(),
       onError: (folder) =>
-        events.warn("TORRENT", "a folder cannot be watched: it is polled", {
-          path: folder,
-        }),
+        events.warn(
+          "TORRENT",
+          "a folder cannot be watched and is polled instead",
+          {
+            path: folder,
+          },
+        ),
     });
   }
 
-  /** Resolves when all that was there at the start is hashed; contents are served as they come. */
+  /** Resolves when everything present at the start is hashed; contents are shared as soon as they are known. */
   async start(): Promise<void> {
     await Promise.all([this.#cache.load(), this.#downloads.load()]);
     this.#watch.start();
@@ -147,7 +151,7 @@ export class TorrentStore implements ContentStore, AsyncDisposable {
     return this.stop();
   }
 
-  /** Looks at the directories now. A look that is under way is followed by another. */
+  /** Scans the folders now. A running scan is followed by another. */
   rescan(): Promise<void> {
     this.#nextScan ??= this.#lastScan
       .catch(() => {})
@@ -159,7 +163,7 @@ export class TorrentStore implements ContentStore, AsyncDisposable {
     return this.#nextScan;
   }
 
-  /** Bytes hashed since the start: none where the cache knew all. */
+  /** Bytes hashed since the start: none if the cache knew everything. */
   get hashedBytes(): number {
     return this.#hasher.hashedBytes;
   }
@@ -176,7 +180,7 @@ export class TorrentStore implements ContentStore, AsyncDisposable {
     return this.#table.get(root) ?? this.#downloads.partial(root)?.content;
   }
 
-  /** Manifests that were seen here, by their CID. The root: under which its bytes are served, where they are. */
+  /** Manifests that were seen here, by their CID. The root under which its bytes are shared, if they are here. */
   manifests(): Map<string, { manifest: Manifest; root?: Root }> {
     return new Map(
       [...this.#indexer.manifests].map(([id, { manifest, root }]) => [
@@ -188,7 +192,7 @@ export class TorrentStore implements ContentStore, AsyncDisposable {
     );
   }
 
-  /** DownloadFiles that can be taken up with `open`. */
+  /** Downloads that can be resumed with `open`. */
   async unfinished(): Promise<(PartialDescription & { path: string })[]> {
     const found: (PartialDescription & { path: string })[] = [];
     const open = new Set(this.#downloads.partials().map(({ path }) => path));
@@ -209,7 +213,7 @@ export class TorrentStore implements ContentStore, AsyncDisposable {
       return await this.#table.readPiece(root, index, (path) => {
         this.#options.events.warn(
           "TORRENT",
-          "a file changed: it is no longer served under its old id",
+          "a file changed; it is no longer shared under its old id",
           { path },
         );
         this.#watch.soon();
@@ -294,7 +298,7 @@ export class TorrentStore implements ContentStore, AsyncDisposable {
     if (signal.aborted) throw reasonOf(signal);
     const listing = await listFiles(directories);
     if (listing.isCut)
-      events.warn("TORRENT", "too many files or folders: some are left out");
+      events.warn("TORRENT", "too many files or folders; some are ignored");
     this.#watch.follow(listing.folders);
     this.#unfinished = await this.#statesOf(listing.states);
     const paths = [...listing.files, ...this.#downloads.finished.keys()];
@@ -310,7 +314,7 @@ export class TorrentStore implements ContentStore, AsyncDisposable {
     if (isLess || isMore) this.#tellSummary();
   }
 
-  /** Contents lose the places that are no longer what was hashed. True if there were any. */
+  /** Removes changed places from contents. True if there were any. */
   async #dropChanged(): Promise<boolean> {
     const { events } = this.#options;
     const changed = new Set<string>();
@@ -326,7 +330,7 @@ export class TorrentStore implements ContentStore, AsyncDisposable {
     );
     for (const { kind, name, metadata } of lost) {
       const level = kind === "part" ? "debug" : "info";
-      events[level]("TORRENT", "no longer served", {
+      events[level]("TORRENT", "no longer shared", {
         name,
         root: metadata.root,
       });
@@ -335,7 +339,7 @@ export class TorrentStore implements ContentStore, AsyncDisposable {
     return true;
   }
 
-  /** Without those whose download was finished or thrown away. */
+  /** Without those whose download finished or was discarded. */
   async #statesOf(paths: readonly string[]): Promise<string[]> {
     const kept: string[] = [];
     for (const path of paths) {

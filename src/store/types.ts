@@ -1,4 +1,4 @@
-/** The words of this folder: what a content is, and what a store of contents does. */
+/** The types of this folder: what a content is, and what a store does. */
 import type { FileRange } from "../gguf/index.ts";
 
 export type { FileRange } from "../gguf/index.ts";
@@ -9,7 +9,7 @@ export type Root = string;
 /** A piece: 64 blocks of 16 KiB, the unit of requests, of verification and of resuming. */
 export const PIECE_BYTES = 1024 * 1024;
 
-/** What it takes to verify a content piece by piece. */
+/** What is needed to verify a content piece by piece. */
 export interface ContentMetadata {
   root: Root;
   sizeBytes: number;
@@ -25,7 +25,7 @@ export type ContentKind =
   /** Any whole file. */
   | "file";
 
-/** A content that is here, wholly or in part. */
+/** A content that is here, whole or in part. */
 export interface Content {
   metadata: ContentMetadata;
   kind: ContentKind;
@@ -33,35 +33,35 @@ export interface Content {
   name: string;
   /** CID of the model's manifest that it belongs to, where known. */
   manifest?: string | undefined;
-  /** Its bytes are these, one after the other; a part that is padded between tensors names zeros by an empty path. */
+  /** Its bytes are these ranges in order; an empty path stands for the zeros between tensors. */
   ranges: readonly FileRange[];
-  /** Of this node's own shard, as against a file that is seeded besides. */
+  /** Belongs to this node's own shard, not to another shared file. */
   primary: boolean;
-  /** Verified pieces, one bit each, lowest first. All ones where the content is whole. */
+  /** Verified pieces, one bit each, lowest first. All ones if the content is whole. */
   have: Uint8Array;
 }
 
-/** A content that is coming in. */
+/** A content that is downloading. */
 export interface PartialContent {
   readonly content: Content;
   /**
-   * Verifies, then writes straight to disk; the piece is served from then on. The bytes are handed over: a buffer of a piece's size is empty
-   * afterwards. Resolves with memory for another piece. Rejects PIECE_INVALID where they are not the piece's.
+   * Verifies, then writes to disk; the piece is shared from then on. The bytes change owner: a buffer of a piece's size is empty
+   * afterwards. Resolves with memory for another piece. Rejects PIECE_INVALID if the bytes are wrong.
    */
   writePiece(index: number, bytes: Uint8Array): Promise<Uint8Array>;
-  /** All pieces are there: syncs and renames to the final path. Returns it. */
+  /** Syncs and renames to the final path when all pieces are written. Returns the path. */
   finish(): Promise<string>;
-  /** Gives the download up; what was verified stays on disk and is taken up again by the next `open`. */
+  /** Abandons the download; verified pieces stay on disk, and the next `open` resumes. */
   close(): Promise<void>;
 }
 
-/** What the transfer needs of a store. */
+/** What a transfer needs from a store. */
 export interface ContentStore {
   list(): Content[];
   get(root: Root): Content | undefined;
-  /** Bytes of one verified piece. Rejects CONTENT_CHANGED where the file is no longer what was hashed (it is dropped then). */
+  /** Bytes of one verified piece. Rejects CONTENT_CHANGED if the file changed since it was hashed (it is dropped then). */
   readPiece(root: Root, index: number): Promise<Uint8Array>;
-  /** What an earlier download of this content to `path` knew of it: nothing of that need be fetched again. */
+  /** The metadata from an earlier download of this content to `path`, which need not be fetched again. */
   resumable(root: Root, path: string): Promise<ContentMetadata | undefined>;
   /** Begins or resumes a download to `path`. Rejects DISK_FULL before anything is written. */
   open(
@@ -73,6 +73,6 @@ export interface ContentStore {
       manifest?: string;
     },
   ): Promise<PartialContent>;
-  /** Contents came, grew or went. */
+  /** Contents were added, grew or were removed. */
   onChange(listener: () => void): () => void;
 }

@@ -1,13 +1,13 @@
-/** Says when to look at the directories again: soon after something moved in them, and every so often in case nothing told. */
+/** Says when to scan the folders again: soon after a change, and periodically in case a change went unnoticed. */
 import { type FSWatcher, watch } from "node:fs";
 import type { Clock } from "../lib/index.ts";
 import { isUnfinished } from "./scan.ts";
 
 export interface WatchOptions {
   clock: Clock;
-  /** A copy makes thousands of events: one look for all in this time. */
+  /** A copy makes thousands of events: one scan for all within this time. */
   debounceMs: number;
-  /** Network file systems tell nothing. */
+  /** Network file systems report no changes. */
   pollMs: number;
   onChange: () => void;
   /** A folder that cannot be watched; the poll finds its changes. */
@@ -47,7 +47,7 @@ export class FolderWatch {
       if (!this.#watchers.has(folder)) this.#watch(folder);
   }
 
-  /** Calls `onChange` in `ms`, once for all that is said meanwhile. */
+  /** Calls `onChange` after `ms`, once for all calls meanwhile. */
   soon(ms = this.#options.debounceMs): void {
     if (this.#isStopped) return;
     const { clock, onChange } = this.#options;
@@ -81,7 +81,7 @@ export class FolderWatch {
     }
   }
 
-  /** Told once, tried at every look. */
+  /** Reported once, tried at every scan. */
   #fail(folder: string, error: unknown): void {
     if (this.#failed.has(folder)) return;
     this.#failed.add(folder);
