@@ -24,7 +24,7 @@ export function readConfig(command: Command): void {
       return;
     throw new ShoalError(
       "FILE_UNREADABLE",
-      `can not read the configuration file ${path}`,
+      `cannot read the configuration file ${path}`,
       { path },
       error,
     );

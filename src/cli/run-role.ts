@@ -48,12 +48,15 @@ export async function runRole(
     await new Promise((resolve) =>
       stopping.addEventListener("abort", resolve, { once: true }),
     );
-  events.info("PROCESS", "stopping: what runs may end, nothing new is taken");
+  events.info(
+    "PROCESS",
+    "draining: finishing running sessions, accepting no new ones",
+  );
   await role.drain();
   const late = setTimeout(() => {
     events.error(
       "PROCESS",
-      `not stopped within ${STOP_DEADLINE_MS} ms: cut off`,
+      `did not stop within ${STOP_DEADLINE_MS} ms: exiting now`,
     );
     process.exit(75);
   }, STOP_DEADLINE_MS);
@@ -100,7 +103,7 @@ export function newEvents(
   if (bars !== undefined) process.once("exit", () => bars.stop());
   process.on("uncaughtException", (error) => {
     // js-libp2p raises some from streams that are closing (issues 3415, 3512): they end that stream, not the node.
-    events.error("PROCESS", `uncaught: ${error.message}`, {
+    events.error("PROCESS", `uncaught error: ${error.message}`, {
       stack: error.stack,
     });
   });

@@ -84,7 +84,7 @@ export async function streamChat(
   }
   result.totalMs = performance.now() - startedMs;
   if (result.finish === "")
-    throw new ShoalError("STREAM_CLOSED", "the gateway ended the answer early");
+    throw new ShoalError("STREAM_CLOSED", "the gateway ended the reply early");
   return result;
 }
 

@@ -175,7 +175,7 @@ async function ask(
     `\n${result.tokens} tokens by ${flags.nodes} ${flags.nodes === 1 ? "node" : "nodes"}, ${rate}, first token after ${formatMs(result.firstTokenMs)}`,
   );
   if (result.characters === 0)
-    throw new ShoalError("STAGE_FAILED", "the swarm gave no text");
+    throw new ShoalError("STAGE_FAILED", "the reply is empty");
 }
 
 async function stayUp(swarm: LocalSwarm, signal: AbortSignal): Promise<void> {

@@ -13,7 +13,7 @@ import {
 } from "../cluster/index.ts";
 import { layersOf } from "../inference/index.ts";
 import { type EventSink, ShoalError } from "../lib/index.ts";
-import type { Host, ProvidersOutcome } from "../network/index.ts";
+import type { Host, ProvidersOutcome, StoreOutcome } from "../network/index.ts";
 
 export interface PresenceOptions {
   host: Host;
@@ -41,18 +41,20 @@ export class Presence {
     await this.#quietly("the cluster", async () => {
       const { cluster, host, membership, events } = this.#options;
       const members = await host.dht.provide(membersKey(cluster), this.#wait());
-      events.info("DHT", `cluster ${cluster} provided: ${members.words}`, {
+      events.info("DHT", announced(`cluster ${cluster}`, members), {
         stored: members.stored.length,
       });
       const sealed = membership.publishedSealed();
       if (sealed === undefined) return;
       const value = encodeClusterRecord(sealed);
-      const { words } = await host.dht.put(
+      const record = await host.dht.put(
         clusterKey(cluster),
         value,
         this.#wait(),
       );
-      events.info("DHT", `the cluster's record: ${words}`, { cluster });
+      events.info("DHT", announced("the cluster's record", record), {
+        cluster,
+      });
     });
   }
 
@@ -63,8 +65,8 @@ export class Presence {
     if (this.#provided.has(key)) return;
     this.#provided.add(key);
     await this.#quietly("the shard", async () => {
-      const { words } = await host.dht.provide(key, this.#wait());
-      events.info("DHT", `shard ${shard.index} provided: ${words}`);
+      const provided = await host.dht.provide(key, this.#wait());
+      events.info("DHT", announced(`shard ${shard.index}`, provided));
       await this.#announce(shard);
     });
     await this.#lookUp(shard);
@@ -79,15 +81,15 @@ export class Presence {
     const { cluster, host, membership, events } = this.#options;
     const key = nodeKey(cluster, host.peerId);
     const value = encodeAnnouncements(await membership.sealed());
-    const { words, stored } = await host.dht.put(key, value, this.#wait());
+    const record = await host.dht.put(key, value, this.#wait());
     host.dht.forget(key);
-    events.info("DHT", `shard announced: ${words}`, {
+    events.info("DHT", announced("this node", record), {
       cluster,
       shard: shard.index,
       layers: layersOf(shard),
       peer: host.peerId,
       state: "ready",
-      stored: stored.length,
+      stored: record.stored.length,
     });
   }
 
@@ -166,4 +168,12 @@ function shardKey(
   { manifest, layerStart, layerEnd }: ShardOfPlan,
 ): string {
   return `/shoal-shard/${cluster}/${manifest}/${layerStart}-${layerEnd}`;
+}
+
+function announced(
+  what: string,
+  { stored, words }: Pick<StoreOutcome, "stored" | "words">,
+): string {
+  const done = stored.length > 0 ? "announced" : "could not announce";
+  return `${done} ${what} in the DHT: ${words}`;
 }

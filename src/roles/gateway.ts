@@ -107,7 +107,7 @@ export function startGateway(
       events,
       join: async (peer) => {
         const members = await membership.join(peer);
-        events.info("CLUSTER", "subscribed at the rendezvous", {
+        events.info("CLUSTER", "subscribed to the cluster", {
           cluster,
           members,
         });

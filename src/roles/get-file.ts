@@ -75,7 +75,7 @@ export async function getFile(
   if (!("sizeBytes" in file))
     events.warn(
       "TORRENT",
-      "nobody lists it: it is looked for in the DHT and at those who are connected, for 2 minutes",
+      "no rendezvous lists it; searching the DHT and connected peers for 2 minutes",
       { root: file.root },
     );
   const path = await torrents.fetch({
@@ -105,14 +105,14 @@ function choose(
   if (file === undefined) {
     throw new ShoalError(
       "CONTENT_UNKNOWN",
-      `nobody in cluster ${cluster} lists ${wanted}`,
+      `no member of cluster ${cluster} shares ${wanted}`,
       { wanted },
     );
   }
   if (others.length > 0) {
     throw new ShoalError(
       "CONTENT_UNKNOWN",
-      `${meant.length} contents are called ${wanted}: name one by its root (${meant.map(({ root }) => root).join(", ")})`,
+      `${meant.length} files are named ${wanted}: choose one by its root (${meant.map(({ root }) => root).join(", ")})`,
       { wanted, roots: meant.map(({ root }) => root) },
     );
   }

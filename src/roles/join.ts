@@ -36,7 +36,7 @@ export async function joinThroughBootstraps(
     onConnected: ({ peer }) => {
       join(peer).then(joined.resolve, (error: unknown) => {
         const { code, message } = ShoalError.from(error);
-        events.warn("CLUSTER", `not joined: ${message}`, { peer, code });
+        events.warn("CLUSTER", `could not join: ${message}`, { peer, code });
         joined.reject(error);
       });
     },

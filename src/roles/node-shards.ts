@@ -125,7 +125,10 @@ export class NodeShards {
     const { torrents, events, local } = this.#options;
     const own = this.#find(planned.range);
     if (own === undefined)
-      throw new ShoalError("INTERNAL", "only a claimed shard is fetched");
+      throw new ShoalError(
+        "INTERNAL",
+        "a shard must be claimed before it is fetched",
+      );
     const signal = AbortSignal.any([this.#options.signal, own.given.signal]);
     try {
       let source = await local(planned);
@@ -166,7 +169,7 @@ export class NodeShards {
       await own.engine.stop();
     }
     await this.#forget(own);
-    this.#options.events.info("SHARD", "given back", {
+    this.#options.events.info("SHARD", "gave the shard back", {
       shard: nameOf(own.planned),
     });
   }
@@ -318,7 +321,7 @@ export class NodeShards {
   #announceLater(own: Own): void {
     this.#announce(own).catch((error: unknown) => {
       const { code, message } = ShoalError.from(error);
-      const what = `the change to ${own.state} was not announced: ${message}`;
+      const what = `could not announce the state ${own.state}: ${message}`;
       this.#options.events.warn("CLUSTER", what, { code });
     });
   }

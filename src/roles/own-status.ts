@@ -171,7 +171,7 @@ function withoutPeer(address: string): string {
 export function notReadyShards(
   shards: readonly OwnShardStatus[],
 ): string | undefined {
-  if (shards.length === 0) return "it has no shard yet";
+  if (shards.length === 0) return "no shard yet";
   const waiting = shards.find(({ state }) => state !== "ready");
   return waiting && `shard ${waiting.index} is ${waiting.state}`;
 }

@@ -97,7 +97,9 @@ export class Placement {
       } catch (error) {
         if (signal.aborted) return;
         const { code, message } = ShoalError.from(error);
-        events.warn("SHARD", `not taken on: ${message}`, { code });
+        events.warn("SHARD", `could not take over a shard: ${message}`, {
+          code,
+        });
       }
       await sleep(PLACEMENT_DEFAULTS.watchMs, signal).catch(() => {});
     }
@@ -113,7 +115,7 @@ export class Placement {
     if (request.manifest !== model.id) {
       throw new ShoalError(
         "CLUSTER_MODEL_MISMATCH",
-        `this node serves ${model.id}`,
+        `this node serves another model, ${model.id}`,
         { manifest: model.id },
       );
     }
@@ -125,11 +127,14 @@ export class Placement {
     if (needs === undefined || needs > usable) {
       throw new ShoalError(
         "MEMORY_INSUFFICIENT",
-        `${nameOf(planned)} takes ${formatBytes(needs ?? 0)}, ${formatBytes(usable)} can be had`,
+        `shard ${nameOf(planned)} needs ${formatBytes(needs ?? 0)}; only ${formatBytes(usable)} is available`,
         { needBytes: needs, freeBytes: usable },
       );
     }
-    events.info("SHARD", `taking ${nameOf(planned)}: a member asked for it`);
+    events.info(
+      "SHARD",
+      `taking shard ${nameOf(planned)}: a member asked for it`,
+    );
     await shards.claim(planned, true);
     this.#adopting = this.#adopt(planned);
   }
@@ -150,7 +155,7 @@ export class Placement {
     let { shard, reason } = await this.#choose();
     for (;;) {
       const planned = planOf(this.#options.model, { index: shard.index });
-      events.info("SHARD", `taking ${nameOf(planned)}: ${reason}`);
+      events.info("SHARD", `taking shard ${nameOf(planned)}: ${reason}`);
       await shards.claim(planned);
       try {
         await sleep(PLACEMENT_DEFAULTS.claimMs, signal);
@@ -184,7 +189,7 @@ export class Placement {
       const { totalBytes } = needsOf(shard, swarm);
       if (totalBytes > usableBytes(capacity.freeMemoryBytes)) continue;
       if (await isFetched(model, shard))
-        return { shard, reason: "it lies here from an earlier run" };
+        return { shard, reason: "its file is here from an earlier run" };
     }
     return placed;
   }
@@ -200,7 +205,10 @@ export class Placement {
     if (mine !== undefined) {
       const planned = planOf(model, { index: mine.shard.index });
       if (shards.holds(planned)) return;
-      events.info("SHARD", `adopting ${nameOf(planned)}: ${mine.reason}`);
+      events.info(
+        "SHARD",
+        `taking over shard ${nameOf(planned)}: ${mine.reason}`,
+      );
       await shards.claim(planned, true);
       this.#adopting = this.#adopt(planned);
     }
@@ -209,7 +217,7 @@ export class Placement {
       if (shard === undefined) continue;
       const reason = shouldGiveBack({ ...now, peer, shard });
       if (reason === undefined) continue;
-      events.info("SHARD", `giving ${nameOf(planned)} back: ${reason}`);
+      events.info("SHARD", `giving back shard ${nameOf(planned)}: ${reason}`);
       await shards.release(planned);
     }
   }
@@ -222,9 +230,13 @@ export class Placement {
     } catch (error) {
       const { code, message } = ShoalError.from(error);
       if (code === "ABORTED") return;
-      events.warn("SHARD", `${nameOf(planned)} was not adopted: ${message}`, {
-        code,
-      });
+      events.warn(
+        "SHARD",
+        `could not take over shard ${nameOf(planned)}: ${message}`,
+        {
+          code,
+        },
+      );
     }
   }
 }

@@ -62,7 +62,7 @@ export function startRendezvous(
     const at = await watch.start(stack, {
       host,
       commands,
-      notReady: () => (isListening ? undefined : "it does not listen yet"),
+      notReady: () => (isListening ? undefined : "it is not listening yet"),
       clusters: () => service.status(),
       api: () => options.api,
       torrents: () => torrentsOfRendezvous(catalog, service, seed),

@@ -31,7 +31,7 @@ export async function keepClusterRecord(
     await Promise.resolve()
       .then(() => JSON.parse(kept))
       .then((sealed) => membership.publish(sealed))
-      .catch(warn("the cluster's record from an earlier run is not taken"));
+      .catch(warn("ignored the cluster's record from an earlier run"));
   }
   let last = kept;
   return membership.onChange(() => {
@@ -39,7 +39,7 @@ export async function keepClusterRecord(
     const text = sealed && JSON.stringify(sealed);
     if (text === undefined || text === last) return;
     last = text;
-    write(path, text).catch(warn("the cluster's record is not kept"));
+    write(path, text).catch(warn("could not save the cluster's record"));
   });
 }
 

@@ -104,7 +104,8 @@ export function startSeeder(
     const at = await watch.start(stack, {
       host,
       commands,
-      notReady: () => (isPublished ? undefined : "it has not published yet"),
+      notReady: () =>
+        isPublished ? undefined : "it has not published the model yet",
       clusters: () => [membership.status()],
       torrents: () => torrentsOfMember(torrents, membership.published()),
     });
@@ -169,7 +170,7 @@ export function startSeeder(
         if (other === id) return manifest;
         throw new ShoalError(
           "CLUSTER_MODEL_MISMATCH",
-          "the cluster serves another model by now",
+          "the cluster has switched to another model",
           { cluster: other, node: id },
         );
       },
@@ -189,7 +190,7 @@ function checkOrigin(urls: readonly string[], files: number): void {
   if (urls.length === 0 || urls.length === files) return;
   throw new ShoalError(
     "USAGE",
-    `--origin takes one URL for each of the model's ${files === 1 ? "files, which is one" : `${files} files`}: it has ${urls.length}`,
+    `--origin needs one URL per file of the model: it has ${urls.length}, the model ${files}`,
     { files, urls: urls.length },
   );
 }
@@ -209,6 +210,6 @@ async function indexed(
   }
   throw new ShoalError(
     "MODEL_NOT_LANGUAGE",
-    "the model could not be indexed: its log tells why",
+    "the model could not be indexed: the log above says why",
   );
 }

@@ -280,7 +280,7 @@ async function namedShard(
   if (count === undefined) {
     throw new ShoalError(
       "USAGE",
-      `of how many is shard ${index}? With --model-dir it takes "i/n"`,
+      `with --model-dir, --shard needs the number of shards too, such as ${index}/4`,
       { index },
     );
   }
@@ -304,7 +304,7 @@ async function localShard(
   } catch (error) {
     signal.throwIfAborted();
     const { code, message } = ShoalError.from(error);
-    const what = `the shard is not taken from --model-dir: ${message}`;
+    const what = `not using --model-dir for this shard: ${message}`;
     events.info("SHARD", what, { code });
     return undefined;
   }

@@ -176,7 +176,7 @@ test("nodes that are told no shard take one each; what is lost is adopted by the
   await lost!.kill();
   await Promise.all([
     left!.when(
-      (e) => e.tag === "SHARD" && e.message.startsWith("adopting"),
+      (e) => e.tag === "SHARD" && e.message.startsWith("taking over"),
       "the lost shard to be adopted",
       from[0],
     ),
@@ -192,7 +192,7 @@ test("nodes that are told no shard take one each; what is lost is adopted by the
   const again = cluster.start("node", lost!.name, [...how, "--shard", index]);
   await again.swarmReady();
   const isGivenBack = (e: ShoalEvent): boolean =>
-    e.tag === "SHARD" && e.message === "given back";
+    e.tag === "SHARD" && e.message === "gave the shard back";
   const given = await left!.when(isGivenBack, "it to be given back", since[0]);
   assert.match(String(given.fields.shard), new RegExp(`^${index}/2 `));
   assert.equal((await complete(url, PROMPT, 12)).text, before.text);

@@ -31,9 +31,9 @@ const STORY: Readonly<Record<string, Phase>> = {
     after: ["1 configuration"],
     lines: [
       "[LISTEN] transfers: listening on <n> addresses peer=<peer> real=<address>",
-      "[TORRENT] seeding a content kind=file name=manifest of Shoal demo root=<root> size=<size> primary=false",
-      "[TORRENT] seeding a content kind=shard name=shard-0.gguf root=<root> size=<size> primary=true",
-      "[TORRENT] seeding a content kind=shard name=shard-1.gguf root=<root> size=<size> primary=false",
+      "[TORRENT] sharing a content kind=file name=manifest of Shoal demo root=<root> size=<size> primary=false",
+      "[TORRENT] sharing a content kind=shard name=shard-0.gguf root=<root> size=<size> primary=true",
+      "[TORRENT] sharing a content kind=shard name=shard-1.gguf root=<root> size=<size> primary=false",
       "[TORRENT] seeding primary=1 additional=1 parts=<n> downloads=0 size=<size>",
     ],
   },
@@ -77,9 +77,9 @@ const STORY: Readonly<Record<string, Phase>> = {
   "9 in the DHT": {
     after: ["6 announced", "8 DHT"],
     lines: [
-      "[DHT] cluster test provided: <said> stored=<n>",
-      "[DHT] shard 0 provided: <said>",
-      "[DHT] shard announced: <said> cluster=test shard=0 layers=layers 0-3 peer=<peer> state=ready stored=<n>",
+      "[DHT] announced cluster test in the DHT: <said> stored=<n>",
+      "[DHT] announced shard 0 in the DHT: <said>",
+      "[DHT] announced this node in the DHT: <said> cluster=test shard=0 layers=layers 0-3 peer=<peer> state=ready stored=<n>",
       "[DHT] lookup of shard 1: <said> layers=layers 4-7 asked=<n> found=<n>",
     ],
   },
@@ -181,7 +181,7 @@ function maskedWords(text: string): string {
     .replace(/^\d+ (contents listed.*knows of) \d+/, "<n> $1 <n>")
     .replace(/(routing table holds) \d+ peers?/, "$1 <n> peers")
     .replace(
-      /^(.*(?:provided|announced|lookup of shard \d+): ).*$/,
-      "$1<said>",
+      /^(announced .*? in the DHT|lookup of shard \d+): .*$/,
+      "$1: <said>",
     );
 }

@@ -23,7 +23,7 @@ test("what can not be is refused before anything is read or reached", async (t) 
     [
       [...seed, "--shards", "2", "--origin", "http://a/1,http://a/2"],
       64,
-      /one URL for each of the model's files, which is one: it has 2 \(USAGE\)/,
+      /one URL per file of the model: it has 2, the model 1 \(USAGE\)/,
     ],
     [
       [...seed, "--shards", "2", "--upload-limit", "0"],
