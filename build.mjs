@@ -114,7 +114,7 @@ async function types() {
     rmSync(scratch, { recursive: true });
   }
   const text = readFileSync(join(DIST, "index.d.ts"), "utf8");
-  if (/^import /m.test(text))
+  if (/^import |^export .* from |\bimport\("/m.test(text))
     throw new Error("dist/index.d.ts imports a package");
 }
 
