@@ -20,7 +20,9 @@ function onUncaught(error: Error): void {
   if (error instanceof Error && isStreamError(error)) {
     const { message, stack } = error;
     for (const events of told)
-      events.warn("PROCESS", `uncaught, of a stream: ${message}`, { stack });
+      events.warn("PROCESS", `uncaught error of a stream: ${message}`, {
+        stack,
+      });
     return;
   }
   // The program's own listener decides, where it has one.

@@ -1,6 +1,6 @@
 /**
- * What changed in a list of contents since it was last told: a seeder has thousands of them, and while pieces come one or two change, many
- * times a second. Piece hashes are left out: they are of use only where pieces are verified.
+ * What changed in a list of contents since the last report. A seeder has thousands of contents, and while pieces arrive one or two change
+ * many times a second. Piece hashes are left out, because only the verifying side needs them.
  */
 import {
   PieceSet,
@@ -10,16 +10,16 @@ import {
 } from "../store/index.ts";
 
 export class ContentChanges {
-  /** What was told of each, in short. */
+  /** A summary of what was reported for each. */
   #told = new Map<Root, string>();
 
-  /** Everything, told from here on. */
+  /** Everything, reported from here on. */
   all(contents: readonly Content[]): Content[] {
     this.#told.clear();
     return this.since(contents).contents;
   }
 
-  /** Those that are new or other than they were told, and the roots of those that are gone. */
+  /** New and changed contents, and the roots of removed ones. */
   since(contents: readonly Content[]): { contents: Content[]; gone: Root[] } {
     const changed: Content[] = [];
     const left = new Set(this.#told.keys());
@@ -36,7 +36,7 @@ export class ContentChanges {
   }
 }
 
-/** Pieces only ever come, until the content goes: their number tells. */
+/** Pieces are only added until the content is removed, so their number suffices. */
 function inShort(content: Content): string {
   const { kind, name, manifest, primary, ranges, metadata, have } = content;
   const pieces = new PieceSet(pieceCount(metadata.sizeBytes), have).count;

@@ -1,8 +1,8 @@
 /**
- * One content on its way: metadata from any source, then its pieces from many, each verified before it is written.
+ * The download of one content: its metadata from any source, then its pieces from many, each verified before it is written.
  *
- * A piece is open (picker), in flight at one or two sources, being verified, or had. It moves on by one of `#arrived` and
- * `#missed`, and back to open when nobody has it in flight any more.
+ * A piece is open (picker), in flight at one or two sources, being verified, or done. `#arrived` and `#missed` move it on; it is open again
+ * when nobody has it in flight.
  */
 import {
   abortable,
@@ -43,9 +43,9 @@ export interface DownloadShared {
   limit: RateLimit;
   memory: { usedBytes: number; maxBytes: number };
   received: RateMeter;
-  /** Something may be asked for: look soon. */
+  /** Something may be requested: check soon. */
   pump: () => void;
-  /** A piece was asked for. */
+  /** A piece was requested. */
   onAsked: (root: Root, piece: number) => void;
 }
 
@@ -97,7 +97,7 @@ export class ContentDownload {
     });
   }
 
-  /** The path, once all of it is there. */
+  /** The path, once the content is complete. */
   async run(): Promise<string> {
     const { signal } = this.#options;
     const onAbort = (): void =>
@@ -132,7 +132,7 @@ export class ContentDownload {
     try {
       this.#links.add(spec);
     } catch (error) {
-      // No address. That is no reason to do without the others.
+      // It has no address, which is no reason to ignore the others.
       const { code, message } = ShoalError.from(error);
       this.#shared.events.warn("TORRENT", `no source: ${message}`, { code });
     }
@@ -176,13 +176,13 @@ export class ContentDownload {
       stuckMs = DEFAULTS.stuckMs,
     } = this.#options;
     if (now - this.#lastAvailableMs >= unavailableMs) {
-      this.#unavailable("no source has what is missing", unavailableMs);
+      this.#unavailable("no source has the missing pieces", unavailableMs);
     } else if (now - this.#lastPieceMs >= stuckMs) {
       this.#unavailable("no source delivered a piece", stuckMs);
     }
   }
 
-  /** Asks one source for one piece; false if there is nothing to ask now. */
+  /** Requests one piece from one source; false if there is nothing to request now. */
   askOne(): boolean {
     if (this.#over.signal.aborted) return false;
     const active = this.#links.active;
@@ -190,7 +190,7 @@ export class ContentDownload {
       this.#search.pump(active.flatMap(({ link }) => link ?? []));
       return false;
     }
-    // One that took a request and did nothing has a piece only if nobody else wants it: else it would delay piece after piece.
+    // A source that took a request and did nothing gets a piece only if nobody else wants it; otherwise it would delay piece after piece.
     const doubted = active.filter(({ missed }) => missed > 0);
     const others = active.filter(({ missed }) => missed === 0);
     return this.#askOneOf(others) || this.#askOneOf(doubted);
@@ -414,7 +414,7 @@ export class ContentDownload {
     );
   }
 
-  /** The request is over without a piece: it is open again unless another one has it in flight. */
+  /** The request ended without a piece, which is open again unless another source has it in flight. */
   #release(piece: number, asker: Asker | undefined): void {
     if (!this.#inFlight.remove(piece, asker)) return;
     if (this.#have?.has(piece) === true || this.#verifying.has(piece)) return;

@@ -1,4 +1,4 @@
-/** The links of one download, where what is to be shown is a matter of order. */
+/** The links of one download, in cases that depend on the order of events. */
 import assert from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
 import { test } from "node:test";
@@ -9,7 +9,7 @@ import { PieceBuffers } from "./piece-buffers.ts";
 import { SourcePool } from "./source-pool.ts";
 import type { Source, SourceLink } from "./source.ts";
 
-/** A source whose links open when they are told to. */
+/** A source whose links open on command. */
 class SlowSource implements Source {
   readonly id = "slow";
   readonly opening = Promise.withResolvers<SourceLink>();
@@ -45,7 +45,7 @@ function linksTo(source: Source): DownloadLinks {
   });
 }
 
-test("a link that opens when all is there, and only the file is to be named, does not stay", async () => {
+test("a link that opens when the content is complete but not yet renamed is closed", async () => {
   const source = new SlowSource();
   const links = linksTo(source);
   links.add({ kind: "peer", peerId: "slow" });

@@ -1,4 +1,4 @@
-/** The sources of one download: which are linked, which are to be tried again, and what each has. */
+/** The sources of one download: which are linked, which to retry, and what each has. */
 import { isShoalError, ShoalError, type Clock } from "../lib/index.ts";
 import { PieceSet, PIECE_BYTES, type Root } from "../store/index.ts";
 import type { PiecePicker } from "./piece-picker.ts";
@@ -18,18 +18,18 @@ export interface Attached {
   readonly standing: Standing;
   link: SourceLink | undefined;
   opening: boolean;
-  /** Has nothing that is open: not looked at until something changes. */
+  /** It has no open piece: skipped until something changes. */
   dry: boolean;
   /** Not asked before this. */
   pausedUntilMs: number;
   lostRaces: number;
-  /** When it was last turned to, ms of the clock; 0: never. */
+  /** When it last had a turn, ms of the clock; 0: never. */
   triedMs: number;
-  /** When its link opened, or a piece of its was last verified. */
+  /** When its link opened, or when its last piece was verified. */
   usefulMs: number;
-  /** A piece of its was verified. */
+  /** One of its pieces was verified. */
   proven: boolean;
-  /** Requests that came to nothing, since then. */
+  /** Failed requests since then. */
   missed: number;
   /** Counted in the picker. */
   counted: PieceSet | undefined;
@@ -42,7 +42,7 @@ export interface DownloadLinksOptions {
   clock: Clock;
   signal: AbortSignal;
   stallMs: number;
-  /** There may be something to ask for. */
+  /** There may be something to request. */
   onChange: () => void;
 }
 
@@ -50,7 +50,7 @@ export class DownloadLinks implements LinkListener {
   readonly #options: DownloadLinksOptions;
   readonly #attached = new Map<string, Attached>();
   #picker: PiecePicker | undefined;
-  /** Known once the metadata are verified. */
+  /** Known once the metadata is verified. */
   #sizeBytes: number | undefined;
   #closed = false;
 
@@ -64,8 +64,8 @@ export class DownloadLinks implements LinkListener {
   }
 
   /**
-   * Sources that have only a part, and deliver without delay: what they have or will have need not come from a seeder. So a seeder
-   * uploads little more than each piece once, however many download.
+   * Sources with only some pieces that deliver without delay: their present and expected pieces need not come from a seeder. So a seeder
+   * uploads little more than each piece once, however many peers download.
    */
   quick(): Attached[] {
     return this.active.filter(({ link }) => {
@@ -81,7 +81,7 @@ export class DownloadLinks implements LinkListener {
     const { pool } = this.#options;
     const id = sourceIdOf(spec);
     const known = this.#attached.get(id);
-    // A peer's address may be new; an origin's ranges are what they are.
+    // A peer's address may be new; an origin's ranges do not change.
     const source = pool.source(spec);
     if (this.#closed || known !== undefined || this.#isFull()) return;
     this.#attached.set(id, {
@@ -103,7 +103,7 @@ export class DownloadLinks implements LinkListener {
     this.openMore();
   }
 
-  /** Links to sources that are due, those first that were not turned to for longest. */
+  /** Opens links to sources that are due, the least recently used first. */
   openMore(): void {
     const now = this.#options.clock.now();
     const all = [...this.#attached.values()];
@@ -122,7 +122,7 @@ export class DownloadLinks implements LinkListener {
     for (const attached of next) void this.#open(attached);
   }
 
-  /** Ends up to `wanted` links that were of no use of late. That is no fault: they have their turn again. Returns how many. */
+  /** Closes up to `wanted` links that were useless recently. That is no fault: they get another turn. Returns how many. */
   #makeRoom(wanted: number, now: number): number {
     if (wanted <= 0) return 0;
     const idle = this.active.filter((attached) => this.#isIdle(attached, now));
@@ -145,7 +145,7 @@ export class DownloadLinks implements LinkListener {
     return !link.waiting && now - heardMs >= stallMs;
   }
 
-  /** From here on what the sources have is counted. */
+  /** From here on the sources' pieces are counted. */
   count(picker: PiecePicker, sizeBytes: number): void {
     this.#picker = picker;
     this.#sizeBytes = sizeBytes;
@@ -154,12 +154,12 @@ export class DownloadLinks implements LinkListener {
     }
   }
 
-  /** Something that was asked for is open again. */
+  /** A requested piece is open again. */
   wet(): void {
     for (const attached of this.#attached.values()) attached.dry = false;
   }
 
-  /** The link is given up; the source is tried again later. */
+  /** The link is abandoned; the source is tried again later. */
   drop(attached: Attached, error: ShoalError): void {
     const { link } = attached;
     if (link === undefined) return;
@@ -167,14 +167,14 @@ export class DownloadLinks implements LinkListener {
     this.#onLost(attached, error);
   }
 
-  /** Banned somewhere else. */
+  /** Banned by another download. */
   dropBanned(id: string): void {
     const attached = this.#attached.get(id);
     if (attached?.standing.banned !== undefined)
       this.drop(attached, attached.standing.banned);
   }
 
-  /** For good: one that is being opened is closed when it is. */
+  /** Closes for good; a link that is opening is closed once open. */
   close(): void {
     this.#closed = true;
     for (const attached of this.#attached.values()) {
@@ -203,7 +203,7 @@ export class DownloadLinks implements LinkListener {
           attached,
           new ShoalError(
             "CONTENT_INVALID",
-            `${attached.id} says ${link.sizeBytes ?? 0} bytes, the content has ${this.#sizeBytes ?? 0}`,
+            `${attached.id} claims ${link.sizeBytes ?? 0} bytes; the content has ${this.#sizeBytes ?? 0}`,
             { source: attached.id },
           ),
         );
@@ -219,7 +219,7 @@ export class DownloadLinks implements LinkListener {
     if (attached !== undefined) this.#onLost(attached, error);
   }
 
-  /** The source does not have it after all. */
+  /** The source turned out not to have it. */
   uncountPiece(attached: Attached, piece: number): void {
     if (attached.counted?.delete(piece) === true)
       this.#picker?.change(piece, -1);
@@ -268,7 +268,7 @@ export class DownloadLinks implements LinkListener {
 
   #isFull(): boolean {
     if (this.#attached.size < DEFAULTS.sourcesPerDownload) return false;
-    // One that never answered makes room.
+    // A source that never answered makes room.
     for (const [id, { link, opening, standing }] of this.#attached) {
       if (link === undefined && !opening && standing.failures > 0) {
         this.#attached.delete(id);

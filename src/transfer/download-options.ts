@@ -1,10 +1,10 @@
-/** What is asked of a download, and what it tells. */
+/** A download's options and progress. */
 import type { SourceSpec } from "./source.ts";
 import type { ContentKind, Root } from "../store/index.ts";
 
 export interface DownloadOptions {
   root: Root;
-  /** From a signed manifest, where there is one: then no peer can lie about it. */
+  /** From a signed manifest, if there is one: then no peer can lie about it. */
   sizeBytes?: number | undefined;
   path: string;
   name: string;
@@ -13,7 +13,7 @@ export interface DownloadOptions {
   sources?: Iterable<SourceSpec> | AsyncIterable<SourceSpec> | undefined;
   /** No source had a missing piece for this long: CONTENT_UNAVAILABLE. */
   unavailableMs?: number | undefined;
-  /** Nor did any piece arrive for this long. */
+  /** No piece arrived for this long. */
   stuckMs?: number | undefined;
   signal?: AbortSignal | undefined;
   onProgress?: ((progress: DownloadProgress) => void) | undefined;
@@ -22,12 +22,12 @@ export interface DownloadOptions {
 export interface DownloadProgress {
   root: Root;
   name: string;
-  /** Undefined while no metadata are here. */
+  /** Undefined while the metadata is missing. */
   sizeBytes: number | undefined;
-  /** Verified and written, those of an earlier run too. */
+  /** Verified and written, including an earlier run's. */
   doneBytes: number;
   bytesPerSecond: number;
-  /** Linked ones that have some of it. */
+  /** Linked sources that have some of it. */
   sources: number;
   /** Undefined: unknown. */
   etaMs: number | undefined;

@@ -19,14 +19,14 @@ import {
   type SwarmNode,
 } from "../../test/fakes/transfer.ts";
 
-/** Pieces that a node uploaded, of all contents. */
+/** Pieces of all contents that a node uploaded. */
 function uploaded(node: SwarmNode): number {
   return Object.values(node.uploads.stats().pieces).reduce((a, b) => a + b, 0);
 }
 
 for (const transport of TRANSPORTS) {
   describe(`a download over ${transport}`, () => {
-    test("comes whole from one source, each piece once", async (t) => {
+    test("arrives completely from one source, each piece once", async (t) => {
       const [seeder, node] = [await swarmNode(t), await swarmNode(t)];
       const bytes = randomBytes(12 * MIB + 12_345);
       const { root } = seeder.store.add(bytes);
@@ -46,7 +46,7 @@ for (const transport of TRANSPORTS) {
       );
     });
 
-    test("comes from three sources at once", async (t) => {
+    test("arrives from three sources at once", async (t) => {
       const seeders = [
         await swarmNode(t),
         await swarmNode(t),
@@ -69,7 +69,7 @@ for (const transport of TRANSPORTS) {
       for (const seeder of seeders) assert.ok(uploaded(seeder) > 0);
     });
 
-    test("ends from another source when one dies in the middle", async (t) => {
+    test("finishes from another source when one dies in the middle", async (t) => {
       // Both slow, so that there is a middle.
       const upload = { bytesPerSecond: 8 * MIB };
       const dying = await swarmNode(t, { upload });
@@ -130,7 +130,7 @@ for (const transport of TRANSPORTS) {
 }
 
 describe("a download", () => {
-  test("asks only for what is missing", async (t) => {
+  test("requests only missing pieces", async (t) => {
     const seeder = await swarmNode(t);
     const bytes = randomBytes(8 * MIB);
     const { root } = seeder.store.add(bytes);
@@ -151,7 +151,7 @@ describe("a download", () => {
     assert.equal(uploaded(seeder), 5);
   });
 
-  test("takes sources that come while it runs, and pieces that come to them", async (t) => {
+  test("uses sources that appear while it runs, and pieces that they get", async (t) => {
     const bytes = randomBytes(6 * MIB);
     const half = await swarmNode(t);
     const node = await swarmNode(t);
@@ -194,7 +194,7 @@ describe("a download", () => {
     }
   });
 
-  test("gives up where nobody has what is missing", async (t) => {
+  test("gives up if nobody has the missing pieces", async (t) => {
     const half = await swarmNode(t);
     const node = await swarmNode(t);
     const { root } = half.store.add(randomBytes(3 * MIB), [0, 2]);
@@ -218,7 +218,7 @@ describe("a download", () => {
     );
   });
 
-  test("stops when it is told to, and is taken up again", async (t) => {
+  test("stops when told to, and can be resumed", async (t) => {
     const seeder = await swarmNode(t);
     const node = await swarmNode(t);
     const bytes = randomBytes(8 * MIB);
@@ -246,7 +246,7 @@ describe("a download", () => {
     assert.equal(Buffer.compare(node.store.bytes(root)!, bytes), 0);
   });
 
-  test("fails with what the disk says", async (t) => {
+  test("fails with the disk's error", async (t) => {
     const seeder = await swarmNode(t);
     const node = await swarmNode(t);
     const { root } = seeder.store.add(randomBytes(4 * MIB));
@@ -317,7 +317,7 @@ describe("a download", () => {
   });
 });
 
-test("the piece hashes of 64 GiB come in many frames, and are no flood", async (t) => {
+test("the piece hashes of 64 GiB arrive in many frames and are not a flood", async (t) => {
   const [seeder, node] = [await swarmNode(t), await swarmNode(t)];
   const sizeBytes = 2 ** 36;
   const pieceHashes = randomBytes(pieceCount(sizeBytes) * HASH_BYTES);
@@ -331,7 +331,7 @@ test("the piece hashes of 64 GiB come in many frames, and are no flood", async (
     have: PieceSet.full(pieceCount(sizeBytes)).bits,
   };
   seeder.store.get = () => content;
-  // The download gets this far only with all hashes.
+  // The download gets here only with all hashes.
   node.store.open = () =>
     Promise.reject(new ShoalError("DISK_FULL", "no room for it"));
   const done = node.downloads.download({

@@ -1,5 +1,5 @@
 /**
- * Downloads of contents, side by side: they share the sources and take turns in asking them, within one bound of memory and one limit of
+ * Parallel downloads of contents. They share the sources and take turns requesting from them, within one memory bound and one limit of
  * bytes per second.
  */
 import {
@@ -31,13 +31,13 @@ export interface DownloadsOptions {
   clock?: Clock;
   random?: () => number;
   bytesPerSecond?: number | undefined;
-  /** Of pieces that are asked for, arrive, are verified or written. */
+  /** Bytes of pieces that are requested, arriving, being verified or written. */
   memoryBytes?: number | undefined;
   stallMs?: number | undefined;
   connectMs?: number | undefined;
   origin?: OriginOptions | undefined;
   onBan?: ((ban: Ban) => void) | undefined;
-  /** A piece was asked for: see Uploads.expect. */
+  /** A piece was requested: see Uploads.expect. */
   onAsked?: ((root: Root, piece: number) => void) | undefined;
 }
 
@@ -96,8 +96,8 @@ export class Downloads {
   }
 
   /**
-   * Resolves with the path once the whole content is there, verified. Rejects CONTENT_UNAVAILABLE, DISK_FULL, ABORTED …; what was
-   * verified by then is taken up by the next try. A content that is being downloaded already is an error: CONTENT_BUSY.
+   * Resolves with the path once the content is complete and verified. Rejects CONTENT_UNAVAILABLE, DISK_FULL, ABORTED …; the next attempt
+   * resumes with the verified pieces. A content that is already being downloaded is an error: CONTENT_BUSY.
    */
   async download(options: DownloadOptions): Promise<string> {
     const { root, name } = options;
@@ -109,9 +109,13 @@ export class Downloads {
       this.#running.has(root) ||
       this.#running.size >= DEFAULTS.downloadsAtOnce
     ) {
-      throw new ShoalError("CONTENT_BUSY", `${name} is being downloaded`, {
-        root,
-      });
+      throw new ShoalError(
+        "CONTENT_BUSY",
+        `${name} is already being downloaded`,
+        {
+          root,
+        },
+      );
     }
     const download = new ContentDownload(options, this.#shared);
     this.#running.set(root, download);
@@ -120,7 +124,7 @@ export class Downloads {
     try {
       const path = await download.run();
       const { sizeBytes } = download.progress();
-      this.#shared.events.info("TORRENT", `${name} is here, verified`, {
+      this.#shared.events.info("TORRENT", `${name} is complete and verified`, {
         root,
         path,
         sizeBytes,
@@ -133,7 +137,7 @@ export class Downloads {
     }
   }
 
-  /** To a running download; others do not care. */
+  /** Adds sources to a running download; otherwise does nothing. */
   addSource(root: Root, spec: SourceSpec): void {
     this.#running.get(root)?.addSource(spec);
   }
@@ -162,7 +166,7 @@ export class Downloads {
     this.#shared.pool.close();
   }
 
-  // asking, in turns
+  // requesting, in turns
 
   #pumpSoon(): void {
     if (this.#pumping || this.#stopped) return;
@@ -173,7 +177,7 @@ export class Downloads {
     });
   }
 
-  /** One piece for each download in turn, until none can ask, memory is used up, or the limit is. */
+  /** One piece for each download in turn, until none can request, or memory or the rate limit is used up. */
   #pump(): void {
     const { memory, limit } = this.#shared;
     let idle = 0;

@@ -1,6 +1,6 @@
 /**
- * What liars cost a node in memory, and what of theirs gets on its disk. The node, the honest source and the liars are three processes:
- * what is measured is the node as it ships, and nothing of those who lie to it.
+ * How much memory liars cost a node, and whether their bytes reach its disk. The node, the honest source and the liars are three processes,
+ * so only the node itself is measured.
  */
 import assert from "node:assert/strict";
 import { mkdir, open } from "node:fs/promises";
@@ -42,7 +42,7 @@ const MAX_GROWN_BYTES = 200 * MB;
 const PATIENCE_MS = 120_000;
 const QUIET_MS = 3_000;
 const LOOK_AT_DISK_MS = 1_000;
-/** A frame is counted once its stream took it, and the last one's stream may be closed by then. */
+/** A frame is counted once its stream accepted it, and the last one's stream may be closed by then. */
 const UNCOUNTED_BYTES = 128 * 1024;
 
 interface Case {
@@ -57,14 +57,14 @@ interface Outcome extends Fetched {
   grownBytes: number;
   sizeBytes: number;
   pieces: number;
-  /** Right bytes that the honest source sent. */
+  /** Correct bytes from the honest source. */
   honestBytes: number;
   honest: PeerSpec;
   liars: LiarReport[];
   looks: number;
 }
 
-test("all of them at once, more than a download has links, cost less than 200 MB and leave nothing on disk", async (t) => {
+test("all of them at once, more than a download has links, cost less than 200 MB and write nothing to disk", async (t) => {
   const outcome = await run(t, {
     layers: 3,
     counts: { wire: 1, banned: 1, waiting: 4 },
@@ -84,7 +84,7 @@ test("all of them at once, more than a download has links, cost less than 200 MB
   }
 });
 
-test("floods for as long as the download takes cost less than 200 MB and leave nothing on disk", async (t) => {
+test("floods during the whole download cost less than 200 MB and write nothing to disk", async (t) => {
   const outcome = await run(t, {
     layers: 1,
     counts: { wire: 3, banned: 0, waiting: 0 },
@@ -95,15 +95,15 @@ test("floods for as long as the download takes cost less than 200 MB and leave n
   assertHonest(outcome);
   assert.ok(outcome.tookMs > 5_000, "too fast to be flooded");
   const last = Math.min(...outcome.liars.map(({ silentMs }) => silentMs));
-  // One that was cut off has to connect again, which takes seconds where processors are scarce.
+  // A liar that was cut off must reconnect, which takes seconds on a busy machine.
   const most = outcome.tookMs / 3;
   assert.ok(last < most, `the last of them gave up ${last} ms before the end`);
 });
 
-/** Rejects where a wrong byte was on disk at any look. */
+/** Rejects if any check finds a wrong byte on disk. */
 async function run(t: TestContext, which: Case): Promise<Outcome> {
   const { layers, counts, honestBytesPerSecond, sized } = which;
-  // Registered first, so it runs first: a folder that is still written to can not be removed.
+  // Registered first, so it runs first: a folder that is still being written to cannot be removed.
   const sides: { kill: () => Promise<void> }[] = [];
   t.after(() => Promise.all(sides.map((side) => side.kill())));
   const side = <Order>(program: string): Side<Order> => {
@@ -188,7 +188,7 @@ function assertHonest(outcome: Outcome): void {
     "all were asked",
   );
   assert.ok(outcome.looks > 1, `${outcome.looks} looks at the disk`);
-  // What a liar sent of it was wrong: all that is right is from here, piece by piece.
+  // Liars sent only wrong pieces, so all correct ones are from here.
   const least = sizeBytes - UNCOUNTED_BYTES;
   assert.ok(honestBytes >= least, `${honestBytes} of ${sizeBytes} bytes`);
   const ids = new Set(liars.map(({ spec }) => spec.peerId));
@@ -208,7 +208,7 @@ function report(t: TestContext, outcome: Outcome): void {
   );
 }
 
-/** Counted once the stream took it, which may be after it arrived. */
+/** Counted once the stream accepted it, which may be after it arrived. */
 async function sentBy(
   seeder: Side<TransferOrder>,
   expectedBytes: number,
@@ -221,7 +221,7 @@ async function sentBy(
   }
 }
 
-/** Once in a while, and once the download is over; how often the file was there. */
+/** Periodically, and once after the download; returns how often the file existed. */
 async function lookAtDisk(
   path: string,
   model: string,
@@ -242,9 +242,7 @@ async function lookAtDisk(
 
 const HOLE = Buffer.alloc(PIECE_BYTES);
 
-/**
- * Each byte of the file is the model's or, in part, still a hole: a look may come in the middle of a write. False where there is no file.
- */
+/** Each byte of the file is the model's or still a hole; a check may happen in the middle of a write. False if there is no file. */
 async function assertSame(
   path: string,
   model: string,

@@ -1,4 +1,4 @@
-/** Sources that lie, stall and flood: the download ends from the honest one, and nothing of theirs is in it. */
+/** Sources that lie, stall and flood: the download finishes from the honest one, with nothing of theirs in it. */
 import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
 import { within } from "../../test/support/network.ts";
@@ -21,10 +21,10 @@ import { wireLiesAbout } from "../../test/fakes/malicious-wires.ts";
 const BYTES = randomBytes(5 * MIB + 777);
 const METADATA = metadataOf(BYTES);
 const { root: ROOT } = METADATA;
-/** What is late may be 32 MiB; the rest is what the sockets take. */
+/** Late data may be 32 MiB; the rest is what the sockets hold. */
 const MAX_FLOOD_BYTES = 64 * MIB;
 
-/** Asks the liar first, then the honest source too. Ends with the whole content. Tells who was banned, and for what. */
+/** Asks the liar first, then the honest source too. Ends with the whole content. Returns who was banned, and why. */
 async function fetchFrom(
   t: TestContext,
   liar: Liar,
@@ -83,7 +83,7 @@ describe("a source that sends", () => {
   }
 });
 
-test("more silent sources than a download has links do not keep it from the honest one", async (t) => {
+test("more silent sources than links do not keep a download from the honest one", async (t) => {
   const silent = liesAbout({ metadata: METADATA, bytes: BYTES }).find(
     ({ name }) => name === "silence from the start",
   )!;

@@ -1,4 +1,4 @@
-/** An HTTP server as a source, in all the ways that one can be wrong. */
+/** An HTTP server as a source, with every possible fault. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import {
@@ -19,7 +19,7 @@ import {
   type SwarmNode,
 } from "../../test/fakes/transfer.ts";
 
-/** The original file; the content is two runs of it with 1000 zeros between. */
+/** The original file; the content is two ranges of it with 1000 zeros between. */
 const FILE = randomBytes(8 * MIB);
 const FIRST = { offset: 100, sizeBytes: 2 * MIB + 5 };
 const SECOND = { offset: 5 * MIB, sizeBytes: 2 * MIB };
@@ -35,7 +35,7 @@ interface Asked {
   /** Half-open. */
   from: number;
   to: number;
-  /** How many came before. */
+  /** How many requests came before. */
   count: number;
 }
 
@@ -53,13 +53,13 @@ const honest: Handler = (asked) => {
   asked.response.end(FILE.subarray(asked.from, asked.to));
 };
 
-/** Wrong the first two times it is asked. */
+/** Wrong for the first two requests. */
 const wrongAtFirst =
   (wrong: Handler): Handler =>
   (asked) =>
     asked.count >= 2 ? honest(asked) : wrong(asked);
 
-/** Bytes without end. */
+/** Endless bytes. */
 function flood(response: ServerResponse): void {
   const more = (): void => {
     while (!response.destroyed && response.write(new Uint8Array(65_536)));
@@ -103,7 +103,7 @@ async function origin(
   };
 }
 
-/** A node, and a peer that tells the piece hashes but has only the first piece. */
+/** A node, and a peer that gives the piece hashes but has only the first piece. */
 async function nodes(
   t: TestContext,
 ): Promise<{ node: SwarmNode; peer: SwarmNode; root: string }> {
@@ -115,7 +115,7 @@ async function nodes(
   return { node, peer, root };
 }
 
-/** Downloads, and what came is what was wanted. */
+/** Downloads, and checks the result. */
 async function fetched(
   node: SwarmNode,
   root: string,
@@ -131,7 +131,7 @@ async function fetched(
 }
 
 describe("an origin", () => {
-  test("delivers by ranges what the peers do not have", async (t) => {
+  test("delivers by ranges what peers do not have", async (t) => {
     const { node, peer, root } = await nodes(t);
     const { spec, requests } = await origin(t, honest);
     await fetched(node, root, [peer.spec("TCP"), spec]);
@@ -142,7 +142,7 @@ describe("an origin", () => {
     }
   });
 
-  test("is enough alone: it is read once for the hashes, once for the bytes", async (t) => {
+  test("suffices alone: it is read once for the hashes and once for the bytes", async (t) => {
     const { node, root } = await nodes(t);
     const { spec, requests } = await origin(t, honest);
     await fetched(node, root, [spec]);
@@ -150,7 +150,7 @@ describe("an origin", () => {
     assert.equal(served, 2 * (BYTES.length - 1000));
   });
 
-  test("is followed where it redirects to, directly the next time", async (t) => {
+  test("is followed through a redirect, and asked there directly the next time", async (t) => {
     const { node, peer, root } = await nodes(t);
     const target = await origin(t, honest);
     const { spec, requests } = await origin(t, ({ response }) => {
@@ -198,7 +198,7 @@ const FAULTS: readonly Fault[] = [
     banned: "ORIGIN_INVALID",
   },
   {
-    name: "sends more than it said",
+    name: "sends more than it claimed",
     handler: ({ response, from, to }) => {
       response.writeHead(206, {
         "content-range": `bytes ${from}-${to - 1}/${FILE.length}`,
@@ -284,7 +284,7 @@ const FAULTS: readonly Fault[] = [
     }),
   },
   {
-    name: "has a fault of its own",
+    name: "has an internal error",
     handler: wrongAtFirst(({ response }) => {
       response.writeHead(503).end();
     }),
@@ -314,7 +314,7 @@ describe("an origin that", () => {
     });
   }
 
-  test("sends all of a small file is taken for it", async (t) => {
+  test("that sends all of a small file is accepted", async (t) => {
     const node = await swarmNode(t);
     const peer = await swarmNode(t);
     const file = randomBytes(100_000);
@@ -328,7 +328,7 @@ describe("an origin that", () => {
     await fetched(node, root, sources, bytes);
   });
 
-  test("is no address is no source", async (t) => {
+  test("is not an address is not a source", async (t) => {
     const { node, root } = await nodes(t);
     for (const url of ["file:///etc/passwd", "nonsense", "http://a:b@c/"]) {
       await assert.rejects(

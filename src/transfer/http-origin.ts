@@ -1,6 +1,6 @@
 /**
- * An HTTP server as a source: it has the original files, and a content is some runs of their bytes. It has everything, vouches for
- * nothing and tells no piece hashes, unless nobody else does: then the content is read once to make them, and a second time to keep it.
+ * An HTTP server as a source. It has the original files, and a content is ranges of their bytes. It has everything and gives no piece
+ * hashes. If nobody else gives them, the content is read once to compute them and a second time to keep it.
  */
 import { reasonOf, ShoalError, type Clock } from "../lib/index.ts";
 import { HttpRanges } from "./http-range.ts";
@@ -43,7 +43,7 @@ export class HttpOrigin implements Source {
     this.#options = options;
   }
 
-  /** Nothing is asked yet: an origin shows with the first piece whether it is there. */
+  /** Nothing is requested yet: the first piece shows whether the origin works. */
   async open(root: Root, listener: LinkListener): Promise<SourceLink> {
     return new OriginLink({
       id: this.id,
@@ -192,7 +192,7 @@ class OriginLink implements SourceLink {
   }
 }
 
-/** Tensors that lie one behind the other in the file need no request each. */
+/** Adjacent tensors in the file need only one request. */
 function joined(ranges: readonly OriginRange[]): OriginRange[] {
   const result: OriginRange[] = [];
   for (const range of ranges) {
@@ -220,7 +220,7 @@ function checkUrl(text: string): void {
   ) {
     throw new ShoalError(
       "USAGE",
-      "an origin's address is http: or https:, without a name and password in it",
+      "an origin's address must be http: or https:, without user name and password",
     );
   }
 }

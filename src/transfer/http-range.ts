@@ -1,7 +1,7 @@
 /**
- * One run of bytes by HTTP Range (RFC 9110, section 14), from a server that may do anything: ignore the range, send too little, too
- * much, something compressed, nothing at all, or send us elsewhere. ORIGIN_INVALID: it will not be better the next time.
- * ORIGIN_FAILED, DEADLINE: it may.
+ * One range of bytes through HTTP Range (RFC 9110, section 14), from a server that may do anything: ignore the range, send too little, too
+ * much, something compressed or nothing at all, or redirect. ORIGIN_INVALID: it will fail the next time too. ORIGIN_FAILED, DEADLINE: it
+ * may not.
  */
 import { deadline, ShoalError, type Clock } from "../lib/index.ts";
 import { DEFAULTS } from "./defaults.ts";
@@ -20,7 +20,7 @@ interface Range {
 
 export class HttpRanges {
   readonly #options: HttpRangeOptions;
-  /** Where a redirect led, for a while. */
+  /** Targets of redirects, remembered for a while. */
   readonly #moved = new Map<string, { url: string; untilMs: number }>();
 
   constructor(options: HttpRangeOptions) {
@@ -42,7 +42,7 @@ export class HttpRanges {
     } catch (error) {
       throw this.#explain(error, range, either);
     } finally {
-      // Whatever is left of a body is not read.
+      // The rest of a body is not read.
       over.abort();
     }
   }
@@ -54,7 +54,7 @@ export class HttpRanges {
     let url = isKnown ? moved.url : range.url;
     let response = await this.#request(url, range, signal);
     if (isKnown && response.status >= 400 && response.status < 500) {
-      // A signed link's time is over.
+      // A signed link has expired.
       this.#moved.delete(range.url);
       await response.body?.cancel();
       url = range.url;
@@ -83,7 +83,7 @@ export class HttpRanges {
     const limit = deadline(headMs, "the origin", signal);
     try {
       return await fetch(url, {
-        // With a range, fetch asks for no encoding by itself.
+        // With a range, fetch requests no encoding by itself.
         headers: {
           range: `bytes=${offset}-${offset + sizeBytes - 1}`,
           "user-agent": "shoal",
@@ -93,7 +93,7 @@ export class HttpRanges {
         signal: limit.signal,
       });
     } finally {
-      // Also ends what the deadline's signal would do to the body later.
+      // This also keeps the deadline's signal from ending the body later.
       limit.clear();
     }
   }
@@ -109,7 +109,7 @@ export class HttpRanges {
     const { clock, stallMs } = this.#options;
     let progress = 0;
     let at = -skip;
-    // The same measure as for peers: so many bytes in that time.
+    // The same rule as for peers: so many bytes in that time.
     const watch = (): (() => void) =>
       clock.after(stallMs, () => {
         if (progress >= Math.min(DEFAULTS.minProgressBytes, into.length)) {
@@ -137,7 +137,7 @@ export class HttpRanges {
           skip === 0 &&
           response.status === 206
         )
-          throw invalid(range, "it sends more than it was asked for");
+          throw invalid(range, "it sends more than requested");
         if (wanted.length > 0 && at + from < into.length) {
           into.set(wanted, at + from);
           onData(wanted.length);
@@ -165,7 +165,7 @@ export class HttpRanges {
   }
 }
 
-/** Throws unless the response is the range. Gives how many bytes of its body come before the range. */
+/** Throws unless the response has the range. Returns how many bytes of its body come before the range. */
 function checkHead(response: Response, range: Range): number {
   const { status, headers } = response;
   const { offset, sizeBytes } = range;
@@ -199,12 +199,12 @@ function checkHead(response: Response, range: Range): number {
     Number(last) !== offset + sizeBytes - 1 ||
     (lengthBytes ?? sizeBytes) !== sizeBytes
   ) {
-    throw invalid(range, "it sends another range than it was asked for");
+    throw invalid(range, "it sends another range than requested");
   }
   return 0;
 }
 
-/** RFC 9110, section 10.2.3: seconds or a date. Undefined: none, or nonsense. */
+/** RFC 9110, section 10.2.3: seconds or a date. Undefined if missing or invalid. */
 function retryAfterMs(header: string | null): number | undefined {
   if (header === null) return undefined;
   const ms = /^\d+$/.test(header)
@@ -226,7 +226,7 @@ function redirectTarget(
   if (target === null || location === null || !isSafe)
     throw invalid(
       range,
-      "it redirects to what is no address, or to plain HTTP",
+      "it redirects to an invalid address, or to plain HTTP",
     );
   return target.href;
 }

@@ -1,4 +1,4 @@
-/** The requests of one download that have no answer yet: one for a piece, more where those asked are slow. */
+/** The unanswered requests of one download: one per piece, more if the sources are slow. */
 import type { Attached } from "./download-links.ts";
 import type { SourceLink } from "./source.ts";
 import { DEFAULTS } from "./defaults.ts";
@@ -18,7 +18,7 @@ export class InFlight {
     return this.#askers.size;
   }
 
-  /** Whether nobody else was asked for the piece. */
+  /** Whether nobody else was asked for this piece. */
   add(piece: number, asker: Asker): boolean {
     const askers = this.#askers.get(piece) ?? [];
     this.#askers.set(piece, [...askers, asker]);
@@ -33,7 +33,7 @@ export class InFlight {
     return left.length === 0;
   }
 
-  /** All who were asked for the piece, which is here. */
+  /** All sources that were asked for a piece that has arrived. */
   take(piece: number): Asker[] {
     const askers = this.#askers.get(piece) ?? [];
     this.#askers.delete(piece);
@@ -41,8 +41,8 @@ export class InFlight {
   }
 
   /**
-   * Nothing is open for this source: a piece in flight at another one that waits, has fallen silent, or will take much longer.
-   * So neither the end of a download nor its middle hangs on the slowest source, nor on two that never delivered.
+   * If nothing is open for this source: a piece in flight at another source that waits, fell silent, or will take much longer. So a
+   * download never depends on the slowest source or on two that never delivered.
    */
   second(
     attached: Attached,
@@ -64,7 +64,7 @@ export class InFlight {
   }
 }
 
-/** Would `link` have the piece well before the source it was asked from? */
+/** Whether `link` would deliver the piece well before the source it was requested from. */
 function isSlower(first: Asker, link: SourceLink, now: number): boolean {
   if (first.link.waiting) return true;
   const heardMs = Math.max(first.askedMs, first.link.lastDataMs);

@@ -1,6 +1,6 @@
 /**
  * Moves contents between machines. Uploads answer requests for pieces; downloads fetch a content from many sources at once, rarest piece
- * first, and verify each piece before it is written. A transfer is both of them with a store and a host of its own, in a thread of its own.
+ * first, and verify each piece before it is written. A transfer is both of them with their own store and host, in their own thread.
  *
  *     const transfer = new TransferThread({ host: { listen }, store: { directories: ["models"], stateDir } }, events);
  *     await transfer.start();

@@ -1,6 +1,6 @@
 /**
- * Finds the piece hashes of a content that is known by its root alone: asks one source, after a while another, until one tells what
- * makes the root. A size that nobody vouched for is proven by the last piece: its hash holds for bytes of one length only.
+ * Finds the piece hashes of a content of which only the root is known: asks one source, after a while another, until one gives hashes that
+ * make the root. The last piece proves an unknown size, because its hash fits only one length.
  */
 import { ShoalError, type Clock } from "../lib/index.ts";
 import {
@@ -14,16 +14,16 @@ import {
 import type { SourceLink } from "./source.ts";
 import { DEFAULTS } from "./defaults.ts";
 
-/** Asked at once: beyond that nobody is likely to be faster. */
+/** Sources asked at once: more are unlikely to be faster. */
 const MAX_ASKED = 3;
-/** Above this only one source at a time is asked: hashes not yet verified take memory (2 MiB). */
+/** Above this only one source at a time is asked, because unverified hashes take memory (2 MiB). */
 const HEDGED_BYTES = 2 ** 36;
-/** So long nobody but costly sources: one of them is asked. */
+/** After this long with only costly sources, one of them is asked. */
 const COSTLY_AFTER_MS = 3_000;
 
 export interface FoundMetadata {
   metadata: ContentMetadata;
-  /** Came as proof of the size. */
+  /** Arrived as proof of the size. */
   lastPiece: Uint8Array | undefined;
 }
 
@@ -55,7 +55,7 @@ export class MetadataSearch {
     this.#startedMs = options.clock.now();
   }
 
-  /** Asks one more of `links` if it is time. */
+  /** Asks one more of `links` when it is time. */
   pump(links: readonly SourceLink[]): void {
     if (this.#over.signal.aborted || this.#asked.size >= MAX_ASKED) return;
     const now = this.#options.clock.now();

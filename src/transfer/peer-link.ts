@@ -1,4 +1,4 @@
-/** One content on a peer's stream: what the peer has of it, and the pieces asked for. */
+/** One content on a peer's stream: the peer's pieces, and the requested ones. */
 import { type Clock, reasonOf, ShoalError } from "../lib/index.ts";
 import type { PieceBuffers } from "./piece-buffers.ts";
 import {
@@ -27,7 +27,7 @@ interface Pending {
   /** Allocated with the first byte. */
   bytes: Uint8Array | undefined;
   filled: number;
-  /** Not wanted any more, but its answer is still to come. */
+  /** Not wanted any more, but its answer is still outstanding. */
   cancelled: boolean;
   settle: (result: Uint8Array | ShoalError) => void;
 }
@@ -37,7 +37,7 @@ export interface PeerStream {
   readonly peer: string;
   readonly clock: Clock;
   readonly buffers: PieceBuffers;
-  /** Requests the peer takes now. */
+  /** Requests that the peer accepts now. */
   readonly room: number;
   readonly waiting: boolean;
   readonly bytesPerSecond: number | undefined;
@@ -46,7 +46,7 @@ export interface PeerStream {
   send(frame: Uint8Array): void;
   onAsked(sizeBytes: number): void;
   onData(sizeBytes: number): void;
-  /** A request got its whole answer; `leftBytes` of it did not come. */
+  /** A request is answered; `leftBytes` of it did not arrive. */
   onAnswered(
     leftBytes: number,
     arrived?: { sizeBytes: number; askedMs: number },
@@ -144,7 +144,7 @@ export class PeerLink implements SourceLink {
     });
   }
 
-  /** Asked for here, perhaps cancelled, and not answered yet. */
+  /** Requested here, perhaps cancelled, and not answered yet. */
   isAsked(piece: number): boolean {
     return this.#pending.has(piece);
   }
@@ -180,7 +180,7 @@ export class PeerLink implements SourceLink {
     if (!wasClosed) this.#listener.onClosed(this, error);
   }
 
-  /** Data are looked at one by one; of the rest only the page that was asked for. */
+  /** PIECE frames are checked one by one; of the rest only the requested page. */
   isAskedFor(answer: Exclude<Answer, { type: 21 }>): boolean {
     if (answer.type === AnswerType.Hashes)
       return this.#page?.first === answer.first;
@@ -208,7 +208,7 @@ export class PeerLink implements SourceLink {
 
   #onPiece({ piece, offset, data }: Of<19>): void {
     const pending = this.#pending.get(piece);
-    if (pending === undefined) throw malformed(`piece ${piece} unasked for`);
+    if (pending === undefined) throw malformed(`unrequested piece ${piece}`);
     const left = pending.sizeBytes - pending.filled;
     if (
       offset !== pending.filled ||
@@ -216,7 +216,7 @@ export class PeerLink implements SourceLink {
       (data.length < MIN_DATA_BYTES && data.length < left)
     ) {
       throw malformed(
-        `${data.length} bytes at ${offset} of piece ${piece}, ${pending.filled} are here`,
+        `${data.length} bytes at ${offset} of piece ${piece}, expected at ${pending.filled}`,
       );
     }
     pending.filled += data.length;
@@ -289,7 +289,7 @@ export class PeerLink implements SourceLink {
     const { have } = this;
     if (have === undefined) throw malformed("pieces before the map");
     if (pieces.some((piece) => piece >= have.size))
-      throw malformed("a piece beyond the end");
+      throw malformed("a piece past the end");
     this.#listener.onHave(
       this,
       verified ? pieces.filter((piece) => have.add(piece)) : pieces,
@@ -299,7 +299,7 @@ export class PeerLink implements SourceLink {
 
   #onHashes(page: Of<17>): void {
     if (this.#page?.first !== page.first) {
-      // Of a question that was given up.
+      // The answer to an abandoned request.
       return;
     }
     // The frame is valid only until this returns.
@@ -312,7 +312,7 @@ export class PeerLink implements SourceLink {
         settle(
           new ShoalError(
             "DEADLINE",
-            `${this.sourceId} told no piece hashes within ${DEFAULTS.metadataMs} ms`,
+            `${this.sourceId} sent no piece hashes within ${DEFAULTS.metadataMs} ms`,
             { peer: this.sourceId },
           ),
         );
@@ -344,7 +344,7 @@ export class PeerLink implements SourceLink {
     pending.settle(ShoalError.from(reason));
   }
 
-  /** What comes of it from here on is counted and let go. */
+  /** Later frames of it are counted and discarded. */
   #dropBytes(pending: Pending): void {
     pending.cancelled = true;
     if (pending.bytes !== undefined) this.#stream.buffers.give(pending.bytes);

@@ -1,6 +1,6 @@
 /**
- * The asking end of a torrent stream: its channels, the window of what is asked for, and the watch over a peer that stalls.
- * Whatever was not asked for ends the stream.
+ * The requesting end of a torrent stream: its channels, the window of requests, and the watch over a stalled peer. Unrequested frames end
+ * the stream.
  */
 import { ShoalError, type Clock } from "../lib/index.ts";
 import type { FrameStream } from "../network/index.ts";
@@ -27,7 +27,7 @@ export interface PeerLinksOptions {
   onIdle: () => void;
 }
 
-/** How much the latest piece counts in the speed. */
+/** The weight of the latest piece in the speed. */
 const SMOOTHING = 0.3;
 
 export class PeerLinks implements PeerStream {
@@ -41,7 +41,7 @@ export class PeerLinks implements PeerStream {
   #closed: ShoalError | undefined;
   readonly #chatter: RateLimit;
 
-  /** Asked for and not here yet. */
+  /** Requested and not received yet. */
   outstandingBytes = 0;
   outstandingPieces = 0;
   waiting = false;
@@ -78,14 +78,14 @@ export class PeerLinks implements PeerStream {
     return link;
   }
 
-  /** One that lets us wait keeps one request: it holds the place in its line. */
+  /** A peer that makes us wait keeps one request, which holds our place in its queue. */
   get room(): number {
     if (this.#closed !== undefined) return 0;
     return (this.waiting ? 1 : this.#window()) - this.outstandingPieces;
   }
 
   send(frame: Uint8Array): void {
-    // Asks are small and few: the stream's own bound is enough.
+    // Requests are small and few: the stream's own bound suffices.
     void this.#stream.send(frame);
   }
 
@@ -165,7 +165,7 @@ export class PeerLinks implements PeerStream {
     }
   }
 
-  /** What was on its way when we left. Of requests each has its whole answer before the channel is gone. */
+  /** In flight when we left. Each request gets its whole answer before the channel is gone. */
   #isLate(answer: Exclude<Answer, { type: typeof AnswerType.Slot }>): boolean {
     return (
       answer.channel < this.#nextChannel && answer.type !== AnswerType.Piece
@@ -173,7 +173,7 @@ export class PeerLinks implements PeerStream {
   }
 
   #onSlot(served: boolean): void {
-    // To be told the same again is no progress.
+    // Repeated frames are not progress.
     if (this.waiting === served) this.#noteProgress();
     this.waiting = !served;
     for (const link of this.#links.values()) link.onRoom();

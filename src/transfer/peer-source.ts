@@ -1,4 +1,4 @@
-/** A peer as a source: one stream to it for all downloads, opened when the first needs it and closed when none does. */
+/** A peer as a source: one stream to it for all downloads, opened when the first one needs it and closed when none does. */
 import { ShoalError, type Clock } from "../lib/index.ts";
 import type { Host } from "../network/index.ts";
 import { PeerLinks, type PeerLinksOptions } from "./peer-links.ts";
@@ -35,7 +35,7 @@ export class PeerSource implements Source {
     return this.#links !== undefined;
   }
 
-  /** What was learned of late is the better address. */
+  /** The address learned most recently is the better one. */
   learn(spec: PeerSpec): void {
     if ((spec.addresses?.length ?? 0) > 0) this.#spec = spec;
   }

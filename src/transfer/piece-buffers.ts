@@ -1,10 +1,10 @@
 /**
- * Buffers of one piece each, used again. A fresh megabyte for each piece would cost more than its hash: V8 collects the whole heap each
- * time a few of them were dropped.
+ * Reusable buffers of one piece each. A new megabyte for each piece would cost more than its hash, because V8 collects the whole heap each
+ * time a few of them are dropped.
  */
 import { PIECE_BYTES } from "../store/index.ts";
 
-/** Kept while unused: what a few fast sources have in flight. */
+/** Unused buffers that are kept: what a few fast sources have in flight. */
 const MAX_KEPT = 16;
 
 export class PieceBuffers {
@@ -16,7 +16,7 @@ export class PieceBuffers {
     return sizeBytes === PIECE_BYTES ? whole : whole.subarray(0, sizeBytes);
   }
 
-  /** Nobody looks at it any more. */
+  /** Nobody uses it any more. */
   give(bytes: Uint8Array): void {
     if (
       bytes.buffer.byteLength === PIECE_BYTES &&

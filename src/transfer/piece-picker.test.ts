@@ -27,7 +27,7 @@ test("each missing piece is taken once", () => {
   assert.equal(picker.openCount, 0);
 });
 
-test("the rarest comes first, of what the source has", () => {
+test("the rarest piece of the source comes first", () => {
   const picker = pickerOf(4);
   // Held by 3, 1, 2 and 4 sources.
   for (const [piece, holders] of [3, 1, 2, 4].entries())
@@ -37,7 +37,7 @@ test("the rarest comes first, of what the source has", () => {
     2,
   );
   assert.equal(picker.take(any), 1);
-  // A source more has it, two have less.
+  // One more source has it, two fewer have it.
   picker.change(0, 1);
   picker.change(3, -1);
   picker.change(3, -1);
@@ -56,14 +56,14 @@ test("a piece nobody has does not hide the rarest that somebody has", () => {
   );
 });
 
-test("ties fall by chance: downloaders that start together differ", () => {
+test("ties are broken at random: downloaders that start together differ", () => {
   const firsts = Array.from({ length: 20 }, (_, seed) =>
     pickerOf(1000, [], seed).take(any),
   );
   assert.ok(new Set(firsts).size > 15);
 });
 
-test("what is put back can be taken again, what came otherwise cannot", () => {
+test("a returned piece can be taken again, one that arrived otherwise cannot", () => {
   const picker = pickerOf(2);
   const first = picker.take(any)!;
   picker.putBack(first);

@@ -1,14 +1,14 @@
 /**
- * Which piece to ask for next: of those a source has, the one that the fewest sources have, so that the last source of a rare piece
- * may go, and several downloaders of one content get different pieces and feed each other. Ties fall by chance: downloaders that
- * start together do not ask the seeder for the same. A piece that another source expects counts as if it had it. Pure.
+ * Which piece to request next: of a source's pieces, the one that the fewest sources have. So the last source of a rare piece may leave,
+ * and downloaders of one content get different pieces and feed each other. Ties are broken at random, so that downloaders that start
+ * together do not request the same piece from the seeder. A piece that another source expects counts as if that source had it. Pure.
  */
 import type { PieceSet } from "../store/index.ts";
 
 export class PiecePicker {
-  /** Missing and not asked for, in random order. */
+  /** Missing and not requested, in random order. */
   readonly #open: number[] = [];
-  /** Place of each piece in `#open`; -1: not there. */
+  /** Position of each piece in `#open`; -1 if it is not there. */
   readonly #place: Int32Array;
   readonly #rarity: Uint16Array;
   /** How many of `#open` have which rarity. */
@@ -35,12 +35,12 @@ export class PiecePicker {
     });
   }
 
-  /** Pieces missing and not asked for. */
+  /** Pieces that are missing and not requested. */
   get openCount(): number {
     return this.#open.length;
   }
 
-  /** A source more (1) or less (-1) has the piece, or expects it. */
+  /** One source more (1) or less (-1) has or expects the piece. */
   change(piece: number, by: 1 | -1): void {
     const isOpen = (this.#place[piece] ?? -1) >= 0;
     if (isOpen) this.#count(piece, -1);
@@ -48,7 +48,7 @@ export class PiecePicker {
     if (isOpen) this.#count(piece, 1);
   }
 
-  /** Takes a piece out of what is open. Undefined: this source has none of it. */
+  /** Takes an open piece. Undefined if this source has none. */
   take(has: (piece: number) => boolean): number | undefined {
     const rarest = this.#rarest();
     let best: number | undefined;
@@ -72,12 +72,12 @@ export class PiecePicker {
     this.#count(piece, 1);
   }
 
-  /** The piece came without having been taken. */
+  /** The piece arrived without having been taken. */
   remove(piece: number): void {
     if ((this.#place[piece] ?? -1) >= 0) this.#remove(piece);
   }
 
-  /** No piece that some source has is rarer. */
+  /** No available piece is rarer. */
   #rarest(): number {
     const found = this.#counts.findIndex((count, i) => i > 0 && count > 0);
     return found === -1 ? 0 : found;

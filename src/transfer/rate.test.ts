@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { Clock } from "../lib/index.ts";
 import { RateLimit, RateMeter } from "./rate.ts";
 
-/** Moves only when it is told to. */
+/** Advances only on command. */
 class ClockDouble implements Clock {
   ms = 1_000_000;
   now(): number {
@@ -14,7 +14,7 @@ class ClockDouble implements Clock {
   }
 }
 
-test("over any time no more than the limit passes, and a quarter of a second's burst", () => {
+test("over any time no more passes than the limit and a burst of a quarter of a second", () => {
   const clock = new ClockDouble();
   const limit = new RateLimit(clock, 1_000_000);
   let passed = 0;
@@ -28,7 +28,7 @@ test("over any time no more than the limit passes, and a quarter of a second's b
   assert.ok(passed >= 9_900_000 && passed <= 10_300_000, `${passed}`);
 });
 
-test("more than a second's worth passes at once, and is paid for after", () => {
+test("more than a second's worth passes at once and is paid for afterwards", () => {
   const clock = new ClockDouble();
   const limit = new RateLimit(clock, 100_000);
   assert.equal(limit.delayMs(), 0);
@@ -40,7 +40,7 @@ test("more than a second's worth passes at once, and is paid for after", () => {
   assert.equal(limit.delayMs(), 0);
 });
 
-test("with a burst of its own there is as much at the start, and after a pause", () => {
+test("with its own burst size, that much is available at the start and after a pause", () => {
   const clock = new ClockDouble();
   const limit = new RateLimit(clock, 1_000, 50_000);
   for (const pauseMs of [0, 3_600_000]) {
@@ -53,7 +53,7 @@ test("with a burst of its own there is as much at the start, and after a pause",
   }
 });
 
-test("a pause saves up a quarter of a second and no more", () => {
+test("a pause saves up no more than a quarter of a second", () => {
   const clock = new ClockDouble();
   const limit = new RateLimit(clock, 1_000_000);
   clock.ms += 3_600_000;
@@ -64,7 +64,7 @@ test("a pause saves up a quarter of a second and no more", () => {
   assert.equal(limit.delayMs(), 1);
 });
 
-test("no limit never waits, and a new limit begins at once", () => {
+test("without a limit nothing waits, and a new limit applies at once", () => {
   const clock = new ClockDouble();
   const limit = new RateLimit(clock, undefined);
   limit.take(1e12);
@@ -77,7 +77,7 @@ test("no limit never waits, and a new limit begins at once", () => {
   assert.equal(limit.delayMs(), 0);
 });
 
-test("who waits is served in order, and one that gives up holds up nobody", async () => {
+test("waiting callers are served in order, and one that gives up delays nobody", async () => {
   const limit = new RateLimit(
     { now: () => performance.now(), after: () => () => {} },
     1_000_000,
@@ -95,7 +95,7 @@ test("who waits is served in order, and one that gives up holds up nobody", asyn
   assert.deepEqual(done, [1, 3]);
 });
 
-test("a steady flow is measured as what it is, from its first second on", () => {
+test("a steady flow is measured correctly from its first second on", () => {
   const clock = new ClockDouble();
   const meter = new RateMeter(clock);
   for (let i = 1; i <= 400; i++) {

@@ -1,23 +1,26 @@
-/** Bytes per second: kept under a limit, and measured. */
+/** Bytes per second: limited and measured. */
 import { sleep, type Clock } from "../lib/index.ts";
 
-/** A pause saves up this much of the limit, where nothing else is said. */
+/** A pause saves up this much of the limit, by default. */
 const BURST_MS = 250;
 
 /**
- * A token bucket that may go into debt: whoever finds it not empty takes all it needs, and the next waits until the debt is paid.
- * So a piece larger than a second's worth passes, and the average holds.
+ * A token bucket that may go into debt: a caller that finds it not empty takes all it needs, and the next waits until the debt is paid. So
+ * a piece larger than a second's worth passes, and the average holds.
  */
 export class RateLimit {
   readonly #clock: Clock;
   readonly #burstBytes: number | undefined;
-  /** Infinity: none. */
+  /** Infinity means no limit. */
   #bytesPerSecond: number;
   #tokens = 0;
   #atMs: number;
   #line: Promise<void> = Promise.resolve();
 
-  /** `burstBytes`: what a pause saves up, and what there is at the start; else what the limit gives in a quarter of a second, and none. */
+  /**
+   * `burstBytes`: what a pause saves up, and what is available at the start; by default what the limit gives in a quarter of a second, and
+   * nothing at the start.
+   */
   constructor(
     clock: Clock,
     bytesPerSecond: number | undefined,
@@ -40,7 +43,7 @@ export class RateLimit {
     this.#tokens = Math.min(this.#tokens, 0);
   }
 
-  /** Until something may be taken; 0: now. */
+  /** Time until something may be taken; 0 means now. */
   delayMs(): number {
     if (this.#bytesPerSecond === Infinity) return 0;
     this.#refill();
@@ -57,7 +60,7 @@ export class RateLimit {
   async acquire(bytes: number, signal: AbortSignal): Promise<void> {
     if (this.#bytesPerSecond === Infinity) return;
     const turn = this.#line.then(async () => {
-      // The limit may change meanwhile: wait in short steps.
+      // The limit may change meanwhile, so it waits in short steps.
       for (let ms = this.delayMs(); ms > 0; ms = this.delayMs()) {
         await sleep(Math.min(ms, BURST_MS), signal);
       }
@@ -81,7 +84,7 @@ export class RateLimit {
   }
 }
 
-/** What flowed of late: older bytes count less, by half every `halfLifeMs`. */
+/** Recent flow: older bytes count less, by half every `halfLifeMs`. */
 export class RateMeter {
   readonly #clock: Pick<Clock, "now">;
   readonly #halfLifeMs: number;
@@ -106,7 +109,7 @@ export class RateMeter {
     this.#decay();
     const tauMs = this.#halfLifeMs / Math.LN2;
     const ageMs = Math.max(this.#atMs - this.#startedMs, 1);
-    // What a steady flow since the start would have gathered, per byte/ms.
+    // What a steady flow since the start would have accumulated, per byte/ms.
     const full = tauMs * (1 - Math.exp(-ageMs / tauMs));
     return (this.#weight / full) * 1000;
   }

@@ -1,4 +1,4 @@
-/** What is remembered of sources is bounded: names cost nothing, and anybody may make some up. */
+/** The memory for sources is bounded, because anyone can invent names for free. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HandClock } from "../../test/support/clock.ts";
@@ -24,7 +24,7 @@ function pool(): SourcePool {
   });
 }
 
-test("a ban outlives thousands of strangers, and bans have an end too", () => {
+test("a ban outlives thousands of strangers, and bans are bounded too", () => {
   const sources = pool();
   sources.ban("liar", ROOT, lie);
   for (let i = 0; i < 2 * MANY; i++) sources.standing(`peer-${i}`).failures = 1;
@@ -37,7 +37,7 @@ test("a ban outlives thousands of strangers, and bans have an end too", () => {
   assert.equal(sources.standing(`peer-${MANY + 9}`).banned, lie);
 });
 
-test("of thousands of peers the last are kept, and those that are asked", () => {
+test("of thousands of peers, the latest and those in use are kept", () => {
   const sources = pool();
   const asked = sources.source(peer(0));
   const opening = asked.open(

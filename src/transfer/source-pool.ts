@@ -1,4 +1,4 @@
-/** The sources of all downloads, and how each stands: banned, in back-off, or welcome. */
+/** The sources of all downloads and their states: banned, in back-off, or usable. */
 import {
   backoffMs,
   type ShoalError,
@@ -13,7 +13,7 @@ import type { Source, SourceSpec } from "./source.ts";
 import { DEFAULTS } from "./defaults.ts";
 import type { Root } from "../store/index.ts";
 
-/** Sources remembered; those not used for longest go first, bans last of all. Whoever makes up names by the thousand fills no memory. */
+/** Sources remembered; the least recently used go first, bans last. So inventing names by the thousand fills no memory. */
 const MAX_SOURCES = 4_096;
 
 export interface Standing {
@@ -88,7 +88,7 @@ export class SourcePool {
     return peer;
   }
 
-  /** A download that still has the one that goes asks it on; the next would have a stream of its own. */
+  /** A download that still uses a forgotten source continues; the next download would open a new stream. */
   #makeRoom(): void {
     if (this.#peers.size < MAX_SOURCES) return;
     for (const [id, peer] of this.#peers) {
@@ -98,7 +98,7 @@ export class SourcePool {
     }
   }
 
-  /** For the session: bad bytes, or no protocol. What a peer still has to say is not heard. */
+  /** For the session, after bad bytes or a broken protocol. The peer's later frames are ignored. */
   ban(id: string, root: Root, reason: ShoalError): void {
     const standing = this.standing(id);
     if (standing.banned !== undefined) return;
@@ -110,7 +110,7 @@ export class SourcePool {
     });
     this.#options.onBan?.({ source: id, root, reason });
     if (this.#peers.delete(id)) {
-      // Not inside what told of it: a frame, perhaps, that the connection is just handing on.
+      // Not inside the call that reported it, which may be a frame that the connection is just delivering.
       setImmediate(() => void this.#options.host.disconnect(id, reason));
     }
   }
@@ -127,12 +127,12 @@ export class SourcePool {
             initialMs: DEFAULTS.retryInitialMs,
             maxMs: DEFAULTS.retryMaxMs,
           });
-    // Several downloads may tell of one and the same failure.
+    // Several downloads may report the same failure.
     if (clock.now() >= standing.retryAtMs) {
       standing.failures++;
-      // Peers come and go; an origin is the operator's own word, and may be misspelt. Once, until it delivers.
+      // Peers come and go, but an origin was given by the operator and may be misspelt. Reported once, until it delivers.
       if (standing.failures === 1 && /^https?:/.test(id))
-        events.warn("TORRENT", `${id} gives nothing: ${error.message}`, {
+        events.warn("TORRENT", `${id} delivers nothing: ${error.message}`, {
           source: id,
           code: error.code,
         });
@@ -157,7 +157,7 @@ export class SourcePool {
   }
 }
 
-/** What only a hostile or broken source does: it will not be better the next time. */
+/** Faults of only hostile or broken sources, which will not be better the next time. */
 export function isHostile(error: ShoalError): boolean {
   return (
     error.code === "ORIGIN_INVALID" ||

@@ -1,4 +1,4 @@
-/** What a node's main thread and its transfer thread say to each other: plain data, by structured clone. */
+/** The messages between a node's main thread and its transfer thread: plain data, by structured clone. */
 import type { ErrorObject, ShoalEvent } from "../lib/index.ts";
 import type { DownloadOptions, DownloadProgress } from "./download-options.ts";
 import type { SourceSpec } from "./source.ts";
@@ -19,7 +19,7 @@ export type Question =
   | { id: number; op: "stats" }
   | { id: number; op: "stop" };
 
-/** What holds until it is said otherwise. */
+/** Settings that hold until changed. */
 export type Setting =
   | { op: "limits"; limits: TransferLimits }
   | { op: "primary"; paths: readonly string[] }
@@ -37,9 +37,9 @@ export type FromWorker =
   | { id: number; error: ErrorObject }
   | { event: ShoalEvent }
   | { progress: DownloadProgress; download: number }
-  /** Contents that came or changed, without piece hashes, and those that went. */
+  /** Added and changed contents, without piece hashes, and removed ones. */
   | { contents: Content[]; gone: Root[] }
-  /** All there is: whatever else was known is gone. */
+  /** The complete list: everything else known before is gone. */
   | { all: Content[] }
-  /** The thread's last words: it ends by an error that nothing caught. */
+  /** The thread's last message: it ends because of an uncaught error. */
   | { uncaught: string };

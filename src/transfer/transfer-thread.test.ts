@@ -26,7 +26,7 @@ interface Ends {
   folder: string;
   model: string;
   events: Watched;
-  /** A content of the seeder's. */
+  /** One of the seeder's contents. */
   content: Content;
 }
 
@@ -45,7 +45,7 @@ const WAYS: readonly [string, Make][] = [
 
 async function ends(t: TestContext, make: Make): Promise<Ends> {
   const stops: (() => Promise<void>)[] = [];
-  // Registered first, so it runs first: a folder that is still written to can not be removed.
+  // Registered first, so it runs first: a folder that is still being written to cannot be removed.
   t.after(() => Promise.all(stops.map((stop) => stop())));
   const folder = await temporaryFolder(t);
   const events = new Watched();
@@ -77,7 +77,7 @@ async function ends(t: TestContext, make: Make): Promise<Ends> {
   return { seeder, node, folder, model, events, content };
 }
 
-/** Resolves when so much was sent; each answer of the thread lets it go on. */
+/** Resolves when this much was sent; each answer of the thread lets it continue. */
 async function uploaded(seeder: Transfer, sizeBytes: number): Promise<void> {
   const untilMs = performance.now() + PATIENCE_MS;
   for (;;) {
@@ -90,7 +90,7 @@ async function uploaded(seeder: Transfer, sizeBytes: number): Promise<void> {
 
 for (const [name, make] of WAYS) {
   describe(`a transfer ${name}`, () => {
-    test("downloads, serves on, and tells what it has", async (t) => {
+    test("downloads, shares, and reports what it has", async (t) => {
       const { seeder, node, folder, content } = await ends(t, make);
       const { root, sizeBytes } = content.metadata;
       const { peer, addresses } = seeder.endpoint();
@@ -119,9 +119,9 @@ for (const [name, make] of WAYS) {
       assert.equal(last, sizeBytes);
       const stats = await node.stats();
       assert.ok(stats.downloads.bytes >= sizeBytes);
-      // Counted once the stream took it, which may be after it arrived.
+      // Counted once the stream accepted it, which may be after it arrived.
       await uploaded(seeder, sizeBytes);
-      // The other way round: what was fetched is served.
+      // The other way round: it shares what it downloaded.
       const again = join(folder, "seeder-again");
       await within(
         seeder.download({
@@ -142,7 +142,7 @@ for (const [name, make] of WAYS) {
       });
     });
 
-    test("takes sources while it runs, stops when told, and says why it failed", async (t) => {
+    test("accepts sources while it runs, stops when told to, and reports why it failed", async (t) => {
       const { seeder, node, folder, content } = await ends(t, make);
       const { root } = content.metadata;
       const path = join(folder, "node", "layer.1");
@@ -173,7 +173,7 @@ for (const [name, make] of WAYS) {
       assert.equal(await within(done, "the download"), path);
     });
 
-    test("serves whom it is told to, at the speed it is told", async (t) => {
+    test("shares with the given peers at the given speed", async (t) => {
       const { seeder, node, folder, content } = await ends(t, make);
       const { root } = content.metadata;
       const { peer: peerId, addresses } = seeder.endpoint();
@@ -199,7 +199,7 @@ for (const [name, make] of WAYS) {
       );
     });
 
-    test("stops twice without harm, and then does nothing", async (t) => {
+    test("may be stopped twice, and then does nothing", async (t) => {
       const { node, content } = await ends(t, make);
       const { root } = content.metadata;
       const order = { root, path: "/nowhere", name: "", kind: "part" } as const;
@@ -225,7 +225,7 @@ function mortal(
   return { transfer, kill: () => channel.postMessage("die") };
 }
 
-test("a thread that dies is told, and another goes on with the download", async (t) => {
+test("a dead thread is reported, and another continues the download", async (t) => {
   let node: Transfer | undefined;
   t.after(() => node?.stop());
   const { seeder, folder, content, events } = await ends(t, threads);
@@ -260,7 +260,7 @@ test("a thread that dies is told, and another goes on with the download", async 
   });
   const death = await events.when(
     ({ fields }) => fields.code === "TRANSFER_DIED",
-    "the death to be told",
+    "the death to be reported",
   );
   assert.match(death.message, /told to die/);
   await assert.rejects(transfer.stats(), (error) =>
@@ -309,13 +309,13 @@ test("a download is stopped while no thread runs", async (t) => {
   kill();
   await events.when(
     ({ fields }) => fields.code === "TRANSFER_DIED",
-    "the death to be told",
+    "the death to be reported",
   );
   controller.abort();
   await within(ended, "the end");
 });
 
-test("a port in use is told with its code", async (t) => {
+test("a port in use is reported with its code", async (t) => {
   const stops: (() => Promise<void>)[] = [];
   t.after(() => Promise.all(stops.map((stop) => stop())));
   const folder = await temporaryFolder(t);

@@ -1,13 +1,13 @@
 /**
- * A transfer in a thread of its own, with the face of one that is not. So a download that saturates the line costs the main thread, and
- * with it the tokens, a few messages a second.
+ * Runs a Transfer in a worker thread, behind the same interface. So a download that saturates the line costs the main thread, which handles
+ * tokens, only a few messages a second.
  *
  *     await using transfer = new TransferThread({ host: { listen, keyPath }, store: { directories, stateDir } }, events);
  *     await transfer.start();
  *     await transfer.download({ root, path, name, kind: "part", sources: [{ kind: "peer", ...transferOfAnother }] });
  *
- * A thread that dies is told (TRANSFER_DIED) and followed by another, after a pause that grows: settings hold, the folders are looked through
- * again, running downloads go on from what was verified. Whoever waits for them notices nothing but the time.
+ * A thread that dies is reported (TRANSFER_DIED) and replaced after a growing pause. Settings remain, the folders are scanned again, and
+ * running downloads continue from the verified pieces. Their callers notice only the delay.
  */
 import { Worker } from "node:worker_threads";
 import {
@@ -37,16 +37,16 @@ import type {
 import type { Content, Root } from "../store/index.ts";
 
 /**
- * Bytes in flight are garbage outside V8's heap. With the default young generation of 48 MB few scavenges happen, that garbage piles up, and
- * V8 marks the whole heap every few MiB received; with a small one it goes with each scavenge. Measured (docs/BENCHMARKS.md).
+ * Received bytes become garbage outside V8's heap. With the default young generation of 48 MB there are few scavenges, the garbage piles
+ * up, and V8 marks the whole heap every few MiB. With a small one each scavenge frees it. Measured (docs/BENCHMARKS.md).
  */
 export const THREAD_LIMITS = Object.freeze({ maxYoungGenerationSizeMb: 3 });
 
-/** How long a thread may take to close its streams: less than a process has for all of its end. */
+/** How long a thread may take to close its streams: less than a process has to stop. */
 const STOP_MS = 2_500;
-/** The pause before the next thread: a fault that comes at once each time must not use up a processor. */
+/** The pause before the next thread, so that an immediate fault does not use up a processor. */
 const RESTART = Object.freeze({ initialMs: 500, maxMs: 30_000 });
-/** A thread that lived this long died of something else than the one before. */
+/** A thread that lived this long died for another reason than the one before. */
 const SOUND_MS = 60_000;
 
 /**
@@ -57,19 +57,19 @@ function withoutQuic(options: TransferOptions): TransferOptions {
   return { ...options, host: { ...options.host, quic: false } };
 }
 
-/** A question that has no answer yet. */
+/** A request without an answer yet. */
 interface Asked {
   question: Question;
   resolve: (value: unknown) => void;
   reject: (error: ShoalError) => void;
   onProgress: ((progress: DownloadProgress) => void) | undefined;
-  /** Of a download, by what they are: the next thread is told of them too. */
+  /** A download's sources by identity, also for the next thread. */
   sources: Map<string, SourceSpec>;
-  /** Why it is being stopped, where not by its signal. */
+  /** Why it is being stopped, if not by its signal. */
   failure?: ShoalError;
 }
 
-/** Each kind of question without its number. */
+/** Each kind of request without its number. */
 type Unnumbered<Q = Question> = Q extends Question ? Omit<Q, "id"> : never;
 
 export interface TransferThreadOptions {
@@ -86,7 +86,7 @@ export class TransferThread implements Transfer {
   readonly #settings = new Map<Setting["op"], Setting>();
   #worker: Worker | undefined;
   #bornMs = 0;
-  /** False before the start, and between a thread's death and its successor's start. */
+  /** False before the start, and between a thread's death and the next one's start. */
   #isUp = false;
   #isIndexed = false;
   #deaths = 0;
@@ -197,7 +197,7 @@ export class TransferThread implements Transfer {
     clearTimeout(this.#restarting);
     const worker = this.#worker;
     if (worker !== undefined && this.#isUp) {
-      // A thread that hangs is ended.
+      // A hanging thread is terminated.
       const timer = setTimeout(() => void worker.terminate(), STOP_MS);
       await this.#ask({ op: "stop" }).catch(() => {});
       clearTimeout(timer);
@@ -267,7 +267,7 @@ export class TransferThread implements Transfer {
     this.#tell(setting);
   }
 
-  /** To the thread, if there is one; the next one is told of what holds. */
+  /** Sends to the thread, if there is one; the next one gets the current settings. */
   #tell(message: ToWorker): void {
     this.#worker?.postMessage(message);
   }
@@ -367,7 +367,7 @@ export class TransferThread implements Transfer {
     try {
       this.#endpoint = (await this.#ask({ op: "start" })) as TransferEndpoint;
     } catch (error) {
-      // Such as its port, which another program has taken meanwhile. A death was told already.
+      // Such as its port, which another program took meanwhile. A death was reported already.
       if (this.#worker !== worker) return;
       this.#lastWords = ShoalError.from(error).message;
       await worker?.terminate();
@@ -390,7 +390,7 @@ export class TransferThread implements Transfer {
         this.#events.warn("TORRENT", message, { code });
       });
     }
-    this.#events.info("TORRENT", "transfers go on in a new thread", {
+    this.#events.info("TORRENT", "transfer thread restarted", {
       peer: this.#endpoint.peer,
       downloads,
     });
@@ -398,7 +398,7 @@ export class TransferThread implements Transfer {
   }
 }
 
-/** What the next thread is asked again. */
+/** Requests that the next thread gets again. */
 function isRepeated(op: Question["op"]): boolean {
   return op === "download" || op === "index";
 }

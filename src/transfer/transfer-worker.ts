@@ -1,4 +1,4 @@
-/** The transfer thread: does what the main thread says, tells it what happens. Started by transfer-thread.ts, never imported. */
+/** The transfer thread: obeys the main thread and reports to it. Started by transfer-thread.ts, never imported. */
 import { readlinkSync } from "node:fs";
 import { setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
@@ -8,10 +8,10 @@ import { ContentChanges } from "./content-changes.ts";
 import type { FromWorker, Question, ToWorker } from "./transfer-messages.ts";
 import { LocalTransfer, type TransferOptions } from "./transfer.ts";
 
-/** While pieces come, the list changes by the dozen a second; the main thread hears of it this often. */
+/** While pieces arrive, the list changes dozens of times a second; the main thread gets updates this often. */
 const TELL_MS = 100;
 
-/** Where processors are scarce, those that compute tokens get nine tenths of one (Linux: nice 10 against 0). */
+/** If processors are scarce, token computation gets nine tenths of one (Linux: nice 10 against 0). */
 const NICENESS = 10;
 
 const port = parentPort ?? notAThread();
@@ -20,7 +20,7 @@ const tell = (message: FromWorker): void => port.postMessage(message);
 process.on("uncaughtException", (error) => {
   if (isStreamError(error)) {
     const { message, stack } = error;
-    events.warn("TORRENT", `uncaught, of a stream: ${message}`, { stack });
+    events.warn("TORRENT", `uncaught error of a stream: ${message}`, { stack });
     return;
   }
   tell({ uncaught: error.stack ?? error.message });
@@ -88,7 +88,7 @@ async function answer(question: Question): Promise<unknown> {
     default:
       clearTimeout(telling);
       await transfer.stop();
-      // Nothing of ours runs any more; what native code may still hold does not keep the thread.
+      // Our code is done; whatever native code still holds does not keep the thread alive.
       setImmediate(() => port.close());
       return undefined;
   }
@@ -108,7 +108,7 @@ async function download(
     });
   } finally {
     downloads.delete(id);
-    // The path is there: so is the content, for whoever asks next.
+    // Once the path is returned, the next caller finds the content.
     tellContents();
   }
 }
@@ -120,14 +120,14 @@ function tellContents(): void {
   if (contents.length + gone.length > 0) tell({ contents, gone });
 }
 
-/** Only on Linux has a thread a priority of its own. */
+/** Only Linux has a priority per thread. */
 function yieldToTokens(): void {
   if (process.platform !== "linux") return;
   try {
     const thread = readlinkSync("/proc/thread-self").split("/").at(-1);
     setPriority(Number(thread), NICENESS);
   } catch {
-    // No /proc: as important as the rest.
+    // Without /proc it keeps the normal priority.
   }
 }
 

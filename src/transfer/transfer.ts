@@ -1,6 +1,6 @@
 /**
- * The whole transfer side of a node: a host of its own, the store, uploads and downloads. Tokens must not wait for bulk: a node runs it in
- * a thread (transfer-thread.ts), where it has the same face. What crosses is plain data.
+ * The whole transfer side of a node: its own host, the store, uploads and downloads. Tokens must not wait for bulk data, so a node runs it
+ * in a thread (transfer-thread.ts) behind the same interface. Only plain data crosses.
  */
 import type { EventSink } from "../lib/index.ts";
 import { createHost, type Host } from "../network/index.ts";
@@ -19,7 +19,7 @@ import { Uploads, type UploadStats } from "./upload.ts";
 
 /** Plain data: it crosses threads. */
 export interface TransferOptions {
-  /** Its own key and ports: peers know it by another id than the node. */
+  /** Its own key and ports: peers know it by another id than the node's. */
   host: {
     keyPath?: string | undefined;
     listen: readonly string[];
@@ -38,7 +38,7 @@ export interface TransferOptions {
 }
 
 export interface TransferLimits {
-  /** Undefined is no limit; a limit that is not named stays. */
+  /** Undefined means no limit; a missing field keeps its limit. */
   uploadBytesPerSecond?: number | undefined;
   downloadBytesPerSecond?: number | undefined;
   uploadSlots?: number | undefined;
@@ -59,9 +59,9 @@ export interface TransferEndpoint {
 export interface Transfer extends AsyncDisposable {
   /** Where others reach it: what SYNC_TORRENTS and announcements name. */
   endpoint(): TransferEndpoint;
-  /** Listens and serves what is known. Rejects PORT_IN_USE … */
+  /** Listens and shares known contents. Rejects PORT_IN_USE … */
   start(): Promise<void>;
-  /** Resolves when all that lies in the folders is hashed; contents are served as they come. */
+  /** Resolves when everything in the folders is hashed; contents are shared as soon as they are known. */
   index(): Promise<void>;
   /** Without their piece hashes. */
   list(): Content[];
@@ -72,13 +72,13 @@ export interface Transfer extends AsyncDisposable {
   setLimits(limits: TransferLimits): void;
   /** Files of this node's own shard. */
   setPrimary(paths: readonly string[]): void;
-  /** Only these peers are served; undefined: everybody. */
+  /** Shares only with these peers; undefined means everybody. */
   setAllowed(peers: readonly string[] | undefined): void;
   stats(): Promise<TransferStats>;
   stop(): Promise<void>;
 }
 
-/** In the thread that makes it. */
+/** Runs in the calling thread. */
 export class LocalTransfer implements Transfer {
   readonly store: TorrentStore;
   readonly #host: Host;
@@ -115,8 +115,7 @@ export class LocalTransfer implements Transfer {
     options: TransferOptions,
     events: EventSink,
   ): Promise<LocalTransfer> {
-    // The host's own events are those of a node: here its addresses are told as what they are.
-    // Contents are provided by the node's own host.
+    // The host's own events describe a node, so its addresses are reported here. The node's own host announces the contents.
     const host = await createHost({
       ...options.host,
       dhtClient: true,

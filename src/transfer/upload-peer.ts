@@ -1,6 +1,6 @@
 /**
- * One asking peer: its contents and its requests, served one after the other. In memory are at most the piece that is sent, the
- * one after it, and what the stream queues.
+ * One requesting peer: its contents and its requests, served in order. Memory holds at most the piece being sent, the next one, and the
+ * stream's queue.
  */
 import {
   isShoalError,
@@ -46,7 +46,7 @@ export interface UploadShared {
   slots: UploadSlots;
   limit: RateLimit;
   sent: RateMeter;
-  /** False: the peer gets none of this content. */
+  /** False if the peer gets none of this content. */
   allow: (peer: string, root: Root) => boolean;
   /** Pieces sent, per content. */
   onSent: (root: Root) => void;
@@ -56,7 +56,7 @@ export interface UploadShared {
 
 interface Channel {
   root: Root;
-  /** What the peer was told; undefined while the content is not here. */
+  /** What the peer was told; undefined while the content is missing. */
   told: { sizeBytes: number; have: Uint8Array } | undefined;
 }
 
@@ -64,7 +64,7 @@ interface Request {
   channel: number;
   piece: number;
   cancelled: boolean;
-  /** Begun early, while the piece before is sent. Never rejects. */
+  /** Started early, while the previous piece is being sent. Never rejects. */
   read: Promise<Uint8Array | Reason> | undefined;
 }
 
@@ -98,14 +98,14 @@ export class UploadPeer implements SlotHolder {
 
   // what is here
 
-  /** Tells the peer what came, grew or went since it was last told. */
+  /** Tells the peer what was added, grew or was removed since the last time. */
   update(): void {
     for (const [number, channel] of this.#channels) {
       this.#tell(number, channel)?.catch(() => {});
     }
   }
 
-  /** The piece is on its way here. */
+  /** The piece is being downloaded here. */
   expect(root: Root, pieces: readonly number[]): void {
     for (const [number, channel] of this.#channels) {
       if (channel.root !== root || channel.told === undefined) continue;
@@ -167,7 +167,7 @@ export class UploadPeer implements SlotHolder {
     }
   }
 
-  // what is asked; a promise holds further frames back
+  // requests; a promise holds further frames back
 
   #onAsk(ask: Ask): Promise<void> | undefined {
     if (ask.type === AskType.Interest) return this.#interest(ask);
@@ -222,7 +222,7 @@ export class UploadPeer implements SlotHolder {
     if (first >= pieceCount(sizeBytes)) throw malformed(`no piece ${first}`);
     return this.#stream.send(
       listHead(AnswerType.Hashes, number, sizeBytes, first),
-      // The stream keeps it: not a view of what the store may drop.
+      // The stream keeps it, so it must not be a view of memory that the store may drop.
       pieceHashes.slice(
         first * HASH_BYTES,
         (first + HASHES_PER_FRAME) * HASH_BYTES,
@@ -241,7 +241,7 @@ export class UploadPeer implements SlotHolder {
       this.#queue.some(same) ||
       (this.#current !== undefined && same(this.#current))
     ) {
-      throw malformed(`piece ${piece} is asked for twice`);
+      throw malformed(`piece ${piece} is requested twice`);
     }
     const content = this.#content(channel.root);
     const reason =
@@ -300,13 +300,13 @@ export class UploadPeer implements SlotHolder {
     this.#serving = true;
     this.#serveQueue()
       .catch((error: unknown) => {
-        // The stream is gone, or this is a fault of ours; either way the peer must not wait for an answer.
+        // The stream is gone, or this is our own fault; either way the peer must not wait for an answer.
         this.#stream.abort(ShoalError.from(error));
       })
       .finally(() => {
         this.#serving = false;
         this.#current = undefined;
-        // What came in between the last look and now.
+        // What arrived between the last check and now.
         if (this.#queue.length === 0) this.#linger();
         else if (this.#shared.slots.ask(this)) this.#serve();
       });
@@ -361,7 +361,7 @@ export class UploadPeer implements SlotHolder {
     else if (root !== undefined) onSent(root);
   }
 
-  /** Under a low limit smaller frames, so that bytes flow at least four times a second. */
+  /** Smaller frames under a low limit, so that bytes flow at least four times a second. */
   #dataBytes(): number {
     const quarter = this.#shared.limit.bytesPerSecond / 4;
     return Math.max(16 * 1024, Math.min(DEFAULTS.dataBytes, quarter));

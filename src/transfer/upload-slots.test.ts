@@ -24,7 +24,7 @@ function slotsOf(slots: number): { slots: UploadSlots; clock: { ms: number } } {
   };
 }
 
-test("so many are served, the others wait in line", () => {
+test("a fixed number is served, the others wait in line", () => {
   const { slots } = slotsOf(2);
   const [a, b, c, d] = [new Holder(), new Holder(), new Holder(), new Holder()];
   assert.ok(slots.ask(a) && slots.ask(b) && slots.ask(a));
@@ -34,14 +34,14 @@ test("so many are served, the others wait in line", () => {
   slots.release(a);
   assert.equal(c.told.at(-1), "served");
   assert.equal(slots.served, 2);
-  // One that waits may leave too.
+  // A waiting peer may leave too.
   slots.release(d);
   slots.release(b);
   assert.equal(slots.waiting, 0);
   assert.deepEqual(d.told, ["waits behind 1"]);
 });
 
-test("after its turn a peer makes room for one that waits, and comes again", () => {
+test("after its turn a peer makes room for one that waits, and gets another turn", () => {
   const { slots, clock } = slotsOf(1);
   const [a, b] = [new Holder(), new Holder()];
   slots.ask(a);
@@ -57,7 +57,7 @@ test("after its turn a peer makes room for one that waits, and comes again", () 
   assert.equal(a.told.at(-1), "served");
 });
 
-test("fewer slots are reached between two pieces, more at once", () => {
+test("fewer slots take effect between two pieces, more take effect at once", () => {
   const { slots } = slotsOf(2);
   const [a, b] = [new Holder(), new Holder()];
   slots.ask(a);

@@ -1,10 +1,10 @@
-/** Who is served now, and who is next. A peer that was served for a turn makes room for one that waits. */
+/** Decides who is served now and who is next. A peer that had its turn makes room for one that waits. */
 import type { Clock } from "../lib/index.ts";
 
 export interface SlotHolder {
   /** Its turn has come. */
   onServed(): void;
-  /** It waits; so many are before it. */
+  /** It waits behind this many peers. */
   onWaiting(ahead: number): void;
 }
 
@@ -42,7 +42,7 @@ export class UploadSlots {
     return this.#served.has(holder);
   }
 
-  /** It has requests: true if they may be served. Else `onServed` tells when. */
+  /** It has requests: true if they may be served now. Otherwise `onServed` says when. */
   ask(holder: SlotHolder): boolean {
     if (this.#served.has(holder)) return true;
     if (this.#waiting.has(holder)) return false;
@@ -55,7 +55,7 @@ export class UploadSlots {
     return false;
   }
 
-  /** Between two pieces: true if the holder has to wait for its next turn now. */
+  /** Between two pieces: true if the peer must now wait for its next turn. */
   yieldTurn(holder: SlotHolder): boolean {
     const sinceMs = this.#served.get(holder);
     if (sinceMs === undefined) return true;

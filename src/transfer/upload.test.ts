@@ -31,7 +31,7 @@ import {
 
 const BYTES = randomBytes(4 * MIB);
 
-/** A peer that asks by hand. */
+/** A peer that sends requests by hand. */
 class Asker {
   readonly stream: FrameStream;
   readonly answers: Answer[] = [];
@@ -66,7 +66,7 @@ class Asker {
     void this.stream.send(encodeAsk(type, channel, number));
   }
 
-  /** The first answer, come or to come, that matches. */
+  /** The first matching answer, past or future. */
   when(matches: (answer: Answer) => boolean, what: string): Promise<Answer> {
     return within(
       new Promise((resolve) => {
@@ -93,7 +93,7 @@ class Asker {
     return answer.reason;
   }
 
-  /** All of a piece is here. */
+  /** The piece is complete. */
   async piece(piece: number): Promise<Uint8Array> {
     const parts = (): Uint8Array[] =>
       this.answers.flatMap((a) =>
@@ -125,7 +125,7 @@ describe("a holder answers", () => {
     assert.equal(Buffer.compare(piece, BYTES.subarray(2 * MIB, 3 * MIB)), 0);
   });
 
-  test("with what comes to it later, and with what goes", async (t) => {
+  test("with later additions and removals", async (t) => {
     const node = await swarmNode(t);
     const asker = await Asker.of(t, node);
     const other = randomBytes(MIB);
@@ -156,7 +156,7 @@ describe("a holder answers", () => {
     assert.equal(await asker.rejected(1), Reason.NotHere);
   });
 
-  test("no where the file has changed or cannot be read", async (t) => {
+  test("with a reject if the file changed or cannot be read", async (t) => {
     const node = await swarmNode(t);
     const { root } = node.store.add(BYTES);
     const errors = [
@@ -174,7 +174,7 @@ describe("a holder answers", () => {
     assert.equal(await asker.rejected(1), Reason.Unreadable);
   });
 
-  test("only those it is told to", async (t) => {
+  test("only the given peers", async (t) => {
     const node = await swarmNode(t, { upload: { allow: () => false } });
     const { root } = node.store.add(BYTES);
     const asker = await Asker.of(t, node);
@@ -233,7 +233,7 @@ test("peers beyond the slots wait, and all are served in turns", async (t) => {
   assert.ok(waited.length > 0);
 });
 
-test("downloads beyond the slots end all the same", async (t) => {
+test("downloads beyond the slots finish anyway", async (t) => {
   const upload = { slots: 1, slotLingerMs: 10, slotTurnMs: 50 };
   const seeder = await swarmNode(t, { upload });
   const { root } = seeder.store.add(BYTES);
@@ -272,7 +272,7 @@ test("uploads keep to their limit", async (t) => {
   );
   const seconds = (performance.now() - startedMs) / 1000;
   assert.ok(seconds > 0.7, `twice 4 MiB at 8 MiB/s took ${seconds} s`);
-  // A new limit holds at once.
+  // A new limit applies at once.
   seeder.uploads.setLimits({ bytesPerSecond: undefined });
   assert.ok(seeder.uploads.stats().bytes >= 8 * MIB);
 });
@@ -288,11 +288,11 @@ test("a peer that does not read costs two pieces, not more", async (t) => {
   other.interest(0, root);
   other.ask(AskType.Request, 0, 31);
   await other.piece(31);
-  // Read, sent into its windows, or waiting for them; it has asked for 16.
+  // Read, sent into its windows, or waiting for them; it requested 16.
   assert.ok(node.store.reads <= 14, `${node.store.reads} pieces were read`);
 });
 
-describe("who asks for what cannot be is cut off:", () => {
+describe("a peer with an impossible request is cut off:", () => {
   const cases: readonly [string, (asker: Asker, root: string) => void][] = [
     ["nonsense", (asker) => void asker.stream.send(Uint8Array.of(99))],
     ["a closed channel", (asker) => asker.ask(AskType.Request, 5, 0)],
@@ -351,7 +351,7 @@ describe("who asks for what cannot be is cut off:", () => {
         if (type === "disconnected") resolve();
       });
     });
-    // Opened or not before it is cut: either way it ends.
+    // Whether or not it opened before it was cut, it ends.
     const error = await open().then(closeOf, (thrown: unknown) => thrown);
     assert.ok(isShoalError(error, "STREAM_CLOSED"), String(error));
     await within(cut, "the end of the connection");

@@ -1,6 +1,6 @@
 /**
- * Serves the contents of a store, whole or in part, to the peers that ask for them: some at once, the others in turns; under a
- * limit of bytes per second; bounded in memory by what one peer can cost (upload-peer.ts) and the slots.
+ * Shares the contents of a store, whole or in part, with the peers that request them: some at once, the others in turns, under a limit of
+ * bytes per second. Memory is bounded per peer (upload-peer.ts) and by the slots.
  */
 import {
   ShoalError,
@@ -26,7 +26,7 @@ export interface UploadOptions {
   bytesPerSecond?: number | undefined;
   slotTurnMs?: number | undefined;
   slotLingerMs?: number | undefined;
-  /** Who gets what: a private cluster's contents are for its members. */
+  /** Who may get what: a private cluster's contents are for its members. */
   allow?: ((peer: string, root: Root) => boolean) | undefined;
 }
 
@@ -41,7 +41,7 @@ export interface UploadStats {
   pieces: Readonly<Record<Root, number>>;
 }
 
-/** Peers that sent what is no request are remembered up to this many; those heard of longest ago go. */
+/** Peers with invalid requests are remembered up to this many; the oldest go first. */
 const MAX_MALFORMED = 4_096;
 
 export class Uploads {
@@ -89,12 +89,9 @@ export class Uploads {
       (stream) => {
         if (this.#stopped || this.#isBanned(stream.peer)) {
           const { peer } = stream;
-          const refused = new ShoalError(
-            "SOURCE_BANNED",
-            `${peer} is not served`,
-          );
+          const refused = new ShoalError("SOURCE_BANNED", `${peer} is refused`);
           stream.abort(refused);
-          // Else it would open the next, and the next.
+          // Otherwise it would open another, and another.
           if (!this.#stopped) void this.#options.host.disconnect(peer, refused);
           return;
         }
@@ -119,7 +116,7 @@ export class Uploads {
     this.#peers.clear();
   }
 
-  /** Tells those interested that this piece is on its way here, so that they ask for others. */
+  /** Tells interested peers that this piece is being downloaded here, so that they request others. */
   expect(root: Root, piece: number): void {
     if (this.#peers.size === 0) return;
     const pieces = this.#expected.get(root) ?? [];
@@ -128,7 +125,7 @@ export class Uploads {
     this.#updateSoon();
   }
 
-  /** Who gets what has changed: tells those that wait. */
+  /** The permissions changed: tells waiting peers. */
   allowChanged(): void {
     this.#updateSoon();
   }
@@ -182,7 +179,7 @@ export class Uploads {
       this.#malformed.delete(oldest);
     this.#shared.events.warn(
       "TORRENT",
-      `${peer} sent what is no request: ${error.message}`,
+      `invalid request from ${peer}: ${error.message}`,
       { peer, banned: this.#isBanned(peer) },
     );
   }

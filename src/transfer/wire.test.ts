@@ -48,7 +48,7 @@ test("the bytes are those of the header comment", () => {
   assert.equal(bytes(encodeSlot(false, 7)), "150007000000");
 });
 
-describe("what is encoded is decoded", () => {
+describe("encoded frames decode to themselves", () => {
   test("by the holder", () => {
     assert.deepEqual(decodeAsk(encodeInterest(7, ROOT)), {
       type: AskType.Interest,
@@ -122,7 +122,7 @@ describe("what is encoded is decoded", () => {
 
 const MALFORMED: readonly [string, Uint8Array][] = [
   ["nothing", new Uint8Array()],
-  ["a type of its own", Uint8Array.of(200, 0, 0, 0, 0)],
+  ["an unknown type", Uint8Array.of(200, 0, 0, 0, 0)],
   [
     "a map with a bit too many",
     joined(listHead(AnswerType.HaveMap, 0, GIB - 1, 0), new Uint8Array(129)),
@@ -132,7 +132,7 @@ const MALFORMED: readonly [string, Uint8Array][] = [
     joined(listHead(AnswerType.HaveMap, 0, 2 ** 20, 0), Uint8Array.of(0b10)),
   ],
   [
-    "a map that begins anywhere",
+    "a map that begins at any piece",
     joined(listHead(AnswerType.HaveMap, 0, GIB, 8), new Uint8Array(127)),
   ],
   ["a map of nothing", listHead(AnswerType.HaveMap, 0, 0, 0)],
@@ -157,8 +157,8 @@ const MALFORMED: readonly [string, Uint8Array][] = [
   ["too many pieces", encodeHave(0, true, new Array<number>(1025).fill(0))],
   ["a piece without data", pieceHead(0, 0, 0)],
   ["a reject without a reason", encodeReject(0, 0, 1).subarray(0, 9)],
-  ["a reject with a reason of its own", encodeReject(0, 0, 6 as Reason)],
-  ["a slot that is neither", Uint8Array.of(21, 2, 0, 0, 0, 0)],
+  ["a reject with an unknown reason", encodeReject(0, 0, 6 as Reason)],
+  ["a slot that is neither 0 nor 1", Uint8Array.of(21, 2, 0, 0, 0, 0)],
 ];
 
 for (const [name, frame] of MALFORMED) {
@@ -186,7 +186,7 @@ for (const frame of [
   });
 }
 
-test("random bytes are decoded or malformed, nothing else", () => {
+test("random bytes are either decoded or malformed", () => {
   const random = new Random(1);
   for (let i = 0; i < 20_000; i++) {
     const frame = new Uint8Array(random.below(40)).map(() => random.next());

@@ -1,12 +1,12 @@
 /**
- * `/shoal/torrent/1.0.0`: contents and their pieces, over a frame stream. The peer that opens the stream asks, the other one
- * answers; who wants from each other has two streams. A stream carries any number of contents, each on a channel: a number that
- * the asker chooses, counting up from 0. Numbers are little-endian. A frame's first byte says what it is.
+ * `/shoal/torrent/1.0.0`: contents and their pieces, over a frame stream. The peer that opens the stream (the asker) requests, the other
+ * (the holder) answers; two peers that want from each other use two streams. A stream carries any number of contents, each on a channel: a
+ * number that the asker chooses, counting up from 0. Numbers are little-endian. A frame's first byte says what it is.
  *
  * From the asker, at most 37 bytes:
  *
  *      1 INTEREST     u32 channel, 32 bytes root. Answered by HAVE_MAP, or by REJECT of the whole content (and by HAVE_MAP
- *                     later, should it come to the holder).
+ *                     later, if the holder gets it).
  *      2 ASK_HASHES   u32 channel, u32 first. Answered by HASHES, or by REJECT of the whole content.
  *      3 REQUEST      u32 channel, u32 piece. Answered by exactly one of: the whole piece in PIECE frames, or REJECT.
  *      4 CANCEL       u32 channel, u32 piece. Of a REQUEST that has no whole answer yet: the rest of the piece, or REJECT.
@@ -19,15 +19,15 @@
  *     17 HASHES       u32 channel, u64 content's size, u32 first, then 32 bytes a piece: the roots of `first` and the following.
  *                     4096 of them, fewer at the end. The asker checks all of them against the root.
  *     18 HAVE         u32 channel, u8 0, u32 piece …    verified since the HAVE_MAP; at most 1024 in a frame
- *                     u32 channel, u8 1, u32 piece …    asked for elsewhere: ask another holder for other pieces first
+ *                     u32 channel, u8 1, u32 piece …    already requested by others: request other pieces elsewhere first
  *     19 PIECE        u32 channel, u32 piece, u32 offset, data. A piece's frames come in order and without a gap, at least
  *                     16 KiB each but for the last; frames of two pieces do not mix.
  *     20 REJECT       u32 channel, u32 piece (0xffffffff: the whole content), u8 reason:
  *                     1 not here, 2 too many requests, 3 its file has changed, 4 cancelled, 5 cannot be read now
  *     21 SLOT         u8 1 served, 0 waiting; u32 peers before this one. A stream begins as served. Requests of one that waits are kept.
  *
- * A frame that is none of these, is longer or shorter, names a channel or piece that does not exist, or answers what was not
- * asked, ends the stream (FRAME_MALFORMED) and counts against the peer.
+ * A frame of another type or length, one that names a channel or piece that does not exist, or an answer to nothing requested ends the
+ * stream (FRAME_MALFORMED) and counts against the peer.
  */
 import { ShoalError } from "../lib/index.ts";
 import {
@@ -43,15 +43,15 @@ export const TORRENT_PROTOCOL = "/shoal/torrent/1.0.0";
 export const BITS_PER_FRAME = 2 ** 20;
 export const HASHES_PER_FRAME = 4096;
 export const HAVES_PER_FRAME = 1024;
-/** Data of a PIECE frame at least, but for a piece's last: a peer does not cost us a frame for every byte. */
+/** The least data of a PIECE frame, except a piece's last, so that a peer does not cost us a frame per byte. */
 export const MIN_DATA_BYTES = 16 * 1024;
-/** And at most, head included: what fits in one read of the frame reader. Tokens and pings pass between two. */
+/** The most, including the head: what fits into one read of the frame reader. Tokens and pings pass between two. */
 export const MAX_ANSWER_BYTES = 256 * 1024;
 /** INTEREST. */
 export const MAX_ASK_BYTES = 37;
 const PIECE_HEAD_BYTES = 13;
 const LIST_HEAD_BYTES = 17;
-/** In REJECT: not one piece, all of it. */
+/** In REJECT: the whole content, not one piece. */
 export const WHOLE = 0xffff_ffff;
 
 export const AskType = {
@@ -105,7 +105,7 @@ export type Answer =
   | {
       type: typeof AnswerType.Have;
       channel: number;
-      /** False: only expected. */
+      /** False if only expected. */
       verified: boolean;
       pieces: number[];
     }
@@ -171,7 +171,7 @@ export function decodeAsk(frame: Uint8Array): Ask {
   }
 }
 
-// answering: heads, to be sent with their data behind them
+// answering: heads, followed by their data
 
 export function listHead(
   type: typeof AnswerType.HaveMap | typeof AnswerType.Hashes,

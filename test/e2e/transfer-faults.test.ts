@@ -204,7 +204,7 @@ test("a node whose transfer thread dies goes on, and so does its download", asyn
   await writeFile(trigger, "");
   const death = await node.when(
     ({ fields }) => fields.code === "TRANSFER_DIED",
-    "the death to be told",
+    "the death to be reported",
   );
   assert.equal(death.level, "error");
   await node.whenReady();

@@ -85,7 +85,7 @@ test("a seeder alone: what is listed, fetched and refused, and an origin that do
   const got = await shoal([...get, "--log-level", "info", ...at("getter")]);
   const path = join(folder, "shoal-demo.gguf");
   assert.deepEqual([got.code, got.stdout], [0, `${path}\n`]);
-  assert.match(got.stderr, /is here, verified/);
+  assert.match(got.stderr, /is complete and verified/);
   assert.ok((await readFile(path)).equals(await readFile(DEMO_MODEL)));
 
   // It announces no shard, and its manifest is found all the same.

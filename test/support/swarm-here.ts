@@ -19,7 +19,7 @@ export async function startSwarmHere(
 ): Promise<string> {
   const { model, nodes, contextLength } = options;
   const stops: (() => Promise<void>)[] = [];
-  // Registered first, so it runs first: a folder that is still written to can not be removed.
+  // Registered first, so it runs first: a folder that is still being written to cannot be removed.
   t.after(async () => {
     for (const stop of stops.reverse()) await stop();
   });
