@@ -1,4 +1,4 @@
-/** The rendezvous' index of contents: takes what members list, answers who has what. Forgets a member when its connection ends. */
+/** The rendezvous' catalog service: accepts members' listings and answers who has what. Forgets a member when its connection ends. */
 import { type EventSink, ShoalError } from "../lib/index.ts";
 import type { Commands, Host } from "../network/index.ts";
 import {
@@ -22,7 +22,7 @@ import {
 import type { TorrentIndex } from "./sync.ts";
 import type { Root } from "../store/index.ts";
 
-/** As members settle before they tell. */
+/** As members wait for changes to settle before they report. */
 const SETTLE_MS = 500;
 
 /** A bound on what strangers can make a rendezvous keep. */
@@ -53,7 +53,7 @@ export class CatalogService {
         if (!catalog.put(peer, endpoint, contents, first)) {
           throw new ShoalError(
             "CLUSTER_FULL",
-            "too many contents of one member",
+            "a member lists too many contents",
             { peer },
           );
         }
@@ -121,7 +121,7 @@ export class CatalogService {
     return [...this.#catalogs.values()].flatMap((catalog) => catalog.list());
   }
 
-  /** The index of one cluster as this process uses it itself: it lists what it keeps, and asks nobody. */
+  /** One cluster's catalog as this process uses it itself: it lists its own contents and asks nobody. */
   local(
     cluster: string,
     own: {
@@ -177,7 +177,7 @@ export class CatalogService {
     if (this.#catalogs.size >= MAX_CLUSTERS)
       throw new ShoalError(
         "CLUSTER_FULL",
-        "this rendezvous keeps no more clusters",
+        "this rendezvous has no room for more clusters",
       );
     catalog = new Catalog();
     this.#catalogs.set(cluster, catalog);
@@ -202,7 +202,7 @@ function withHolders(entry: CatalogEntry): PartHolders {
   return { root, sizeBytes, name, holders };
 }
 
-/** All, or a random choice of the whole ones first: askers spread over the holders. */
+/** All, or a random choice with whole ones first, so that requests spread over the holders. */
 function someOf(holders: readonly Holder[]): Holder[] {
   return holders
     .map((holder) => ({

@@ -19,7 +19,7 @@ function listing(n: number, changes: Partial<Listing> = {}): Listing {
   };
 }
 
-test("a content has every peer that lists it as a holder, under one root whatever it is called", () => {
+test("every peer that lists a content is its holder, under one root whatever it is called", () => {
   const catalog = new Catalog();
   catalog.put("a", endpoint("a"), [listing(1)], true);
   catalog.put(
@@ -51,7 +51,7 @@ test("a first page forgets what the peer listed before, a later one adds to it",
   );
 });
 
-test("a peer that is gone takes along what only it had", () => {
+test("a peer that is gone takes its sole contents along", () => {
   const catalog = new Catalog();
   catalog.put("a", endpoint("a"), [listing(1), listing(2)], true);
   catalog.put("b", endpoint("b"), [listing(2)], true);
@@ -63,7 +63,7 @@ test("a peer that is gone takes along what only it had", () => {
   );
 });
 
-test("who says another size of the same root is not believed", () => {
+test("a listing with another size for the same root is not believed", () => {
   const catalog = new Catalog();
   catalog.put("a", endpoint("a"), [listing(1)], true);
   catalog.put("liar", endpoint("liar"), [listing(1, { sizeBytes: 5 })], true);
@@ -84,7 +84,7 @@ test("holders of a model are those that list any of it", () => {
   );
 });
 
-test("a peer's listings have a bound", () => {
+test("a peer's listings are bounded", () => {
   const catalog = new Catalog();
   const many = Array.from({ length: MAX_CONTENTS_PER_PEER }, (_, n) =>
     listing(n),

@@ -1,4 +1,4 @@
-/** Who has which content, in one cluster. Pure state, kept by a rendezvous; sets of holders, since any content has several. */
+/** Who has which content in one cluster. Pure state at a rendezvous, with a set of holders for each content. */
 import { z } from "zod";
 import type { Root } from "../store/index.ts";
 
@@ -7,7 +7,7 @@ export const MAX_CONTENTS_PER_PEER = 20_000;
 
 export const rootSchema = z.string().regex(/^[0-9a-f]{64}$/);
 
-/** Where a peer's transfers are answered: a host of its own, beside the one for commands. */
+/** The endpoint of a peer's transfers: a separate host beside the one for commands. */
 export const Endpoint = z.object({
   peer: z.string().min(1).max(128),
   addresses: z.array(z.string().max(512)).max(16),
@@ -21,14 +21,14 @@ export const Listing = z.object({
   /** For people; holders may call the same bytes differently. */
   name: z.string().max(256),
   manifest: z.string().max(128).optional(),
-  /** False while some of it is still coming. */
+  /** False while it is still downloading. */
   whole: z.boolean(),
-  /** Kept for others, on spare disk: it may go again where there are enough copies. */
+  /** A spare copy: it may be deleted if there are enough copies. */
   spare: z.boolean().optional(),
 });
 export type Listing = z.infer<typeof Listing>;
 
-/** What holds for one holder, and what for all. */
+/** Properties of one holder, and of all. */
 type OfHolder = "whole" | "spare";
 
 export interface Holder extends Endpoint {
@@ -39,7 +39,7 @@ export interface Holder extends Endpoint {
 /** Contents in one answer of what is known here, holders named in it, and of each content. Endpoints are up to 8 kB. */
 export const TOLD = Object.freeze({ contents: 200, peers: 64, holders: 8 });
 
-/** What is known of contents, for a member that asks: `holders` are places in `peers`. */
+/** Known contents, for a member that asks: `holders` are places in `peers`. */
 export const Told = z.object({
   peers: z.array(Endpoint).max(TOLD.peers),
   contents: z
@@ -68,17 +68,17 @@ export interface CatalogEntry extends Omit<Listing, OfHolder> {
 
 interface Kept {
   listing: Omit<Listing, OfHolder>;
-  /** By the peer that listed it. */
+  /** The peer that listed it. */
   holders: Map<string, Pick<Holder, OfHolder>>;
 }
 
 export class Catalog {
   #contents = new Map<Root, Kept>();
   #byPeer = new Map<string, { endpoint: Endpoint; roots: Set<Root> }>();
-  /** Not the number of a catalog that was here before, such as before a restart. */
+  /** Different from an earlier catalog's number, such as before a restart. */
   #version = Math.floor(Math.random() * 2 ** 48);
 
-  /** Another one where anything is different. */
+  /** Changes with every difference. */
   get version(): number {
     return this.#version;
   }
@@ -87,7 +87,7 @@ export class Catalog {
     return this.#contents.size;
   }
 
-  /** Takes a peer's listings; `first` forgets what it listed before. Returns false, and takes none, over the bound. */
+  /** Accepts a peer's listings; `first` replaces what it listed before. Above the bound it returns false and accepts none. */
   put(
     peer: string,
     endpoint: Endpoint,
@@ -109,9 +109,9 @@ export class Catalog {
         listing,
         holders: new Map(),
       };
-      // The first to list a content says its size; who says another one is not believed.
+      // The first listing of a content sets its size; another size is not believed.
       if (kept.listing.sizeBytes !== listing.sizeBytes) continue;
-      // One may have it as a file of no model, another know whose part it is.
+      // One peer may have it as an unknown file, another may know whose part it is.
       if (kept.listing.manifest === undefined) kept.listing = listing;
       kept.holders.set(peer, { whole, spare });
       this.#contents.set(listing.root, kept);
@@ -120,12 +120,12 @@ export class Catalog {
     return true;
   }
 
-  /** Contents of this peer that are listed: those of another size than others say are not. */
+  /** This peer's listed contents, without those whose size differs from others' listings. */
   listedBy(peer: string): number {
     return this.#byPeer.get(peer)?.roots.size ?? 0;
   }
 
-  /** A page of what others than `peer` have, in order of the roots. */
+  /** A page of the contents of peers other than `peer`, in order of the roots. */
   tell(peer: string, offset: number): Told {
     const all = [...this.#contents]
       .filter(([, { holders }]) => [...holders.keys()].some((h) => h !== peer))
@@ -149,7 +149,7 @@ export class Catalog {
     return { peers, contents, total: all.length };
   }
 
-  /** Forgets a peer and what only it had. */
+  /** Forgets a peer and its sole contents. */
   remove(peer: string): void {
     if (this.#byPeer.has(peer)) this.#version++;
     for (const root of this.#byPeer.get(peer)?.roots ?? []) {
@@ -160,13 +160,13 @@ export class Catalog {
     this.#byPeer.delete(peer);
   }
 
-  /** `except`: a member whose own listing is not meant, by the id it lists under: its transfers have another. */
+  /** `except`: the member whose own listing is excluded, by the id it lists under, which differs from its transfers' id. */
   get(root: Root, except?: string): CatalogEntry | undefined {
     const kept = this.#contents.get(root);
     return kept === undefined ? undefined : this.#entry(kept, except);
   }
 
-  /** Who lists any content of this model, by its manifest's CID. */
+  /** Holders of any content of this model, by its manifest's CID. */
   holdersOf(manifest: string, except?: string): Holder[] {
     const holders = new Map<string, Holder>();
     for (const kept of this.#contents.values()) {
@@ -177,7 +177,7 @@ export class Catalog {
     return [...holders.values()];
   }
 
-  /** The parts of a model that anybody lists, in order of their roots. */
+  /** The listed parts of a model, in order of their roots. */
   partsOf(manifest: string): CatalogEntry[] {
     return [...this.#contents.values()]
       .filter(
@@ -209,7 +209,7 @@ export class Catalog {
   }
 }
 
-/** Some of those who list a content, other ones each time; whole ones first. */
+/** Some holders of a content, different ones each time; whole ones first. */
 function someOf(
   holders: ReadonlyMap<string, Pick<Holder, OfHolder>>,
   except: string,

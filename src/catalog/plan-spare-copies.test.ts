@@ -50,10 +50,15 @@ describe("what is adopted", () => {
   const cases: [string, KnownPart[], Partial<PropagationInput>, string[]][] = [
     ["what one has", [part("x", "A")], {}, ["x"]],
     ["not what two have", [part("x", "A B")], {}, []],
-    ["not what another is fetching", [part("x", "A b")], {}, []],
+    ["not what another member is downloading", [part("x", "A b")], {}, []],
     ["not what is here", [part("x", "ME")], {}, []],
-    ["not what is coming here", [part("x", "me")], { target: 3 }, []],
-    ["what nobody has, should it come back", [part("x", "")], {}, ["x"]],
+    [
+      "not what is already downloading here",
+      [part("x", "me")],
+      { target: 3 },
+      [],
+    ],
+    ["what nobody has, in case it comes back", [part("x", "")], {}, ["x"]],
     [
       "the rarest first",
       [part("x", "A B"), part("y", "A"), part("z", "A B C")],
@@ -61,14 +66,14 @@ describe("what is adopted", () => {
       ["y", "x", "z"],
     ],
     [
-      "no more at once than told",
+      "no more at once than allowed",
       [part("x", "A B"), part("y", "A")],
       { target: 4, atOnce: 1 },
       ["y"],
     ],
     ["nothing without room", [part("x", "A")], { freeBytes: 10 * MiB }, []],
     [
-      "what fits, where the rarest does not",
+      "what fits, if the rarest does not",
       [part("x", "A", 50), part("y", "A B", 10)],
       { target: 3, freeBytes: room(1) },
       ["y"],
@@ -91,32 +96,27 @@ describe("what is dropped", () => {
   const cases: [string, KnownPart[], Partial<PropagationInput>, string[]][] = [
     ["nothing while there is room", [plenty, rare], {}, []],
     ["nothing that nobody needs room for", [plenty], { freeBytes: 0 }, []],
+    ["abundant parts, for rare ones", [plenty, rare], { freeBytes: 0 }, ["p"]],
     [
-      "what is plenty, for what is rare",
-      [plenty, rare],
-      { freeBytes: 0 },
-      ["p"],
-    ],
-    [
-      "nothing that is not plenty",
+      "nothing that is not abundant",
       [part("p", "A ME*"), rare],
       { freeBytes: 0 },
       [],
     ],
     [
-      "nothing where it would not make room enough",
+      "nothing if it would not make enough room",
       [plenty, part("r", "A", 50)],
       { freeBytes: 0 },
       [],
     ],
     [
-      "what is spared most easily, where less is offered than was",
+      "the most abundant, if the limit was lowered",
       [part("p", "A ME*"), part("q", "A B ME*")],
       { freeBytes: -1 },
       ["q"],
     ],
     [
-      "all of it, where nothing is offered any more",
+      "everything, if nothing is offered any more",
       [part("p", "ME*"), part("q", "A ME*")],
       { freeBytes: -room(2) },
       ["q", "p"],
@@ -126,7 +126,7 @@ describe("what is dropped", () => {
     test(name, () => assert.deepEqual(plan(parts, options).drop, expected));
   }
 
-  test("of several who could, as many as there are copies too many", () => {
+  test("of several that could, as many as there are excess copies", () => {
     for (let i = 0; i < 50; i++) {
       const shared = part(`p${i}`, "A B* C* D*");
       const wanted = part("r", "A");
@@ -155,7 +155,7 @@ test("members that see the same begin at different parts", () => {
   assert.ok(first.size >= 6, `${first.size} of 8`);
 });
 
-test("a swarm comes to its target, within what each offers, and with few copies too many", () => {
+test("a cluster reaches its target within what each member offers, with few excess copies", () => {
   const members = Array.from({ length: 10 }, (_, i) => `M${i}`);
   const offered = room(16);
   let parts = Array.from({ length: 40 }, (_, i) => part(`part ${i}`, "SEED"));

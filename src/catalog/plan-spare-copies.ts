@@ -1,11 +1,11 @@
 /**
- * Which parts of a model a member with spare disk should keep for the others. Pure: what everybody sees gives each its own answer, and nobody
- * has to be asked.
+ * Which parts of a model a member with spare disk should keep for the others. Pure: each member computes its own answer from what everybody
+ * sees.
  *
- * Adopted is what too few have, the rarest first; a copy that is on its way counts, so that few fetch the same. Of parts that are
- * equally rare each member begins at another: the order is by a hash of member and part. Dropped is only to make room: a part with
- * more copies than wanted, by as many of those who keep it on spare disk as there are copies too many, again by hash: two that look at
- * the same time do not both drop the last but one.
+ * It copies parts with too few copies, the rarest first. A copy that is downloading counts, so that few download the same. Among equally
+ * rare parts each member begins at another: the order is by a hash of member and part. It drops parts only to make room: a part with more
+ * copies than wanted is dropped by as many of its spare holders as there are excess copies, again by hash, so that two members that decide
+ * at the same time do not both drop the last but one.
  */
 import { createHash } from "node:crypto";
 import { pieceCount, type Root } from "../store/index.ts";
@@ -20,26 +20,26 @@ export interface KnownPart {
 export interface PropagationInput {
   /** This member's transfers, as holders are named. */
   self: string;
-  /** Copies of each part that are wanted. */
+  /** Wanted copies of each part. */
   target: number;
   parts: readonly KnownPart[];
-  /** Of the parts, those in this member's spare folder, whole or coming. */
+  /** The parts in this member's spare folder, whole or downloading. */
   adopted: ReadonlySet<Root>;
-  /** Offered and not used; below 0 where less is offered than was. */
+  /** Offered and unused bytes; below 0 if the limit was lowered. */
   freeBytes: number;
-  /** Adoptions to begin now. */
+  /** How many downloads to begin now. */
   atOnce: number;
 }
 
 export interface PropagationPlan {
-  /** In this order; there is room once `drop` is done. */
+  /** In this order; there is room after `drop`. */
   adopt: Root[];
   drop: Root[];
   /** Parts with fewer whole copies than wanted, the rarest first. */
   underTarget: Root[];
 }
 
-/** What a part takes of the spare disk at most: its bytes, and while it comes what is known of its pieces. */
+/** The most spare disk that a part takes: its bytes, and while it downloads the state of its pieces. */
 export function spareCost(sizeBytes: number): number {
   return sizeBytes + 64 * pieceCount(sizeBytes) + 4096;
 }
@@ -59,7 +59,7 @@ export function planPropagation(input: PropagationInput): PropagationPlan {
     drop.push(part.root);
     return spareCost(part.sizeBytes);
   };
-  // Less is offered than was: what is spared most easily goes.
+  // The limit was lowered: the most abundant parts go.
   for (const part of mine) if (free < 0) free += dropOne(part);
   const spared = mine.filter(
     (part) => !drop.includes(part.root) && mayDrop(part, self, target),
@@ -90,7 +90,7 @@ function copies({ holders }: KnownPart): number {
   return holders.filter(({ whole }) => whole).length;
 }
 
-/** There are copies too many, and this member's is one of them. */
+/** There are excess copies, and this member's is one of them. */
 function mayDrop(part: KnownPart, self: string, target: number): boolean {
   const excess = copies(part) - target;
   const spare = part.holders

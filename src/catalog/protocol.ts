@@ -1,4 +1,4 @@
-/** The commands of the torrents: names and schemas, validated on both sides. docs/PROTOCOL.md lists them. */
+/** The commands of the catalog: names and schemas, validated on both sides. docs/PROTOCOL.md lists them. */
 import { z } from "zod";
 import { Endpoint, Listing, rootSchema, Told } from "./catalog.ts";
 
@@ -18,8 +18,8 @@ const Entry = Listing.omit({ whole: true, spare: true }).extend({
 export type CatalogFile = z.infer<typeof Entry>;
 
 /**
- * member → rendezvous: what I have (in pages; the first forgets what was listed before), and what do you know of? The answer says how much of
- * mine is listed, and a page of what others have, unless that is as it was when I last asked.
+ * member → rendezvous: what I have (in pages; the first replaces what was listed before), and a question for what others have. The answer
+ * says how much of mine is listed, and gives a page of others' contents unless they are unchanged since I last asked.
  */
 export const SYNC_TORRENTS = {
   name: "SYNC_TORRENTS",
@@ -40,16 +40,16 @@ export const SYNC_TORRENTS = {
   result: z.object({
     /** Contents of this member that the rendezvous lists now. */
     listed: z.number().int().min(0),
-    /** Contents that it knows of in the cluster. */
+    /** Contents that it knows in the cluster. */
     known: z.number().int().min(0),
-    /** Of what it knows: another one where anything is different. */
+    /** The version of what it knows; changes with every difference. */
     version: z.number().int(),
-    /** Null: nothing was asked, or it is known. */
+    /** Null if nothing was asked or nothing changed. */
     told: Told.nullable(),
   }),
 } as const;
 
-/** anyone → rendezvous: who has this content, or any of this model? A member answers for itself and for what it was told of. */
+/** anyone → rendezvous: who has this content, or any of this model? A member answers for itself and for what it was told. */
 export const WHO_HAS = {
   name: "WHO_HAS",
   params: z.object({
@@ -85,7 +85,7 @@ const PartHolders = z.object({
 /** A part of a model, and who has it or is fetching it. */
 export type PartHolders = z.infer<typeof PartHolders>;
 
-/** anyone → rendezvous: who keeps the parts of this model? Those that nobody lists are not in it. */
+/** anyone → rendezvous: who keeps the parts of this model? Unlisted parts are not in the answer. */
 export const LIST_PARTS = {
   name: "LIST_PARTS",
   params: z.object({

@@ -1,6 +1,6 @@
 /**
- * A member's exchange with one rendezvous: what is here is listed there, and what it knows of others is kept here, for when it does not answer any
- * more. One exchange after the other, each of what holds when it begins.
+ * A member's exchange with one rendezvous: it lists its contents there and remembers what the rendezvous knows about others, for when it no
+ * longer answers. One exchange runs after the other, each with the state at its beginning.
  */
 import {
   backoffMs,
@@ -27,17 +27,17 @@ export interface SyncLinkOptions {
 
 export const SYNC_DEFAULTS = Object.freeze({
   callTimeoutMs: 5_000,
-  /** What a rendezvous did not take is said again. */
+  /** A listing that a rendezvous did not accept is repeated. */
   retry: { initialMs: 1_000, maxMs: 60_000 },
-  /** A member in the midst of a download changes every second: what others have is asked for less often. */
+  /** A member in the middle of a download changes every second, so it asks for others' contents less often. */
   tellMs: 15_000,
-  /** By one that does not change itself. */
+  /** By a member that does not change itself. */
   askMs: 60_000,
-  /** Contents of others that are remembered, of one rendezvous. */
+  /** Others' contents remembered per rendezvous. */
   remembered: 5_000,
 });
 
-/** What is known of a content that others have. */
+/** What is known about others' content. */
 export interface Remembered {
   sizeBytes: number;
   name: string;
@@ -53,7 +53,7 @@ export class SyncLink {
   #last: Promise<void> = Promise.resolve();
   #next: Promise<void> | undefined;
   #failures = 0;
-  /** What was taken last, as it was said. */
+  /** The last accepted listing. */
   #taken: string | undefined;
   #cancelRetry: (() => void) | undefined;
   #isOver = false;
@@ -63,14 +63,14 @@ export class SyncLink {
     this.#options = options;
   }
 
-  /** What it told of this content. */
+  /** What it said about this content. */
   get(root: Root): Remembered | undefined {
     return this.#remembered.get(root);
   }
 
-  /** Lists everything there. Rejects with what it answered; then that is done again after a while, unless it is none that keeps an index. */
+  /** Lists everything there. Rejects with its answer, and tries again after a while unless the peer has no catalog. */
   sync(): Promise<void> {
-    // One that is under way may have looked before the change.
+    // A running exchange may have read the state before the change.
     this.#next ??= this.#last
       .catch(() => {})
       .then(() => {
@@ -81,7 +81,7 @@ export class SyncLink {
     return this.#next;
   }
 
-  /** The same, for a change: a failure is told, once until it works again. Nothing is said where what is listed stays as it was. */
+  /** The same for a change: a failure is reported once until it works again. Nothing is sent if the listing stays the same. */
   async change(): Promise<void> {
     if (this.#next === undefined && this.#taken === this.#said()) return;
     try {
@@ -91,13 +91,13 @@ export class SyncLink {
       const { code, message } = ShoalError.from(error);
       this.#options.events.warn(
         "TORRENT_SYNC",
-        `the change was not taken: ${message}`,
+        `the rendezvous did not accept the change: ${message}`,
         { peer: this.#rendezvous, code },
       );
     }
   }
 
-  /** Hears what is new there, where anything is. Never rejects: it is asked again. */
+  /** Asks for news. Never rejects: it asks again later. */
   async ask(): Promise<void> {
     if (this.#isOver || this.#next !== undefined) return;
     try {
@@ -106,7 +106,7 @@ export class SyncLink {
       if (told !== null) await this.#remember(told, version);
     } catch (error) {
       const { code, message } = ShoalError.from(error);
-      const what = `SYNC_TORRENTS was not answered: ${message}`;
+      const what = `no answer to SYNC_TORRENTS: ${message}`;
       this.#options.events.debug("MSG", what, { peer: this.#rendezvous, code });
     }
   }
@@ -172,13 +172,13 @@ export class SyncLink {
     const fields = { peer: this.#rendezvous, listed, known };
     events.info(
       "TORRENT_SYNC",
-      `${listed} contents listed at the rendezvous, which knows of ${known}`,
+      `${listed} contents listed at the rendezvous, which knows ${known}`,
       fields,
     );
     if (listed < all.length)
       events.warn(
         "TORRENT_SYNC",
-        `${all.length - listed} contents are not listed: others say that they have another size`,
+        `${all.length - listed} contents are not listed: others list them with another size`,
         fields,
       );
   }

@@ -83,7 +83,7 @@ const isListed =
     tag === "TORRENT_SYNC" && fields["listed"] === listed;
 
 describe("the exchange with a rendezvous", { concurrency: 4 }, () => {
-  test("at connect: what is here is listed there, as its answer says", async (t) => {
+  test("at connect: contents are listed there, as its answer says", async (t) => {
     const at = await rendezvous(t);
     const a = await member(t, [listing(1), listing(2)]);
     const b = await member(t, [listing(2, { whole: false })]);
@@ -94,7 +94,7 @@ describe("the exchange with a rendezvous", { concurrency: 4 }, () => {
         events.seen.map(({ tag, message }) => `[${tag}] ${message}`),
       ),
       [2, 1].map((n) => [
-        `[TORRENT_SYNC] ${n} contents listed at the rendezvous, which knows of 2`,
+        `[TORRENT_SYNC] ${n} contents listed at the rendezvous, which knows 2`,
       ]),
     );
     assert.deepEqual(await holdersOf(b, 1), [a.transfers]);
@@ -120,12 +120,12 @@ describe("the exchange with a rendezvous", { concurrency: 4 }, () => {
       { peer: a.transfers, addresses: ["/ip4/192.0.2.1/tcp/7"] },
     ]);
     assert.equal(c.sync.remembered(rootOf(3)), undefined);
-    // Of what is one's own nothing is told.
+    // It reports nothing about a member's own contents.
     assert.deepEqual(await holdersOf(b, 2), [a.transfers]);
     assert.deepEqual(await holdersOf(a, 1), []);
   });
 
-  test("on change: what came is listed, what went is not any more", async (t) => {
+  test("on change: added contents are listed, removed ones no longer", async (t) => {
     const at = await rendezvous(t);
     const a = await member(t, [listing(1)]);
     const b = await member(t, []);
@@ -146,11 +146,11 @@ describe("the exchange with a rendezvous", { concurrency: 4 }, () => {
     assert.deepEqual(await holdersOf(b, 3), [a.transfers]);
   });
 
-  test("a change of what is here that changes nothing of what is listed is not said", async (t) => {
+  test("a change that does not affect the listing is not sent", async (t) => {
     const at = await rendezvous(t);
     const a = await member(t, [listing(1, { whole: false })]);
     await meet(a, at);
-    // Such as a piece more of a download, and then its end.
+    // Such as one more piece of a download, and then its end.
     a.sync.changed();
     await new Promise((resolve) => setTimeout(resolve, 1_000));
     assert.equal(a.events.seen.length, 1);
@@ -160,12 +160,12 @@ describe("the exchange with a rendezvous", { concurrency: 4 }, () => {
       (event) => isListed(1)(event) && a.events.seen.indexOf(event) === 1,
       "the end to be said",
     );
-    // Connected anew it is said again: the rendezvous may have forgotten it.
+    // After a reconnect it is sent again, because the rendezvous may have forgotten it.
     await a.sync.syncWith(at.host.peerId);
     assert.equal(a.events.seen.length, 3);
   });
 
-  test("more than fits in one message goes and comes in pages", async (t) => {
+  test("more than fits into one message travels in pages, both ways", async (t) => {
     const at = await rendezvous(t);
     const count = 1_234;
     const a = await member(
@@ -185,7 +185,7 @@ describe("the exchange with a rendezvous", { concurrency: 4 }, () => {
       );
   });
 
-  test("a content of which others say another size is not counted as listed, and that is told", async (t) => {
+  test("a content that others list with another size is not counted as listed, and that is reported", async (t) => {
     const at = await rendezvous(t);
     const a = await member(t, [listing(1)]);
     const b = await member(t, [listing(1, { sizeBytes: 7 }), listing(2)]);
@@ -200,7 +200,7 @@ describe("the exchange with a rendezvous", { concurrency: 4 }, () => {
     );
   });
 
-  test("what is not taken is no success in the log, and is said again until it is", async (t) => {
+  test("a refused listing is not logged as success, and is repeated until accepted", async (t) => {
     const host = await startHost(t);
     const commands = new Commands(host);
     let refusals = 2;
@@ -223,9 +223,12 @@ describe("the exchange with a rendezvous", { concurrency: 4 }, () => {
       ({ level }) => level === "warn",
       "the refusal",
     );
-    assert.equal(refused.message, "the change was not taken: not now");
+    assert.equal(
+      refused.message,
+      "the rendezvous did not accept the change: not now",
+    );
     assert.equal(a.events.seen.some(isListed(2)), false);
-    await a.events.when(isListed(2), "the change to be taken");
+    await a.events.when(isListed(2), "the change to be accepted");
     assert.equal(taken.length, 2);
     const warned = a.events.seen.filter(({ level }) => level === "warn");
     assert.equal(warned.length, 1, "told once");
@@ -261,7 +264,7 @@ describe("the exchange with a rendezvous", { concurrency: 4 }, () => {
     assert.deepEqual(seen, [["layer.1"], ["layer.1", "layer.2"]]);
   });
 
-  test("one that does not change itself hears of others now and then, and nothing where nothing is new", async (t) => {
+  test("a member that does not change itself asks for news now and then, and gets nothing if there is none", async (t) => {
     const host = await startHost(t);
     const commands = new Commands(host);
     const asked: unknown[] = [];
@@ -322,7 +325,7 @@ describe("the exchange with a rendezvous", { concurrency: 4 }, () => {
         (async () => {
           while (asked.length === before)
             await new Promise((resolve) => setTimeout(resolve, 5));
-          // The answer is on its way: a further command comes back after it.
+          // The answer is in flight: the answer to a later command arrives after it.
           await sync.syncWith(host.peerId);
         })(),
         "it to ask",
@@ -346,7 +349,7 @@ describe("the exchange with a rendezvous", { concurrency: 4 }, () => {
     await sync.stop();
   });
 
-  test("a member keeps no index: it is not asked again", async (t) => {
+  test("a member has no catalog and is not asked again", async (t) => {
     const other = await startHost(t);
     const commands = new Commands(other);
     const a = await member(t, [listing(1)]);

@@ -1,6 +1,6 @@
 /**
- * A member's side of the index: exchanges with each rendezvous what both have and know of, at connect and whenever that changes (sync-link.ts),
- * and asks who has what it lacks. Where no rendezvous answers, what they told before counts. What is logged was confirmed by an answer.
+ * A member's side of the catalog: exchanges with each rendezvous what both have and know, at connect and after changes (sync-link.ts), and
+ * asks who has what it lacks. If no rendezvous answers, their earlier answers count. Logged facts were confirmed by an answer.
  */
 import {
   isShoalError,
@@ -29,15 +29,15 @@ import {
   type Root,
 } from "../store/index.ts";
 
-/** Who has what, as far as somebody says: a rendezvous, or this process where it is one. */
+/** Who has what, according to a rendezvous, which may be this process itself. */
 export interface TorrentIndex {
-  /** Who has this content, or any of this model. Empty where nobody is known. */
+  /** Who has this content, or any content of this model. Empty if nobody is known. */
   whoHas(
     of: { root: Root } | { manifest: string },
   ): Promise<{ sizeBytes: number | undefined; holders: Endpoint[] }>;
   /** Every content listed in the cluster. */
   listFiles(): Promise<CatalogFile[]>;
-  /** The parts of a model that anybody lists. Rejects where nobody answers: that is not the same as nobody having any. */
+  /** The parts of a model that anybody lists. Rejects if nobody answers, which is not the same as nobody having any. */
   listParts(manifest: string): Promise<PartHolders[]>;
   /** What is here has changed. */
   changed(): void;
@@ -49,12 +49,12 @@ export interface TorrentSyncOptions extends Omit<SyncLinkOptions, "clock"> {
 }
 
 const CALL_TIMEOUT_MS = SYNC_DEFAULTS.callTimeoutMs;
-/** Pieces come by the dozen a second; others hear of the change once. */
+/** Dozens of pieces arrive per second; others hear of the change once. */
 const SETTLE_MS = 500;
 
 export class TorrentSync implements TorrentIndex {
   #options: SyncLinkOptions;
-  /** Those that are asked. */
+  /** The rendezvous that are asked. */
   #rendezvous = new Set<string>();
   /** Of those that are told what is here. */
   #links = new Map<string, SyncLink>();
@@ -68,8 +68,8 @@ export class TorrentSync implements TorrentIndex {
   }
 
   /**
-   * A rendezvous that was just connected: lists everything there, and hears what it knows of. Rejects with what it answered; COMMAND_UNKNOWN
-   * is said by a member, which keeps no index: it is not asked any more.
+   * Called for a newly connected rendezvous: lists everything there and asks what it knows. Rejects with its answer. A member answers
+   * COMMAND_UNKNOWN, because it has no catalog, and is not asked again.
    */
   async syncWith(rendezvous: string): Promise<void> {
     if (this.#stopped) return;
@@ -89,12 +89,12 @@ export class TorrentSync implements TorrentIndex {
     }
   }
 
-  /** A rendezvous that is asked, and told nothing. */
+  /** A rendezvous that is asked but gets no listing. */
   ask(rendezvous: string): void {
     this.#rendezvous.add(rendezvous);
   }
 
-  /** What is here has changed: tells every rendezvous, soon and once for a burst. */
+  /** The contents changed: tells every rendezvous, soon and once for a burst. */
   changed(): void {
     if (this.#stopped) return;
     this.#cancelSettling ??= this.#options.clock.after(SETTLE_MS, () => {
@@ -103,7 +103,7 @@ export class TorrentSync implements TorrentIndex {
     });
   }
 
-  /** What rendezvous told of a content that others have; all of them, or these. */
+  /** What rendezvous said about others' content: all of them, or these. */
   remembered(
     root: Root,
     of: Iterable<string> = this.#links.keys(),
@@ -119,7 +119,7 @@ export class TorrentSync implements TorrentIndex {
     return { ...first, holders: [...holders.values()] };
   }
 
-  /** By the first rendezvous that knows of a holder, else by what those that do not answer told before. */
+  /** From the first rendezvous that knows a holder, else from the earlier answers of those that do not answer. */
   async whoHas(
     of: { root: Root } | { manifest: string },
   ): Promise<{ sizeBytes: number | undefined; holders: Endpoint[] }> {
@@ -142,10 +142,10 @@ export class TorrentSync implements TorrentIndex {
       } catch (error) {
         silent.push(rendezvous);
         const { code, message } = ShoalError.from(error);
-        // Told once: it is asked again every other second.
+        // Reported once: it is asked every other second.
         if (this.#unanswered.has(rendezvous)) continue;
         this.#unanswered.add(rendezvous);
-        events.warn("MSG", `WHO_HAS was not answered: ${message}`, {
+        events.warn("MSG", `no answer to WHO_HAS: ${message}`, {
           peer: rendezvous,
           code,
         });

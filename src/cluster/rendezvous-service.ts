@@ -98,7 +98,7 @@ export class RendezvousService {
     if (this.#clusters.size >= RENDEZVOUS_DEFAULTS.maxClusters) {
       throw new ShoalError(
         "CLUSTER_FULL",
-        "this rendezvous keeps no more clusters",
+        "this rendezvous has no room for more clusters",
         { clusters: this.#clusters.size },
       );
     }

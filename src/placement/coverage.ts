@@ -1,4 +1,4 @@
-/** Who stands behind each shard of a plan: the ground on which nodes are placed. Pure. */
+/** Who holds each shard of a plan: the basis for placing nodes. Pure. */
 import { createHash } from "node:crypto";
 import { compare } from "../lib/index.ts";
 import type { Announcement } from "../cluster/index.ts";
@@ -17,13 +17,13 @@ export interface Holder extends Pick<
   | "msPerToken"
 > {
   capacity?: { freeMemoryBytes: number } | undefined;
-  /** Taken on since nobody else held it. */
+  /** Taken over because nobody else held it. */
   adopted?: boolean | undefined;
 }
 
-/** The plan and who is there: what every question about placing begins with. */
+/** The plan and its holders: the input of every placement decision. */
 export interface Swarm {
-  /** CID of the model's manifest. Who holds another model counts for nothing here. */
+  /** CID of the model's manifest. Holders of other models do not count. */
   manifest: string;
   shards: readonly PlanShard[];
   /** The live ones; `gone` never counts. */
@@ -34,18 +34,18 @@ export interface Coverage {
   shard: PlanShard;
   /** Holders that compute it. */
   ready: Holder[];
-  /** Holders on their way: joining, downloading, loading. They cover it, but weaker. */
+  /** Holders that are joining, downloading or loading. They cover it, but weaker. */
   claims: Holder[];
-  /** Of one token with all that are ready sharing the work, or an estimate by its weight. */
+  /** Time per token with all ready holders sharing the work, or an estimate by its weight. */
   msPerToken: number;
 }
 
-/** Of a machine nobody has measured yet: ordinary memory reads so many bytes in a millisecond (10 GB/s). */
+/** Speed of an unmeasured machine: ordinary memory reads this many bytes per millisecond (10 GB/s). */
 const TYPICAL_BYTES_PER_MS = 10_000_000;
 
 /**
- * A holder covers the shards that its layers hold whole, if they begin and end where shards do: a range is entered at its start, so
- * one that ends inside a shard leaves a gap that no shard of the plan fills. One that drains is leaving, and covers nothing.
+ * A holder covers the shards that its layers contain completely, if they begin and end where shards do. A range is entered at its start, so
+ * one that ends inside a shard leaves a gap that no shard of the plan fills. A draining holder covers nothing.
  */
 export function coverageOf({
   manifest,
@@ -86,7 +86,7 @@ export function isUncovered({ ready, claims }: Coverage): boolean {
   return ready.length + claims.length === 0;
 }
 
-/** Holders share the work: two of the same speed take half the time each. */
+/** Holders share the work: with two of the same speed each takes half. */
 function stageMs(
   shard: PlanShard,
   ready: readonly Holder[],
@@ -112,7 +112,7 @@ function msOfShard(
   );
 }
 
-/** The median of what holders were measured at: what a stage that nobody measured will likely take. */
+/** The median of the holders' measurements: the likely time of an unmeasured stage. */
 function paceOf(
   shards: readonly PlanShard[],
   holders: readonly Holder[],
@@ -133,7 +133,7 @@ function paceOf(
   return paces[Math.floor(paces.length / 2)] ?? TYPICAL_BYTES_PER_MS;
 }
 
-/** The order of peers at one shard: the same for everybody, and another at each shard, so that no peer is always last. */
+/** The order of peers at one shard: the same for everybody and different at each shard, so that no peer is always last. */
 export function turnOf(peer: string, index: number): string {
   return createHash("sha256").update(`${index}/${peer}`).digest("hex");
 }

@@ -1,4 +1,4 @@
-/** What holds of placing in every swarm, and how near it comes to the best of all ways to place the same nodes. */
+/** Properties of placement in every cluster, and how close it comes to the best possible placement. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
@@ -59,7 +59,7 @@ const anySwarm = anyPlan.chain((shards) =>
   }),
 );
 
-test("property: never beyond the memory, and never nothing where something fits", () => {
+test("property: never beyond the memory, and always something if something fits", () => {
   fc.assert(
     fc.property(anySwarm, ({ shards, announcements, capacity }) => {
       const usable = usableBytes(capacity.freeMemoryBytes);
@@ -119,11 +119,11 @@ test("property: the order of the records changes nothing", () => {
 interface Machine {
   peer: string;
   freeGiB: number;
-  /** Bytes of weights it reads in a millisecond, relative to the others. */
+  /** Bytes of weights it reads per millisecond, relative to the others. */
   speed: number;
 }
 
-/** What a placement is worth: shards held; then holders of the rarest; then the slowest stage's time (smaller is better). */
+/** The value of a placement: shards held; then holders of the rarest; then the slowest stage's time (smaller is better). */
 function worthOf(
   shards: readonly PlanShard[],
   machines: readonly Machine[],
@@ -182,7 +182,7 @@ function bestOfAll(
   return best;
 }
 
-/** Nodes join one after the other, each loaded and measured before the next comes. */
+/** Nodes join one after the other, each loaded and measured before the next joins. */
 function joinOneByOne(
   shards: readonly PlanShard[],
   machines: readonly Machine[],
@@ -203,7 +203,7 @@ const peers = fc.uniqueArray(fc.string({ minLength: 4, maxLength: 8 }), {
   maxLength: 5,
 });
 
-test("property: machines of any size cover as many shards as can be covered, in whatever order they come", () => {
+test("property: machines of any size cover as many shards as possible, in any order of joining", () => {
   // Weights that are equal or clearly apart: those within `alikeMemory` count as alike on purpose.
   const plans = fc
     .array(fc.constantFrom(1, 1.5, 2, 3, 4), { minLength: 1, maxLength: 4 })
@@ -249,8 +249,8 @@ test("property: machines alike, on a plan as even as plans are, come within 5 % 
   );
 });
 
-test("machines of up to twice the speed of others: covered and redundant as well as can be, and on average within 5 % of the best slowest stage", () => {
-  // Who came first is not moved, so single swarms can be further off: a fast node that came early may sit where two slow ones would do.
+test("machines of up to twice the speed of others: coverage and redundancy as good as possible, and on average within 5 % of the best slowest stage", () => {
+  // Running nodes are not moved, so single clusters can be further off: a fast node that joined early may hold what two slow ones could.
   const random = new Random(7);
   const ratios: number[] = [];
   for (let i = 0; i < 500; i++) {

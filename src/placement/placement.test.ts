@@ -19,7 +19,7 @@ const choices: readonly {
   reason: RegExp;
 }[] = [
   {
-    name: "what nobody holds comes first",
+    name: "a shard without holder comes first",
     weights: [1, 1, 1],
     holders: [holder("a", 0), holder("b", 2)],
     expected: 1,
@@ -36,7 +36,7 @@ const choices: readonly {
     reason: /^nobody holds/,
   },
   {
-    name: "a node that drains covers nothing",
+    name: "a draining node covers nothing",
     weights: [1, 1],
     holders: [holder("a", 0, { state: "draining" }), holder("b", 1)],
     expected: 0,
@@ -57,7 +57,7 @@ const choices: readonly {
     reason: /^nobody holds/,
   },
   {
-    name: "what this node announced before is not counted",
+    name: "this node's own announcements are not counted",
     weights: [1, 1],
     holders: [holder("me", 0), holder("b", 1)],
     expected: 0,
@@ -71,14 +71,14 @@ const choices: readonly {
     reason: /^nobody holds/,
   },
   {
-    name: "a range that ends inside a shard covers none: no shard of the plan goes on from there",
+    name: "a range that ends inside a shard covers none: no shard of the plan continues from there",
     weights: [1, 1],
     holders: [holder("a", 0, { layerEnd: 3 }), holder("b", 1)],
     expected: 0,
     reason: /^nobody holds/,
   },
   {
-    name: "of what nobody holds the largest: a smaller machine can still take the small one",
+    name: "the largest shard without holder: a smaller machine can still take the small one",
     weights: [1, 3, 2],
     holders: [],
     expected: 1,
@@ -93,7 +93,7 @@ const choices: readonly {
     reason: /nobody holds 1, too large for this machine$|^nobody holds shard 2/,
   },
   {
-    name: "what is held, where what nobody holds does not fit, and it says so",
+    name: "a held shard, if the ones without holder do not fit, with that reason",
     weights: [1, 3],
     holders: [holder("a", 0)],
     capacity: fits(1),
@@ -108,7 +108,7 @@ const choices: readonly {
     reason: /^1 node holds shard 1 .* the fewest/,
   },
   {
-    name: "of equally rare ones that whose holder is not ready yet",
+    name: "among equally rare ones the one whose holder is not ready yet",
     weights: [1, 1],
     holders: [holder("a", 0), holder("b", 1, { state: "loading" })],
     expected: 1,
@@ -124,7 +124,7 @@ const choices: readonly {
     reason: /slowest stage, about 9\.0 ms a token/,
   },
   {
-    name: "a stage that nobody measured is judged by its weight and the others' pace",
+    name: "an unmeasured stage is judged by its weight and the others' speed",
     weights: [1, 2, 1],
     holders: [
       holder("a", 0, { msPerToken: 5 }),
@@ -166,14 +166,14 @@ test("the reason names every figure of the memory", () => {
   );
 });
 
-test("a machine one byte too small gets no shard, and hears what would help", () => {
+test("a machine one byte too small gets no shard, and learns what would help", () => {
   const { freeMemoryBytes } = fits(1);
   const plan = planOf(2, 1);
   assert.equal(place(plan, [], { freeMemoryBytes }).shard?.index, 1);
   const none = place(plan, [], { freeMemoryBytes: freeMemoryBytes - 2 });
   assert.ok(none.shard === undefined);
   assert.equal(none.error.code, "MEMORY_INSUFFICIENT");
-  assert.match(none.error.message, /the smallest, 1, takes 1\.25 GiB/);
+  assert.match(none.error.message, /the smallest, 1, needs 1\.25 GiB/);
 });
 
 test("without a plan there is nothing to take", () => {
@@ -182,7 +182,7 @@ test("without a plan there is nothing to take", () => {
   assert.equal(none.error.code, "MODEL_SHARDS");
 });
 
-test("nodes that start at once spread over what is alike", () => {
+test("nodes that start at once spread over equal shards", () => {
   const plan = planOf(...Array.from({ length: 8 }, () => 1));
   const taken = Array.from(
     { length: 800 },

@@ -1,10 +1,10 @@
 /**
- * Which shard a node should take. Pure: the same records give the same answer on every node, so nobody has to be asked.
+ * Which shard a node should take. Pure: the same records give the same answer on every node.
  *
- * Order: what nobody holds; else what the fewest hold; else the slowest stage; always within the node's memory, KV included. A claim (a
- * node still joining, downloading or loading) covers, but weaker than a node that is ready. Of what is alike, the node's id chooses,
- * so that nodes that start at once rarely take the same; where they do, `shouldYield` sends all but one elsewhere.
- * The form is that of Petals' block selection (server/block_selection.py); there throughput alone decides, here coverage comes first.
+ * Order: a shard without holder; else the one with the fewest holders; else the slowest stage; always within the node's memory, KV
+ * included. A claim (a node still joining, downloading or loading) covers, but weaker than a ready node. Among equals the node's id
+ * chooses, so that nodes that start together rarely take the same; if they do, `shouldYield` sends all but one elsewhere. The form follows
+ * Petals' block selection (server/block_selection.py); there only throughput decides, here coverage comes first.
  */
 import { compare, formatBytes, ShoalError } from "../lib/index.ts";
 import {
@@ -26,16 +26,16 @@ import {
 
 const PLACEMENT = Object.freeze({
   /**
-   * Shards whose need of memory is within this part of the largest count as alike, and nodes spread over them. A larger one comes first: a
-   * smaller machine that comes later can still take the small ones.
+   * Shards whose memory need is within this fraction of the largest count as equal, and nodes spread over them. Larger ones come first,
+   * because a smaller machine that joins later can still take the small ones.
    */
   alikeMemory: 0.1,
-  /** Stages within this part of the slowest count as equally slow: measured times waver by as much. */
+  /** Stages within this fraction of the slowest count as equally slow, because measured times vary by as much. */
   alikeTime: 0.05,
 });
 
 export interface PlaceInput extends Swarm, SessionRoom {
-  /** This node. What it announced itself is left out: it is free to choose. */
+  /** This node. Its own announcements are left out, because it is free to choose. */
   peer: string;
   capacity: { freeMemoryBytes: number };
 }
@@ -68,7 +68,7 @@ export function placeShard(input: PlaceInput): Placement {
   const { shard } = chosen;
   const tooBig = coverage.filter((c) => isUncovered(c) && !fitting.includes(c));
   const needs = needsOf(shard, input);
-  const reason = `${why(chosen)}; it takes ${describe(needs, input)} of ${formatBytes(usable)}${
+  const reason = `${why(chosen)}; it needs ${describe(needs, input)} of ${formatBytes(usable)}${
     isUncovered(chosen) || tooBig.length === 0
       ? ""
       : `; nobody holds ${tooBig.map((c) => c.shard.index).join(", ")}, too large for this machine`
@@ -76,7 +76,7 @@ export function placeShard(input: PlaceInput): Placement {
   return { shard, needs, reason };
 }
 
-/** The shard to take of those that fit: each step keeps the best and what is alike. */
+/** The shard to take among those that fit: each step keeps the best and its equals. */
 function choose(
   fitting: readonly Coverage[],
   input: Pick<PlaceInput, "peer"> & SessionRoom,
@@ -104,7 +104,7 @@ function why({ shard, ready, claims, msPerToken }: Coverage): string {
   if (holders === 0) return `nobody holds ${name}`;
   const have = holders === 1 ? "1 node holds" : `${holders} nodes hold`;
   const yet = ready.length === 0 ? ", not ready yet" : "";
-  return `${have} ${name}${yet}: of what fits the fewest, and of these the slowest stage, about ${msPerToken.toPrecision(2)} ms a token`;
+  return `${have} ${name}${yet}: it has the fewest holders of all that fit, and among these it is the slowest stage, about ${msPerToken.toPrecision(2)} ms a token`;
 }
 
 function describe(
@@ -119,7 +119,7 @@ function tooLarge(smallest: PlanShard, input: PlaceInput): ShoalError {
   const needs = needsOf(smallest, input);
   return new ShoalError(
     "MEMORY_INSUFFICIENT",
-    `no shard fits: the smallest, ${smallest.index}, takes ${describe(needs, input)}; ${formatBytes(freeMemoryBytes)} are free, and ${MEMORY.headroom * 100} % stay so. Fewer sessions, a shorter context or a plan of more shards need less`,
+    `no shard fits: the smallest, ${smallest.index}, needs ${describe(needs, input)}; ${formatBytes(freeMemoryBytes)} are free, of which ${MEMORY.headroom * 100} % stay free. Fewer sessions, a shorter context or a plan of more shards need less`,
     { needBytes: needs.totalBytes, freeBytes: freeMemoryBytes },
   );
 }
@@ -130,9 +130,9 @@ export interface YieldInput extends Swarm, SessionRoom {
 }
 
 /**
- * Whether this node, on its way to a shard that others take too while some shard has nobody, must take another, and which. Every node
- * computes the same: of those on their way to one shard all that fit elsewhere go to what nobody holds, in turn, as long as one stays (none need,
- * where a node is ready). What a node can take is judged by what it announced. Undefined: it stays.
+ * Whether this node must move to another shard, because others are taking the same one while some shard has no holder, and to which. Every
+ * node computes the same: of the nodes taking one shard, all that fit elsewhere move to shards without holder, in turn, as long as one
+ * stays (none needs to if a node is ready). What a node can take is judged by its announcement. Undefined: it stays.
  */
 export function shouldYield(
   input: YieldInput,
@@ -146,7 +146,7 @@ export function shouldYield(
   );
   let supposed = announcements;
   for (const claim of claimsInTurn(input)) {
-    // A node that holds more than this claim is settled: what it takes on is decided by adoption.
+    // A node that holds more than this claim is settled: take-over decides what else it holds.
     if (held.get(claim.peer)?.length !== 1) continue;
     const others = supposed.filter((a) => a.peer !== claim.peer);
     const without = coverageOf({ ...input, announcements: others });
@@ -173,7 +173,7 @@ export function shouldYield(
   return undefined;
 }
 
-/** Claims of exactly one shard (a longer range may be all that covers another), whose turn is last first. */
+/** Claims of exactly one shard (a longer range may be the only cover of another), in reverse order of their turn. */
 function claimsInTurn(swarm: Swarm): Holder[] {
   return coverageOf(swarm).flatMap(({ shard, claims }) =>
     claims
@@ -187,7 +187,7 @@ function claimsInTurn(swarm: Swarm): Holder[] {
   );
 }
 
-/** What a node offers, by its announcement; without a figure it offers nothing. */
+/** A node's free memory by its announcement; without a figure it offers none. */
 export function offerOf(
   holder: Holder,
   fallback: SessionRoom,

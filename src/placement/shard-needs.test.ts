@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { planShards } from "./shard-needs.ts";
 
-test("KV is as wide as the matrices of a layer say, apart or fused", () => {
+test("KV has the width of a layer's matrices, separate or fused", () => {
   const tensor = (name: string, ...shape: number[]) => ({
     name,
     shape,

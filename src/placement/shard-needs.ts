@@ -1,16 +1,16 @@
-/** What a shard asks of a machine's memory: weights, KV for the sessions it promises, and what the engine takes beside them. */
+/** The memory that a shard needs: weights, KV for its sessions, and the engine itself. */
 import { type LayerRange, type Manifest, partsOf } from "../model/index.ts";
 
 export const MEMORY = Object.freeze({
-  /** K and V are kept as f16, llama.cpp's default and the one that is exact against it. */
+  /** K and V are f16, llama.cpp's default and the type that is exact against it. */
   kvElementBytes: 2,
   /** The engine's process (47 MiB of it bare Node), its libraries, and the buffers for computing 128 tokens. */
   engineBytes: 256 * 1024 * 1024,
-  /** Of what is free, this part stays so: page cache for the weights' file, and whatever else the machine does. */
+  /** This fraction of the free memory stays free, for the page cache and everything else on the machine. */
   headroom: 0.1,
 });
 
-/** A shard of the plan, with what deciding about it needs. */
+/** A shard of the plan, with the data for decisions about it. */
 export interface PlanShard extends LayerRange {
   index: number;
   weightBytes: number;
@@ -51,7 +51,7 @@ function kvBytesOf(
   const q = shapeOf("attn_output")?.[0];
   const fused = qkv === undefined || q === undefined ? undefined : qkv - q;
   const apart = k === undefined || v === undefined ? undefined : k + v;
-  // Unknown: as wide as the model, which no model with shared heads exceeds.
+  // If unknown, as wide as the model, which no model with shared heads exceeds.
   return (apart ?? fused ?? 2 * embeddingLength) * MEMORY.kvElementBytes;
 }
 
@@ -77,7 +77,7 @@ export function needsOf(shard: PlanShard, room: SessionRoom): ShardNeeds {
   return { weightBytes, kvBytes, engineBytes, totalBytes };
 }
 
-/** What a machine with so much free memory may be asked for. */
+/** The memory that a machine with this much free memory may use. */
 export function usableBytes(freeMemoryBytes: number): number {
   return Math.floor(freeMemoryBytes * (1 - MEMORY.headroom));
 }

@@ -38,7 +38,7 @@ const swarm = (announcements: Holder[], nowMs: number) => ({
   ...room,
 });
 
-/** The history of a swarm that has looked like this since `sinceMs`. */
+/** The history of a cluster that has looked like this since `sinceMs`. */
 const since = (announcements: Holder[], sinceMs = 0): CoverageHistory =>
   observeCoverage(NO_HISTORY, swarm(announcements, sinceMs));
 
@@ -62,18 +62,18 @@ const cases: readonly {
   expected: Record<number, string>;
 }[] = [
   {
-    name: "the node with most room adopts",
+    name: "the node with most room takes it over",
     announcements: two,
     expected: { 2: "b" },
   },
   {
-    name: "not before it has been without anybody for 30 s",
+    name: "not before it has had no holder for 30 s",
     announcements: two,
     waitedMs: 29_999,
     expected: {},
   },
   {
-    name: "not while somebody is on the way to it",
+    name: "not while a node is loading it",
     announcements: [...two, holder("c", 2, { state: "downloading" })],
     expected: {},
   },
@@ -87,7 +87,7 @@ const cases: readonly {
     expected: { 2: "a" },
   },
   {
-    name: "nobody has room: nobody adopts",
+    name: "nobody has room: nobody takes it over",
     announcements: [
       holder("a", 0, { freeGiB: 1 }),
       holder("b", 1, { freeGiB: 1.3 }),
@@ -95,12 +95,12 @@ const cases: readonly {
     expected: {},
   },
   {
-    name: "who does not say how much memory it has is not asked",
+    name: "a node that does not announce its memory is skipped",
     announcements: [holder("a", 0, { capacity: undefined })],
     expected: {},
   },
   {
-    name: "who is leaving, on its way elsewhere, or of another model is not asked",
+    name: "a node that is leaving, busy elsewhere, or of another model is skipped",
     announcements: [
       holder("a", 0, { state: "draining" }),
       holder("b", 1, { state: "loading" }),
@@ -110,7 +110,7 @@ const cases: readonly {
     expected: { 2: "d" },
   },
   {
-    name: "two shards without anybody go to two nodes",
+    name: "two shards without holder go to two nodes",
     announcements: [holder("a", 0), holder("b", 0, { freeGiB: 5 })],
     expected: { 1: "b", 2: "a" },
   },
@@ -128,7 +128,7 @@ for (const { name, announcements, waitedMs, expected } of cases) {
   });
 }
 
-test("adoption: the reason tells for how long and who", () => {
+test("the reason names the duration and the node", () => {
   const history = since(two);
   const [adoption] = adoptions({ ...swarm(two, 42_000), history });
   assert.match(
@@ -146,7 +146,7 @@ test("a shard that somebody held in between starts to wait again", () => {
   assert.equal(adoptions({ ...swarm(two, 55_000), history }).length, 1);
 });
 
-test("property: nobody adopts beyond its memory, and no shard twice", () => {
+test("property: nobody takes over beyond its memory, and no shard twice", () => {
   const announcements = fc.array(
     fc
       .record({
@@ -208,7 +208,7 @@ const keeps: readonly [
     1e6,
   ],
   [
-    "the other adopted it too",
+    "the other took it over too",
     [adopted, holder("b", 2, { adopted: true })],
     1e6,
   ],
@@ -226,25 +226,25 @@ const keeps: readonly [
 ];
 
 for (const [name, announcements, waitedMs, target] of keeps) {
-  test(`an adopted shard is kept: ${name}`, () => {
+  test(`a shard that was taken over is kept: ${name}`, () => {
     assert.equal(giveBack(announcements, waitedMs, target), undefined);
   });
 }
 
-test("an adopted shard is given back when others have held it well for a minute", () => {
+test("a shard that was taken over is given back when others have held it for a minute", () => {
   const one = [adopted, holder("b", 2)];
   assert.equal(
     giveBack(one, ADOPTION.coveredMs),
-    "shard 2 has had a ready holder of its own for 60 s",
+    "shard 2 has had another ready holder for 60 s",
   );
   const more = [...one, holder("c", 2)];
   assert.equal(
     giveBack(more, ADOPTION.coveredMs, 2),
-    "shard 2 has had 2 ready holders of its own for 60 s",
+    "shard 2 has had 2 other ready holders for 60 s",
   );
 });
 
-test("two that adopted at once: one drops its copy before it is loaded", () => {
+test("two nodes took over at once: one drops its copy before it is loaded", () => {
   const both = ["a", "b"].map((peer) =>
     holder(peer, 2, { adopted: true, state: "downloading" }),
   );
@@ -260,5 +260,5 @@ test("a copy that is not loaded yet is dropped when somebody is ready", () => {
     holder("a", 2, { adopted: true, state: "downloading" }),
     holder("b", 2),
   ];
-  assert.equal(giveBack(all, 0), "b holds shard 2, or takes it first");
+  assert.equal(giveBack(all, 0), "b holds shard 2 or comes first");
 });

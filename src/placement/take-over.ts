@@ -1,7 +1,7 @@
 /**
- * Second shards. A shard that nobody has held for a while is adopted by a node with room, fetched by it if need be, and given back when
- * others hold it well. Pure: every node computes who adopts, so one does. The time comes from a history that each node keeps
- * of what it saw.
+ * Second shards. A shard that has had no holder for a while is taken over by a node with room, which downloads it if necessary and gives it
+ * back when others hold it. Pure: every node computes which node takes over, so exactly one does. The times come from a history that each
+ * node keeps.
  */
 import { compare, formatBytes } from "../lib/index.ts";
 import {
@@ -21,15 +21,15 @@ import {
 } from "./shard-needs.ts";
 
 export const ADOPTION = Object.freeze({
-  /** Longer than a node that restarts takes to be back, shorter than people wait. */
+  /** Longer than a node takes to restart, shorter than people wait. */
   uncoveredMs: 30_000,
-  /** A shard that was well held for so long is not about to be lost again: one lifetime of an announcement. */
+  /** A shard that was held for this long is not about to be lost again: one lifetime of an announcement. */
   coveredMs: 60_000,
-  /** Ready holders of their own accord before an adopted copy is given back. */
+  /** Ready holders that did not take it over, before a copy that was taken over is given back. */
   target: 1,
 });
 
-/** Since when each shard has been without anybody, and since when well held. */
+/** Since when each shard has had no holder, and since when enough holders. */
 export interface CoverageHistory {
   uncoveredSinceMs: ReadonlyMap<number, number>;
   coveredSinceMs: ReadonlyMap<number, number>;
@@ -45,7 +45,7 @@ export interface ObserveInput extends Swarm {
   target?: number | undefined;
 }
 
-/** The history after what is seen now. Call it at every change of the view. */
+/** The history after the current view. Call it at every change of the view. */
 export function observeCoverage(
   history: CoverageHistory,
   input: ObserveInput,
@@ -76,8 +76,8 @@ export interface Adoption {
 }
 
 /**
- * Who adopts what now. Candidates are ready nodes whose announced free memory holds the shard beside what they have; of these the one with
- * the fewest shards, then the most room. A node takes one at a time: its free memory is known anew when that is loaded.
+ * Who takes over what now. Candidates are ready nodes whose announced free memory has room for the shard; the one with the fewest shards,
+ * then the most room, takes it. A node takes one at a time, because its free memory is known again only after loading.
  */
 export function adoptions(input: AdoptionInput): Adoption[] {
   const { history, nowMs } = input;
@@ -91,7 +91,7 @@ export function adoptions(input: AdoptionInput): Adoption[] {
     const best = candidates(input, shard).find((c) => !taken.has(c.peer));
     if (best === undefined) return [];
     taken.add(best.peer);
-    const reason = `nobody has held shard ${shard.index} (layers ${shard.layerStart} to ${shard.layerEnd - 1}) for ${Math.round(waitedMs / 1000)} s; of the nodes with room this one comes first: ${formatBytes(best.roomBytes)} would stay free`;
+    const reason = `nobody has held shard ${shard.index} (layers ${shard.layerStart} to ${shard.layerEnd - 1}) for ${Math.round(waitedMs / 1000)} s; this node comes first among those with room: ${formatBytes(best.roomBytes)} would stay free`;
     return [{ peer: best.peer, shard, reason }];
   });
 }
@@ -106,12 +106,12 @@ function candidates(input: AdoptionInput, shard: PlanShard): Candidate[] {
   const live = input.announcements.filter((a) => a.state !== "gone");
   return [...Map.groupBy(live, (a) => a.peer)]
     .flatMap(([peer, held]) => {
-      // Who is on its way somewhere, or leaving, has no room to promise.
+      // A node that is loading a shard or leaving has no room to promise.
       const isSettled = held.every(
         (a) => a.state === "ready" && a.manifest === input.manifest,
       );
       if (!isSettled) return [];
-      // All of a peer's records tell of the same machine: the most cautious of them counts.
+      // All records of a peer describe the same machine: the most cautious one counts.
       const roomBytes = Math.min(
         ...held.map((a) => {
           const offer = offerOf(a, input);
@@ -131,19 +131,19 @@ function candidates(input: AdoptionInput, shard: PlanShard): Candidate[] {
 
 export interface GiveBackInput extends ObserveInput {
   history: CoverageHistory;
-  /** This node, and the shard it adopted. */
+  /** This node, and the shard it took over. */
   peer: string;
   shard: PlanShard;
 }
 
-/** Why this node should give its adopted shard back; undefined: it keeps it. */
+/** Why this node should give back the shard it took over; undefined: it keeps it. */
 export function shouldGiveBack(input: GiveBackInput): string | undefined {
   const { history, nowMs, peer, shard, target = ADOPTION.target } = input;
   const coverage = coverageOf(input).find((c) => c.shard.index === shard.index);
   if (coverage === undefined) return `the plan has no shard ${shard.index}`;
   const { ready, claims } = coverage;
   const own = [...ready, ...claims].find((a) => isAdoptionOf(a, peer));
-  // Records that crossed made two adopt it: while this copy is not yet loaded, it is the one to drop.
+  // Crossing records made two nodes take it over: while this copy is not loaded yet, it is the one to drop.
   if (own !== undefined && isClaim(own)) {
     const turn = turnOf(peer, shard.index);
     const first = [
@@ -156,13 +156,13 @@ export function shouldGiveBack(input: GiveBackInput): string | undefined {
       ),
     ][0];
     if (first !== undefined)
-      return `${first.peer} holds shard ${shard.index}, or takes it first`;
+      return `${first.peer} holds shard ${shard.index} or comes first`;
   }
   const since = history.coveredSinceMs.get(shard.index);
   const holders = settled(ready).filter((a) => a.peer !== peer);
   if (holders.length < target || since === undefined) return undefined;
   if (nowMs - since < ADOPTION.coveredMs) return undefined;
-  return `shard ${shard.index} has had ${target === 1 ? "a ready holder of its own" : `${target} ready holders of its own`} for ${Math.round((nowMs - since) / 1000)} s`;
+  return `shard ${shard.index} has had ${target === 1 ? "another ready holder" : `${target} other ready holders`} for ${Math.round((nowMs - since) / 1000)} s`;
 }
 
 function isAdoptionOf(holder: Holder, peer: string): boolean {

@@ -1,4 +1,4 @@
-/** Nodes that started at once and took the same: who goes elsewhere. */
+/** Nodes that started together and took the same shard: which of them moves. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
@@ -17,7 +17,7 @@ import type { PlanShard } from "./shard-needs.ts";
 const yieldOf = (shards: PlanShard[], announcements: Holder[], peer: string) =>
   shouldYield({ manifest: "m", shards, announcements, peer, ...room });
 
-test("two nodes that took the same shard: exactly one goes to what nobody holds", () => {
+test("two nodes that took the same shard: exactly one moves to a shard without holder", () => {
   const shards = planOf(1, 1, 1);
   const both = ["a", "b"].map((peer) =>
     holder(peer, 0, { state: "downloading" }),
@@ -54,18 +54,18 @@ const stays: readonly {
     ],
   },
   {
-    name: "it is ready already: adoption sees to the rest",
+    name: "it is ready already: take-over does the rest",
     announcements: [holder("a", 0), holder("b", 0)],
   },
   {
-    name: "what nobody holds does not fit",
+    name: "the shard without holder does not fit",
     weights: [1, 9],
     announcements: ["a", "b"].map((peer) =>
       holder(peer, 0, { state: "joining", capacity: fits(1) }),
     ),
   },
   {
-    name: "nobody said how much memory it has",
+    name: "no node announced its memory",
     announcements: ["a", "b"].map((peer) =>
       holder(peer, 0, { state: "joining", capacity: undefined }),
     ),
@@ -79,7 +79,7 @@ for (const { name, announcements, weights = [1, 1] } of stays) {
   });
 }
 
-test("where a node is ready, all others on their way to its shard are free to go", () => {
+test("if a node is ready, all others that load its shard may move", () => {
   const announcements = [
     holder("r", 0),
     holder("a", 0, { state: "joining" }),
@@ -94,7 +94,7 @@ test("where a node is ready, all others on their way to its shard are free to go
   );
 });
 
-test("of two, the one that fits elsewhere goes", () => {
+test("of two, the one that fits elsewhere moves", () => {
   for (const small of ["a", "b"]) {
     const announcements = ["a", "b"].map((peer) =>
       holder(peer, 0, {
@@ -109,7 +109,7 @@ test("of two, the one that fits elsewhere goes", () => {
   }
 });
 
-test("property: nodes that started at once and knew of nobody are spread in one round, and then nobody moves", () => {
+test("property: nodes that started together without knowing each other spread in one round, and then nobody moves", () => {
   const starts = fc.record({
     shards: fc
       .array(fc.constantFrom(1, 1.02, 2), { minLength: 1, maxLength: 6 })

@@ -37,7 +37,7 @@ export interface PartCopies {
 export interface ListPartsResult {
   manifest: string;
   model: string;
-  /** Copies of each part that are wanted. */
+  /** Wanted copies of each part. */
   target: number;
   /** In the model's order. */
   parts: PartCopies[];

@@ -49,7 +49,7 @@ const PROGRESS_MS = 5_000;
 
 interface Own {
   readonly planned: PlannedShard;
-  /** Taken on since nobody else held it. */
+  /** Taken over because nobody else held it. */
   readonly adopted: boolean;
   state: NodeState;
   progress?: { doneBytes: number; sizeBytes: number } | undefined;

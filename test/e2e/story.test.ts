@@ -67,7 +67,7 @@ const STORY: Readonly<Record<string, Phase>> = {
   "7 torrents exchanged": {
     after: ["5 connected"],
     lines: [
-      "[TORRENT_SYNC] <n> contents listed at the rendezvous, which knows of <n> peer=<peer> listed=<n> known=<n>",
+      "[TORRENT_SYNC] <n> contents listed at the rendezvous, which knows <n> peer=<peer> listed=<n> known=<n>",
     ],
   },
   "8 DHT": {
@@ -178,7 +178,7 @@ function maskedWords(text: string): string {
     .replaceAll(/[\d.]+:\d+\/p2p\/<peer>/g, "<address>")
     .replaceAll(/\b[0-9a-f]{64}\b/g, "<root>")
     .replace(/(listening on) \d+/, "$1 <n>")
-    .replace(/^\d+ (contents listed.*knows of) \d+/, "<n> $1 <n>")
+    .replace(/^\d+ (contents listed.*knows) \d+/, "<n> $1 <n>")
     .replace(/(routing table holds) \d+ peers?/, "$1 <n> peers")
     .replace(
       /^(announced .*? in the DHT|lookup of shard \d+): .*$/,
