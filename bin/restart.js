@@ -5,7 +5,7 @@ import { constants } from "node:os";
 import { isatty } from "node:tty";
 
 /** @type {NodeJS.Signals[]} */
-const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"];
+const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR2"];
 
 /** @param {number} needed the oldest version that will do */
 export function restart(needed) {
@@ -22,7 +22,7 @@ export function restart(needed) {
   const child = spawn(node, args, { stdio: "inherit" });
   // Ctrl-C reaches the child without us, and a second one would end it at once.
   const isTerminal = [0, 1, 2].some((fd) => isatty(fd));
-  for (const signal of FORWARDED)
+  for (const signal of FORWARDED.filter((name) => name in constants.signals))
     process.on(signal, () => {
       if (signal !== "SIGINT" || !isTerminal) child.kill(signal);
     });

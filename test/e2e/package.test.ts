@@ -137,7 +137,7 @@ test("a checkout without a build and without what the sources need says so in on
 describe("under an old Node", { skip: noOldNode }, () => {
   const env = userEnvironment(OLD_NODE ?? "");
 
-  for (const signal of ["SIGTERM", "SIGINT"] as const)
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
     test(`${signal} reaches the program, which stops in order`, async (t) => {
       const home = await temporaryFolder(t);
       const args = ["rendezvous", "--home", home, "--listen", "127.0.0.1:0"];
@@ -150,8 +150,10 @@ describe("under an old Node", { skip: noOldNode }, () => {
       let output = "";
       const exited = once(child, "exit");
       child.stdout.setEncoding("utf8").on("data", (text: string) => {
-        if (output === "") child.kill(signal);
         output += text;
+        // It is up, and answers this one with a report.
+        if (text.includes("[DHT]")) child.kill("SIGUSR2");
+        if (text.includes("Version ")) child.kill(signal);
       });
       assert.deepEqual(await exited, [0, null], output);
       assert.deepEqual(processesOf(home), []);
