@@ -1,4 +1,4 @@
-/** Records that strangers send: only what a peer said of itself, now, in bounds, gets in. */
+/** Records from strangers: only a peer's own, current, bounded announcements are accepted. */
 import assert from "node:assert/strict";
 import { encode } from "@ipld/dag-cbor";
 import { test } from "node:test";
@@ -44,7 +44,7 @@ async function raw(value: unknown): Promise<Sealed> {
   };
 }
 
-test("what a peer says of itself arrives as it was said; the unknown stays unknown", async () => {
+test("a peer's announcement arrives unchanged; the unknown stays unknown", async () => {
   const { msPerToken, ...said } = announcement();
   assert.equal(msPerToken, undefined);
   assert.deepEqual(
@@ -127,7 +127,7 @@ for (const [name, make, reason, nowMs = NOW] of refused) {
   });
 }
 
-test("an announcement of another protocol version is refused as that", async () => {
+test("an announcement of another protocol version is refused with that reason", async () => {
   const sealed = await raw({ ...announcement(), msPerToken: 1, v: 2 });
   await assert.rejects(unseal(sealed, NOW), { code: "PROTOCOL_VERSION" });
 });
@@ -145,7 +145,7 @@ const record: ClusterRecord = {
   issuedMs: NOW,
 };
 
-test("a cluster's record is its key's, and only a newer one of that key replaces it", async () => {
+test("a cluster's record belongs to its key, and only a newer one of that key replaces it", async () => {
   assert.deepEqual(
     await unsealClusterRecord(await sealClusterRecord(record, byAlice)),
     record,

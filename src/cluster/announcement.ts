@@ -1,6 +1,6 @@
 /**
- * What a node says of itself: a record signed by its peer key, so that anybody may pass it on and nobody can forge it. Encoded as
- * dag-cbor (deterministic), carried in commands as base64.
+ * A node's announcement: a record signed by its peer key, so that anybody may pass it on and nobody can forge it. Encoded as dag-cbor
+ * (deterministic), carried in commands as base64.
  */
 import { decode, encode } from "@ipld/dag-cbor";
 import { z } from "zod";
@@ -9,31 +9,31 @@ import { verify } from "../network/index.ts";
 import { NODE_STATES } from "../status/index.ts";
 
 export const ANNOUNCEMENT = Object.freeze({
-  /** Lifetime of a record. Three renewals, so that one lost message costs nothing. */
+  /** Lifetime of a record: three renewals, so that one lost message does no harm. */
   ttlMs: 60_000,
   renewMs: 20_000,
-  /** A record from a clock so far ahead is refused: it would outlive its node. */
+  /** A record from a clock this far ahead is refused, because it would outlive its node. */
   maxSkewMs: 30_000,
-  /** One record, encoded. Addresses make up most of it. */
+  /** Size of one encoded record. Addresses make up most of it. */
   maxBytes: 8 * 1024,
 });
 
-/** Version of what nodes tell each other of the cluster. */
+/** Version of the cluster protocol. */
 export const PROTOCOL = 1;
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 
-/** What a node has to offer; the same for all its shards. */
+/** What a node offers; the same for all its shards. */
 export const Capacity = z.object({
   memoryBytes: count,
   freeMemoryBytes: count,
   threads: count,
-  /** Its name; left out where there is none. */
+  /** Its name; left out if there is none. */
   gpu: z.string().max(64).optional(),
 });
 export type Capacity = z.infer<typeof Capacity>;
 
-/** Peers are many and ids long: the last characters tell them apart well enough for a picture. */
+/** Peers are many and ids are long: the last characters distinguish them well enough for a picture. */
 export const LINKS = Object.freeze({ max: 16, characters: 8 });
 
 export const Announcement = z.object({
@@ -48,7 +48,7 @@ export const Announcement = z.object({
   /** Half-open. */
   layerStart: z.number().int().min(0).max(65_535),
   layerEnd: z.number().int().min(1).max(65_536),
-  /** The shard's number in its plan: layers are what counts, this is its name. */
+  /** The shard's number in its plan. The layers count; this is its name. */
   shard: z.object({ index: count, count: count.min(1) }),
   state: z.enum(NODE_STATES),
   /** Tokens one session may hold, and one decode may take. */
@@ -61,9 +61,9 @@ export const Announcement = z.object({
   /** While it is downloaded. */
   progress: z.object({ doneBytes: count, sizeBytes: count }).optional(),
   capacity: Capacity.optional(),
-  /** Taken on since nobody else held it; given back when others do. */
+  /** Taken over because nobody else held it; given back when others do. */
   adopted: z.boolean().optional(),
-  /** Peers this one is connected to: the ends of their ids. */
+  /** Connected peers: the ends of their ids. */
   links: z.array(z.string().max(LINKS.characters)).max(LINKS.max).optional(),
   addresses: z.array(z.string().max(512)).max(16),
   version: z.string().max(32),
@@ -88,7 +88,7 @@ export async function seal(
   announcement: Announcement,
   sign: (data: Uint8Array) => Promise<Uint8Array>,
 ): Promise<Sealed> {
-  // dag-cbor has no undefined: what is unknown is left out.
+  // dag-cbor has no undefined, so unknown fields are left out.
   const bytes = encode(
     Object.fromEntries(
       Object.entries(announcement).filter(([, value]) => value !== undefined),
@@ -111,7 +111,7 @@ export async function unseal(
   return announcement;
 }
 
-/** What the record says, in bounds; nobody has looked at its signature yet. Throws ANNOUNCEMENT_INVALID or PROTOCOL_VERSION. */
+/** The decoded record, in bounds; its signature is not checked yet. Throws ANNOUNCEMENT_INVALID or PROTOCOL_VERSION. */
 export function readUnproved(sealed: Sealed): Announcement {
   const bytes = Buffer.from(sealed.record, "base64");
   if (bytes.length > ANNOUNCEMENT.maxBytes)
@@ -126,7 +126,7 @@ export function readUnproved(sealed: Sealed): Announcement {
   if (version !== undefined && version !== PROTOCOL) {
     throw new ShoalError(
       "PROTOCOL_VERSION",
-      `an announcement of protocol ${version}, this node speaks ${PROTOCOL}: update the older of the two`,
+      `the announcement has protocol ${version}, this node has ${PROTOCOL}: update the older of the two`,
       { reason: "version", theirs: version, ours: PROTOCOL },
     );
   }

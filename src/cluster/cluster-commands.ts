@@ -1,4 +1,4 @@
-/** The commands about a cluster, answered alike by members and rendezvous. What they do with news is theirs. */
+/** The commands about a cluster, which members and rendezvous answer in the same way. Each handles news itself. */
 import { type Clock, ShoalError } from "../lib/index.ts";
 import { type Commands, RateLimit } from "../network/index.ts";
 import type { Announcement, Sealed } from "./announcement.ts";
@@ -27,10 +27,10 @@ export interface ServedCluster {
   /** What this process itself announces, sealed. */
   own: () => HolderRecord[];
   ownAnnouncements: () => Announcement[];
-  /** An announcement was kept, or is no news. */
+  /** An announcement was kept, or is not news. */
   onTaken: (sealed: Sealed, taken: Taken, from: string) => void;
   onPublished: (sealed: Sealed, from: string) => void;
-  /** `peer` wants to hear of changes. */
+  /** `peer` subscribes to changes. */
   subscribe: (peer: string) => void;
   gossip: (from: string, message: GossipWire) => Promise<GossipWire>;
   /** Ask `peer` for the records it has. */
@@ -39,13 +39,13 @@ export interface ServedCluster {
 
 export interface ClusterServer {
   clock: Clock;
-  /** The cluster; made if need be and there is room for it. Throws CLUSTER_UNKNOWN or CLUSTER_FULL. */
+  /** The cluster; created if necessary and possible. Throws CLUSTER_UNKNOWN or CLUSTER_FULL. */
   open: (cluster: string) => ServedCluster;
   /** The cluster if it is known here. */
   find: (cluster: string) => ServedCluster | undefined;
 }
 
-/** A status is made anew for each who asks, and large: a few at once, then this many a second. */
+/** A status is computed for each request and is large: a few at once, then this many a second. */
 const STATUS_RATE = { burst: 20, perSecond: 4 } as const;
 /** Of hints: readiness does not change more often. */
 const HINT_RATE = { burst: 20, perSecond: 1 } as const;
@@ -144,7 +144,9 @@ export function serveClusterCommands(
 /** Throws RATE_LIMITED. */
 export function limit(rate: RateLimit, peer: string): void {
   if (!rate.take(peer))
-    throw new ShoalError("RATE_LIMITED", "too often, slow down", { peer });
+    throw new ShoalError("RATE_LIMITED", "too many requests, slow down", {
+      peer,
+    });
 }
 
 export function unknownCluster(cluster: string): never {

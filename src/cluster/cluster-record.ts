@@ -1,6 +1,6 @@
 /**
- * What a cluster serves: a record signed by the cluster's own key, so that members know which model and plan are meant, whoever
- * passes it on. The first record binds the cluster's name to its key; later ones must be signed by the same key.
+ * What a cluster serves: a record signed by the cluster's own key, so that members know its model and plan, whoever passes it on. The first
+ * record binds the cluster's name to its key; later ones must be signed by the same key.
  */
 import { decode, encode } from "@ipld/dag-cbor";
 import { z } from "zod";
@@ -9,11 +9,11 @@ import { verify } from "../network/index.ts";
 import type { Sealed } from "./announcement.ts";
 
 export const CLUSTER_RECORD_DEFAULTS = Object.freeze({
-  /** Copies of each part that the swarm tries to keep: one holder may fail. */
+  /** Copies of each part that the cluster tries to keep, so that one holder may fail. */
   replication: 2,
 });
 
-/** One record, encoded. Origins make up most of it. */
+/** Size of one encoded record. Origins make up most of it. */
 const MAX_BYTES = 8 * 1024;
 
 export const ClusterRecord = z.object({
@@ -29,7 +29,7 @@ export const ClusterRecord = z.object({
   shards: z.number().int().min(1).max(65_536),
   /** Copies of each part to keep. */
   replication: z.number().int().min(1).max(64),
-  /** HTTP(S) URLs of the original files, in order, where they can be had besides. */
+  /** HTTP(S) URLs of the original files, in order, as an additional source. */
   origin: z.array(z.url({ protocol: /^https?$/ }).max(2048)).max(1024),
   /** Grows with every record of this cluster. */
   seq: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER),
@@ -71,7 +71,7 @@ export async function unsealClusterRecord(
   return parsed.data;
 }
 
-/** Whether `next` may take the place of `known`: the same key, and newer. Throws COMMAND_UNAUTHORIZED for another key. */
+/** Whether `next` may replace `known`: the same key, and newer. Throws COMMAND_UNAUTHORIZED for another key. */
 export function supersedes(
   next: ClusterRecord,
   known: ClusterRecord | undefined,

@@ -1,4 +1,4 @@
-/** What a person reads of a cluster: every shard of the plan, and the one reason why prompts can not run. */
+/** The status of a cluster for people: every shard of the plan, and the one reason why prompts cannot run. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { announcementOf } from "../../test/support/announcements.ts";
@@ -90,7 +90,7 @@ const reasons: [string, Announcement[], string | null][] = [
   [
     "ranges do not chain",
     all.with(1, holder(1, { layerStart: 5, layerEnd: 8 })),
-    "the shards that are there do not fit together",
+    "the available shards do not fit together",
   ],
   ["nobody is there", [], "no node has joined the cluster"],
 ];
@@ -128,7 +128,7 @@ test("a published plan that nobody holds yet is shown", () => {
   );
 });
 
-test("a status larger than a reply is cut until it fits, the original is not", () => {
+test("a status larger than a reply is cut until it fits; the original is unchanged", () => {
   const long = "x".repeat(500);
   const one = statusOf([
     holder(0, { addresses: Array.from({ length: 16 }, () => long) }),

@@ -1,4 +1,4 @@
-/** The state of a cluster, as every reader shows it: a pure function of the records. Unknown is null, never a made-up number. */
+/** The state of a cluster for all readers: a pure function of the records. Unknown is null, never a made-up number. */
 import type { Announcement } from "./announcement.ts";
 import type { ClusterRecord } from "./cluster-record.ts";
 import {
@@ -10,7 +10,7 @@ import { type ClusterView, clusterView } from "./view.ts";
 
 export interface ClusterFacts {
   cluster: string;
-  /** What is announced and alive, this node's own among it. */
+  /** Live announcements, including this node's own. */
   announcements: readonly Announcement[];
   ownPeer: string;
   published: Pick<ClusterRecord, "manifest" | "model" | "shards"> | undefined;
@@ -60,7 +60,7 @@ interface Line {
   holders: readonly Announcement[];
 }
 
-/** A line for every shard of the plan. Neighbours that nobody holds show the layers they have together: who has which is not known. */
+/** One line per shard of the plan. Adjacent shards without holder show their joint layers, because nobody knows how they divide. */
 function shardLines(view: ClusterView | undefined, shardCount: number): Line[] {
   const count = Math.min(shardCount, STATUS_LIMITS.shards);
   const held = Map.groupBy(
@@ -103,7 +103,7 @@ function stateOf(
   return holders.length > 0 ? "downloading" : "offline";
 }
 
-/** The one reason why prompts can not run: the shard that is furthest from it. */
+/** The one reason why prompts cannot run: the shard that is furthest from ready. */
 function reasonOf(
   { published }: ClusterFacts,
   view: ClusterView | undefined,
@@ -118,8 +118,7 @@ function reasonOf(
     ({ holders }) => !holders.some((a) => a.state === "ready"),
   );
   const [worst] = waiting.toSorted((a, b) => distance(a) - distance(b));
-  if (worst === undefined)
-    return "the shards that are there do not fit together";
+  if (worst === undefined) return "the available shards do not fit together";
   const { index, layerStart, layerEnd, holders } = worst;
   const shard = `shard ${index} of ${lines.length}`;
   const [best] = holders.toSorted(
@@ -138,11 +137,11 @@ function reasonOf(
     case "draining":
       return `${shard} has only ${who}, which is leaving`;
     default:
-      return `${shard} is ${who}'s, which is still joining`;
+      return `${shard} has only ${who}, which is still joining`;
   }
 }
 
-/** How far a holder is on its way, least first. */
+/** The progress of a holder, least first. */
 const PROGRESS: readonly Announcement["state"][] = [
   "gone",
   "draining",

@@ -88,7 +88,7 @@ test("a node's announcements are found in the DHT by another, all its shards at 
   );
 });
 
-test("announcements are kept under their own peer and cluster only, while they live", async (t) => {
+test("announcements are kept only under their own peer and cluster, until they expire", async (t) => {
   const host = await createHost({ recordKinds: clusterRecordKinds() });
   t.after(() => host.stop());
   const eve = await createHost();
@@ -182,7 +182,7 @@ test("announcements are kept under their own peer and cluster only, while they l
   );
 });
 
-test("a cluster's record is bound to the key that came first", async (t) => {
+test("a cluster's record is bound to the first key", async (t) => {
   const host = await startHost(t, { recordKinds: clusterRecordKinds() });
   const [ada, eve] = [await createHost(), await createHost()];
   t.after(() => ada.stop());

@@ -1,10 +1,10 @@
 /**
- * What a cluster keeps in the DHT, so that it is found without its rendezvous:
+ * What a cluster keeps in the DHT, so that it can be found without its rendezvous:
  *
  *     /shoal-node/<cluster>/<peer id>    the announcements of a peer, one for each of its shards, signed by it
  *     /shoal-cluster/<cluster>           the cluster's record, signed by its key
  *
- * A value is JSON, made of sealed records as they travel elsewhere.
+ * A value is JSON with sealed records.
  */
 import { decode } from "@ipld/dag-cbor";
 import { z } from "zod";
@@ -18,10 +18,10 @@ const DHT_KINDS = Object.freeze({
   announcements: 16,
   /** Most of a record is its addresses: sixteen ordinary announcements fit. */
   nodeBytes: 48 * 1024,
-  /** The longest life an announcement may give itself, and the skew of a clock: no replay finds the number forgotten. */
+  /** The longest life of an announcement plus the clock skew, so that a replay never finds the number forgotten. */
   nodeLifetimeMs: 11 * 60_000,
   clusterBytes: 12 * 1024,
-  /** As long as kad-dht keeps any; its owner says it again every hour. */
+  /** As long as kad-dht keeps any; its owner repeats it every hour. */
   clusterLifetimeMs: 48 * 3_600_000,
 });
 
@@ -80,7 +80,7 @@ export function clusterRecordKinds(clock: Clock = systemClock): RecordKind[] {
           if (nodeKey(announcement.cluster, announcement.peer) !== key)
             throw foreign(key, `an announcement of ${announcement.peer}`);
       },
-      // The newest of them: a peer that announces one shard anew sends the others along.
+      // The newest of them: a peer that announces one shard again sends the others along.
       seq: (value) =>
         Math.max(...sealedOf(value).map((sealed) => seqOf(sealed))),
     },

@@ -1,4 +1,4 @@
-/** Gossip over real sockets, and members that die, stop, and come back. */
+/** Gossip over real sockets, with members that die, stop and come back. */
 import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -89,7 +89,7 @@ async function memberProcess(
   return { child, peer: (told as { peer: string }).peer };
 }
 
-test("the rendezvous dies: members go on telling each other, and who knows one of them joins", async (t) => {
+test("the rendezvous dies: members keep telling each other, and a node that knows one of them joins", async (t) => {
   const rendezvous = await startRendezvous(t);
   const members = await swarm(t, rendezvous, 3, 4);
   const [first, second, third] = members as [Member, Member, Member];
@@ -107,7 +107,7 @@ test("the rendezvous dies: members go on telling each other, and who knows one o
     await sees(member, (m) => m.view()?.missing.join() === "3", "the goodbye");
 });
 
-test("a connection between two members is lost, and both live: they stay", async (t) => {
+test("two living members lose their connection: both stay", async (t) => {
   const rendezvous = await startRendezvous(t);
   const members = await swarm(t, rendezvous, 3, 3);
   const [first, second] = members as [Member, Member, Member];
@@ -133,7 +133,7 @@ test("the only connection is lost, and there is no rendezvous: members find each
     await sees(member, (m) => m.view()?.ready === true, "everybody");
 });
 
-test("a process killed is gone from every view within 5 s, and readiness with it", async (t) => {
+test("a killed process is gone from every view within 5 s, and readiness with it", async (t) => {
   const rendezvous = await startRendezvous(t);
   const members = await swarm(t, rendezvous, 3, 4);
   const { child, peer } = await memberProcess(t, rendezvous, 3, 4);
@@ -153,7 +153,7 @@ test("a process killed is gone from every view within 5 s, and readiness with it
   assert.ok(!status?.members.some((member) => member.peer === peer));
 });
 
-test("a process that is stopped is gone within 15 s, and back when it goes on", async (t) => {
+test("a stopped process is gone within 15 s, and back when it continues", async (t) => {
   const rendezvous = await startRendezvous(t);
   const members = await swarm(t, rendezvous, 2, 3);
   const { child } = await memberProcess(t, rendezvous, 2, 3);
@@ -173,13 +173,13 @@ test("a process that is stopped is gone within 15 s, and back when it goes on", 
     await sees(member, (m) => m.view()?.ready === true, "the return");
 });
 
-test("what a member said before it was lost, and some hear only later, does not bring it back", async (t) => {
+test("a lost member's last record, heard late, does not bring it back", async (t) => {
   const rendezvous = await startRendezvous(t);
   const members = await swarm(t, rendezvous, 3, 3);
   const [first, second, third] = members as [Member, Member, Member];
   await meshed(members);
   await sees(first, (m) => m.view()?.ready === true, "readiness");
-  // Its last word, of which the first never heard; where it was, nothing answers, and nothing refuses.
+  // Its last record, which the first member never heard; nothing answers or refuses at its address.
   const silent = await freePort();
   await swallowUdp(t, silent);
   const [known] = third.membership.announcements();
@@ -214,7 +214,7 @@ test("what a member said before it was lost, and some hear only later, does not 
   assert.equal(views, 0, "the first was never ready again");
 });
 
-test("a rendezvous that was away for long is found again within 15 s, and not by all at once", async (t) => {
+test("a rendezvous that was away for long is found again within 15 s, but not by all at once", async (t) => {
   const folder = await mkdtemp(join(tmpdir(), "shoal-test-"));
   t.after(() => rm(folder, { recursive: true, force: true }));
   const keyPath = join(folder, "rendezvous.key");

@@ -1,4 +1,4 @@
-/** Gossip over real connections: proves what comes in, and sends what goes out as GOSSIP commands. */
+/** Gossip over real connections: verifies incoming records and sends GOSSIP commands. */
 import {
   type Clock,
   type EventSink,
@@ -22,18 +22,18 @@ export interface GossipLinkOptions {
   events: EventSink;
   clock: Clock;
   known: KnownCluster;
-  /** What this process announces, as sealed last. */
+  /** This process's announcements, as last sealed. */
   own: () => readonly HolderRecord[];
   isWitness: () => boolean;
-  /** A neighbour that is a witness though it holds nothing: our rendezvous. */
+  /** A neighbour that may suspect others although it holds nothing: our rendezvous. */
   isRendezvous: (peer: string) => boolean;
   /** Keep connections to members. A rendezvous waits for theirs. */
   dials: boolean;
-  /** The records are not what they were: `isNews` where more than their time and load changed. */
+  /** The records changed; `isNews` if more than their time and load changed. */
   onChanged: (isNews: boolean) => void;
   /** A record came by gossip. */
   onTaken?: (taken: Taken) => void;
-  /** What a member held was dropped: its connection was lost. */
+  /** A member's records were dropped because its connection was lost. */
   onLost?: (peer: string) => void;
   /** Others take this node for dead: seal anew, with numbers above this, and announce. */
   onRefute: (above: number) => void;
@@ -41,11 +41,11 @@ export interface GossipLinkOptions {
 }
 
 const LINK = Object.freeze({
-  /** While a swarm is quiet, waking up costs more than what there is to do. */
+  /** While a cluster is quiet, waking up costs more than the work itself. */
   tickMs: 1_000,
   urgentTickMs: 100,
   callMs: 5_000,
-  /** Messages to one neighbour that have no answer yet. Above it they are left out: the exchange of everything mends it. */
+  /** Unanswered messages to one neighbour. Above this they are dropped; the exchange of everything repairs it. */
   inFlight: 16,
 });
 
@@ -54,9 +54,9 @@ export class GossipLink {
   readonly #gossip: Gossip;
   readonly #connected = new Set<string>();
   readonly #inFlight = new Map<string, number>();
-  /** Undefined: it waits for the connections of others. */
+  /** Undefined if it waits for the connections of others. */
   readonly #mesh: MeshLink | undefined;
-  /** Members whose connection was lost, and that are looked for. */
+  /** Members whose connection was lost, which are searched for. */
   readonly #missing: LostMembers;
   readonly #sending = new Set<Promise<void>>();
   #cancelTick: (() => void) | undefined;
@@ -148,18 +148,18 @@ export class GossipLink {
     this.#flush();
   }
 
-  /** Once all that was said by now is answered, or given up. */
+  /** Once everything sent so far is answered or abandoned. */
   async settled(): Promise<void> {
     await Promise.allSettled(this.#sending);
   }
 
-  /** What the cluster serves has changed. */
+  /** The cluster's record changed. */
   published(except: string): void {
     for (const peer of this.#gossip.neighbours)
       if (peer !== except) void this.#send(peer, EMPTY, true);
   }
 
-  /** A GOSSIP of a neighbour; the answer is what there is to say to it at once. Throws COMMAND_MALFORMED. */
+  /** Handles a neighbour's GOSSIP; the answer is what there is to say back at once. Throws COMMAND_MALFORMED. */
   async receive(from: string, wire: GossipWire): Promise<GossipWire> {
     if (this.#connected.has(from)) this.#gossip.connected(from, this.#now());
     await this.#absorb(from, wire);
@@ -211,8 +211,9 @@ export class GossipLink {
   }
 
   /**
-   * One that was just lost here, of which somebody else has a newer record: it lives, or it said so before it died and some heard it later.
-   * Its connection tells. Until there is one it counts as dead, up to this record; who lives seals another when it hears of that.
+   * A member that was just lost here, of which somebody else has a newer record: either it lives, or it sent the record before it died and
+   * some heard it later. A connection will show. Until then it counts as dead, up to this record; a living member seals another when it
+   * hears of that.
    */
   #isInDoubt({ peer, seq, state, addresses }: Announcement): boolean {
     if (state === "gone" || this.#mesh?.doubts(peer) !== true) return false;
@@ -222,7 +223,7 @@ export class GossipLink {
   }
 
   #onLost(peer: string): void {
-    // Others' suspicion may have had it dropped before its connection ended here.
+    // Others' suspicion may have dropped it before its connection ended here.
     const addresses = this.#options.known.records.addressesOf(peer);
     if (this.#mesh !== undefined && addresses !== undefined)
       this.#missing.add({ peer, addresses }, this.#now());
@@ -231,7 +232,7 @@ export class GossipLink {
     this.#tickSoon();
   }
 
-  /** Drops what it held here, and suspects it before others. */
+  /** Drops its records here, and suspects it towards others. */
   #drop(peer: string): boolean {
     const { onLost, onChanged } = this.#options;
     const dropped = this.#gossip.disconnected(peer, this.#now());
@@ -267,7 +268,7 @@ export class GossipLink {
     if (this.#gossip.isUrgent(this.#now())) this.#tickSoon();
   }
 
-  /** What is on its way is not put off again: many losses in a row would keep it from ever coming. */
+  /** A pending message is not postponed again, or many losses in a row would postpone it for ever. */
   #tickSoon(): void {
     const waits = this.#cancelTick !== undefined && this.#tickIsUrgent;
     if (!waits) this.#tickAfter(true);
@@ -288,7 +289,7 @@ export class GossipLink {
   ): Promise<void> {
     const { commands, known } = this.#options;
     const waiting = this.#inFlight.get(to) ?? 0;
-    // Not one that would have to be dialed: who is lost is suspect.
+    // Not to a peer that would have to be dialled: a lost peer is suspect.
     if (!this.#connected.has(to) || waiting >= LINK.inFlight) return;
     this.#inFlight.set(to, waiting + 1);
     try {
@@ -327,7 +328,7 @@ export class GossipLink {
     }
   }
 
-  /** That a shard of this node is loaded has a command of its own. */
+  /** A loaded shard of this node has its own command. */
   #ownLoaded({
     records,
     news,
@@ -358,7 +359,7 @@ export class GossipLink {
     const { code, message } = ShoalError.from(error);
     this.#options.events.debug(
       "CLUSTER",
-      `a neighbour did not take the news: ${message}`,
+      `a neighbour did not accept a gossip message: ${message}`,
       { peer, code },
     );
   }

@@ -1,27 +1,27 @@
-/** What neighbours tell each other, and how much of it one message may have. */
+/** The messages between neighbours, and their limits. */
 import type { Digest, HolderRecord } from "./records.ts";
 
 export interface Suspicion {
   peer: string;
-  /** The newest record of it that was known when its connection was lost. */
+  /** Its newest known record when its connection was lost. */
   seq: number;
 }
 
 export interface GossipMessage {
-  /** News that nobody asked for, and answers. */
+  /** News, and answers to requests. */
   records: HolderRecord[];
-  /** Of changes: to be passed on at once. */
+  /** Digests of changes, to be passed on at once. */
   news: Digest[];
-  /** Of renewals, or of everything. */
+  /** Digests of renewals, or of everything. */
   have: Digest[];
   /** Ids of the holders whose records are asked for. */
   want: string[];
   suspects: Suspicion[];
-  /** `have` is all that the sender has: what it lacks is to be told. */
+  /** `have` is everything the sender has; tell it what it lacks. */
   sync: boolean;
 }
 
-/** In one message; beyond it there are several. */
+/** Limits of one message; more is split into several. */
 export const MESSAGE_LIMITS = Object.freeze({
   records: 64,
   digests: 10_000,
@@ -45,7 +45,7 @@ function isEmpty(m: GossipMessage): boolean {
   return !m.sync && lists.every((list) => list.length === 0);
 }
 
-/** One message, or several where it has more than one may have. A list that is said to be everything stays whole. */
+/** One message, or several if it exceeds the limits. A list of everything stays whole. */
 export function inLimits(message: GossipMessage): GossipMessage[] {
   const { records, digests, wants, suspects } = MESSAGE_LIMITS;
   const all: GossipMessage[] = [];

@@ -1,13 +1,13 @@
-/** The members that are connected: what is to be sent to each, and how many suspicions each may still utter. */
+/** The connected members: what to send to each, and how many suspicions each may still send. */
 import {
   emptyMessage,
   type GossipMessage,
   inLimits,
 } from "./gossip-message.ts";
 
-/** Suspicions taken from one neighbour. */
+/** Suspicions accepted from one neighbour. */
 const SUSPICIONS = Object.freeze({
-  /** At once, besides one for each record that is known. */
+  /** At once, plus one per known record. */
   burst: 32,
   perSecond: 8,
 });
@@ -49,7 +49,7 @@ export class GossipNeighbours {
     this.#out.delete(peer);
   }
 
-  /** What is to be sent to it, to be added to; undefined: it is no neighbour. */
+  /** Its outgoing message, to be added to; undefined if it is not a neighbour. */
   to(peer: string): GossipMessage | undefined {
     if (!this.#all.has(peer)) return undefined;
     let out = this.#out.get(peer);
@@ -68,7 +68,7 @@ export class GossipNeighbours {
     return chosen;
   }
 
-  /** One suspicion more: false where that is too many, `records` being known. */
+  /** Counts one more suspicion; false if that is too many for `records` known records. */
   maySuspect(peer: string, records: number, nowMs: number): boolean {
     const bucket = this.#all.get(peer);
     if (bucket === undefined) return false;
@@ -83,7 +83,7 @@ export class GossipNeighbours {
     return true;
   }
 
-  /** All that is to be sent, each message within the limits. */
+  /** Everything to send, each message within the limits. */
   drain(): { to: string; message: GossipMessage }[] {
     const all: { to: string; message: GossipMessage }[] = [];
     for (const [to, out] of this.#out)

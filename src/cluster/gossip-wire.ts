@@ -1,4 +1,4 @@
-/** Gossip as it travels: records sealed, digests and ids packed, everything bounded. */
+/** Gossip on the wire: sealed records, packed digests and ids, everything bounded. */
 import { z } from "zod";
 import { ShoalError } from "../lib/index.ts";
 import { Sealed } from "./announcement.ts";
@@ -27,7 +27,7 @@ export const GossipWire = z.object({
     )
     .max(MESSAGE_LIMITS.suspects),
   sync: z.boolean(),
-  /** What the cluster serves: where that is news, and beside everything. */
+  /** The cluster's record, if it is news, and with a list of everything. */
   record: Sealed.nullable(),
 });
 export type GossipWire = z.infer<typeof GossipWire>;
@@ -49,7 +49,7 @@ export function encodeGossip(
   };
 }
 
-/** All but the records, which have to prove themselves first. Throws COMMAND_MALFORMED. */
+/** Everything except the records, which must be verified first. Throws COMMAND_MALFORMED. */
 export function decodeGossip(wire: GossipWire): GossipMessage {
   const want = cut(wire.want, ID_BYTES);
   return {
@@ -83,7 +83,7 @@ function cut(text: string, size: number): Buffer[] {
   if (bytes.length % size !== 0) {
     throw new ShoalError(
       "COMMAND_MALFORMED",
-      `GOSSIP: ${bytes.length} bytes are no whole number of ${size}`,
+      `GOSSIP: ${bytes.length} bytes are not a multiple of ${size}`,
     );
   }
   return Array.from({ length: bytes.length / size }, (_, i) =>
@@ -91,7 +91,7 @@ function cut(text: string, size: number): Buffer[] {
   );
 }
 
-/** Bytes of a message and its empty answer, as JSON, with what commands and frames put around it: for figures, not for limits. */
+/** Bytes of a message and its empty answer, as JSON, with the overhead of commands and frames, for statistics. */
 export function estimateBytes(message: GossipMessage): number {
   const records = message.records.reduce(
     (sum, { sealed }) =>
@@ -109,7 +109,7 @@ export function estimateBytes(message: GossipMessage): number {
   );
 }
 
-/** The command and its answer without anything in them, and their frames. */
+/** The empty command, its answer, and their frames. */
 const MESSAGE_JSON = 420;
 const RECORD_JSON = 30;
 const SUSPICION_JSON = 90;

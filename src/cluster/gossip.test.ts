@@ -1,4 +1,4 @@
-/** Gossip as a state machine: what each of a few nodes makes of what the others say, and of what liars say. */
+/** Gossip as a state machine: what nodes make of each other's messages, and of liars' messages. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Announcement } from "./announcement.ts";
@@ -79,7 +79,7 @@ function said(changes: Partial<GossipMessage>): GossipMessage {
   };
 }
 
-/** Delivers everything, also what that leads to, and returns how many whole records travelled. */
+/** Delivers everything, including the resulting messages, and returns how many whole records travelled. */
 function deliver(nodes: readonly Node[], nowMs: number): number {
   let bodies = 0;
   for (let round = 0; round < 50; round++) {
@@ -149,7 +149,7 @@ test("a change reaches everybody at once, a goodbye too", () => {
   );
 });
 
-test("a renewal travels whole to each node once, however many neighbours tell of it", () => {
+test("a renewal travels whole to each node once, however many neighbours mention it", () => {
   const nodes = ["a", "b", "c", "d", "e"].map((peer) => node(peer));
   for (const x of nodes) for (const y of nodes) if (x !== y) connect(x, y);
   deliver(nodes, NOW);
@@ -166,7 +166,7 @@ test("a renewal travels whole to each node once, however many neighbours tell of
   assert.equal(bodies, 4);
 });
 
-test("a lost connection: dropped by the one who lost it at once, by the others after the grace", () => {
+test("a lost connection: dropped at once by the member that lost it, by the others after the grace", () => {
   const dead = record("x");
   const [a, b] = [node("a", [dead]), node("b", [dead])];
   connect(a, b);
@@ -178,7 +178,7 @@ test("a lost connection: dropped by the one who lost it at once, by the others a
   assert.equal(b.gossip.tick(NOW + GOSSIP.graceMs - 1), false);
   assert.equal(b.gossip.tick(NOW + GOSSIP.graceMs), true);
   assert.equal(peersOf(b), "a");
-  // Who has not heard can not bring it back.
+  // A member that has not heard of it cannot bring it back.
   const late = node("late", [dead]);
   b.records.put(record("late"));
   connect(b, late);
@@ -188,7 +188,7 @@ test("a lost connection: dropped by the one who lost it at once, by the others a
   assert.equal(late.records.of("x").length, 0);
 });
 
-test("a suspect that lives says so, and stays: whoever accuses it, and however often", () => {
+test("a living suspect refutes and stays, whoever accuses it and however often", () => {
   const liar = node("liar");
   const honest = node("honest");
   const other = node("other");
@@ -217,12 +217,12 @@ test("a suspect that lives says so, and stays: whoever accuses it, and however o
     assert.equal(other.records.of("honest").length, 1);
   }
   assert.ok(refutations > 10);
-  // More than a neighbour may say is not even passed on.
+  // More than a neighbour may send is not even passed on.
   assert.ok(refutations < 600);
 });
 
 const lies: [name: string, from: string, seq: number][] = [
-  ["of one who holds nothing", "stranger", NOW],
+  ["from a member that holds nothing", "stranger", NOW],
   ["with a number that nothing could refute", "member", NOW + 10 ** 9],
 ];
 for (const [name, from, seq] of lies) {
@@ -238,7 +238,7 @@ for (const [name, from, seq] of lies) {
   });
 }
 
-test("who accuses more than a neighbour may is not heard", () => {
+test("more accusations than allowed are ignored", () => {
   const victims = Array.from({ length: 40 }, (_, i) => record(`victim${i}`));
   const one = node("one", [...victims, record("member")]);
   one.gossip.connected("member", NOW);
@@ -267,7 +267,7 @@ test("an old suspicion is answered with the newer record", () => {
   assert.equal(one.records.of("x").length, 1);
 });
 
-test("a message has its limits, and what is over comes in the next", () => {
+test("a message has limits, and the rest comes in the next one", () => {
   const many = Array.from({ length: 150 }, (_, i) =>
     record("x", NOW, "ready", i),
   );
@@ -285,7 +285,7 @@ test("a message has its limits, and what is over comes in the next", () => {
   ]);
 });
 
-test("a message is the same after it has travelled; what is no whole number of digests is refused", () => {
+test("a message survives encoding; an incomplete digest is refused", () => {
   const digest = digestOf(record("x", 2 ** 48 - 1));
   const message = said({
     news: [digest],
@@ -303,7 +303,7 @@ test("a message is the same after it has travelled; what is no whole number of d
   });
 });
 
-test("neighbours: the next two on the ring, and others until there are enough", () => {
+test("neighbours: the next two on the ring, and random ones until there are enough", () => {
   const members = Array.from(
     { length: 20 },
     (_, i) => `peer-with-place-${String(i).padStart(2, "0")}`,

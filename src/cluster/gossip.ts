@@ -1,6 +1,6 @@
 /**
- * How members tell each other, as a state machine: what happens comes in by a call, what is to be sent goes out by `drain`. No clock, no
- * socket, no signature in it: the adapter (gossip-link.ts) has those, and the simulation (bench/simulate.ts) has its own.
+ * Gossip as a state machine: events come in through calls, messages go out through `drain`. It has no clock, socket or signature: the
+ * adapter (gossip-link.ts) has those, and the simulation (bench/simulate.ts) its own.
  *
  *     a change of state   the record at once to a few neighbours, its digest (holder, number) to all others; they ask for what they lack
  *     a renewal           the record to the neighbours of its holder; from there its digest, once a second, to a few that are no
@@ -27,21 +27,21 @@ import type { Refusals } from "./refusals.ts";
 import { Suspects } from "./suspects.ts";
 
 export const GOSSIP = Object.freeze({
-  /** Neighbours that get a change whole, at once. With three, a thousand nodes are reached in seven steps. */
+  /** Neighbours that get a whole change at once. With three, it reaches a thousand nodes in seven steps. */
   eagerFanout: 3,
-  /** The same for a node's own change: who says goodbye can not be asked any more. */
+  /** The same for a node's own change, because a node that said goodbye cannot be asked any more. */
   ownFanout: 8,
-  /** Neighbours that get the digests of renewals. What these do not reach, the exchange of everything does. */
+  /** Neighbours that get the digests of renewals. The exchange of everything reaches the others. */
   lazyFanout: 4,
   /** A renewal has 40 s to reach everybody: three or four of these steps, and one request each. */
   lazyMs: 1_000,
-  /** What was lost on its way is mended after this, or after a few of these. */
+  /** A lost message is repaired after this time, or after a few of these. */
   syncMs: 10_000,
-  /** How long a suspect has to be heard of. A lost connection is noticed after 3.75 s at most by QUIC: together under 5 s. */
+  /** The grace of a suspect. QUIC notices a lost connection after 3.75 s at most: together less than 5 s. */
   graceMs: 1_000,
-  /** A record that was asked for and did not come is asked for elsewhere after this. */
+  /** A requested record that did not arrive is requested elsewhere after this time. */
   askedMs: 2_000,
-  /** Who has more neighbours tells all of them less often, this long for each: 500 messages a second at most. */
+  /** A member with more neighbours sends less often, this long per neighbour: at most 500 messages a second. */
   perNeighbourMs: 2,
   promptNeighbours: 16,
 });
@@ -50,11 +50,11 @@ export interface GossipOptions {
   self: string;
   records: ClusterRecords;
   refusals: Refusals;
-  /** What this node itself announces, as sealed last. */
+  /** This node's own announcements, as last sealed. */
   own: () => readonly HolderRecord[];
-  /** Whether this process may suspect others: a member, or a rendezvous. Who holds nothing is nobody's witness. */
+  /** Whether this process may suspect others: a member with a shard, or a rendezvous. */
   isWitness: () => boolean;
-  /** Whether a neighbour is one. */
+  /** Whether a neighbour may. */
   mayAccuse: (peer: string) => boolean;
   /** In [0, 1). */
   random: () => number;
@@ -69,7 +69,7 @@ export class Gossip {
     { seq: number; untilMs: number; fresh: boolean }
   >();
   readonly #suspects = new Suspects();
-  /** Renewals, and what was learned from one neighbour, with those that have it already. */
+  /** Renewals and learned records, with the peers that have them already. */
   #lazy = new Map<string, { digest: Digest; told: ReadonlySet<string> }>();
   /** Changes that not every neighbour has been told of. */
   #news = new Map<string, Digest>();
@@ -92,14 +92,14 @@ export class Gossip {
     return this.#neighbours.has(peer);
   }
 
-  /** A member is connected: both tell each other everything they have. */
+  /** A member connected: both exchange everything they have. */
   connected(peer: string, nowMs: number): void {
     if (this.#neighbours.has(peer) || peer === this.#options.self) return;
     this.#neighbours.add(peer, nowMs);
     this.#sync(peer, nowMs);
   }
 
-  /** Its last connection is lost. Returns whether records were dropped. */
+  /** A member's last connection is lost. Returns whether records were dropped. */
   disconnected(peer: string, nowMs: number): boolean {
     this.forget(peer);
     const seq = this.#newestSeq(peer);
@@ -110,7 +110,7 @@ export class Gossip {
     return true;
   }
 
-  /** It is no member any more, or never was one: no word about it. */
+  /** It is not a member any more, or never was: forget it silently. */
   forget(peer: string): void {
     this.#neighbours.delete(peer);
   }
@@ -130,7 +130,7 @@ export class Gossip {
         if (!told.has(peer)) this.#neighbours.to(peer)?.records.push(record);
   }
 
-  /** A record that proved good was put among the records, with this outcome. `pushed`: nobody had asked for it. */
+  /** A verified record was stored, with this outcome. `pushed`: it was not requested. */
   learned(
     record: HolderRecord,
     outcome: PutOutcome,
@@ -146,7 +146,7 @@ export class Gossip {
     const { peer } = record.announcement;
     const upTo = this.#suspects.droppedUpTo(peer, nowMs);
     if (upTo !== undefined && digest.seq <= upTo) {
-      // Late news of one that was dropped for good: not newer than what it was dropped for.
+      // Late news of a dropped member: not newer than the record it was dropped for.
       this.#records.removePeer(peer, upTo);
       return;
     }
@@ -157,7 +157,7 @@ export class Gossip {
     else this.#spreadLazily(record, new Set([from]));
   }
 
-  /** All of a message but its records, which come by `learned`. */
+  /** Everything in a message except its records, which come through `learned`. */
   receive(from: string, message: GossipMessage, nowMs: number): void {
     const wants: string[] = [];
     for (const digest of message.news)
@@ -171,13 +171,13 @@ export class Gossip {
       this.#onSuspicion(from, suspicion, nowMs);
   }
 
-  /** Something waits for its time, which a tick a second would miss. */
+  /** Something is due before the next tick of a second. */
   isUrgent(nowMs: number): boolean {
     if (this.#newsDueMs !== undefined) return true;
     return this.#suspects.isWaiting(nowMs);
   }
 
-  /** Call it every second, and a few times a second while it is urgent. Returns whether records were dropped. */
+  /** Call it every second, and a few times a second while urgent. Returns whether records were dropped. */
   tick(nowMs: number): boolean {
     if (this.#newsDueMs !== undefined && nowMs >= this.#newsDueMs)
       this.#flushNews();
@@ -197,12 +197,12 @@ export class Gossip {
     return this.#dropSuspects(nowMs);
   }
 
-  /** What is to be sent, each message within the limits. */
+  /** The messages to send, each within the limits. */
   drain(): { to: string; message: GossipMessage }[] {
     return this.#neighbours.drain();
   }
 
-  /** Where others suspect this node, once: it must seal records numbered above this and announce them as news. */
+  /** If others suspect this node, returned once: it must seal records numbered above this and announce them as news. */
   takeRefutation(): number | undefined {
     const above = this.#refuteAbove;
     this.#refuteAbove = undefined;
@@ -245,7 +245,7 @@ export class Gossip {
   #spreadLazily(record: HolderRecord, told: ReadonlySet<string>): void {
     const digest = digestOf(record);
     const { links = [], peer } = record.announcement;
-    // Its holder told them itself; of one that has more of them than it names nobody knows whom.
+    // Its holder told these itself; a holder with more neighbours than it names is unknown in this respect.
     const tellsAll = links.length < LINKS.max;
     const all = new Set([...told, ...(tellsAll ? links : []), peer]);
     this.#lazy.set(digest.id, { digest, told: all });
@@ -294,7 +294,7 @@ export class Gossip {
       return;
     }
     if (grave === undefined) return;
-    // It has not heard that this holder is gone; or it is that holder, and lives.
+    // It has not heard that this holder is gone, or it is that living holder.
     if (grave.goodbye !== undefined) {
       if (seq < grave.seq)
         this.#neighbours.to(from)?.records.push(grave.goodbye);
@@ -333,7 +333,7 @@ export class Gossip {
         .map(({ announcement }) => announcement.seq)
         .toSorted((a, b) => b - a);
       if (newest === undefined) return;
-      // Said already: then the accuser has not heard it yet.
+      // Refuted already: the accuser has not heard it yet.
       if (newest > seq)
         for (const record of this.#options.own())
           this.#neighbours.to(from)?.records.push(record);
@@ -349,7 +349,7 @@ export class Gossip {
       return;
     }
     if (this.#suspects.seqOf(peer) >= seq) return;
-    // A number from far in the future could not be refuted.
+    // Nothing could refute a number from far in the future.
     const most = Math.max(known, nowMs + ANNOUNCEMENT.maxSkewMs);
     if (seq > most || !this.#mayAccuse(from, nowMs)) {
       this.#options.refusals.add("suspicion");

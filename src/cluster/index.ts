@@ -1,6 +1,6 @@
 /**
- * Who is in a cluster and what they hold. Members sign announcements of themselves; a rendezvous keeps them and pushes changes;
- * everybody computes the same view from them, by a pure function: which shards there are, whether prompts can run, what is missing.
+ * Who is in a cluster and what they hold. Members sign announcements of themselves. A rendezvous keeps them and pushes changes. Everybody
+ * computes the same view from them with a pure function: which shards exist, whether prompts can run, what is missing.
  *
  *     const membership = new Membership({ host, commands, events, cluster: "friends" });
  *     membership.start();

@@ -1,7 +1,4 @@
-/**
- * What one process knows of one cluster: the records that proved good, what the cluster serves, and what was refused. Members and
- * rendezvous have the same.
- */
+/** What one process knows about one cluster: verified records, the cluster's record, and refusals. Members and rendezvous have the same. */
 import { type Clock, ShoalError } from "../lib/index.ts";
 import {
   type Announcement,
@@ -30,11 +27,11 @@ export interface Taken {
   outcome: Exclude<PutOutcome, "full">;
 }
 
-/** What a process does about records of its own that others have. */
+/** How a process handles its own records that others have. */
 export interface OwnRecords {
   /** Whether the record is this run's, or older than it. */
   knows: (announcement: Announcement) => boolean;
-  /** It is of an earlier run, and not true any more. */
+  /** It is from an earlier run and not true any more. */
   contradict: (announcement: Announcement) => void;
 }
 
@@ -47,7 +44,7 @@ export class KnownCluster {
   readonly #own: OwnRecords | undefined;
   #published: { record: ClusterRecord; sealed: Sealed } | undefined;
 
-  /** Records of `ownPeer` are no news: this process knows better. */
+  /** Records of `ownPeer` are not news, because this process knows better. */
   constructor(name: string, ownPeer: string, clock: Clock, own?: OwnRecords) {
     this.name = name;
     this.#own = own;
@@ -56,8 +53,8 @@ export class KnownCluster {
   }
 
   /**
-   * Keeps an announcement if it is news. Throws what it is refused with, and counts it. `from` is given where a peer announces
-   * itself: it must be its own, and it hears of its clock and plan.
+   * Keeps an announcement if it is news. Throws and counts refusals. `from` is given if a peer announces itself: the record must be its
+   * own, and it learns about its clock and plan.
    */
   async take(sealed: Sealed, from?: string): Promise<Taken> {
     try {
@@ -69,7 +66,7 @@ export class KnownCluster {
     }
   }
 
-  /** What the cluster serves, by its own signed word; undefined while nobody published it. */
+  /** The cluster's signed record; undefined until published. */
   get published(): ClusterRecord | undefined {
     return this.#published?.record;
   }
@@ -93,7 +90,7 @@ export class KnownCluster {
     return true;
   }
 
-  /** A page of all records that live, as GET_CLUSTER gives it; `own` come first. */
+  /** A page of all live records for GET_CLUSTER; `own` come first. */
   page(
     offset: number,
     own: readonly HolderRecord[] = [],
@@ -107,7 +104,7 @@ export class KnownCluster {
     };
   }
 
-  /** `own` is what this process itself announces. */
+  /** `own` is this process's announcements. */
   status(own: readonly Announcement[] = []): ClusterStatus {
     const others = this.records.list(this.#clock.now());
     return clusterStatus({
@@ -128,7 +125,7 @@ export class KnownCluster {
     if (from !== undefined && peer !== from) {
       throw new ShoalError(
         "COMMAND_UNAUTHORIZED",
-        "a peer announces itself, not others",
+        "a peer may announce only itself",
         { reason: "impostor" },
       );
     }
@@ -141,7 +138,7 @@ export class KnownCluster {
     }
     const key = holderId(announcement);
     const knownSeq = this.records.seqOf(key) ?? -1;
-    // Before the signature is looked at: what is no news costs no arithmetic.
+    // Before the signature check: old records cost no arithmetic.
     if (knownSeq > seq) this.refusals.add("stale");
     if (knownSeq >= seq) return { announcement, outcome: "stale" };
     await prove(sealed, announcement, this.#clock.now());
@@ -151,28 +148,28 @@ export class KnownCluster {
     if (outcome === "full") {
       throw new ShoalError(
         "CLUSTER_FULL",
-        `cluster ${cluster} takes no more of ${peer}`,
+        `cluster ${cluster} accepts no more records of ${peer}`,
         { reason: "full" },
       );
     }
     return { announcement, outcome };
   }
 
-  /** Only of a newcomer: when the cluster's record changes, its members need time to follow. */
+  /** Only for new members: when the cluster's record changes, its members need time to follow. */
   #refuseOtherPlan({ manifest, model, shard }: Announcement): void {
     const published = this.published;
     if (published === undefined) return;
     if (manifest !== published.manifest) {
       throw new ShoalError(
         "CLUSTER_MODEL_MISMATCH",
-        `the cluster serves another model, ${published.model} (${published.manifest}): this node's is ${model} (${manifest})`,
+        `the cluster serves another model, ${published.model} (${published.manifest}); this node has ${model} (${manifest})`,
         { reason: "mismatch", cluster: published.manifest, node: manifest },
       );
     }
     if (shard.count !== published.shards) {
       throw new ShoalError(
         "CLUSTER_PLAN_MISMATCH",
-        `the cluster's plan has ${published.shards} shards, this node's ${shard.count}`,
+        `the cluster's plan has ${published.shards} shards; this node's plan has ${shard.count}`,
         { reason: "mismatch", cluster: published.shards, node: shard.count },
       );
     }
@@ -187,7 +184,7 @@ function refused(reason: string, what: string): ShoalError {
   );
 }
 
-/** Fresh from its peer and yet of another time: one of the two clocks is wrong. */
+/** Fresh from its peer, yet from another time: one of the two clocks is wrong. */
 function aboutClock(error: ShoalError): ShoalError {
   const { reason } = error.details;
   if (reason !== "expired" && reason !== "future") return error;

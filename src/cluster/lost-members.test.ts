@@ -5,7 +5,7 @@ import { LOST, type LostMember, LostMembers } from "./lost-members.ts";
 const SECOND = 1_000;
 const at = (peer: string): LostMember => ({ peer, addresses: [`of ${peer}`] });
 
-/** Nobody is found; dials end when they are told to. */
+/** Nobody is found; dials end on command. */
 function seeking({ ends = true } = {}) {
   const dialed: LostMember[] = [];
   const lost = new LostMembers({
@@ -19,7 +19,7 @@ function seeking({ ends = true } = {}) {
   return { lost, dialed };
 }
 
-/** Ticks a quarter of a second at a time, and returns when it dialed. */
+/** Ticks in steps of a quarter of a second, and returns when it dialled. */
 async function dialsIn(
   { lost, dialed }: ReturnType<typeof seeking>,
   fromMs: number,
@@ -37,7 +37,7 @@ async function dialsIn(
 }
 
 describe("a lost member", () => {
-  test("is looked for soon, where it was, then ever less often, and not for ever", async () => {
+  test("is searched for soon at its address, then less and less often, and not for ever", async () => {
     const seeker = seeking();
     seeker.lost.add(at("a"), 0);
     const times = await dialsIn(seeker, 0, LOST.rememberMs + 600 * SECOND);
@@ -51,14 +51,14 @@ describe("a lost member", () => {
     assert.ok(times.length < 25, `${times.length} dials in an hour`);
   });
 
-  test("is looked for every 10 s by one who has no neighbour left", async () => {
+  test("is searched for every 10 s by a member without neighbours", async () => {
     const seeker = seeking();
     seeker.lost.add(at("a"), 0);
     const times = await dialsIn(seeker, 0, 600 * SECOND, true);
     assert.ok(times.length > 55, `${times.length} dials in ten minutes`);
   });
 
-  test("that is found, or says goodbye, is looked for no more", async () => {
+  test("that is found or says goodbye is not searched for any more", async () => {
     const seeker = seeking();
     const { lost } = seeker;
     for (const peer of ["a", "b"]) lost.add(at(peer), 0);
@@ -78,7 +78,7 @@ describe("a lost member", () => {
   });
 });
 
-test("not many are dialed at once, and not too many are remembered", async () => {
+test("dials at once and remembered members are bounded", async () => {
   const seeker = seeking({ ends: false });
   for (let i = 0; i <= LOST.most; i++) seeker.lost.add(at(`${i}`), 0);
   await dialsIn(seeker, 0, 60 * SECOND);

@@ -1,20 +1,20 @@
 /**
- * Members whose connection was lost without a goodbye, and where they were. What they held is dropped at once; they themselves may live, beyond
- * a network that is cut. So they are looked for: where there is no rendezvous nobody else would bring the two together again, and
- * who holds nothing (a gateway) is looked for by nobody. Pure: the time comes in, dials go out.
+ * Members whose connection was lost without a goodbye, and their addresses. Their records are dropped at once, but they may live on the
+ * other side of a cut network. So they are searched for: without a rendezvous nobody else would reconnect the two sides, and nobody
+ * searches for a member that holds nothing (a gateway). Pure: the time comes in, dials go out.
  */
 import { backoffMs } from "../lib/index.ts";
 
 export const LOST = Object.freeze({
-  /** Before the first look: most connections are lost by a moment's trouble. */
+  /** Delay before the first search: most connections are lost only for a moment. */
   retryInitialMs: 500,
-  /** A dead node is looked for ever less often, and so is one that was cut off for long. */
+  /** A dead node is searched for less and less often, as is one that was cut off for long. */
   retryMaxMs: 5 * 60_000,
-  /** Who has no neighbour at all has nothing better to do: as often as for a lost bootstrap. */
+  /** A member without neighbours searches as often as for a lost bootstrap. */
   aloneMs: 10_000,
-  /** Who was away for longer comes back through a rendezvous. */
+  /** A member that was away for longer comes back through a rendezvous. */
   rememberMs: 60 * 60_000,
-  /** Several times the neighbours of a member. Beyond it the longest lost is forgotten. */
+  /** Several times a member's neighbours. Beyond this the longest lost is forgotten. */
   most: 64,
   dialMs: 5_000,
   /** Dials at once. */
@@ -65,7 +65,7 @@ export class LostMembers {
       this.#lost.delete(longest);
   }
 
-  /** It is connected. Returns whether it was lost; then others may be back, too. */
+  /** It is connected. Returns whether it was lost; then others may be back too. */
   found(peer: string, nowMs: number): boolean {
     if (!this.#lost.delete(peer)) return false;
     this.hurry(nowMs);
@@ -85,7 +85,7 @@ export class LostMembers {
     }
   }
 
-  /** Dials those whose turn it is. Call it about once a second. `isAlone`: this node has no neighbour. */
+  /** Dials the members that are due. Call it about once a second. `isAlone`: this node has no neighbour. */
   tick(nowMs: number, isAlone: boolean): void {
     for (const [peer, lost] of this.#lost) {
       if (nowMs - lost.sinceMs > LOST.rememberMs) this.#lost.delete(peer);
@@ -97,13 +97,13 @@ export class LostMembers {
     }
   }
 
-  /** Whether it succeeds is told by the connection itself. */
+  /** The connection itself reports success. */
   async #dial(member: LostMember): Promise<void> {
     this.#dialing++;
     try {
       await this.#options.dial(member);
     } catch {
-      // The next try may do better.
+      // The next attempt may succeed.
     } finally {
       this.#dialing--;
     }

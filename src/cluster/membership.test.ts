@@ -1,4 +1,4 @@
-/** Members and rendezvous over real sockets: who is told what, and who is refused with which code. */
+/** Members and rendezvous over real sockets: who learns what, and who is refused with which code. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Clock, ShoalError, systemClock } from "../lib/index.ts";
@@ -27,7 +27,7 @@ import {
 } from "./protocol.ts";
 import { encode } from "@ipld/dag-cbor";
 
-test("a node with several shards gives each back by itself, and says goodbye for all", async (t) => {
+test("a node with several shards gives each back separately, and says goodbye for all", async (t) => {
   const rendezvous = await startRendezvous(t);
   const node = await joined(t, rendezvous, {
     capacity: () => ({ memoryBytes: 8, freeMemoryBytes: 4, threads: 2 }),
@@ -124,7 +124,7 @@ const newcomers: [
   ],
 ];
 for (const [name, options, says, code, reason] of newcomers) {
-  test(`a newcomer ${name} is told ${code}`, async (t) => {
+  test(`a newcomer ${name} gets ${code}`, async (t) => {
     const rendezvous = await startRendezvous(t);
     const publisher = await joined(t, rendezvous);
     await publisher.membership.publish(
@@ -197,7 +197,7 @@ test("a record of an older protocol, of another cluster, or of another peer is r
   });
 });
 
-test("a shard is taken only for a member, and a no is an answer", async (t) => {
+test("a shard is accepted only from a member, and a refusal is an answer", async (t) => {
   const asked: unknown[] = [];
   const node = await startMember(t, {
     onLoadShard: (request) => {
@@ -233,7 +233,7 @@ test("a shard is taken only for a member, and a no is an answer", async (t) => {
   assert.deepEqual(asked, [0, 1]);
 });
 
-test("a process says what it is and how it is; who asks without end is slowed down", async (t) => {
+test("a process reports what it is and its state; endless requests are slowed down", async (t) => {
   const node = await startMember(t);
   const status: NodeStatus = {
     v: 1,

@@ -1,6 +1,6 @@
 /**
- * A member's side: announces the shards this node holds (again before it expires, and at once when it changes), learns of the others
- * through the rendezvous or any other member, answers who asks, and computes the view. A gateway is a member that holds nothing.
+ * A member's side: announces this node's shards (again before they expire, and at once after changes), learns about others through the
+ * rendezvous or any member, answers requests, and computes the view. A gateway is a member that holds nothing.
  */
 import {
   type Clock,
@@ -38,21 +38,24 @@ export interface MembershipOptions {
   cluster: string;
   clock?: Clock;
   random?: () => number;
-  /** What the node has to offer, asked at each announcement. */
+  /** What the node offers, asked at each announcement. */
   capacity?: () => Capacity;
-  /** A member asks for a shard to be loaded. Resolves once it is accepted; throws why it is not. Without it LOAD_SHARD is unknown here. */
+  /**
+   * A member requests that a shard be loaded. Resolves once it is accepted; throws the reason otherwise. Without it LOAD_SHARD is unknown
+   * here.
+   */
   onLoadShard?: (request: LoadShardRequest, from: string) => Promise<void>;
 }
 
-/** A view changes in bursts at start-up; listeners hear of the last state of a burst. */
+/** A view changes in bursts at start-up; listeners get the last state of a burst. */
 const SETTLE_MS = 20;
-/** Of a large cluster somebody renews all the time; times and loads need not be newer than this. */
+/** In a large cluster somebody renews all the time; times and loads need not be newer than this. */
 const SETTLE_RENEWALS_MS = 1_000;
-/** Neighbours have this long to take a goodbye: people wait for it. */
+/** Neighbours have this long to accept a goodbye, because people wait for it. */
 const GOODBYE_MS = 1_000;
-/** Neighbours that hear from this node that the swarm is ready. */
+/** Neighbours that this node tells that the cluster is ready. */
 const HINTS = 8;
-/** A crowd that joined at once does not renew at once. */
+/** Members that joined together do not renew together. */
 const RENEW_JITTER = 0.1;
 
 export class Membership {
@@ -163,7 +166,7 @@ export class Membership {
     this.#cancelExpiry?.();
   }
 
-  /** Joins through a rendezvous or member that was just connected: announces, asks who is there, subscribes. Returns the members known. */
+  /** Joins through a newly connected rendezvous or member: announces, asks for the members, subscribes. Returns the known members. */
   async join(through: string): Promise<number> {
     this.#rendezvous.add(through);
     const records = await this.#own.sealAll();
@@ -180,8 +183,8 @@ export class Membership {
   }
 
   /**
-   * Holds a shard from now on, or says anew how it is with it: `say` is asked now and at each renewal, so that sessions, speed and
-   * progress are of that time. Resolves when every rendezvous that can be reached has confirmed it, or rejects with the first refusal.
+   * Announces a shard from now on, or announces its new state. `say` is called now and at each renewal, so that sessions, speed and
+   * progress are current. Resolves when every reachable rendezvous has confirmed it, or rejects with the first refusal.
    */
   async hold(say: () => OwnState): Promise<void> {
     const held = this.#own.hold(say);
@@ -194,12 +197,12 @@ export class Membership {
     await this.#spread(record, isNews);
   }
 
-  /** Says goodbye for one shard. Never rejects: who does not hear it will notice. */
+  /** Says goodbye for one shard. Never rejects: a member that does not hear it will notice. */
   async release(layers: LayersOf): Promise<void> {
     await this.#sayGoodbye(layers);
   }
 
-  /** Says goodbye for all shards. Never rejects: who does not hear it will notice. */
+  /** Says goodbye for all shards. Never rejects: a member that does not hear it will notice. */
   async leave(): Promise<void> {
     await this.#sayGoodbye();
     const late = Promise.withResolvers<void>();
@@ -226,26 +229,26 @@ export class Membership {
     return this.#known.status(this.#own.announcements());
   }
 
-  /** Hears every change of the view, and the present one at once. Returns the function that unsubscribes. */
+  /** Called with every change of the view, and with the current one at once. Returns the function that unsubscribes. */
   onChange(listener: (view: ClusterView | undefined) => void): () => void {
     this.#listeners.add(listener);
     listener(this.view());
     return () => this.#listeners.delete(listener);
   }
 
-  /** What the cluster serves, by its own signed word; undefined while nobody published it. */
+  /** The cluster's signed record; undefined until published. */
   published(): ClusterRecord | undefined {
     return this.#known.published;
   }
 
-  /** What this node says of its shards now, as it travels; the neighbours hear it as well. */
+  /** This node's current announcements, sealed; the neighbours get them too. */
   async sealed(): Promise<Sealed[]> {
     const records = await this.#own.sealAll();
     for (const record of records) this.#link.announced(record, false);
     return records.map(({ sealed }) => sealed);
   }
 
-  /** The cluster's record as it travels. */
+  /** The sealed cluster record. */
   publishedSealed(): Sealed | undefined {
     return this.#known.publishedSealed;
   }
@@ -259,14 +262,14 @@ export class Membership {
     await this.#rendezvous.publish();
   }
 
-  /** Tells every rendezvous, which confirms it, and the neighbours. */
+  /** Tells the neighbours and every rendezvous, which confirms it. */
   async #spread(record: HolderRecord, isNews: boolean): Promise<void> {
     const told = new Set(this.#rendezvous.peers);
     this.#link.announced(record, isNews, told);
     await this.#rendezvous.announce(record);
   }
 
-  /** Because of what others say of this node: nobody waits for it. */
+  /** Caused by what others say about this node; nobody waits for it. */
   #sealAndTell(make: () => Promise<HolderRecord[]>): void {
     make().then(
       (records) => {
@@ -275,7 +278,7 @@ export class Membership {
       },
       (error: unknown) => {
         const { code, message } = ShoalError.from(error);
-        const what = `no newer announcement could be made: ${message}`;
+        const what = `could not make a newer announcement: ${message}`;
         this.#options.events.error("CLUSTER", what, { code });
       },
     );
@@ -327,7 +330,7 @@ export class Membership {
     });
   }
 
-  /** When this node sees that the swarm is ready, its neighbours should see it too. */
+  /** When this node sees that the cluster is ready, its neighbours should see it too. */
   #hintReady(view: ClusterView | undefined): void {
     const ready = view?.ready === true;
     const became = ready && !this.#wasReady;
@@ -346,7 +349,7 @@ export class Membership {
           (seen) => {
             if (!seen.ready) void this.#rendezvous.pullQuietly(peer);
           },
-          () => {}, // a hint: the records themselves are on their way
+          () => {}, // a hint: the records themselves are in flight
         );
     }
   }

@@ -1,20 +1,20 @@
-/** Keeps the connections that the mesh wants (mesh.ts): dials members until there are enough, and those whose word is in doubt. */
+/** Keeps the connections that the mesh wants (mesh.ts): dials members until there are enough, and members whose records are in doubt. */
 import { type Clock, type EventSink, ShoalError } from "../lib/index.ts";
 import type { Host } from "../network/index.ts";
 import { neighboursToDial } from "./mesh.ts";
 import type { ClusterRecords } from "./records.ts";
 
 const MESH_LINK = Object.freeze({
-  /** Between two looks at whom to be connected to. */
+  /** Interval of checks for missing connections. */
   lookMs: 3_000,
   /** After a connection was lost. */
   soonMs: 250,
   dialMs: 5_000,
   /** Dials at once. */
   dials: 4,
-  /** What others say of a member that was lost so recently is checked by a dial: it may have been on its way since before. */
+  /** Others' records of a member that was lost this recently are checked by a dial, because they may be older than the loss. */
   doubtMs: 15_000,
-  /** A member that could not be reached is left in peace for so long. */
+  /** A member that could not be reached is not dialled again for this long. */
   redialMs: 30_000,
 });
 
@@ -32,7 +32,7 @@ export class MeshLink {
   readonly #options: MeshLinkOptions;
   readonly #notBefore = new Map<string, number>();
   readonly #dialing = new Set<string>();
-  /** Members whose connection was lost, and when: what comes of them soon after may be old. */
+  /** Members whose connection was lost, and when: their records may be old soon afterwards. */
   readonly #lost = new Map<string, number>();
   #nextLookMs = 0;
   #stopped = false;
@@ -45,14 +45,14 @@ export class MeshLink {
     this.#stopped = true;
   }
 
-  /** A connection was lost; `wasMember`: with it went what a member held. */
+  /** A connection was lost; `wasMember` if a member's records were dropped. */
   lost(peer: string, wasMember: boolean): void {
     const now = this.#options.clock.now();
     if (wasMember) this.#lost.set(peer, now);
     this.#nextLookMs = Math.min(this.#nextLookMs, now + MESH_LINK.soonMs);
   }
 
-  /** It was lost of late, and nobody has looked for it since. */
+  /** It was lost recently, and nobody has checked since. */
   doubts(peer: string): boolean {
     const lostMs = this.#lost.get(peer);
     const { clock, isConnected } = this.#options;
@@ -60,7 +60,7 @@ export class MeshLink {
     return clock.now() - lostMs <= MESH_LINK.doubtMs;
   }
 
-  /** Once after each loss: is it there? Then it says so itself, and a record it sealed anew. Else others are believed from now on. */
+  /** Once after each loss: if the member is there, it sends a new record itself. Otherwise others are believed from now on. */
   async look(peer: string, addresses: readonly string[]): Promise<void> {
     if (this.#dialing.has(peer)) return;
     await this.#dial(peer, addresses);

@@ -1,19 +1,19 @@
 /**
- * Whom of the members a node keeps a connection to, so that the swarm hangs together without its rendezvous. The next two on the ring of ids
- * (so that everybody is somebody's next, and the ring has no gap), and random ones (so that the way to anybody is short). Pure.
+ * Which members a node keeps connections to, so that the cluster stays connected without its rendezvous: the next two on the ring of ids,
+ * so that the ring has no gap, and random ones, so that paths are short. Pure.
  */
 
 export const MESH = Object.freeze({
-  /** Two neighbouring nodes may die at once and the ring holds. */
+  /** The ring holds if two neighbouring nodes die at once. */
   successors: 2,
-  /** Below this many connections to members, random ones are added. Those whose next this node is dial it besides. */
+  /** Below this many connections to members, random ones are added. The previous nodes on the ring dial this one too. */
   atLeast: 6,
 });
 
 /** Ids of Ed25519 keys begin alike and end at random. */
 const RING_CHARACTERS = 16;
 
-/** Members to dial, of those that are not connected. */
+/** Members to dial among those that are not connected. */
 export function neighboursToDial(
   self: string,
   members: Iterable<string>,
@@ -43,7 +43,7 @@ function place(peer: string): string {
   return peer.slice(-RING_CHARACTERS);
 }
 
-/** The first on the ring after `here`; behind its end comes its beginning. */
+/** The first on the ring after `here`; after its end comes its beginning. */
 function successors(here: string, peers: readonly string[]): string[] {
   const after: string[] = [];
   const first: string[] = [];

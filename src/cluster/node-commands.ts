@@ -1,4 +1,4 @@
-/** The commands about a process itself: what it is, how it is, and whether it takes a shard. */
+/** The commands about a process itself: what it is, its state, and whether it accepts a shard. */
 import {
   type Clock,
   isShoalError,
@@ -21,7 +21,7 @@ export interface NodeCommandsOptions {
   clock?: Clock;
 }
 
-/** A status is made anew for each who asks, and large. */
+/** A status is computed for each request and is large. */
 const STATUS_RATE = { burst: 10, perSecond: 2 } as const;
 
 /** Answers GET_CAPABILITIES and GET_NODE_STATUS. */
@@ -50,9 +50,9 @@ export type LoadShardRequest = z.infer<typeof LOAD_SHARD.params>;
 export interface LoadShardOptions {
   commands: Commands;
   cluster: string;
-  /** Whether a peer holds something in the cluster. */
+  /** Whether a peer holds a shard in the cluster. */
   isMember: (peer: string) => boolean;
-  /** Resolves once the shard is accepted (not loaded); throws why it is not. */
+  /** Resolves once the shard is accepted (not loaded); throws the reason otherwise. */
   onLoadShard: (request: LoadShardRequest, from: string) => Promise<void>;
   clock?: Clock;
 }
@@ -76,7 +76,7 @@ export function serveLoadShard(options: LoadShardOptions): void {
       if (!isMember(peer)) {
         throw new ShoalError(
           "COMMAND_UNAUTHORIZED",
-          "only members of the cluster may ask for that",
+          "only members of the cluster may do that",
           { cluster },
         );
       }
@@ -84,14 +84,14 @@ export function serveLoadShard(options: LoadShardOptions): void {
       if (request.layerEnd <= request.layerStart) {
         throw new ShoalError(
           "COMMAND_MALFORMED",
-          `layers ${request.layerStart} to ${request.layerEnd} are none`,
+          `layers ${request.layerStart} to ${request.layerEnd} are not a range`,
         );
       }
       try {
         await onLoadShard(request, peer);
         return { accepted: true, code: null, reason: null };
       } catch (error) {
-        // What the node says no with is an answer; anything else is a failure.
+        // A refusal is an answer; anything else is a failure.
         if (!isShoalError(error) || error.code === "INTERNAL") throw error;
         const reason = error.message.slice(0, 512);
         return { accepted: false, code: error.code, reason };

@@ -1,4 +1,4 @@
-/** What this node itself announces: one record a shard, numbered and sealed here. */
+/** This node's own announcements: one record per shard, numbered and sealed here. */
 import type { Clock } from "../lib/index.ts";
 import type { Host } from "../network/index.ts";
 import {
@@ -11,7 +11,7 @@ import {
 } from "./announcement.ts";
 import type { HolderRecord } from "./records.ts";
 
-/** What this node says of one of its shards; identity, numbers and times are added here. */
+/** The content of one shard's announcement; identity, numbers and times are added here. */
 export type OwnState = Omit<
   Announcement,
   | "v"
@@ -54,7 +54,7 @@ export class OwnShards {
     this.#seq = options.clock.now();
   }
 
-  /** Holds a shard from now on; `say` is asked each time it is sealed. */
+  /** Announces a shard from now on; `say` is called each time it is sealed. */
   hold(say: () => OwnState): Held {
     const key = layersKey(say());
     const held = { say, record: this.#held.get(key)?.record };
@@ -62,7 +62,7 @@ export class OwnShards {
     return held;
   }
 
-  /** The goodbye for one shard, or for all; undefined ones were never announced. */
+  /** The goodbye for one shard, or for all; undefined if never announced. */
   async release(layers?: LayersOf): Promise<HolderRecord[]> {
     const keys =
       layers === undefined ? [...this.#held.keys()] : [layersKey(layers)];
@@ -77,7 +77,7 @@ export class OwnShards {
     return goodbyes;
   }
 
-  /** Seals a shard anew. Undefined where it was released meanwhile. */
+  /** Seals a shard again. Undefined if it was released meanwhile. */
   async seal(held: Held): Promise<HolderRecord | undefined> {
     const said = held.say();
     const record = await this.#seal(this.#complete(said, 0));
@@ -102,7 +102,7 @@ export class OwnShards {
     return state === "gone" || (held?.announcement.seq ?? -1) >= seq;
   }
 
-  /** What to say against a record of an earlier run: the shard as it is, or goodbye. */
+  /** What to answer to a record from an earlier run: the shard's state, or goodbye. */
   async contradict(
     announcement: Announcement,
   ): Promise<HolderRecord | undefined> {
@@ -117,7 +117,7 @@ export class OwnShards {
     return [...this.#held.values()].flatMap(({ record }) => record ?? []);
   }
 
-  /** As they are now: a node counts itself, and at once. */
+  /** The current ones: a node counts itself at once. */
   announcements(): Announcement[] {
     return [...this.#held.values()].map(({ say, record }) =>
       this.#complete(say(), record?.announcement.seq ?? this.#seq),

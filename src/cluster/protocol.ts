@@ -11,17 +11,17 @@ import {
 const cluster = z.string().min(1).max(128);
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 
-/** Records in one message; a larger cluster comes in several pages. */
+/** Records in one message; a larger cluster takes several pages. */
 export const RECORDS_PER_MESSAGE = 64;
 
-/** node → rendezvous or member: this is me; answered with who else there is. */
+/** node → rendezvous or member: announces the sender; answered with the other members. */
 export const ANNOUNCE = {
   name: "ANNOUNCE",
   params: z.object({ cluster, sealed: Sealed }),
   result: z.object({ members: z.number().int().min(0) }),
 } as const;
 
-/** anyone → member or rendezvous: who is in this cluster? With `subscribe`, the one who answers gossips with the one who asks while they are connected. */
+/** anyone → member or rendezvous: who is in this cluster? With `subscribe`, the two gossip while they are connected. */
 export const GET_CLUSTER = {
   name: "GET_CLUSTER",
   params: z.object({
@@ -32,36 +32,36 @@ export const GET_CLUSTER = {
   result: z.object({
     records: z.array(Sealed).max(RECORDS_PER_MESSAGE),
     total: z.number().int().min(0),
-    /** What the cluster serves, where that was published. */
+    /** The cluster's record, if published. */
     record: Sealed.nullable(),
   }),
 } as const;
 
-/** anyone → rendezvous: the cluster's record, by its key. Answered with the one that holds now. */
+/** anyone → rendezvous: the cluster's record, by its key. Answered with the current one. */
 export const PUBLISH_CLUSTER = {
   name: "PUBLISH_CLUSTER",
   params: z.object({ cluster, record: Sealed }),
   result: z.object({ record: Sealed }),
 } as const;
 
-/** neighbour ↔ neighbour: what changed, what I have, what I want, whom I lost. Answered in kind. */
+/** neighbour ↔ neighbour: what changed, what I have, what I want, whom I lost. The answer has the same form. */
 export const GOSSIP_COMMAND = {
   name: "GOSSIP",
   params: GossipWire.extend({ cluster }),
   result: GossipWire,
 } as const;
 
-/** node → its neighbours and rendezvous: my shard is loaded. The record's state is ready; it is kept and passed on like any. */
+/** node → its neighbours and rendezvous: my shard is loaded. The record's state is ready; it is kept and passed on like every record. */
 export const SHARD_LOADED = {
   name: "SHARD_LOADED",
   params: z.object({ cluster, sealed: Sealed }),
-  /** Whether by the records of the one who answers every shard is loaded now. */
+  /** Whether every shard is loaded, by the answering peer's records. */
   result: z.object({ ready: z.boolean() }),
 } as const;
 
 /**
- * member → member or rendezvous: by the records I hold the cluster is ready. A hint, nobody's word: who gets it looks at its own
- * records, answers what it sees, and asks for the sender's records where it sees something else.
+ * member → member or rendezvous: by my records the cluster is ready. It is only a hint: the receiver checks its own records, answers what
+ * it sees, and requests the sender's records if it sees something else.
  */
 export const SWARM_READY = {
   name: "SWARM_READY",
@@ -73,7 +73,7 @@ export const SWARM_READY = {
   }),
 } as const;
 
-/** anyone → member or rendezvous: the cluster as the one who answers sees it. */
+/** anyone → member or rendezvous: the cluster as the answering peer sees it. */
 export const SWARM_STATUS = {
   name: "SWARM_STATUS",
   params: z.object({ cluster }),
@@ -87,23 +87,23 @@ export const GET_CAPABILITIES = {
   result: z.object({
     /** Of the program. */
     version: z.string().max(32),
-    /** Of announcements and of what is built on them. */
+    /** Version of announcements and what builds on them. */
     protocol: count,
     role: nodeStatusSchema.shape.role,
-    /** By its clock: who asks can tell how far the two are apart. */
+    /** By its clock, so that the asker can compare the two. */
     nowMs: count,
     commands: z.array(z.string().max(64)).max(256),
   }),
 } as const;
 
-/** anyone → anyone: all a process knows of itself and its clusters. Lists may be cut, so that it fits in a reply. */
+/** anyone → anyone: everything a process knows about itself and its clusters. Lists may be cut to fit into a reply. */
 export const GET_NODE_STATUS = {
   name: "GET_NODE_STATUS",
   params: z.object({}),
   result: nodeStatusSchema,
 } as const;
 
-/** member → node: take this shard too. Answered by whether it will; that it has it, its announcements tell. */
+/** member → node: take this shard too. The answer says whether it will; its announcements say when it has it. */
 export const LOAD_SHARD = {
   name: "LOAD_SHARD",
   params: z.object({

@@ -1,33 +1,33 @@
-/** The newest announcement of each peer and shard. Pure state: time comes in. */
+/** The newest announcement of each peer and shard. Pure state; the time comes in. */
 import { createHash } from "node:crypto";
 import type { Announcement, Sealed } from "./announcement.ts";
 
 export interface HolderRecord {
   announcement: Announcement;
-  /** As it came, to pass on. */
+  /** The sealed original, to pass on. */
   sealed: Sealed;
   /** Made once, by `digestOf`. */
   digest?: Digest;
 }
 
-/** Which record it is, short: enough to know whether it is news. */
+/** A short id of the record, enough to know whether it is news. */
 export interface Digest {
   /** Of the holder: the peer and its layers. */
   id: string;
   seq: number;
 }
 
-/** Of SHA-256. Nobody finds a second peer and range with the same 80 bits. */
+/** Bytes of SHA-256. Nobody finds a second peer and range with the same 80 bits. */
 export const ID_BYTES = 10;
 
-/** A cluster of more holders than this is not one of ours: a bound on what strangers can make a rendezvous keep. */
+/** More holders than any real cluster: a bound on what strangers can make a rendezvous keep. */
 const MAX_RECORDS_PER_CLUSTER = 10_000;
 /** Shards of one peer. */
 const MAX_RECORDS_PER_PEER = 64;
 
 export type PutOutcome = "new" | "changed" | "renewed" | "stale" | "full";
 
-/** Whom a record is about: a peer and its layers, base64url. */
+/** The holder of a record: a peer and its layers, base64url. */
 export function holderId({
   peer,
   layerStart,
@@ -49,7 +49,7 @@ export function digestOf(record: HolderRecord): Digest {
 export interface Grave {
   peer: string;
   seq: number;
-  /** Its own last word, if that is how it went. */
+  /** Its own goodbye, if it said one. */
   goodbye: HolderRecord | undefined;
   /** Where it was said to be. */
   addresses: readonly string[];
@@ -64,7 +64,7 @@ interface Entry {
 export class ClusterRecords {
   #byHolder = new Map<string, Entry>();
   #ofPeer = new Map<string, Entry[]>();
-  /** Of those that are gone, up to which record they are: until it has expired, it must not come back from somebody who has not heard. */
+  /** For holders that are gone: up to which record. Until that expires, it must not come back from a peer that has not heard. */
   #graves = new Map<string, Grave>();
 
   get size(): number {
@@ -103,7 +103,7 @@ export class ClusterRecords {
     return "new";
   }
 
-  /** The newest record of a holder that was seen, be it gone by now. */
+  /** The newest record of a holder, even if it is gone. */
   seqOf(key: string): number | undefined {
     return (
       this.#byHolder.get(key)?.record.announcement.seq ??
@@ -126,7 +126,7 @@ export class ClusterRecords {
     return (this.#ofPeer.get(peer) ?? []).map(({ record }) => record);
   }
 
-  /** Where a peer was said to be last, here or gone; undefined where it said goodbye, or is not known. */
+  /** A peer's last known addresses, present or gone; undefined if it said goodbye or is unknown. */
   addressesOf(peer: string): readonly string[] | undefined {
     const [record] = this.of(peer);
     if (record !== undefined) return record.announcement.addresses;
@@ -136,7 +136,7 @@ export class ClusterRecords {
     return undefined;
   }
 
-  /** Of a holder that is gone, and whose records must not come back. */
+  /** A holder that is gone and whose records must not come back. */
   grave(id: string): Grave | undefined {
     return this.#graves.get(id);
   }
@@ -146,7 +146,7 @@ export class ClusterRecords {
     return this.#byHolder.get(holderId(announcement))?.sinceMs;
   }
 
-  /** Forgets what a peer held, up to record `seq` of it; only a newer one brings it back. Returns whether there was anything. */
+  /** Forgets a peer's records up to `seq`; only a newer one brings it back. Returns whether there were any. */
   removePeer(peer: string, seq: number = Number.MAX_SAFE_INTEGER): boolean {
     const condemned = this.of(peer).filter((r) => r.announcement.seq <= seq);
     for (const record of condemned) this.#bury(record);

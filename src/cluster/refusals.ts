@@ -1,4 +1,4 @@
-/** How often announcements were refused, by reason. The reasons are a closed list: nobody can make this grow. */
+/** How often announcements were refused, by reason. The list of reasons is closed, so nobody can make it grow. */
 
 const REFUSALS = [
   /** Not signed by the peer it names. */
@@ -13,7 +13,7 @@ const REFUSALS = [
   "stale",
   /** Of another cluster. */
   "foreign",
-  /** Of a peer that is not the one who announces itself. */
+  /** The sender announces another peer. */
   "impostor",
   /** Of another model than the cluster's record names, or of another plan. */
   "mismatch",
@@ -31,7 +31,7 @@ export class Refusals {
     this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + 1);
   }
 
-  /** By what the error says of itself; what says nothing of the kind is malformed. */
+  /** The reason in the error's details; without one it is malformed. */
   addError(error: { details: { reason?: unknown } }): void {
     const { reason } = error.details;
     this.add(REFUSALS.find((known) => known === reason) ?? "malformed");

@@ -1,4 +1,4 @@
-/** What a member has with each rendezvous, or member, through which it joined: it announces itself there, publishes, and asks who is there. */
+/** A member's link to each rendezvous or member through which it joined: it announces itself there, publishes, and asks for the members. */
 import { type EventSink, isShoalError, ShoalError } from "../lib/index.ts";
 import type { Commands } from "../network/index.ts";
 import type { Sealed } from "./announcement.ts";
@@ -12,16 +12,16 @@ import {
 import type { HolderRecord } from "./records.ts";
 
 export const CALL_TIMEOUT_MS = 5_000;
-/** What a call ends with when the other side is gone. */
+/** The error codes of a call when the other side is gone. */
 const LOST = ["STREAM_CLOSED", "DIAL_FAILED", "DEADLINE", "ABORTED"] as const;
 
 export interface RendezvousLinkOptions {
   commands: Commands;
   events: EventSink;
   known: KnownCluster;
-  /** A record that was asked for came. */
+  /** A requested record arrived. */
   onLearned: (sealed: Sealed, taken: Taken, from: string) => void;
-  /** All that was asked for has come. */
+  /** Everything requested has arrived. */
   onPulled: () => void;
 }
 
@@ -50,14 +50,14 @@ export class RendezvousLink {
     this.#peers.delete(peer);
   }
 
-  /** Resolves when all that can be reached have confirmed it, or rejects with the first refusal. */
+  /** Resolves when all reachable ones have confirmed it, or rejects with the first refusal. */
   async announce(record: HolderRecord): Promise<void> {
     await Promise.all(
       this.peers.map(async (peer) => {
         try {
           await this.announceTo(peer, record);
         } catch (error) {
-          // One that is lost refuses nothing: it hears of this when it is back, the others by the neighbours.
+          // A lost one refuses nothing: it learns of this when it is back, the others from the neighbours.
           if (!isShoalError(error, ...LOST)) throw error;
           const { code, message } = error;
           const what = `a rendezvous did not confirm: ${message}`;
@@ -126,7 +126,7 @@ export class RendezvousLink {
       await this.pull(peer);
     } catch (error) {
       const { code, message } = ShoalError.from(error);
-      const what = `a member's records could not be had: ${message}`;
+      const what = `a member did not send its records: ${message}`;
       this.#options.events.debug("CLUSTER", what, { peer, code });
     } finally {
       this.#pulling.delete(peer);

@@ -1,6 +1,6 @@
 /**
- * The rendezvous' side: knows the members of each cluster, answers who they are, and pushes changes to whoever subscribed. It
- * keeps signed records and passes them on; what they mean is each reader's own view.
+ * The rendezvous' side: knows the members of each cluster, lists them, and pushes changes to subscribers. It keeps signed records and
+ * passes them on; each reader computes its own view.
  */
 import {
   type Clock,
@@ -23,7 +23,7 @@ export interface RendezvousServiceOptions {
   host: Host;
   commands: Commands;
   events: EventSink;
-  /** Clusters that were published are known when their last member is gone, too. */
+  /** Published clusters are remembered after their last member left. */
   keepsPublished?: boolean;
   clock?: Clock;
 }
@@ -31,9 +31,9 @@ export interface RendezvousServiceOptions {
 const RENDEZVOUS_DEFAULTS = Object.freeze({
   /** A bound on what strangers can make this process keep. */
   maxClusters: 1_000,
-  /** Expired records are looked for this often; views filter by time themselves. */
+  /** Interval of removing expired records; views filter by time themselves. */
   sweepMs: 5_000,
-  /** What a cluster serves is known for so long after its last member left: a publisher need not stay until the first node comes. */
+  /** A cluster's record is remembered for this long after its last member left, so a publisher need not stay until the first node joins. */
   publishedKeptMs: 10 * 60_000,
 });
 
@@ -73,7 +73,7 @@ export class RendezvousService {
     for (const { link } of this.#clusters.values()) link.stop();
   }
 
-  /** What the clusters serve, by their own signed words. */
+  /** The clusters' signed records. */
   published(): { record: ClusterRecord; sealed: Sealed }[] {
     return [...this.#clusters.values()].flatMap(({ known }) => {
       const { published: record, publishedSealed: sealed } = known;
@@ -81,7 +81,7 @@ export class RendezvousService {
     });
   }
 
-  /** Knows this record from here on, whoever comes and goes. Throws ANNOUNCEMENT_INVALID or COMMAND_UNAUTHORIZED. */
+  /** Keeps this record from here on, whoever comes and goes. Throws ANNOUNCEMENT_INVALID or COMMAND_UNAUTHORIZED. */
   async keep(sealed: Sealed): Promise<void> {
     const { cluster } = await unsealClusterRecord(sealed);
     await this.#open(cluster).known.takePublished(sealed);
@@ -116,7 +116,7 @@ export class RendezvousService {
       onChanged: () => {},
       onTaken: (taken) => this.#tell(name, taken),
       onLost: (peer) => {
-        const what = "a member is gone: its connection was lost";
+        const what = "a member's connection was lost";
         this.#events.warn("CLUSTER", what, { cluster: name, peer });
       },
       onRefute: () => {}, // it holds nothing

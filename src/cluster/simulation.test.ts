@@ -1,4 +1,4 @@
-/** The whole of gossip, view and placement in virtual time: what must hold in every swarm, here in one of 30. */
+/** Gossip, view and placement together in virtual time: properties of every cluster, here with 30 nodes. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Simulation } from "../../test/support/simulation.ts";
@@ -13,7 +13,7 @@ const COMMON = {
   recordBytes: 1_232,
 } as const;
 
-test("30 nodes, none of their messages lost: a crash is noticed by all within 5 s, a loaded shard within 1 s", () => {
+test("30 nodes without message loss: all notice a crash within 5 s and a loaded shard within 1 s", () => {
   const result = new Simulation({ ...COMMON, loss: 0 }).run();
   assert.ok(result.crashes >= 5, `${result.crashes} crashes`);
   assert.ok(result.goodbyes >= 5, `${result.goodbyes} goodbyes`);
@@ -26,7 +26,7 @@ test("30 nodes, none of their messages lost: a crash is noticed by all within 5 
   assert.equal(result.coverage, 1);
 });
 
-test("one message in a hundred is lost: all notice all the same, and nobody who lives is dropped", () => {
+test("one message in a hundred is lost: all notice anyway, and no living node is dropped", () => {
   const result = new Simulation({ ...COMMON, loss: 0.01 }).run();
   assert.ok(result.crashNoticedMs.p50 <= 5_000);
   assert.ok(result.readySeenMs.p50 <= 1_000);
@@ -34,12 +34,12 @@ test("one message in a hundred is lost: all notice all the same, and nobody who 
   assert.equal(result.falseDrops, 0);
 });
 
-test("the same seed gives the same swarm; what a node sends grows with the swarm, not with its square", () => {
+test("the same seed gives the same cluster; a node's traffic grows with the cluster, not with its square", () => {
   const of = (nodes: number): ReturnType<Simulation["run"]> =>
     new Simulation({ ...COMMON, loss: 0.01, nodes, minutes: 1 }).run();
   const small = of(20);
   assert.deepEqual(of(20), small);
   const growth = of(80).bytesPerNodeMinute / small.bytesPerNodeMinute;
-  // Four times the nodes: each renewal once to each, and what does not grow.
+  // Four times the nodes: each renewal once to each, plus a constant part.
   assert.ok(growth < 4.5, `${growth}`);
 });

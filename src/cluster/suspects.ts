@@ -1,13 +1,13 @@
-/** Members whose connection was lost by somebody: whoever hears no newer record of one within the grace drops what it holds. */
+/** Members whose connection somebody lost: without a newer record within the grace their records are dropped. */
 import type { Suspicion } from "./gossip-message.ts";
 
-/** How long late records of one that was dropped are recognized. */
+/** How long late records of a dropped member are recognized. */
 const REMEMBER_MS = 10_000;
 
 export class Suspects {
   readonly #all = new Map<string, { seq: number; dueMs: number }>();
 
-  /** Dropped when `dueMs` comes, unless a record numbered above `seq` does. */
+  /** Dropped at `dueMs` unless a record numbered above `seq` arrives. */
   add({ peer, seq }: Suspicion, dueMs: number): void {
     this.#all.set(peer, { seq, dueMs });
   }
@@ -16,12 +16,14 @@ export class Suspects {
     return this.#all.has(peer);
   }
 
-  /** -1 for one that nobody suspects. */
+  /**
+   * -1 if nobody suspects it.
+   */
   seqOf(peer: string): number {
     return this.#all.get(peer)?.seq ?? -1;
   }
 
-  /** The number up to which its records are void; undefined while it has its grace, or none is needed. */
+  /** The number up to which its records are void; undefined during its grace or if it is not suspected. */
   droppedUpTo(peer: string, nowMs: number): number | undefined {
     const suspect = this.#all.get(peer);
     return suspect !== undefined && suspect.dueMs <= nowMs
@@ -29,7 +31,7 @@ export class Suspects {
       : undefined;
   }
 
-  /** Somebody has its grace. */
+  /** Somebody is in its grace. */
   isWaiting(nowMs: number): boolean {
     return [...this.#all.values()].some(({ dueMs }) => dueMs > nowMs);
   }

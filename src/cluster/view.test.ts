@@ -23,7 +23,7 @@ function holder(
 }
 const four = [0, 2, 4, 6].map((start, i) => holder(`p${i}`, start, start + 2));
 
-test("nobody: there is no view", () => {
+test("without members there is no view", () => {
   assert.equal(clusterView([]), undefined);
 });
 
@@ -106,7 +106,7 @@ test("shards that all have a ready holder but do not chain: the one where the ch
   assert.deepEqual([view?.ready, view?.missing], [false, [2]]);
 });
 
-test("a record of a plan that can not be is passed over, however large its number", () => {
+test("a record with an impossible plan is ignored, however large its number", () => {
   const hostile = holder("x", 0, 2, {
     shard: { index: 0, count: Number.MAX_SAFE_INTEGER },
   });
@@ -126,7 +126,7 @@ const planned = fc
   .map(({ peer, shard, state }) =>
     holder(peer, shard * 2, shard * 2 + 2, { state }),
   );
-/** Whatever passes the schema: other plans, other models, lies. */
+/** Everything that passes the schema: other plans, other models, lies. */
 const wild = fc
   .record({
     peer,
@@ -181,7 +181,7 @@ test("property: the order of the records does not matter", () => {
   );
 });
 
-test("property: ready means complete, and nothing is missing exactly where it is ready", () => {
+test("property: ready means complete, and nothing is missing exactly if it is ready", () => {
   fc.assert(
     fc.property(anyRecords, (records) => {
       const view = clusterView(records);
@@ -222,7 +222,7 @@ test("property: ready is what a walk over ready ranges finds", () => {
 
 test("property: one more ready holder of the model never loses readiness", () => {
   const holders = fc.array(planned, { maxLength: 16 }).map(unique);
-  // Its range may be any: what chains with nothing helps nobody, and harms nobody.
+  // Its range is arbitrary: a range that does not chain neither helps nor harms.
   const more = fc
     .tuple(fc.nat({ max: LAYERS - 1 }), fc.integer({ min: 1, max: LAYERS }))
     .filter(([start, end]) => start < end)
@@ -238,7 +238,7 @@ test("property: one more ready holder of the model never loses readiness", () =>
       assert.ok(before?.ready !== true || after?.ready === true);
       assert.ok(before?.complete !== true || after?.complete === true);
       assert.equal(after?.missing.length === 0, after?.ready);
-      // Where plans do not fit together, the number told is where the chain breaks, and that may move.
+      // If plans do not fit together, the reported number is where the chain breaks, and that may move.
       const { layerStart: start, layerEnd: end } = newcomer;
       const isOfPlan = start % 2 === 0 && end === start + 2;
       const were = new Set(before?.missing);
@@ -249,7 +249,7 @@ test("property: one more ready holder of the model never loses readiness", () =>
   );
 });
 
-test("property: who is gone or expired never counts", () => {
+test("property: a member that is gone or expired never counts", () => {
   const records = fc.array(
     fc.tuple(planned, fc.nat({ max: 120_000 }), fc.nat({ max: 60_000 })),
     { maxLength: 16 },
@@ -267,7 +267,7 @@ test("property: who is gone or expired never counts", () => {
       );
       const listed = kept.list(nowMs).map((record) => record.announcement);
       assert.deepEqual(clusterView(listed), clusterView(live));
-      // Nor where somebody hands them to the view itself.
+      // Even if passed to the view directly.
       assert.deepEqual(
         clusterView(announcements.filter((a) => a.state === "gone")),
         undefined,
@@ -276,7 +276,7 @@ test("property: who is gone or expired never counts", () => {
   );
 });
 
-test("property: a node counts itself: whoever is added is among the holders of its layers", () => {
+test("property: a node counts itself: an added node is among the holders of its layers", () => {
   const records = fc.array(planned, { maxLength: 16 });
   fc.assert(
     fc.property(records, fc.nat({ max: 3 }), (others, shard) => {
@@ -290,7 +290,7 @@ test("property: a node counts itself: whoever is added is among the holders of i
   );
 });
 
-test("what the cluster's record names counts, however many hold another model", () => {
+test("the model of the cluster's record counts, however many hold another", () => {
   const own = holder("a", 0, 8, { shard: { index: 0, count: 1 } });
   const others = ["b", "c", "d"].map((peer) => ({
     ...own,

@@ -22,22 +22,22 @@ export interface ClusterView {
   shards: ShardView[];
   /** Every layer is held by someone. */
   complete: boolean;
-  /** Every layer is held by someone who is ready: prompts can run. */
+  /** Every layer has a ready holder: prompts can run. */
   ready: boolean;
   /** Numbers of the shards without a ready holder. */
   missing: number[];
 }
 
-/** What the cluster's own record says that it serves. */
+/** The model that the cluster's record names. */
 export interface Served {
   manifest: string;
   shards: number;
 }
 
 /**
- * Undefined where nobody is known. Where members hold different models, the one that is `served` counts; where nobody published that,
- * the one with most holders. The order of the records
- * changes nothing, and records that can not be true (layers or numbers beyond the model) count for nothing: anybody can sign those.
+ * Undefined if nobody is known. If members hold different models, the `served` one counts; if none was published, the one with most
+ * holders. The order of the records does not matter. Impossible records (layers or numbers beyond the model) do not count, because anybody
+ * can sign those.
  */
 export function clusterView(
   announcements: readonly Announcement[],
@@ -92,7 +92,7 @@ export function clusterView(
   };
 }
 
-/** Of the plan's numbers those without a ready holder; where all have one and do not chain, the one where the chain breaks. */
+/** The plan's shards without a ready holder; if all have one but do not chain, the one where the chain breaks. */
 function missingOf(
   holders: readonly Announcement[],
   shardCount: number,
@@ -129,7 +129,7 @@ function isPossible({
   );
 }
 
-/** The layer up to which whole ranges chain from layer 0: a range can not be entered in its middle. */
+/** The layer up to which whole ranges chain from layer 0. A range cannot be entered in its middle. */
 function reachOf(
   ranges: readonly { layerStart: number; layerEnd: number }[],
 ): number {
@@ -139,7 +139,7 @@ function reachOf(
   return Math.max(...reached);
 }
 
-/** By what a record says and not by when it came; of a tie the first value wins. */
+/** By a record's content, not by its arrival; in a tie the first value wins. */
 function inOrder(a: Announcement, b: Announcement): number {
   return (
     compare(a.peer, b.peer) ||

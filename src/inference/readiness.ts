@@ -39,9 +39,7 @@ export function notReady(view: ClusterView | undefined): ShoalError {
   const text = `${missing.length === 1 ? "shard" : "shards"} ${missing.join(", ")} of ${shardCount} ${missing.length === 1 ? "is" : "are"} missing`;
   return new ShoalError(
     "SWARM_NOT_READY",
-    missing.length === 0
-      ? "the shards that are there do not fit together"
-      : text,
+    missing.length === 0 ? "the available shards do not fit together" : text,
     {
       missingShards: missing,
       shardCount,

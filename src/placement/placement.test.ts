@@ -162,7 +162,7 @@ test("the reason names every figure of the memory", () => {
   assert.ok(placed.shard !== undefined);
   assert.match(
     placed.reason,
-    /it takes 3\.25 GiB \(weights 3\.00 GiB, KV of 2 × 1024 tokens 2\.00 MiB, engine 256\.0 MiB\) of 900\.0 GiB/,
+    /it needs 3\.25 GiB \(weights 3\.00 GiB, KV of 2 × 1024 tokens 2\.00 MiB, engine 256\.0 MiB\) of 900\.0 GiB/,
   );
 });
 

@@ -30,7 +30,7 @@ export interface ClientRole extends Role {
   notReady(): ShoalError | undefined;
   /** The cluster as this member sees it. */
   status(): ClusterStatus;
-  /** Hears every change of the view, and the present one at once. Returns the function that unsubscribes. */
+  /** Called with every change of the view, and with the current one at once. Returns the function that unsubscribes. */
   onChange(listener: (view: ClusterView | undefined) => void): () => void;
   /** Ends with an error when the client stops. Throws SWARM_NOT_READY and what a gateway would answer with. */
   generate(
