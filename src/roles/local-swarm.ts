@@ -9,7 +9,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkModel, defaultThreads } from "../engine/index.ts";
-import { openModel } from "../gguf/index.ts";
+import { type GgufModel, openModel } from "../gguf/index.ts";
 import { describeModel } from "../model/index.ts";
 import {
   isShoalError,
@@ -74,18 +74,24 @@ export async function startLocalSwarm(
   options: LocalSwarmOptions,
   context: RoleContext,
 ): Promise<LocalSwarm> {
+  const ports = await choosePorts(options);
+  const model = await openModel(options.model);
+  const { name, layerCount: layers } = describeModel(model);
+  const sizeBytes = model.files.reduce((sum, file) => sum + file.sizeBytes, 0);
+  options.onProgress?.({ type: "model", name, layers, sizeBytes });
   try {
-    return await startOn(await choosePorts(options), options, context);
+    return await startOn(ports, model, options, context);
   } catch (error) {
     if (!isShoalError(error, "PORT_IN_USE")) throw error;
     // Another program was quicker; unless the port was asked for, there are others.
-    const ports = await choosePorts(options, "free");
-    return await startOn(ports, options, context);
+    const others = await choosePorts(options, "free");
+    return await startOn(others, model, options, context);
   }
 }
 
 async function startOn(
   ports: LocalSwarmPorts,
+  model: GgufModel,
   options: LocalSwarmOptions,
   { events, paths, signal }: RoleContext,
 ): Promise<LocalSwarm> {
@@ -122,15 +128,6 @@ async function startOn(
     await Promise.all(rest.map((child) => child.stop(STOP_GRACE_MS)));
     const last = children.filter(({ name }) => name === RENDEZVOUS);
     await Promise.all(last.map((child) => child.stop(STOP_GRACE_MS / 2)));
-  });
-  const model = await openModel(options.model);
-  const { name, layerCount } = describeModel(model);
-  const sizeBytes = model.files.reduce((sum, file) => sum + file.sizeBytes, 0);
-  onProgress?.({
-    type: "model",
-    name,
-    layers: layerCount,
-    sizeBytes,
   });
   const checked = checkModel(model); // beside the rendezvous' start
   checked.catch(() => {});

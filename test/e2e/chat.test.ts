@@ -6,7 +6,12 @@ import { type TestContext, test } from "node:test";
 import { Events, resolvePaths } from "../../src/lib/index.ts";
 import { startRendezvous } from "../../src/roles/index.ts";
 import { onLoopback } from "../fakes/gateway.ts";
-import { type Run, type RunOptions, shoal } from "../support/cli.ts";
+import {
+  inTerminal,
+  type Run,
+  type RunOptions,
+  shoal,
+} from "../support/cli.ts";
 import { temporaryFolder } from "../support/folder.ts";
 
 function chat(
@@ -48,6 +53,13 @@ test("an empty prompt is refused before anybody is asked", async () => {
     );
     assert.equal(run.code, 64);
   }
+});
+
+test("without a prompt, a terminal is not waited on", async () => {
+  assert.equal(
+    await inTerminal(["chat"]),
+    'shoal: no prompt given: shoal chat "…" (USAGE)\r\n',
+  );
 });
 
 test("the gateway's address may lack the scheme and have /v1 or a slash at its end", async () => {

@@ -465,6 +465,19 @@ test("two swarms beside each other both tell their story", async (t) => {
   }
 });
 
+test("two swarms started at once do not take each other's ports", async (t) => {
+  const home = await temporaryFolder(t);
+  const up = ["up", "--once", "--home", home, "--nodes", "1"];
+  const runs = await Promise.all(
+    [1, 2].map(() => shoal([...up, "--max-tokens", "4"])),
+  );
+  for (const run of runs) {
+    assert.equal(run.code, 0, run.stderr);
+    assert.match(run.stderr, /4 tokens by 1 node/);
+    assert.doesNotMatch(run.stderr, /died|in use/);
+  }
+});
+
 test("a swarm starts where another program holds UDP 51820, and where one holds TCP 51821 and 51822", async (t) => {
   const home = await temporaryFolder(t);
   const udp = createSocket("udp4");

@@ -6,7 +6,7 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
-import { ANY_PORTS, processesOf } from "../support/cli.ts";
+import { ANY_PORTS, inTerminal, processesOf } from "../support/cli.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { freePort } from "../support/wires.ts";
 import { DEMO_MODEL, ENTRY } from "../support/swarm.ts";
@@ -178,20 +178,6 @@ test("a swarm whose reply nobody reads is stopped, and leaves nothing", async (t
   assert.deepEqual(processesOf(home), []);
 });
 
-/** In a terminal of its own: what the program writes there. */
-async function inTerminal(
-  args: readonly string[],
-  home: string,
-  env: Record<string, string>,
-): Promise<string> {
-  const command = [process.execPath, ENTRY, ...args].join(" ");
-  const child = spawn("script", ["-qec", command, "/dev/null"], {
-    stdio: ["ignore", "pipe", "inherit"],
-    env: { PATH: process.env.PATH, TERM: "xterm", SHOAL_HOME: home, ...env },
-  });
-  return await text(child.stdout);
-}
-
 test("colours: in a terminal, unless NO_COLOR; elsewhere with FORCE_COLOR", async (t) => {
   const home = await temporaryFolder(t);
   const doctor = ["doctor", "--timeout", "1"];
@@ -206,11 +192,13 @@ test("colours: in a terminal, unless NO_COLOR; elsewhere with FORCE_COLOR", asyn
     });
     return await text(child.stdout);
   };
-  assert.ok((await inTerminal(doctor, home, {})).endsWith("HOST\r\n"));
+  assert.ok(
+    (await inTerminal(doctor, { SHOAL_HOME: home })).endsWith("HOST\r\n"),
+  );
   for (const [output, expected] of [
-    [inTerminal(doctor, home, {}), true],
-    [inTerminal(doctor, home, { NO_COLOR: "1" }), false],
-    [inTerminal(doctor, home, { TERM: "dumb" }), false],
+    [inTerminal(doctor, { SHOAL_HOME: home }), true],
+    [inTerminal(doctor, { SHOAL_HOME: home, NO_COLOR: "1" }), false],
+    [inTerminal(doctor, { SHOAL_HOME: home, TERM: "dumb" }), false],
     [inPipe({}), false],
     [inPipe({ FORCE_COLOR: "1" }), true],
   ] as const)

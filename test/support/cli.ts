@@ -1,6 +1,7 @@
 /** Runs the real program. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
+import { text } from "node:stream/consumers";
 import { assertBuilt, ENTRY } from "./swarm.ts";
 
 /** For `shoal up`: nothing else on this machine is in its way, nor it in anybody's. */
@@ -56,6 +57,20 @@ export function shoal(
       resolve({ code, signal, stdout, stderr });
     });
   });
+}
+
+/** In a terminal of its own: what the program writes there, on both streams. */
+export async function inTerminal(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  assertBuilt();
+  const command = [process.execPath, ENTRY, ...args].join(" ");
+  const child = spawn("script", ["-qec", command, "/dev/null"], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { PATH: process.env.PATH, TERM: "xterm", ...env },
+  });
+  return await text(child.stdout);
 }
 
 /** Ids of live processes whose command line or environment mentions `text`. */
