@@ -17,7 +17,8 @@ import { nodeStatusSchema } from "../status/index.ts";
 import { createDiagnostics } from "./server.ts";
 import { type ErrorCode, Events } from "../lib/index.ts";
 import { Commands, type Host } from "../network/index.ts";
-import { askMembers, askUrl } from "./ask-status.ts";
+import { askMembers } from "./ask-members.ts";
+import { askUrl } from "./ask-url.ts";
 import {
   clusterStatus,
   nodeStatus,

@@ -8,7 +8,8 @@
  *     const host = await createHost({ …, metrics: diagnostics.libp2pMetrics });
  *     const { url } = await diagnostics.start(() => ({ v: 1, role: "node", … }));
  */
-export { type AskedStatus, askMembers, askUrl } from "./ask-status.ts";
+export { askMembers } from "./ask-members.ts";
+export { type AskedStatus, askUrl } from "./ask-url.ts";
 export { DIAGNOSTICS_DEFAULTS } from "./defaults.ts";
 export type { Vitals } from "./history.ts";
 export {

@@ -1,0 +1,120 @@
+/** Asks any member or rendezvous how it and its cluster are, over the network. */
+import { GET_NODE_STATUS, SWARM_STATUS } from "../cluster/index.ts";
+import type { NodeStatus } from "../status/index.ts";
+import {
+  deadline,
+  type EventSink,
+  isShoalError,
+  ShoalError,
+  VERSION,
+} from "../lib/index.ts";
+import {
+  Commands,
+  createHost,
+  type Host,
+  parseTarget,
+} from "../network/index.ts";
+import type { AskedStatus } from "./ask-url.ts";
+
+export interface AskMembersOptions {
+  /** As people type them; all are asked at once, the first answer counts. */
+  targets: readonly string[];
+  cluster: string;
+  events: EventSink;
+  /** For all of it. */
+  timeoutMs: number;
+  signal: AbortSignal;
+}
+
+/** Throws BOOTSTRAP_UNREACHABLE where none can be reached, else what the one that was reached said (CLUSTER_UNKNOWN …). */
+export async function askMembers(
+  options: AskMembersOptions,
+): Promise<AskedStatus> {
+  const { targets, cluster, events, timeoutMs } = options;
+  await using stack = new AsyncDisposableStack();
+  const { signal, clear } = deadline(
+    timeoutMs,
+    "asking for the status",
+    options.signal,
+  );
+  stack.defer(clear);
+  const host = await createHost({ listen: [], events, version: VERSION });
+  const commands = new Commands(host);
+  await host.start();
+  stack.defer(() => host.stop());
+  const wait = { timeoutMs, signal };
+  const ask = async (target: string): Promise<AskedStatus> => {
+    const peer = await reach(host, target, wait);
+    const [node, swarm] = await Promise.all([
+      nodeStatusOf(commands, peer, wait),
+      commands.call(
+        peer,
+        SWARM_STATUS.name,
+        { cluster },
+        SWARM_STATUS.result,
+        wait,
+      ),
+    ]);
+    return { node, cluster: swarm };
+  };
+  try {
+    return await Promise.any(targets.map(ask));
+  } catch (error) {
+    options.signal.throwIfAborted();
+    throw worstOf(error);
+  }
+}
+
+interface Wait {
+  timeoutMs: number;
+  signal: AbortSignal;
+}
+
+/** Null where the peer does not tell of itself. */
+async function nodeStatusOf(
+  commands: Commands,
+  peer: string,
+  wait: Wait,
+): Promise<NodeStatus | null> {
+  try {
+    return await commands.call(
+      peer,
+      GET_NODE_STATUS.name,
+      {},
+      GET_NODE_STATUS.result,
+      wait,
+    );
+  } catch (error) {
+    if (isShoalError(error, "COMMAND_UNKNOWN", "COMMAND_UNAUTHORIZED"))
+      return null;
+    throw error;
+  }
+}
+
+async function reach(host: Host, target: string, wait: Wait): Promise<string> {
+  try {
+    return (await host.connect(parseTarget(target), wait)).peer;
+  } catch (error) {
+    const { message } = ShoalError.from(error);
+    throw new ShoalError(
+      "BOOTSTRAP_UNREACHABLE",
+      `${target}: ${message}`,
+      { bootstrap: target },
+      error,
+    );
+  }
+}
+
+/** Who answered, and what with, tells more than who could not be reached. */
+function worstOf(error: unknown): ShoalError {
+  const errors = (error instanceof AggregateError ? error.errors : [error]).map(
+    (one) => ShoalError.from(one),
+  );
+  return (
+    errors.find(({ code }) => code !== "BOOTSTRAP_UNREACHABLE") ??
+    new ShoalError(
+      "BOOTSTRAP_UNREACHABLE",
+      errors.map(({ message }) => message).join("; "),
+    )
+  );
+}
