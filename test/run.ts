@@ -4,7 +4,7 @@
  * Each file is a process, as with `node --test`. Most of them wait much and compute little, some the other way round. So one file for each
  * processor runs always, and another one begins whenever the processors are idle. The slowest begin first. What a file says is printed when it ends.
  */
-import { globSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, globSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { run } from "node:test";
@@ -71,7 +71,7 @@ for (const file of Object.keys(seconds)
   .slice(0, 10))
   tell(`${String(seconds[file]).padStart(4)} s  ${file}`);
 report.end();
-if (options.seconds) writeFileSync(SECONDS, inOrder(seconds));
+if (options.seconds) writeFileSync(SECONDS, inOrder({ ...known, ...seconds }));
 const isGood = sum.failed + sum.cancelled === 0 && sum.tests > 0;
 process.exitCode = isGood ? 0 : 1;
 
@@ -169,7 +169,9 @@ function idle(since: Busy): number {
 }
 
 function inOrder(seconds: Readonly<Record<string, number>>): string {
-  const entries = Object.entries(seconds).filter(([, each]) => each > 0);
+  const entries = Object.entries(seconds).filter(
+    ([file, each]) => each > 0 && existsSync(join(ROOT, file)),
+  );
   const sorted = entries.toSorted(([, a], [, b]) => b - a);
   return `${JSON.stringify(Object.fromEntries(sorted), null, 2)}\n`;
 }

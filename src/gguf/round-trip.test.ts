@@ -164,14 +164,15 @@ test("strings that are not UTF-8 keep their bytes", () => {
   }
 });
 
-test("150 thousand strings are read within three seconds", async (t) => {
+test("150 thousand strings are read within three seconds of a processor", async (t) => {
   const path = join(await temporaryFolder(t), "vocab.gguf");
   const value = Array.from({ length: 150_000 }, (_, i) => `▁piece${i}`);
   const metadata = new Map([["tokens", array("string", value)]]);
   await writeGguf(path, { metadata, tensors: [] });
-  const start = performance.now();
+  const before = process.cpuUsage();
   const file = await readGguf(path);
-  assert.ok(performance.now() - start < 3000);
+  const { user, system } = process.cpuUsage(before);
+  assert.ok(user + system < 3_000_000, `${user + system} µs of processor`);
   assert.deepEqual(file.metadata.get("tokens")?.value, value);
 });
 

@@ -6,6 +6,7 @@ import { createServer, type AddressInfo } from "node:net";
 import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test, type TestContext } from "node:test";
+import { Lateness } from "../../test/support/lateness.ts";
 import { prometheusMetrics } from "@libp2p/prometheus-metrics";
 import { Registry } from "prom-client";
 import { isShoalError } from "../lib/index.ts";
@@ -48,13 +49,14 @@ describe("a host", { concurrency: true }, () => {
   test("TCP connects within seconds if UDP is dropped", async (t) => {
     const [a, b] = [await startHost(t), await startHost(t)];
     const silent = `/ip4/127.0.0.1/udp/${await blackHole(t)}/quic-v1`;
+    using lateness = new Lateness();
     const startedAtMs = performance.now();
     const { transport } = await b.connect({
       peerId: a.peerId,
       addresses: [silent, ...targetOf(a, "TCP").addresses],
     });
     assert.equal(transport, "TCP");
-    assert.ok(performance.now() - startedAtMs < 5_000);
+    assert.ok(performance.now() - startedAtMs - lateness.ms < 5_000);
   });
 
   for (const transport of TRANSPORTS) {

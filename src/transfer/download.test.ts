@@ -1,3 +1,4 @@
+/** Downloads between real hosts on loopback: whole, from several sources at once, resumed, limited, fair, and refused with the right error. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { TRANSPORTS, within } from "../../test/support/network.ts";

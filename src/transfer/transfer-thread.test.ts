@@ -1,3 +1,4 @@
+/** Transfers in a thread of their own do what they do in this thread, and a thread that dies is replaced without losing a download. */
 import assert from "node:assert/strict";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,0 +1,84 @@
+/** Writes docs/TESTS.md: `npm run docs`. The seconds are those of the last `npm test -- --seconds`. A test fails where the page is older than they are. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+
+const ROOT = resolve(import.meta.dirname, "..");
+const SLOWEST = 20;
+
+const HEAD = `# Tests
+
+\`npm test\` checks types and style, builds the program, and runs every test. \`npm test -- FILE…\` runs those files only, \`--name TEXT\` the tests
+whose name contains the text. The exit code is 0 if every test passed.
+
+- **Unit tests** lie beside the code, in \`src\`: no processes, a clock that the test moves where time matters, real sockets on loopback where
+  the network is the subject.
+- **Integration tests** (\`test/integration\`) take several folders together.
+- **End-to-end tests** (\`test/e2e\`) start the built program: real processes, real kills, real sockets, and a browser for the page. Two kinds
+  need more than npm installs: network namespaces (root, \`ip\`, \`iptables\`) and Chromium. Without them the test is skipped, and says so.
+
+## How they run
+
+Most end-to-end tests wait far more than they compute. So \`test/run.ts\` keeps one file running for each processor and starts another one
+whenever the processors are idle, the slowest first. Files that only compute share one process, which loads the program once. A test waits
+for events, with deadlines far beyond what a busy machine needs; where a test measures a time that Shoal promises, it says which.
+
+Periods are shortened where an option exists; each real one is waited for in one test:
+
+| period | waited for in |
+|---|---|
+| 60 s until an announcement expires | \`partition\` |
+| 60 s until a shard that was taken over counts as well covered | \`churn\` |
+| a minute without the rendezvous | \`outage\` |
+| 15 s until a new content is announced in the DHT | \`content-dht\` |
+
+QUIC and TCP are both proven in \`src/network\`; what is above runs on one of them, with a smoke test over the other.
+
+## The slowest files
+
+\`npm test -- --seconds\` measures them and \`npm run docs\` writes this table. The seconds are wall time on a machine with two cores, with other
+files beside them.
+
+| file | seconds | what it proves |
+|---|---|---|
+`;
+
+const TAIL = `
+## Tests that went elsewhere
+
+No proof was given up. These tests changed place or kind:
+
+| test | what became of it |
+|---|---|
+| \`grafana\`: the dashboard's metrics | in \`status\`, at the swarm that is there |
+| \`greedy\`: the demo model on 2 and 4 nodes | in \`status\` and \`from-seeder\`, at the swarms that are there |
+| \`from-seeder\`: one greedy prompt | replaced by the 20 prompts of \`greedy\` |
+| \`greedy\`: stories260K on 1 to 5 nodes | the nodes run in the test's process, each with its engine as a process; the demo model's nodes are still processes of their own |
+`;
+
+export function testsPage(): string {
+  const seconds = JSON.parse(read("test/seconds.json")) as Record<
+    string,
+    number
+  >;
+  const rows = Object.entries(seconds)
+    .toSorted(([, a], [, b]) => b - a)
+    .slice(0, SLOWEST)
+    .map(([file, each]) => `| \`${file}\` | ${each} | ${proofOf(file)} |\n`);
+  return HEAD + rows.join("") + TAIL;
+}
+
+/** The first paragraph of the comment that opens the file. */
+function proofOf(file: string): string {
+  const [, comment] = /^\/\*\*(.*?)\*\//s.exec(read(file)) ?? [];
+  if (comment === undefined)
+    throw new Error(`${file} does not say what it proves`);
+  const [paragraph = ""] = comment.replaceAll(/^ *\* ?/gm, "").split("\n\n");
+  return paragraph.replaceAll(/\s+/g, " ").trim();
+}
+
+function read(path: string): string {
+  return readFileSync(join(ROOT, path), "utf8");
+}
+
+if (import.meta.main)
+  writeFileSync(new URL("TESTS.md", import.meta.url), testsPage());
