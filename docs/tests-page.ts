@@ -31,7 +31,7 @@ Periods are shortened where an option exists; each real one is waited for in one
 | a minute without the rendezvous | \`outage\` |
 | 15 s until a new content is announced in the DHT | \`content-dht\` |
 
-QUIC and TCP are both proven in \`src/network\`; what is above runs on one of them, with a smoke test over the other.
+QUIC and TCP are both proven in \`src/network\`; what is above chooses one, with one test over the other.
 
 ## The slowest files
 
@@ -45,13 +45,14 @@ files beside them.
 const TAIL = `
 ## Tests that went elsewhere
 
-No proof was given up. These tests changed place or kind:
+These tests changed place or kind:
 
 | test | what became of it |
 |---|---|
 | \`grafana\`: the dashboard's metrics | in \`status\`, at the swarm that is there |
 | \`greedy\`: the demo model on 2 and 4 nodes | in \`status\` and \`from-seeder\`, at the swarms that are there |
 | \`from-seeder\`: one greedy prompt | replaced by the 20 prompts of \`greedy\` |
+| \`download\`: from three sources, one dying, and from each other, over QUIC | over TCP only; one whole download over QUIC stays, and \`src/network\` proves both transports |
 | \`greedy\`: stories260K on 1 to 5 nodes | the nodes run in the test's process, each with its engine as a process; the demo model's nodes are still processes of their own |
 `;
 

@@ -4,6 +4,7 @@ import { existsSync, globSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { test } from "node:test";
 import { errorsPage } from "../docs/errors-page.ts";
+import { testsPage } from "../docs/tests-page.ts";
 import { ERROR_HELP } from "../src/lib/error-help.ts";
 import { commandNames, optionsOf, refusalOf } from "./support/command-line.ts";
 
@@ -16,6 +17,10 @@ const DOCUMENTS = globSync(["*.md", "{docs,deploy,examples}/**/*.md"], {
 
 test("docs/ERRORS.md is what `npm run docs` writes", () => {
   assert.equal(read("docs/ERRORS.md"), errorsPage());
+});
+
+test("docs/TESTS.md is what `npm run docs` writes", () => {
+  assert.equal(read("docs/TESTS.md"), testsPage());
 });
 
 test("every error code is used by the program", () => {
@@ -68,7 +73,15 @@ for (const path of [...DOCUMENTS, "src/lib/error-help.ts"])
   });
 
 /** Of other programs. */
-const FOREIGN = ["--omit", "--test", "--now", "--network", "--global"];
+const FOREIGN = [
+  "--name",
+  "--seconds",
+  "--omit",
+  "--test",
+  "--now",
+  "--network",
+  "--global",
+];
 
 /** Every command line of the program in a fenced block, without its comment. "…" and HOST stand for an address. */
 function commandsIn(text: string): string[][] {

@@ -1,6 +1,8 @@
 /**
  * The page, in a real browser, of a real swarm: a rendezvous, a seeder, four nodes and a gateway, each a process. The tests build on one
- * another, in order: the last kills a node. Pictures go to SHOAL_SCREENSHOTS (`npm run screenshots`), else to a folder that is removed.
+ * another, in order: the last kills a node.
+ *
+ * Pictures go to SHOAL_SCREENSHOTS (`npm run screenshots`), else to a folder that is removed.
  */
 import assert from "node:assert/strict";
 import { mkdir, mkdtemp, rm, stat } from "node:fs/promises";
