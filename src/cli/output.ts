@@ -2,6 +2,7 @@
  * Standard output and standard error, which can fail at any time: the reader of a pipe ends, a terminal is closed, a disk is full.
  * For a command that prints an answer this is the end; a role goes on without its log.
  */
+import type { Writable } from "node:stream";
 import { getSystemErrorMessage } from "node:util";
 import { paintSigns, printable, ShoalError, toAscii } from "../lib/index.ts";
 
@@ -20,6 +21,26 @@ export function outliveOutput(instead: Failed): void {
   process.stdout.removeAllListeners("error");
   process.stdout.once("error", (error) => instead(outputError(error)));
   process.stdout.on("error", () => {});
+}
+
+/** A log that nobody reads waits in memory: a few thousand lines. */
+const UNREAD_BYTES = 1024 * 1024;
+
+/** Writes lines as long as somebody reads them; then `onDropped` is told how many were not written, once they are read again. */
+export function lineWriter(
+  stream: Pick<Writable, "write" | "writableLength" | "on">,
+  onDropped: (lines: number) => void,
+): (line: string) => void {
+  let dropped = 0;
+  stream.on("drain", () => {
+    const lines = dropped;
+    dropped = 0;
+    if (lines > 0) onDropped(lines);
+  });
+  return (line) => {
+    if (stream.writableLength > UNREAD_BYTES) dropped++;
+    else stream.write(line);
+  };
 }
 
 /** Resolves once `text` and a line break are written. Where they cannot be, it never does: what `guardOutput` was given ends the program. */

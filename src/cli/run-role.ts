@@ -11,7 +11,7 @@ import {
 } from "../lib/index.ts";
 import type { Role, RoleContext, RoleMessage } from "../roles/index.ts";
 import type { Common } from "./options.ts";
-import { outliveOutput } from "./output.ts";
+import { lineWriter, outliveOutput } from "./output.ts";
 import { ProgressBars } from "./progress.ts";
 
 /** What is left after draining takes no longer than this, or is cut off: Ctrl-C on an idle role ends it within 5 s. */
@@ -88,10 +88,15 @@ export function newEvents(
   const bars = showsBars(options, stream)
     ? new ProgressBars(stream, { ascii: options.ascii })
     : undefined;
+  const write = lineWriter(stream, (lines) => {
+    events.warn("PROCESS", "the log was not read: lines are missing", {
+      lines,
+    });
+  });
   const log = logReader({
     format: options.log,
     level: options.logLevel,
-    write: (line) => (bars ?? stream).write(line),
+    write: bars === undefined ? write : (line) => bars.write(line),
     ascii: options.ascii,
     color: showsColors(stream),
     width: stream.isTTY ? () => stream.columns : undefined,
