@@ -39,7 +39,7 @@ export interface TorrentIndex {
   listFiles(): Promise<CatalogFile[]>;
   /** The parts of a model that anybody lists. Rejects if nobody answers, which is not the same as nobody having any. */
   listParts(manifest: string): Promise<PartHolders[]>;
-  /** What is here has changed. */
+  /** The contents changed. */
   changed(): void;
   stop(): Promise<void>;
 }

@@ -4,7 +4,7 @@ import { Admission } from "./admission.ts";
 
 const never = new AbortController().signal;
 
-test("as many enter as there are places; the next waits for one that leaves", async () => {
+test("as many enter as there are places; the next waits until one leaves", async () => {
   const admission = new Admission();
   const leave = await admission.enter(2, never);
   await admission.enter(2, never);
@@ -21,7 +21,7 @@ test("as many enter as there are places; the next waits for one that leaves", as
   assert.equal(admission.active, 2);
 });
 
-test("those that wait come in order", async () => {
+test("waiting requests enter in order", async () => {
   const admission = new Admission();
   let leave = await admission.enter(1, never);
   const order: number[] = [];
@@ -45,7 +45,7 @@ test("past the queue's bound the answer is BUSY at once", async () => {
   await assert.rejects(admission.enter(1, never), { code: "BUSY" });
 });
 
-test("who waits too long is told BUSY, and its place in the queue is free again", async () => {
+test("a request that waits too long gets BUSY and leaves the queue", async () => {
   const admission = new Admission({ maxWaiting: 1, waitTimeoutMs: 10 });
   const leave = await admission.enter(1, never);
   await assert.rejects(admission.enter(1, never), { code: "BUSY" });
@@ -54,7 +54,7 @@ test("who waits too long is told BUSY, and its place in the queue is free again"
   await admission.enter(1, never);
 });
 
-test("who goes away while waiting leaves no hole", async () => {
+test("a request that leaves while waiting leaves no hole", async () => {
   const admission = new Admission();
   const leave = await admission.enter(1, never);
   const gone = new AbortController();

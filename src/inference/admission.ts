@@ -1,4 +1,4 @@
-/** How many sessions run at once at a gateway, and how many wait their turn. Beyond both: BUSY, at once. */
+/** How many sessions run at once at a gateway, and how many wait. Beyond both: BUSY, at once. */
 import { ShoalError, withDeadline } from "../lib/index.ts";
 
 export interface AdmissionOptions {
@@ -40,7 +40,7 @@ export class Admission {
   #release(): void {
     const next = this.#waiting.shift();
     if (next === undefined) this.#active--;
-    else next(); // the place goes on, so nobody slips in between
+    else next(); // the place is passed on, so nobody slips in between
   }
 
   async #wait(limit: number, signal: AbortSignal): Promise<void> {
@@ -66,7 +66,7 @@ export class Admission {
     } catch (error) {
       const index = this.#waiting.indexOf(enter);
       if (index >= 0) this.#waiting.splice(index, 1);
-      else this.#release(); // the place came just as the wait was given up
+      else this.#release(); // the place came just as the wait was abandoned
       throw error;
     }
   }

@@ -1,22 +1,22 @@
 /**
- * What the gateway needs of the swarm: the model that is served, whether it can answer now, and tokens for tokens. The roles join
- * it to the inference folder; tests give it a double.
+ * What the gateway needs from the cluster: the served model, whether it can answer now, and generated tokens. The roles join it to the
+ * inference folder; tests give it a double.
  */
 import type { SamplingOptions } from "../engine/index.ts";
 import type { ShoalError } from "../lib/index.ts";
 
 export interface Backend {
-  /** The model the swarm serves now; undefined while none is known (nobody joined). */
+  /** The model that the cluster serves now; undefined while none is known (nobody joined). */
   model(): ServedModel | undefined;
   /**
-   * Why the swarm can't answer now; undefined when it can. A SWARM_NOT_READY error whose message names the missing shards, with
+   * Why the cluster cannot answer now; undefined when it can. A SWARM_NOT_READY error whose message names the missing shards, with
    * `missingShards` (numbers) and `missingLayers` ("8-15", …) in its details.
    */
   notReady(): ShoalError | undefined;
 }
 
 export interface ServedModel {
-  /** The name clients ask for and /v1/models shows, such as "shoal-demo". */
+  /** The name in requests and in /v1/models, such as "shoal-demo". */
   id: string;
   manifestId: string;
   createdMs: number;
@@ -26,8 +26,8 @@ export interface ServedModel {
   chatTemplate: string | undefined;
   tokenizer: TokenizerPort;
   /**
-   * One generation. Throws BUSY (`retryAfterMs` in its details, if known) where it can't be taken in; any other error names the
-   * stage. Ends right after a token with `finish`. Frees every stage when the signal aborts or the iterator is returned.
+   * One generation. Throws BUSY (`retryAfterMs` in its details, if known) if there is no room; any other error names the stage. Ends right
+   * after a token with `finish`. Frees every stage when the signal aborts or the iterator is returned.
    */
   generate(request: GenerateRequest): AsyncIterable<GeneratedToken>;
 }
@@ -39,10 +39,10 @@ export interface TokenizerPort {
   ): Promise<Int32Array>;
   /** UTF-8 bytes of a token; may hold part of a character. Control tokens give no bytes. */
   piece(token: number): Uint8Array;
-  /** Text of BOS and EOS, for chat templates; "" where the model has none. */
+  /** Text of BOS and EOS, for chat templates; "" if the model has none. */
   bosText: string;
   eosText: string;
-  /** Whether `addSpecial` puts BOS in front. */
+  /** Whether `addSpecial` prepends BOS. */
   addsBos: boolean;
   vocabSize: number;
 }
@@ -58,6 +58,6 @@ export interface GenerateRequest {
 
 export interface GeneratedToken {
   token: number;
-  /** Set on the last token. That of "stop" is the model's end of generation and has no text. */
+  /** Set on the last token. With "stop" it is the model's end-of-generation token and has no text. */
   finish?: "stop" | "length";
 }

@@ -3,10 +3,10 @@
  *
  *     0  u8   type
  *     1  u8   flags
- *     2  u16  stage: the index in the route of the stage that is meant (OPEN … CLOSE) or that speaks (OPENED, TOKEN, ERROR)
+ *     2  u16  stage: the index in the route of the receiver (OPEN … CLOSE) or the sender (OPENED, TOKEN, ERROR)
  *     4  u32  position of the first token
  *     8  u32  count of tokens
- *    12  u32  elapsed: µs the speaking stage computed for this frame, else 0
+ *    12  u32  elapsed: µs the sending stage computed for this frame, else 0
  *    16  16 B session id, random
  *    32  …    body
  *
@@ -33,15 +33,15 @@ export const FrameType = {
   Prompt: 3,
   /** stage → next stage: i32 tokens[count], f32 activations[count × n_embd]. */
   Activations: 4,
-  /** last stage → gateway: a chunk of the prompt that is not the last one has passed. */
+  /** last stage → gateway: a chunk other than the prompt's last one has passed. */
   Prefilled: 5,
-  /** last stage → stage 0 and gateway: i32 token, drawn for `position`. */
+  /** last stage → stage 0 and gateway: i32 token, sampled for `position`. */
   Token: 6,
   /** gateway → stage: the session is over; free it. */
   Close: 7,
   /** stage → gateway: JSON error. The session is over at this stage. */
   Error: 8,
-  /** stage → gateway: where this stage's time goes (stage-times.ts). For people only: nothing depends on it. */
+  /** stage → gateway: where this stage's time goes (stage-times.ts). Only for people; nothing depends on it. */
   Times: 9,
   /** stage → the stage before: a frame with the flag Echo has arrived. */
   Echo: 10,
@@ -51,11 +51,11 @@ export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 export const Flag = {
   /** PROMPT, ACTIVATIONS: the last row ends the prompt (or is a decode): sample after it. */
   Sample: 1,
-  /** TOKEN: it ends the generation: the model said so. */
+  /** TOKEN: the model ended the generation. */
   Stop: 2,
-  /** TOKEN: it ends the generation: as many tokens as were asked for. */
+  /** TOKEN: the generation ends with the requested number of tokens. */
   Length: 4,
-  /** ACTIVATIONS, TOKEN to stage 0: answered by ECHO at once, so that the way there and back is measured. */
+  /** ACTIVATIONS, TOKEN to stage 0: answered by ECHO at once, to measure the round trip. */
   Echo: 8,
 } as const;
 
@@ -85,10 +85,12 @@ export function encodeHead(head: FrameHead): Uint8Array {
   return out;
 }
 
-/** Throws FRAME_MALFORMED where lengths and type do not fit together. */
+/** Throws FRAME_MALFORMED if lengths and type do not fit together. */
 export function decodeFrame(bytes: Uint8Array): PipelineFrame {
   if (bytes.length < HEADER_BYTES)
-    throw malformed(`a frame of ${bytes.length} bytes has no whole header`);
+    throw malformed(
+      `a frame of ${bytes.length} bytes is shorter than its header`,
+    );
   const b = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const frame: PipelineFrame = {
     type: b[0] ?? 0,

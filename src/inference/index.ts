@@ -1,7 +1,7 @@
 /**
- * A prompt's way through the swarm. A session has a route, the fewest stages that cover all layers; every stage of it keeps the
- * session's KV in a sequence of its own. Token ids go to stage 0, activations (f32) from stage to stage over streams that are
- * opened once, and the last stage sends each sampled token to stage 0 and to the gateway at once.
+ * A prompt's way through the cluster. A session has a route, the fewest stages that cover all layers. Every stage keeps the session's KV in
+ * its own sequence. Token ids go to stage 0, activations (f32) from stage to stage over streams that are opened once, and the last stage
+ * sends each sampled token to stage 0 and to the gateway at once.
  *
  *     const service = new StageService({ host, events });        // on a node
  *     service.hold({ manifest, layerStart, layerEnd, engine });

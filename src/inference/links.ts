@@ -1,6 +1,6 @@
 /**
- * Persistent frame streams to other peers, opened once and shared by all sessions. A peer that is this node itself gets a link
- * too: its frames never touch the network.
+ * Persistent frame streams to other peers, opened once and shared by all sessions. This node itself gets a link too; its frames never touch
+ * the network.
  */
 import type { FrameStream, Host } from "../network/index.ts";
 import { isShoalError, ShoalError } from "../lib/index.ts";
@@ -13,7 +13,7 @@ import {
   type PipelineFrame,
 } from "./frames.ts";
 
-/** Somewhere to send frames. `send` never throws: a lost link tells its owner through `onLost`. */
+/** A target for frames. `send` never throws: a lost link reports through `onLost`. */
 export interface Link {
   readonly peer: string;
   send(head: FrameHead, ...body: Uint8Array[]): void;
@@ -39,7 +39,7 @@ export class StreamLink implements Link {
   }
 
   send(head: FrameHead, ...body: Uint8Array[]): void {
-    // The stream bounds its own queue and aborts itself on a peer that does not read: its close event is where that shows.
+    // The stream bounds its own queue and aborts itself if the peer does not read; its close event shows that.
     Promise.resolve(this.stream.send(encodeHead(head), ...body)).catch(
       () => {},
     );
@@ -69,7 +69,7 @@ export class Links {
     this.#options = options;
   }
 
-  /** The link to `peer`, opened if need be. Rejects with DIAL_FAILED, PROTOCOL_UNSUPPORTED or DEADLINE. */
+  /** The link to `peer`, opened if necessary. Rejects with DIAL_FAILED, PROTOCOL_UNSUPPORTED or DEADLINE. */
   async to(
     peer: string,
     addresses: readonly string[],

@@ -1,4 +1,4 @@
-/** What OPEN tells a stage of a session. */
+/** What OPEN tells a stage about a session. */
 import { z } from "zod";
 import { samplingSchema } from "../engine/index.ts";
 import { ShoalError } from "../lib/index.ts";

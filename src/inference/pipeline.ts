@@ -1,6 +1,6 @@
 /**
- * The gateway's side of the pipeline: opens a session at every stage of a route, feeds the prompt in chunks, and yields the tokens
- * that the last stage sends back. Every wait has a deadline; whatever fails names its stage; whatever ends frees every stage.
+ * The gateway's side of the pipeline: opens a session at every stage of a route, feeds the prompt in chunks, and yields the tokens that the
+ * last stage sends back. Every wait has a deadline, every failure names its stage, and every end frees every stage.
  */
 import { randomBytes } from "node:crypto";
 import { bytesOf, intsOf, type SamplingOptions } from "../engine/index.ts";
@@ -22,26 +22,26 @@ export interface GenerateOptions {
   route: readonly RouteStage[];
   /** The prompt, (n). */
   tokens: Int32Array;
-  /** Tokens to generate at most. */
+  /** The most tokens to generate. */
   maxTokens: number;
   sampling: SamplingOptions;
-  /** Tokens per prefill chunk: the smallest that a stage of the route takes. */
+  /** Tokens per prefill chunk: the smallest limit of the route's stages. */
   chunkTokens: number;
   /** Frees every stage at once. */
   signal: AbortSignal;
-  /** Told now and then where a stage's time goes. */
+  /** Called now and then with where a stage's time goes. */
   onTimes?: ((stage: number, times: StageTimes) => void) | undefined;
 }
 
 export interface GeneratedToken {
   token: number;
   position: number;
-  /** Set on the last: the model ended it (the token has no text), or `maxTokens` are there. */
+  /** Set on the last token: the model ended the text (the token has none), or `maxTokens` was reached. */
   finish?: "stop" | "length";
 }
 
 const PIPELINE_DEFAULTS = Object.freeze({
-  /** All stages have reserved a sequence and reached their neighbours. Above the stages' own 5 s, so that theirs speaks first. */
+  /** Time for all stages to reserve a sequence and reach their neighbours. Above the stages' own 5 s, so that their error comes first. */
   openTimeoutMs: 8_000,
   /** Between two signs of life of the pipeline. Above an engine's 60 s for one decode, so that the stage's own error names it. */
   progressTimeoutMs: 75_000,
@@ -70,14 +70,14 @@ class Session {
     this.#wake?.();
   }
 
-  /** The next frame; throws what the session failed with, or DEADLINE. Frames that came before a failure come first. */
+  /** The next frame; throws the session's error, or DEADLINE. Frames that came before a failure come first. */
   async next(timeoutMs: number, what: string): Promise<PipelineFrame> {
     if (this.#queue.length === 0 && this.#error === undefined) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(() => {
           this.#error ??= new ShoalError(
             "DEADLINE",
-            `${what}: nothing came within ${timeoutMs} ms`,
+            `${what}: nothing arrived within ${timeoutMs} ms`,
             { timeoutMs },
           );
           resolve();
@@ -91,7 +91,10 @@ class Session {
     }
     const frame = this.#queue.shift();
     if (frame !== undefined) return frame;
-    throw this.#error ?? new ShoalError("INTERNAL", "woken without a reason");
+    throw (
+      this.#error ??
+      new ShoalError("INTERNAL", "session woke without a frame or an error")
+    );
   }
 }
 
@@ -205,7 +208,7 @@ export class Pipeline {
       );
       sent += chunk.length;
     };
-    // One chunk at each stage and one on its way: enough to keep all busy, and the bound on what waits anywhere.
+    // One chunk at each stage and one in flight: enough to keep all busy, and a bound on what waits anywhere.
     for (let i = 0; i <= route.length && sent < tokens.length; i++) sendChunk();
     for (let position = tokens.length; ;) {
       const frame = await session.next(
@@ -218,7 +221,7 @@ export class Pipeline {
       if (frame.position !== position) {
         throw new ShoalError(
           "STAGE_FAILED",
-          `the last stage sent the token of position ${frame.position}, ${position} was next`,
+          `the last stage sent the token of position ${frame.position}, expected ${position}`,
         );
       }
       const [token = 0] = intsOf(frame.body);
@@ -236,7 +239,7 @@ export class Pipeline {
     const session = this.#sessions.get(frame.session);
     if (session === undefined) return;
     const { route } = session.options;
-    if (route[frame.stage]?.peer !== from.peer) return; // not that stage's peer: no say in this session
+    if (route[frame.stage]?.peer !== from.peer) return; // not that stage's peer: it has no say in this session
     if (frame.type === FrameType.Error) {
       session.fail(ShoalError.fromObject(parseError(frame.body)));
     } else if (frame.type === FrameType.Times) {

@@ -1,4 +1,4 @@
-/** Tells when the swarm becomes ready and when it ceases to be: the same words on every node and gateway. */
+/** Reports when the cluster becomes ready and when it stops being ready, in the same words on every node and gateway. */
 import type { ClusterView, Membership } from "../cluster/index.ts";
 import { layersOf } from "./route.ts";
 import { type EventSink, ShoalError } from "../lib/index.ts";

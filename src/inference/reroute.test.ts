@@ -13,11 +13,11 @@ const refused = (
 ): ShoalError =>
   new ShoalError(code, "no", details, cause && new ShoalError(cause, "why"));
 
-/** Where these, and only these, can each be replaced. */
+/** Only these can each be replaced. */
 const swarm = (...replaceable: string[]): Detours =>
   new Detours((avoided) => [...avoided].every((p) => replaceable.includes(p)));
 
-test("a stage that refuses is passed over where another holds its layers", () => {
+test("a stage that refuses is avoided if another node holds its layers", () => {
   for (const code of [
     "BUSY",
     "DRAINING",
@@ -31,7 +31,7 @@ test("a stage that refuses is passed over where another holds its layers", () =>
   }
 });
 
-test("a stage that can not be reached: it, or else the one that does not reach it", () => {
+test("a stage that cannot be reached is avoided, or else the one that cannot reach it", () => {
   const error = refused("STAGE_LOST", { stage: 2, from: 1 });
   assert.equal(swarm("b", "c").after(error, ROUTE)?.peer, "c");
   assert.equal(swarm("b").after(error, ROUTE)?.peer, "b");
@@ -46,7 +46,7 @@ test("one after the other, until there is no other way", () => {
   assert.equal(detours.after(error, next), undefined);
 });
 
-test("a connection that was lost is made anew, once", () => {
+test("a lost connection is opened again, once", () => {
   const detours = swarm();
   const error = refused("STAGE_LOST", { stage: 1 }, "STREAM_CLOSED");
   assert.deepEqual(detours.after(error, ROUTE), {
@@ -57,7 +57,7 @@ test("a connection that was lost is made anew, once", () => {
   assert.equal(detours.after(error, ROUTE), undefined);
 });
 
-test("what a dial has failed for, or is nobody's fault, is not tried again", () => {
+test("a failed dial, or an error without a culprit, is not tried again", () => {
   for (const error of [
     refused("STAGE_LOST", { stage: 1 }, "DIAL_FAILED"),
     refused("STAGE_LOST", { stage: 2, from: 1 }),
@@ -69,7 +69,7 @@ test("what a dial has failed for, or is nobody's fault, is not tried again", () 
     assert.equal(swarm().after(error, ROUTE), undefined);
 });
 
-test("who was lost to a prompt is gone around by the next, for a minute, where it can be", async () => {
+test("the next prompts avoid a lost node for a minute, if possible", async () => {
   const clock = new HandClock();
   const shunned = new Shunned(clock);
   shunned.add("b");

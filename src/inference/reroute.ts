@@ -1,15 +1,16 @@
 /**
- * Which way a prompt goes after a stage refused it, or was lost, before the first token: nothing was said yet, so it may be asked again. Pure.
+ * Which route a prompt takes after a stage refused it or was lost before the first token: nothing was sent to the client yet, so it can be
+ * retried. Pure.
  *
- * - Where another node holds the layers of the stage that refused, that stage is passed over.
- * - Where nobody else does, and another stage could not reach it, that other one is passed over: it may be theirs alone that the way is cut.
+ * - If another node holds the refusing stage's layers, that stage is avoided.
+ * - If nobody else does and another stage could not reach it, that other one is avoided: only its own connection may be cut.
  * - Where there is no other way at all, a stage whose connection was lost is tried once more, over a new connection: who was cut off for
  *   a moment is there again.
  */
 import { type Clock, isShoalError, type ShoalError } from "../lib/index.ts";
 
 export interface Detour {
-  /** Whom it is about. */
+  /** The peer it is about. */
   peer: string;
   /** "another route", for the log. */
   words: string;
@@ -22,7 +23,7 @@ export class Detours {
   readonly #hasRoute: (avoided: ReadonlySet<string>) => boolean;
   #again = false;
 
-  /** `shunned` are gone around from the start, each if there is a way without it. */
+  /** `shunned` peers are avoided from the start, each if there is a route without it. */
   constructor(
     hasRoute: (avoided: ReadonlySet<string>) => boolean,
     shunned: Iterable<string> = [],
@@ -37,7 +38,7 @@ export class Detours {
     return this.#avoided;
   }
 
-  /** What to try after `refusal` on `route`; undefined where there is nothing. */
+  /** What to try after `refusal` on `route`; undefined if there is nothing. */
   after(
     refusal: ShoalError,
     route: readonly { peer: string }[],
@@ -64,10 +65,10 @@ export class Detours {
   }
 }
 
-/** To find that a way is cut takes a prompt seconds: the next ones need not find it each. After this long one may try. */
+/** A prompt needs seconds to notice a cut connection; the next ones need not. After this time one may try again. */
 const SHUN_MS = 60_000;
 
-/** Peers that a prompt went around since they were lost to it, or did not reach the next. */
+/** Peers that prompts avoid because they were lost or could not reach the next stage. */
 export class Shunned {
   readonly #clock: Clock;
   readonly #untilMs = new Map<string, number>();
@@ -88,7 +89,7 @@ export class Shunned {
   }
 }
 
-/** It is lost that there was a connection: no dial has failed. */
+/** An open connection was lost; no dial failed. */
 function wasConnected({ code, details, cause }: ShoalError): boolean {
   return (
     code === "STAGE_LOST" &&

@@ -36,9 +36,9 @@ const cases: [
     [holder("b", 4, 8), holder("a", 0, 4)],
     ["a", "b"],
   ],
-  ["a gap is no route", [holder("a", 0, 3), holder("b", 4, 8)], undefined],
+  ["a gap is not a route", [holder("a", 0, 3), holder("b", 4, 8)], undefined],
   [
-    "a range can not be entered in its middle",
+    "a range cannot be entered in its middle",
     [holder("a", 0, 5), holder("b", 4, 8)],
     undefined,
   ],

@@ -1,7 +1,7 @@
 /** Routes: which peers compute which layers of a session, in order. Pure. */
 import { z } from "zod";
 
-/** More stages than layers of any model there is would be a mistake. */
+/** More stages than any model has layers would be a mistake. */
 export const MAX_STAGES = 256;
 
 export const RouteStage = z.object({
@@ -9,26 +9,26 @@ export const RouteStage = z.object({
   /** Half-open layer range. */
   layerStart: z.number().int().min(0).max(65_535),
   layerEnd: z.number().int().min(1).max(65_536),
-  /** Where the stage before it can dial it. */
+  /** Where the previous stage can dial it. */
   addresses: z.array(z.string().max(512)).max(16),
 });
 export type RouteStage = z.infer<typeof RouteStage>;
 
-/** What a route is made of: a holder of a layer range that is ready to compute. */
+/** An element of a route: a ready holder of a layer range. */
 export interface Candidate extends RouteStage {
   freeSessions: number;
-  /** Measured compute per token, ms; unknown where it has not computed yet. */
+  /** Measured compute per token, ms; unknown if it has not computed yet. */
   msPerToken?: number | undefined;
 }
 
-/** What one more stage costs beside its compute, in ms: a hop on a local network. */
+/** The cost of one more stage besides its compute, in ms: a hop on a local network. */
 const HOP_MS = 1;
-/** Compute of a stage nobody has measured: alike for all, so that then the number of stages decides. */
+/** Compute of an unmeasured stage: equal for all, so that the number of stages decides. */
 const UNKNOWN_MS_PER_LAYER = 1;
 
 /**
- * The cheapest chain of whole ranges from layer 0 to `layerCount`: fewest hops and least compute, holders without a free session
- * only where there is no other. Undefined where a layer is not covered. Dijkstra on a line: ranges only lead forward.
+ * The cheapest chain of whole ranges from layer 0 to `layerCount`: fewest hops and least compute, holders without a free session only if
+ * there is no other. Undefined if a layer is not covered. Dijkstra on a line: ranges only lead forward.
  */
 export function planRoute(
   candidates: readonly Candidate[],

@@ -1,16 +1,16 @@
 /**
- * Whose turn it is at one engine: sessions take turns, one decode each, so that a long prompt's chunks and the single tokens of
- * others pass between one another. A session's own work stays in order.
+ * Schedules one engine: sessions take turns, one decode each, so that a long prompt's chunks and other sessions' tokens interleave. A
+ * session's own work stays in order.
  */
 import { ShoalError } from "../lib/index.ts";
 
 export interface Turn {
-  /** Does one decode and sends its result on. Its rejection is told to `fail`. */
+  /** Does one decode and sends its result on. Its rejection goes to `fail`. */
   run(): Promise<void>;
   fail(error: ShoalError): void;
 }
 
-/** Frames a session may have waiting: the gateway's window of prompt chunks is far smaller (pipeline.ts). */
+/** Waiting frames of a session: the gateway's window of prompt chunks is far smaller (pipeline.ts). */
 const MAX_WAITING_PER_SESSION = 512;
 
 export class Scheduler {

@@ -15,7 +15,7 @@ function logAt(): { log: SessionLog; pass: (ms: number) => void } {
   return { log: new SessionLog(() => now), pass: (ms) => (now += ms) };
 }
 
-test("a session is told of from its queue to its end", () => {
+test("a session is recorded from its queue to its end", () => {
   const { log, pass } = logAt();
   const entry = log.begin("id", 7);
   assert.equal(log.recent()[0]!.state, "queued");
@@ -29,7 +29,11 @@ test("a session is told of from its queue to its end", () => {
     entry.token();
   }
   entry.stageTimes(0, { computeMs: 3, queueMs: 1, wireMs: 0.5 });
-  assert.equal(log.recent()[0]!.restMs, null, "one stage has said nothing yet");
+  assert.equal(
+    log.recent()[0]!.restMs,
+    null,
+    "one stage has reported nothing yet",
+  );
   entry.stageTimes(1, { computeMs: 2, queueMs: 0, wireMs: undefined });
   entry.end();
   const status = sessionStatusSchema.parse(log.recent()[0]);
@@ -77,7 +81,7 @@ for (const [name, error, state] of [
   ["a client that left", new ShoalError("ABORTED", "gone"), "cancelled"],
   ["a lost stage", new ShoalError("STAGE_LOST", "stage 1"), "failed"],
 ] as const) {
-  test(`after ${name} it is ${state}, and the first word counts`, () => {
+  test(`after ${name} it is ${state}, and the first report counts`, () => {
     const { log } = logAt();
     const entry = log.begin("id", 1);
     entry.end(error);
@@ -87,7 +91,7 @@ for (const [name, error, state] of [
   });
 }
 
-test("what runs comes first, and only the last that ended are kept", () => {
+test("running requests come first, and only the last finished ones are kept", () => {
   const { log } = logAt();
   const running = log.begin("running", 1);
   for (let i = 0; i < 200; i++) log.begin(`${i}`, 1).end();
@@ -112,7 +116,7 @@ test("a stage's times survive the wire, unknown stays unknown", () => {
   );
 });
 
-test("a stage tells its times after tokens 1, 2, 4, 8, and each 16th", () => {
+test("a stage reports its times after tokens 1, 2, 4, 8, and each 16th", () => {
   const clock = new StageClock();
   const told = Array.from({ length: 64 }, (_, i) =>
     clock.add(i, 0) ? i + 1 : 0,
@@ -124,7 +128,7 @@ test("a stage tells its times after tokens 1, 2, 4, 8, and each 16th", () => {
   assert.equal(clock.times().computeMs, 32);
 });
 
-test("the way to the next stage is half of what an echo takes; the median counts", () => {
+test("the way to the next stage is half of an echo's time; the median counts", () => {
   const clock = new StageClock();
   assert.equal(clock.times().wireMs, undefined);
   let asked = 0;

@@ -1,19 +1,16 @@
-/**
- * The running and the last requests of a gateway: who computed what and how fast, never a word of the text. Bounded; medians are
- * over the last tokens.
- */
+/** A gateway's running and recent requests: who computed what and how fast, never the text. Bounded; medians are over the last tokens. */
 import { type SessionStatus, STATUS_LIMITS } from "../status/index.ts";
 import { ShoalError } from "../lib/index.ts";
 import type { RouteStage } from "./route.ts";
 import type { StageTimes } from "./stage-times.ts";
 
-/** One request, told of by whoever runs it. */
+/** One request, reported by its runner. */
 export interface SessionEntry {
-  /** It waited for its turn and has a route now. */
+  /** It waited for its turn and now has a route. */
   routed(route: readonly RouteStage[]): void;
   stageTimes(stage: number, times: StageTimes): void;
   token(): void;
-  /** Twice without harm: the first counts. */
+  /** May be called twice; the first call counts. */
   end(error?: unknown): void;
 }
 
@@ -110,7 +107,7 @@ class Entry implements SessionEntry {
           ? null
           : Math.max(0, this.#firstTokenMs - this.startedMs),
       msPerToken: gapMs === undefined ? null : round(gapMs),
-      // Medians of different things do not add up exactly: below nothing is nothing.
+      // Medians of different things do not add up exactly, so the rest is at least 0.
       restMs:
         gapMs === undefined || spentMs === null
           ? null
@@ -126,7 +123,7 @@ class Entry implements SessionEntry {
     };
   }
 
-  /** From the first token to the last: the prompt's own time is told apart. */
+  /** From the first token to the last; the prompt's time is separate. */
   #tokensPerSecond(): number | null {
     const [first, last] = [this.#firstTokenMs, this.#lastTokenMs];
     if (first === undefined || last === undefined || last <= first) return null;

@@ -1,6 +1,6 @@
 /**
- * A node's side of the pipeline: holds loaded shards, reserves a KV sequence for each session that a gateway opens, and hands the
- * frames that come in to their sessions.
+ * A node's side of the pipeline: holds loaded shards, reserves a KV sequence for each session that a gateway opens, and passes incoming
+ * frames to their sessions.
  */
 import type { StageEngine } from "../engine/index.ts";
 import { type EventSink, ShoalError } from "../lib/index.ts";
@@ -28,7 +28,7 @@ export interface StageServiceOptions {
 const STAGE_DEFAULTS = Object.freeze({
   /** Shorter than the gateway's wait for OPENED (pipeline.ts), so that the error names the stage that could not be reached. */
   connectTimeoutMs: 5_000,
-  /** Streams one peer may hold open to us: a neighbour needs one, a gateway one; more only while one is replaced. */
+  /** Streams that one peer may have open to us: a neighbour needs one, a gateway one; more only while one is replaced. */
   maxStreamsPerPeer: 8,
 });
 
@@ -105,8 +105,8 @@ export class StageService {
   }
 
   /**
-   * No new session for the shard of that engine; its running ones end, or fail after `timeoutMs`; then it is held no longer. For a
-   * shard that is not held nothing happens.
+   * Accepts no new session for that engine's shard; running ones end, or fail after `timeoutMs`; then the shard is released. Does nothing
+   * for a shard that is not held.
    */
   async release(engine: StageEngine, timeoutMs: number): Promise<void> {
     await this.#drain(
@@ -182,7 +182,7 @@ export class StageService {
       );
       return;
     }
-    // A session that is closed meanwhile: frames in flight are nobody's fault.
+    // The session closed meanwhile: frames in flight are nobody's fault.
     this.#sessions.get(`${frame.session}/${frame.stage}`)?.onFrame(frame, from);
   }
 
@@ -208,15 +208,17 @@ export class StageService {
       );
     const info = held.engine.info;
     if (info === undefined)
-      throw new ShoalError(
-        "STAGE_FAILED",
-        `${name} is loading its engine again`,
-        { stage: frame.stage },
-      );
-    if (held.draining)
-      throw new ShoalError("DRAINING", `${name} takes no new session`, {
+      throw new ShoalError("STAGE_FAILED", `${name} is restarting its engine`, {
         stage: frame.stage,
       });
+    if (held.draining)
+      throw new ShoalError(
+        "DRAINING",
+        `${name} is draining and accepts no new session`,
+        {
+          stage: frame.stage,
+        },
+      );
     const { promptTokens, maxTokens } = open;
     if (promptTokens + maxTokens > info.contextLength) {
       throw new ShoalError(
@@ -305,7 +307,7 @@ export class StageService {
       const why = ShoalError.from(error).message;
       throw new ShoalError(
         "STAGE_LOST",
-        `stage ${session.index} can not reach stage ${index} (${layersOf(next)}): ${why}`,
+        `stage ${session.index} cannot reach stage ${index} (${layersOf(next)}): ${why}`,
         { stage: index, peer: next.peer, from: session.index },
         error,
       );

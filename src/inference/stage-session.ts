@@ -29,7 +29,7 @@ export interface HeldShard {
 export interface Held extends HeldShard {
   scheduler: Scheduler;
   freeSequences: number[];
-  /** Takes no new session: the node stops, or gives the shard back. */
+  /** It accepts no new session: the node stops or gives the shard back. */
   draining: boolean;
   /** Moving average of single-token decodes, ms; undefined before the first. */
   msPerToken: number | undefined;
@@ -56,7 +56,7 @@ export class StageSession {
   readonly held: Held;
   readonly sequence: number;
   readonly gateway: Link;
-  /** The stage after this one; after the last the first. Undefined where that is this stage itself. */
+  /** The next stage; after the last the first. Undefined if that is this stage itself. */
   next: Link | undefined;
   #init: StageSessionInit;
   /** The position the next frame must start at. */
@@ -118,7 +118,7 @@ export class StageSession {
     this.close(error);
   }
 
-  /** The stage at the other end of a lost stream, where it is a neighbour in this session's ring. */
+  /** The stage at the other end of a lost stream, if it is a neighbour in this session's ring. */
   onPeerLost(peer: string, error: ShoalError | undefined): void {
     const { route } = this.open;
     const around = [
@@ -155,7 +155,7 @@ export class StageSession {
       );
   }
 
-  /** Frees the KV sequence. Twice without harm. */
+  /** Frees the KV sequence. May be called twice. */
   close(error?: ShoalError): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -222,7 +222,7 @@ export class StageSession {
     from.send({ ...this.#head(FrameType.Echo), stage, position });
   }
 
-  /** The flag on a token that is sent on, where its way is to be measured. */
+  /** The flag on a token that is sent on, if its way should be measured. */
   #echoFlag(position: number, count: number): number {
     const asks =
       count === 1 && this.#clock.asksEcho(position, performance.now());
@@ -233,7 +233,7 @@ export class StageSession {
     if (from.peer !== peer) {
       throw new ShoalError(
         "COMMAND_UNAUTHORIZED",
-        `a frame came from ${from.peer}, which is not its place in the route`,
+        `a frame came from ${from.peer}, which has another place in the route`,
       );
     }
   }
@@ -252,7 +252,7 @@ export class StageSession {
     if (frame.position !== this.#position) {
       throw new ShoalError(
         "FRAME_MALFORMED",
-        `position ${frame.position} came where ${this.#position} was next`,
+        `got position ${frame.position}, expected ${this.#position}`,
       );
     }
     this.#addTurn(tokens, activations, sample);
@@ -329,13 +329,13 @@ export class StageSession {
         );
         return;
       case "logits":
-        throw new ShoalError("INTERNAL", "nobody asked for logits");
+        throw new ShoalError("INTERNAL", "logits were not requested");
       default:
         result satisfies never;
     }
   }
 
-  /** The last stage drew `token` for `position`: the first stage goes on with it, unless it is the end. */
+  /** The last stage sampled `token` for `position`: the first stage continues with it, unless it is the end. */
   #onSampled(
     position: number,
     token: number,
@@ -367,7 +367,7 @@ export class StageSession {
     this.gateway.send(head, bytesOf(tokens));
   }
 
-  /** After the result is on its way. */
+  /** After the result is sent. */
   #tellTimes(queueMs: number): void {
     if (!this.#clock.add(this.#computeMs, queueMs) || this.#closed) return;
     const times = this.#clock.times();

@@ -1,11 +1,11 @@
 /**
- * Where a token's time goes at one stage: medians over the last tokens of a session, told to the gateway now and then, behind the
- * result that was sent on. Durations only, so that no two clocks are compared.
+ * Where a token's time goes at one stage: medians over the last tokens of a session, sent to the gateway now and then after a result. Only
+ * durations, so that no two clocks are compared.
  *
  *     0  u32  tokens decoded one by one so far
  *     4  u32  compute, µs: from the decode's start to its result
  *     8  u32  queue, µs: from the frame's arrival to the decode's start
- *    12  u32  wire, µs: half the way to the next stage and back, with the token's own frame; 0xffffffff where it is unknown
+ *    12  u32  wire, µs: half the way to the next stage and back, with the token's own frame; 0xffffffff if unknown
  */
 import { ShoalError } from "../lib/index.ts";
 
@@ -20,9 +20,9 @@ export const TIMES_BYTES = 16;
 const UNKNOWN = 0xffffffff;
 /** Tokens that a median is made of. */
 const KEPT = 64;
-/** Told after tokens 1, 2, 4, 8, 16, and each 16th from there: short replies have times too, long ones cost a frame in 16. */
+/** Sent after tokens 1, 2, 4, 8, 16, and each 16th from there, so that short replies have times too and long ones cost one frame in 16. */
 const EVERY = 16;
-/** Of the tokens, each 4th is answered by an echo. */
+/** Each 4th token is answered by an echo. */
 const ECHO_EVERY = 4;
 
 export class StageClock {
@@ -37,7 +37,7 @@ export class StageClock {
     return this.#tokens;
   }
 
-  /** Whether the token that is sent on now is to be answered by an echo. */
+  /** Whether the token that is being sent should be answered by an echo. */
   asksEcho(position: number, nowMs: number): boolean {
     if (this.#tokens % ECHO_EVERY !== 0) return false;
     this.#asked = { position, sentMs: nowMs };
@@ -51,7 +51,7 @@ export class StageClock {
     this.#wireMs[this.#echoes++ % KEPT] = wireMs;
   }
 
-  /** One token. True where it is time to tell. */
+  /** Records one token. True if it is time to send TIMES. */
   add(computeMs: number, queueMs: number): boolean {
     const at = this.#tokens++ % KEPT;
     this.#computeMs[at] = computeMs;

@@ -1,6 +1,6 @@
 /**
- * What a gateway serves: the model the cluster holds, through the pipeline of whoever holds it now. Learns the model from the
- * members' announcements, its tokenizer from the metadata part.
+ * The gateway's backend: the cluster's model, through the pipeline of its current holders. It learns the model from the members'
+ * announcements and its tokenizer from the metadata part.
  */
 import { join } from "node:path";
 import type {
@@ -39,7 +39,7 @@ export interface SwarmBackendOptions {
   events: EventSink;
   /** Where models' metadata is kept. */
   dataDir: string;
-  /** Told of each request. */
+  /** Records each request. */
   sessions: SessionLog;
 }
 
@@ -96,7 +96,7 @@ export class SwarmBackend implements Backend {
       this.#loadError ??
       new ShoalError(
         "SWARM_NOT_READY",
-        "the model's vocabulary is being fetched",
+        "the model's vocabulary is being downloaded",
         { missingShards: [] },
       )
     );
@@ -136,7 +136,7 @@ export class SwarmBackend implements Backend {
       entry.end(error);
       throw error;
     } finally {
-      // Returned before its end: the reader had enough (a stop string), or is gone.
+      // Returned before its end: the reader had enough (a stop string) or is gone.
       entry.end(signal.aborted ? signal.reason : undefined);
     }
   }
@@ -156,7 +156,7 @@ export class SwarmBackend implements Backend {
     }
   }
 
-  /** Until a token has come, what refuses or is lost may be gone around. */
+  /** Until the first token, refusing and lost stages can be avoided. */
   async *#alongSomeRoute(
     loaded: Loaded,
     request: GenerateRequest,
@@ -182,7 +182,7 @@ export class SwarmBackend implements Backend {
         const detour = detours.after(refusal, route);
         if (detour === undefined) throw error;
         const { peer, words } = detour;
-        const what = `looking for ${words}: ${refusal.message}`;
+        const what = `trying ${words}: ${refusal.message}`;
         const { code } = refusal;
         if (code === "STAGE_LOST" && detours.avoided.has(peer))
           this.#shunned.add(peer);
@@ -227,7 +227,7 @@ export class SwarmBackend implements Backend {
     });
   }
 
-  /** Sessions that fit in the swarm at once; 0 while there is none. */
+  /** Sessions that fit into the cluster at once; 0 while there is none. */
   maxSessions(): number {
     const capacity = capacityPerLayer(this.#holders());
     return capacity.length === 0 ? 0 : Math.min(...capacity);
@@ -239,7 +239,7 @@ export class SwarmBackend implements Backend {
     );
   }
 
-  /** Fetches manifest and vocabulary of `manifest` until it has them or another model takes its place. */
+  /** Downloads manifest and vocabulary of `manifest` until it has them or another model replaces it. */
   async #load(manifest: string): Promise<void> {
     if (this.#loaded?.manifest === manifest || this.#loading === manifest)
       return;
@@ -275,7 +275,7 @@ export class SwarmBackend implements Backend {
         const { code, message } = ShoalError.from(error);
         this.#loadError = new ShoalError(
           "SWARM_NOT_READY",
-          `the model's vocabulary can not be had yet: ${message}`,
+          `the model's vocabulary is not available yet: ${message}`,
           { cause: code },
         );
         events.warn("API", this.#loadError.message, { code });
@@ -314,8 +314,8 @@ function capacityPerLayer(holders: readonly Announcement[]): number[] {
 }
 
 /**
- * The cheapest route whose stages all have the same context length, the longest there is: models that choose their rope factors by
- * it (phi3, long-context llama) are exact only so.
+ * The cheapest route whose stages all have the same context length, the longest there is: only then are models that choose their rope
+ * factors by it (phi3, long-context llama) exact.
  */
 function routeOfOneContext(
   holders: readonly Announcement[],

@@ -28,7 +28,7 @@ export interface StartContext {
 export interface RunningRole extends Readonly<RoleInfo>, AsyncDisposable {
   /** Lets the generations that run come to their end and takes no new ones. Comes before `stop`, if at all. */
   drain(): Promise<void>;
-  /** Says goodbye to the cluster and frees everything. Twice without harm. */
+  /** Says goodbye to the cluster and frees everything. May be called twice. */
   stop(): Promise<void>;
 }
 

@@ -37,7 +37,7 @@ export interface RunningSwarm extends AsyncDisposable {
   readonly bootstrap: string;
   readonly cluster: string;
   readonly processes: readonly { name: string; pid: number | undefined }[];
-  /** Stops every process. Twice without harm. */
+  /** Stops every process. May be called twice. */
   stop(): Promise<void>;
 }
 

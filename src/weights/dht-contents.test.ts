@@ -1,4 +1,4 @@
-/** The two ways to a content that no rendezvous lists, each alone: the DHT's records, and asking who is connected. */
+/** The two ways to find a content that no rendezvous lists, each alone: the DHT's records, and asking connected peers. */
 import assert from "node:assert/strict";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -30,7 +30,7 @@ interface Member {
   folder: string;
 }
 
-/** A member that tells no rendezvous what it has. `ways`: what of its host it searches by. */
+/** A member that lists nothing at a rendezvous. `ways`: the parts of its host that it searches with. */
 async function member(
   t: TestContext,
   ways: (host: Host) => ContentsHost = (host) => host,
@@ -127,7 +127,7 @@ const isAsking = ({ message }: { message: string }): boolean =>
   message.startsWith("WHO_HAS ");
 
 describe("a content that no rendezvous lists", { concurrency: 2 }, () => {
-  test("is found by the DHT's records alone: of those who are connected nobody is asked", async (t) => {
+  test("is found through the DHT's records alone: no connected peer is asked", async (t) => {
     const keeper = await startHost(t);
     const holder = await member(t);
     const seeker = await member(t, ({ dht }) => ({
@@ -139,8 +139,8 @@ describe("a content that no rendezvous lists", { concurrency: 2 }, () => {
     const root = await withModel(holder);
     await holder.events.when(
       ({ message }) =>
-        message.startsWith("model.gguf provided in the DHT, confirmed by "),
-      "the model to be provided",
+        message.startsWith("model.gguf announced in the DHT, confirmed by "),
+      "the model to be announced",
     );
     await comes(seeker, holder, root);
     const told = seeker.events.seen.findLast(isRecords);
@@ -148,7 +148,7 @@ describe("a content that no rendezvous lists", { concurrency: 2 }, () => {
     assert.equal(seeker.events.seen.some(isAsking), false);
   });
 
-  test("is found by asking who is connected: the DHT has no record of it", async (t) => {
+  test("is found by asking connected peers: the DHT has no record of it", async (t) => {
     const holder = await member(t, (host) => ({
       connections: () => host.connections(),
       dht: silent(host),
@@ -162,9 +162,9 @@ describe("a content that no rendezvous lists", { concurrency: 2 }, () => {
       "the holder to be asked",
     );
     assert.equal(asked.fields["asked"], 1);
-    // Nobody confirmed that it keeps a record: no success in the log.
+    // Nobody confirmed a record, so the log reports no success.
     assert.equal(
-      holder.events.seen.some(({ message }) => message.includes("provided")),
+      holder.events.seen.some(({ message }) => message.includes("announced")),
       false,
     );
     const { providers } = await seeker.host.dht.findProviders(
@@ -173,7 +173,7 @@ describe("a content that no rendezvous lists", { concurrency: 2 }, () => {
     assert.deepEqual(providers, []);
   });
 
-  test("is found by asking one who has not got it: a rendezvous that is gone told it who has", async (t) => {
+  test("is found by asking a member without it, which a lost rendezvous had told who has it", async (t) => {
     const rendezvous = await startHost(t);
     const events = new Watched();
     const commands = new Commands(rendezvous);
@@ -218,7 +218,7 @@ describe("a content that no rendezvous lists", { concurrency: 2 }, () => {
   });
 });
 
-test("of many who are connected others are asked each time, and each once", async () => {
+test("of many connected peers different ones are asked each time, and each once", async () => {
   const peers = Array.from({ length: 40 }, (_, i) => `peer ${i}`);
   const holder = { peer: "transfers of peer 39", addresses: [] };
   const asked: string[] = [];

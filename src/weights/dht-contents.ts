@@ -1,7 +1,7 @@
 /**
- * Contents in the DHT: what is whole here is provided under its root, and who provides a root is asked where its transfers are. So contents are
- * found when no rendezvous is. What is told is what peers confirmed; alone in the network there is nobody to store at, and it is tried
- * again.
+ * Contents in the DHT: a complete content is announced under its root, and the providers of a root are asked for the endpoint of their
+ * transfers. So contents are found without a rendezvous. Only what peers confirmed is reported. Alone in the network there is nobody to
+ * store at, and it is tried again.
  */
 import { type EventSink, ShoalError, sleep } from "../lib/index.ts";
 import type { Commands, Dht, Host } from "../network/index.ts";
@@ -14,7 +14,7 @@ import {
 } from "../catalog/index.ts";
 import type { Content, Root } from "../store/index.ts";
 
-/** What of a host contents are found and provided by. */
+/** The part of a host with which contents are found and announced. */
 export interface ContentsHost extends Pick<Host, "connections"> {
   readonly dht: Pick<Dht, "findProviders" | "provide" | "unprovide">;
 }
@@ -26,24 +26,24 @@ export interface DhtContentsOptions {
   cluster: string;
   list: () => readonly Content[];
   endpoint: () => Endpoint;
-  /** What a rendezvous told of contents that others have. */
+  /** What a rendezvous said about others' contents. */
   remembered?: (root: Root) => Remembered | undefined;
   random?: () => number;
 }
 
-/** Asks these whether they have it: how many holders they named. */
+/** Asks these whether they have it. Returns how many holders they named. */
 type Ask = (
   asked: readonly { peer: string; addresses: readonly string[] }[],
 ) => Promise<number>;
 
 export const DHT_CONTENTS = Object.freeze({
-  /** Provided by one member at once: each is said again every some hours. A model has about a hundred parts. */
+  /** Contents announced by one member, each repeated every few hours. A model has about a hundred parts. */
   provided: 1_024,
   /** A search and a store take some round trips each. */
   atOnce: 2,
-  /** Nobody confirmed, such as alone in the network: again after this long. */
+  /** If nobody confirmed, such as alone in the network, it tries again after this time. */
   againMs: 15_000,
-  /** Providers of one content, and as many of those who are connected, that are asked where their transfers are. */
+  /** Providers of one content, and as many connected peers, that are asked for the endpoint of their transfers. */
   asked: 8,
   askMs: 5_000,
 });
@@ -61,7 +61,7 @@ export class DhtContents {
     this.#options = options;
   }
 
-  /** Answers WHO_HAS, and provides this member's own contents as they come. */
+  /** Answers WHO_HAS, and announces this member's own contents as they are completed. */
   start(): void {
     const { commands, cluster } = this.#options;
     commands.handle(WHO_HAS.name, WHO_HAS.params, (asked) => {
@@ -78,7 +78,7 @@ export class DhtContents {
     this.#running = this.#run();
   }
 
-  /** This member, and who else has it by what a rendezvous told: it may be gone by now, and who asked too. */
+  /** This member, and other holders by what a rendezvous said; it may be gone by now. */
   #holdersOf(root: Root): {
     sizeBytes?: number;
     name?: string;
@@ -90,7 +90,7 @@ export class DhtContents {
     if (content === undefined && told === undefined) return {};
     const own =
       content === undefined ? [] : [{ ...endpoint(), whole: isWhole(content) }];
-    // Whether it is whole there was not told: it is seen when it is asked for pieces.
+    // It is unknown whether they have all of it; requests for pieces will show.
     const others = (told?.holders ?? []).map(({ peer, addresses }) => ({
       peer,
       addresses,
@@ -103,14 +103,14 @@ export class DhtContents {
     };
   }
 
-  /** What is here has changed. */
+  /** The contents changed. */
   changed(): void {
     this.#wake?.();
   }
 
   /**
-   * Where the transfers of those are answered who have this content, told as they come: of those whom the DHT's records name, and of those
-   * who are connected, since a record may not have come to anybody who is left. Neither way waits for the other. Never rejects.
+   * The endpoints of this content's holders, reported as they are found: those named by the DHT's records, and connected peers, because no
+   * remaining peer may have a record. Neither way waits for the other. Never rejects.
    */
   async find(
     root: Root,
@@ -175,7 +175,7 @@ export class DhtContents {
     const { host, events, random = Math.random } = this.#options;
     const peers = [...new Set(host.connections().map(({ peer }) => peer))];
     if (peers.length === 0) return;
-    // Others each time: of many, the one who has it may be any.
+    // Different ones each time: of many peers any may have it.
     const asked = peers
       .map((peer) => ({ peer, addresses: [], order: random() }))
       .toSorted((a, b) => a.order - b.order)
@@ -186,7 +186,7 @@ export class DhtContents {
     events.debug("MSG", what, { root, asked: asked.length, holders });
   }
 
-  /** Of one peer; empty where it has nothing, does not answer, or is no member. */
+  /** The holders that one peer names; empty if it has nothing, does not answer, or is not a member. */
   async #whoHas(
     root: Root,
     peerId: string,
@@ -204,7 +204,7 @@ export class DhtContents {
       );
       return holders;
     } catch {
-      return []; // gone, or another program's peer: others are asked as well
+      return []; // gone, or another program's peer: others are asked too
     }
   }
 
@@ -227,7 +227,7 @@ export class DhtContents {
     }
   }
 
-  /** True if all that is here is confirmed. */
+  /** True if everything here is confirmed. */
   async #provideAll(): Promise<boolean> {
     const { list, host, events } = this.#options;
     const { signal } = this.#stopping;
@@ -246,7 +246,7 @@ export class DhtContents {
       this.#isFull = true;
       events.warn(
         "DHT",
-        `no more than ${DHT_CONTENTS.provided} contents are provided`,
+        `no more than ${DHT_CONTENTS.provided} contents are announced in the DHT`,
         {
           left: missing.length - room,
         },
@@ -274,14 +274,18 @@ export class DhtContents {
       this.#provided.set(root, stored.length);
       events[kind === "part" ? "debug" : "info"](
         "TORRENT",
-        `${name} provided in the DHT, confirmed by ${stored.length} ${stored.length === 1 ? "peer" : "peers"}`,
+        `${name} announced in the DHT, confirmed by ${stored.length} ${stored.length === 1 ? "peer" : "peers"}`,
         { root, confirmed: stored.length },
       );
       return true;
     } catch (error) {
       if (signal.aborted) return false;
       const { code, message } = ShoalError.from(error);
-      events.debug("DHT", `${name} is not provided yet: ${message}`, { code });
+      events.debug(
+        "DHT",
+        `${name} is not announced in the DHT yet: ${message}`,
+        { code },
+      );
       return false;
     }
   }

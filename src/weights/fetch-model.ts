@@ -1,7 +1,7 @@
 /**
- * The two small parts of a model that come before all others: its manifest, proved by its CID, and the metadata, proved by the manifest. Members
- * that hold the model answer for them; else they are contents like any other, and come from whoever lists them: a seeder announces
- * nothing.
+ * The two small parts of a model that are needed first: its manifest, proved by its CID, and the metadata, proved by the manifest. Members
+ * that hold the model answer for them; otherwise they are contents like any other and come from peers that list them, because a seeder
+ * announces no shard.
  */
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -25,14 +25,14 @@ export interface FetchModelOptions {
   torrents: Pick<Fetcher, "fetch" | "listFiles">;
   /** CID of the manifest. */
   id: string;
-  /** Where both are kept, and found again. */
+  /** The folder where both are kept. */
   directory: string;
   signal: AbortSignal;
 }
 
-/** As cluster/model-parts.ts has it. */
+/** As in model-parts.ts. */
 const MAX_MANIFEST_BYTES = 16 * 1024 * 1024;
-/** Listings may lie: so many of them are tried. */
+/** Listings may lie: this many of them are tried. */
 const LISTINGS_TRIED = 8;
 /** Listed by somebody, but nobody delivers: another listing may be better. */
 const UNAVAILABLE_MS = 10_000;

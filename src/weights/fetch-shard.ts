@@ -1,6 +1,6 @@
 /**
- * A shard for a node that has nothing: the cluster's record names model and plan, the manifest names the parts, the parts come
- * from whoever has them, and the shard is put together from them. Its content id is everybody's.
+ * Downloads a shard for a node that has nothing: the cluster's record names model and plan, the manifest names the parts, the parts come
+ * from their holders, and the shard is assembled from them. Its content id is the same everywhere.
  */
 import { access, mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -32,7 +32,7 @@ import { fetchModel } from "./fetch-model.ts";
 import { rangeOf, type ShardSource } from "./shard-source.ts";
 import type { Torrents } from "./torrents.ts";
 
-/** What a node holds, or is about to. */
+/** What a node holds or will hold. */
 export interface PlannedShard {
   /** CID of the manifest. */
   id: string;
@@ -42,7 +42,7 @@ export interface PlannedShard {
   number: { index: number; count: number };
 }
 
-/** The model that a cluster serves, as far as a node needs it before it has any weights. */
+/** A cluster's model, as far as a node needs it before it has any weights. */
 export interface ServedModel {
   /** CID of the manifest. */
   id: string;
@@ -68,7 +68,7 @@ export interface ServedModelOptions {
   signal: AbortSignal;
 }
 
-/** Waits until somebody in the cluster says what it serves and gives its manifest. */
+/** Waits until a member says what the cluster serves and gives its manifest. */
 export async function servedModel(
   options: ServedModelOptions,
 ): Promise<ServedModel> {
@@ -83,7 +83,7 @@ export async function servedModel(
   return { id, ...parts, manifestBytes, shards, origin, directory };
 }
 
-/** Parts that are fetched at once: enough to use several sources, few enough that each gets somewhere. */
+/** Parts downloaded at once: enough to use several sources, few enough that each makes progress. */
 const PARTS_AT_ONCE = 4;
 
 export interface FetchShardOptions {
@@ -94,7 +94,7 @@ export interface FetchShardOptions {
   onProgress?: (progress: { doneBytes: number; sizeBytes: number }) => void;
 }
 
-/** The layers `range` of the model, put together from their parts; at once where that was done before. */
+/** The layers `range` of the model, assembled from their parts; at once if that was done before. */
 export async function fetchShard(
   model: ServedModel,
   range: LayerRange,
@@ -111,7 +111,7 @@ export async function fetchShard(
     await fetchPartsOfShard(model, parts, partPath, options);
     await assembleFromParts({ manifest, range, partPath, path, signal });
     for (const part of parts)
-      if (part.id !== "metadata") await rm(partPath(part.id), { force: true }); // the shard serves them from here on
+      if (part.id !== "metadata") await rm(partPath(part.id), { force: true }); // the shard shares them from here on
   }
   const shard = kept ?? (await readShard(path));
   checkShard(shard, manifest, range);
@@ -146,7 +146,7 @@ async function fetchPartsOfShard(
   const parts = all.filter(({ id }) => id !== "metadata");
   await mkdir(join(model.directory, "parts"), { recursive: true });
   const sizeBytes = parts.reduce((sum, part) => sum + part.sizeBytes, 0);
-  events.info("TORRENT", `fetching ${parts.length} parts`, {
+  events.info("TORRENT", `downloading ${parts.length} parts`, {
     size: formatBytes(sizeBytes),
     sizeBytes,
     model: model.id,
@@ -157,7 +157,7 @@ async function fetchPartsOfShard(
     const sum = [...done.values()].reduce((a, b) => a + b, 0);
     onProgress?.({ doneBytes: sum, sizeBytes });
   };
-  // In no order: members that want the same at the same time begin at different parts, and feed each other.
+  // In random order: members that want the same at the same time begin at different parts and feed each other.
   const waiting = parts
     .map((part) => ({ part, order: Math.random() }))
     .toSorted((a, b) => a.order - b.order)
@@ -210,7 +210,7 @@ export function planOf(
     return { id, manifest, range, number: { index, count } };
   }
   checkRange(manifest.layerCount, wanted);
-  // Of a range that is not the plan's: the number of the shard it begins in.
+  // For a range that is not in the plan: the number of the shard it begins in.
   const index = planLayers(manifest, count).findLastIndex(
     ({ layerStart }) => layerStart <= wanted.layerStart,
   );
@@ -218,7 +218,7 @@ export function planOf(
   return { id, manifest, range: wanted, number };
 }
 
-/** What the cluster serves: by its own record, else by what its members hold. Waits until somebody says. */
+/** What the cluster serves: by its own record, else by its members' announcements. Waits until it is known. */
 async function whatIsServed(
   membership: Membership,
   events: EventSink,
@@ -241,7 +241,7 @@ async function whatIsServed(
   });
 }
 
-/** Tries until it works or the node stops; says why it does not, once for each reason. */
+/** Tries until it works or the node stops; reports failures, once for each reason. */
 async function untilAnswered<T>(
   events: EventSink,
   signal: AbortSignal,

@@ -1,4 +1,4 @@
-/** Contents, fetched by a transfer from whoever an index knows: of a cluster's rendezvous, or of the rendezvous itself. */
+/** Downloads contents through a transfer from the holders in a catalog: a cluster's rendezvous', or the rendezvous' own. */
 import { formatBytes, type EventSink, sleep } from "../lib/index.ts";
 import {
   type CatalogFile,
@@ -17,17 +17,17 @@ import { copyHere, liesElsewhere, liesThere } from "./reuse-local.ts";
 
 export interface FetchOptions {
   root: Root;
-  /** From the manifest, where there is one. */
+  /** From the manifest, if there is one. */
   sizeBytes?: number | undefined;
   path: string;
   name: string;
   kind: "part" | "shard" | "file";
   manifest?: string | undefined;
-  /** Where it can be had besides the members. */
+  /** An additional source besides the members. */
   origin?: SourceSpec | undefined;
   /** No source had a missing piece for this long: CONTENT_UNAVAILABLE. */
   unavailableMs?: number | undefined;
-  /** The folder is this program's own: what lies at the path and is something else makes room. */
+  /** The folder is the program's own: a different file at the path is replaced. */
   isOurs?: boolean | undefined;
   signal: AbortSignal;
   onProgress?: (progress: DownloadProgress) => void;
@@ -36,7 +36,7 @@ export interface FetchOptions {
 export interface FetcherOptions {
   transfer: Transfer;
   index: TorrentIndex;
-  /** One more way to find holders, for where the index knows too few: tells them as they come. Never rejects. */
+  /** Another way to find holders if the catalog knows too few; reports them as they are found. Never rejects. */
   find?: (
     root: Root,
     signal: AbortSignal,
@@ -46,11 +46,11 @@ export interface FetcherOptions {
 }
 
 /**
- * Holders come and go: they are asked for this often while a download runs. At first more often: those who begin at the same time shall hear of
- * each other before the seeder has sent each its own copy.
+ * Holders come and go: they are searched this often while a download runs. More often at first, so that members that start together learn
+ * about each other before the seeder has sent each its own copy.
  */
 const ASK_AGAIN_MS = { first: 250, most: 2_000 } as const;
-/** A search of the DHT asks many peers: soon where the index knows nobody, else now and then. */
+/** A search of the DHT asks many peers: soon if the catalog knows nobody, else now and then. */
 const SEARCH_AFTER_MS = { alone: 1_000, others: 15_000 } as const;
 /** Addresses of one endpoint that others are told. */
 const ADDRESSES_TOLD = 16;
@@ -72,18 +72,18 @@ export class Fetcher {
     return await this.#options.index.listFiles();
   }
 
-  /** The parts of a model that anybody lists, with their holders. Rejects where nobody answers. */
+  /** The listed parts of a model, with their holders. Rejects if nobody answers. */
   async listParts(manifest: string): Promise<PartHolders[]> {
     return await this.#options.index.listParts(manifest);
   }
 
-  /** Whether all of it is here, and served. */
+  /** Whether all of it is here and shared. */
   holds(root: Root): boolean {
     const held = this.#options.transfer.get(root);
     return held !== undefined && isWhole(held);
   }
 
-  /** The content, at its path, verified. Resolves at once where it is there already. */
+  /** The verified content at its path. Resolves at once if it is there already. */
   async fetch(options: FetchOptions): Promise<string> {
     const { transfer } = this.#options;
     const { root, path, signal } = options;
@@ -95,7 +95,7 @@ export class Fetcher {
     if (options.isOurs !== true) return await this.#download(options, signal);
     const { events } = this.#options;
     if (await liesThere(options, events)) return path;
-    // The store may come to it only while it is fetched.
+    // The store may find it only while it is being downloaded.
     const found = new AbortController();
     const look = (): void => {
       if (liesElsewhere(transfer.get(root), options)) found.abort();
@@ -145,16 +145,16 @@ export class Fetcher {
       });
     } finally {
       done.abort();
-      // A bar that shows it goes.
+      // Removes its progress bar.
       if (shownMs > 0)
-        this.#options.events.debug("TORRENT", `${name}: no longer coming`, {
+        this.#options.events.debug("TORRENT", `${name}: download stopped`, {
           what: name,
           fraction: 1,
         });
     }
   }
 
-  /** Whoever is known to have it, asked again and again: a download takes a source twice without harm. */
+  /** The known holders, searched repeatedly: a download may get a source twice. */
   async *#sources(
     { root, origin }: FetchOptions,
     signal: AbortSignal,
@@ -174,7 +174,7 @@ export class Fetcher {
     }
   }
 
-  /** One more way, beside the index. Never rejects. */
+  /** Another way, beside the catalog. Never rejects. */
   async #search(
     root: Root,
     known: { readonly holders: number },

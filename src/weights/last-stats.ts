@@ -1,4 +1,4 @@
-/** The figures of transfers, which run in another thread: as of a moment ago, for readers that can not wait. */
+/** The figures of transfers, which run in another thread: a moment old, for readers that cannot wait. */
 import type { TransferStats } from "../transfer/index.ts";
 
 export class LastStats {
@@ -10,7 +10,7 @@ export class LastStats {
     this.#ask = ask;
   }
 
-  /** Asking brings the next figures. Undefined before the first. */
+  /** Reading requests the next figures. Undefined before the first. */
   get(): TransferStats | undefined {
     if (!this.#isAsking) void this.#refresh();
     return this.#last;
@@ -21,7 +21,7 @@ export class LastStats {
     try {
       this.#last = await this.#ask();
     } catch {
-      // It is stopping, or its thread is being started again.
+      // It is stopping, or its thread is restarting.
     } finally {
       this.#isAsking = false;
     }

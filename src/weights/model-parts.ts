@@ -1,6 +1,6 @@
 /**
- * The two small parts of a model that a gateway needs before it can tokenize: the manifest, proved by its CID, and the metadata
- * part, proved by its root in the manifest. Holders answer GET_PART in pieces; who gives wrong bytes is passed over.
+ * The two small parts of a model that a gateway needs before it can tokenize: the manifest, proved by its CID, and the metadata part,
+ * proved by its root in the manifest. Holders answer GET_PART in pieces; holders that give wrong bytes are skipped.
  */
 import { mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import { GET_PART } from "../cluster/index.ts";
 
 const CHUNK_BYTES = 1024 * 1024;
 const CHUNK_TIMEOUT_MS = 15_000;
-/** Above the largest manifest (a layer has about 1 KiB in it) and the largest vocabulary there is. */
+/** Above the largest manifest (about 1 KiB per layer) and the largest published vocabulary. */
 const MAX_PART_BYTES = {
   manifest: 16 * 1024 * 1024,
   metadata: 256 * 1024 * 1024,
@@ -30,7 +30,7 @@ export interface ModelParts {
   metadataPath: string;
 }
 
-/** Where the parts of a model lie in a folder; `shoal split` writes them there too. */
+/** The paths of a model's parts in a folder; `shoal split` writes them there too. */
 export const MANIFEST_FILE = "manifest.cbor";
 export const METADATA_FILE = "metadata.gguf";
 
@@ -65,7 +65,7 @@ export function servePartsOf(
   );
 }
 
-/** The parts of model `id` from `directory`, or from one of `holders` and kept there. Throws what the last holder said. */
+/** The parts of model `id` from `directory`, or from one of `holders` and then kept there. Throws the last holder's error. */
 export async function fetchParts(
   commands: Commands,
   id: string,
@@ -99,11 +99,11 @@ async function readKept(
     if (!matches(manifest, await readFile(metadataPath))) return undefined;
     return { manifest, metadataPath };
   } catch {
-    return undefined; // not there, or damaged: fetched (again)
+    return undefined; // missing or damaged: downloaded again
   }
 }
 
-/** The manifest alone, from the first of `holders` that gives it; nothing is kept. Undefined: none of them does. */
+/** Only the manifest, from the first of `holders` that gives it; nothing is kept. Undefined if none does. */
 export async function askManifest(
   commands: Commands,
   id: string,
@@ -137,7 +137,7 @@ async function fetchFrom(
   if (!matches(manifest, metadata))
     throw new ShoalError(
       "MANIFEST_INVALID",
-      `${holder.peer} sent metadata that is not the manifest's`,
+      `${holder.peer} sent metadata that does not match the manifest`,
     );
   await mkdir(directory, { recursive: true });
   const metadataPath = join(directory, METADATA_FILE);
@@ -166,7 +166,7 @@ async function fetchPart(
     if (result.sizeBytes > MAX_PART_BYTES[part]) {
       throw new ShoalError(
         "MANIFEST_INVALID",
-        `${part} of ${result.sizeBytes} bytes is over the bound of ${MAX_PART_BYTES[part]}`,
+        `${part} of ${result.sizeBytes} bytes exceeds the bound of ${MAX_PART_BYTES[part]}`,
       );
     }
     if (attachment.length === 0 && offset < result.sizeBytes) {
@@ -198,7 +198,7 @@ async function keep(path: string, bytes: Uint8Array): Promise<void> {
     await rm(temporary, { force: true });
     throw new ShoalError(
       "FILE_UNWRITABLE",
-      `can not write ${path}`,
+      `cannot write ${path}`,
       { path },
       error,
     );

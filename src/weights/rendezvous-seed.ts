@@ -1,6 +1,6 @@
 /**
- * A rendezvous that is a permanent seed: it adopts parts of the models that its clusters serve, as a member with spare disk does, and keeps
- * the clusters' records, over a restart too. A new node finds model and weights where no member is left.
+ * A rendezvous as a permanent seed: it keeps copies of its clusters' parts, as a member with spare disk does, and the clusters' records,
+ * also across restarts. A new node finds model and weights even if no member is left.
  */
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -23,7 +23,7 @@ import {
 } from "./torrents.ts";
 
 export interface RendezvousSeedOptions extends TransferFlags {
-  /** What was adopted lies there. */
+  /** The folder of the copies. */
   directory: string;
   limitBytes: number;
   /** The rendezvous' own. */
@@ -36,9 +36,9 @@ export interface RendezvousSeedOptions extends TransferFlags {
   events: EventSink;
 }
 
-/** Clusters that are served at once: each costs a look every few seconds. */
+/** Clusters kept at once: each costs a check every few seconds. */
 const MAX_CLUSTERS = 100;
-/** A cluster that was just published is noticed in so long. */
+/** A newly published cluster is noticed within this time. */
 const LOOK_MS = 2_000;
 
 export class RendezvousSeed {
@@ -84,7 +84,7 @@ export class RendezvousSeed {
     return this.#transfer.list();
   }
 
-  /** What is moving, as of a moment ago. */
+  /** Running transfers, as of a moment ago. */
   lastStats(): TransferStats | undefined {
     return this.#stats.get();
   }
@@ -96,7 +96,7 @@ export class RendezvousSeed {
     for (const sealed of await this.#savedRecords()) {
       await service.keep(sealed).catch((error: unknown) => {
         const { code, message } = ShoalError.from(error);
-        events.warn("CLUSTER", `a kept record is refused: ${message}`, {
+        events.warn("CLUSTER", `a saved record was refused: ${message}`, {
           code,
         });
       });
@@ -127,7 +127,9 @@ export class RendezvousSeed {
       published.map(({ sealed }) => sealed).slice(0, MAX_CLUSTERS),
     ).catch((error: unknown) => {
       const { code, message } = ShoalError.from(error);
-      events.warn("CLUSTER", `the records are not saved: ${message}`, { code });
+      events.warn("CLUSTER", `could not save the records: ${message}`, {
+        code,
+      });
     });
     this.#timer = setTimeout(() => void this.#look(), LOOK_MS);
   }

@@ -1,4 +1,4 @@
-/** A content that need not be fetched: its file is there from an earlier run, or its bytes lie in another file of this machine. */
+/** A content that need not be downloaded: its file exists from an earlier run, or its bytes are in another local file. */
 import { mkdir, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { writeAtomically } from "../gguf/index.ts";
@@ -13,7 +13,7 @@ export interface Wanted {
   signal: AbortSignal;
 }
 
-/** A file of an earlier run, which the store may not have come to yet. Another one in its place goes. */
+/** A file of an earlier run, which the store may not have found yet. A different file in its place is deleted. */
 export async function liesThere(
   { root, path, name, signal }: Wanted,
   events: EventSink,
@@ -25,7 +25,7 @@ export async function liesThere(
     const range = { path, offset: 0, sizeBytes: found.size };
     if ((await hasher.hash([range], { signal })).root === root) return true;
   }
-  events.warn("TORRENT", `${name} is damaged: it is fetched again`, {
+  events.warn("TORRENT", `${name} is damaged; downloading it again`, {
     root,
     path,
   });
@@ -33,7 +33,7 @@ export async function liesThere(
   return false;
 }
 
-/** Whether it is served from another file than the wanted one, such as another shard. */
+/** Whether another file than the wanted one has it, such as another shard. */
 export function liesElsewhere(
   held: Content | undefined,
   { path }: Pick<Wanted, "path">,
@@ -45,7 +45,7 @@ export function liesElsewhere(
   );
 }
 
-/** Copies it from there. False where that fails: it may have gone meanwhile. Throws DISK_FULL, ABORTED. */
+/** Copies it from there. False if that fails, since it may be gone meanwhile. Throws DISK_FULL, ABORTED. */
 export async function copyHere(
   held: Content,
   wanted: Wanted,
@@ -70,10 +70,13 @@ export async function copyHere(
     return false;
   }
   if (!(await liesThere(wanted, events))) return false;
-  // What was fetched of it before it was found.
+  // The pieces that were downloaded before it was found.
   for (const suffix of [".part", ".part.state"])
     await rm(`${path}${suffix}`, { force: true });
   const { sizeBytes } = held.metadata;
-  events.info("TORRENT", `${name} was here already`, { root, sizeBytes });
+  events.info("TORRENT", `${name} copied from another local file`, {
+    root,
+    sizeBytes,
+  });
   return true;
 }

@@ -1,6 +1,6 @@
 /**
- * Where a node's shard comes from: a folder with what `shoal split` wrote, or one with an original GGUF, of which the shard is
- * assembled once and kept.
+ * Where a node's shard comes from: a folder written by `shoal split`, or one with an original GGUF, from which the shard is assembled once
+ * and kept.
  */
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -40,13 +40,13 @@ export interface ShardWanted {
   modelDir: string;
   index: number;
   count: number;
-  /** Where shards that were assembled are kept, by model. */
+  /** Where assembled shards are kept, by model. */
   modelsDir: string;
   events: EventSink;
   signal: AbortSignal;
 }
 
-/** Throws SHARD_NOT_FOUND, SHARD_FOREIGN, or whatever is wrong with the files. */
+/** Throws SHARD_NOT_FOUND, SHARD_FOREIGN, or the files' errors. */
 export async function findShard(wanted: ShardWanted): Promise<ShardSource> {
   const { modelDir } = wanted;
   const names = await readdir(modelDir).catch((error: unknown) => {
@@ -71,7 +71,7 @@ export async function findShard(wanted: ShardWanted): Promise<ShardSource> {
   return await fromOriginal(wanted, original);
 }
 
-/** The range of shard `index` of `count`. Throws MODEL_SHARDS: the number does not exist. */
+/** The range of shard `index` of `count`. Throws MODEL_SHARDS if the number does not exist. */
 export function rangeOf(
   manifest: Manifest,
   index: number,
@@ -119,7 +119,7 @@ async function findOriginal(
   modelDir: string,
   names: readonly string[],
 ): Promise<string | undefined> {
-  // Of a model in several files the first stands for all.
+  // The first file stands for all of a model in several files.
   const models = names.filter(
     (name) =>
       name.endsWith(".gguf") && !/-(?!00001)\d{5}-of-\d{5}\.gguf$/.test(name),
@@ -127,7 +127,7 @@ async function findOriginal(
   if (models.length > 1) {
     throw new ShoalError(
       "USAGE",
-      `${modelDir} holds several models (${models.join(", ")}): which one?`,
+      `${modelDir} has several models (${models.join(", ")}): use a folder with one`,
       { models },
     );
   }

@@ -1,4 +1,4 @@
-/** How a member's spare folder follows what its cluster says; which parts that are is in torrent/propagation.test.ts. */
+/** How a member's spare folder follows its cluster; catalog/plan-spare-copies.test.ts tests which parts it keeps. */
 import assert from "node:assert/strict";
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -25,7 +25,7 @@ interface Setting {
   folder: string;
   events: Watched;
   fetched: string[];
-  /** Parts that are served from here. */
+  /** Parts that are shared from here. */
   served: Set<string>;
   /** Whole copies at other members. */
   others: Map<string, number>;
@@ -120,7 +120,7 @@ async function put(
   }
 }
 
-test("less is offered than was: what the most others have goes", async (t) => {
+test("a lower limit drops the parts with the most other copies", async (t) => {
   const self = await setting(t);
   await put(self, MODEL, PARTS);
   self.others = new Map([
@@ -136,12 +136,12 @@ test("less is offered than was: what the most others have goes", async (t) => {
   assert.ok(
     self.events.seen.some(
       ({ message }) =>
-        message === "dropped layer.2 of m: less is offered than was",
+        message === "removed layer.2 of m: the spare-disk limit was lowered",
     ),
   );
 });
 
-test("less is offered than was: a model that nobody here wants goes first", async (t) => {
+test("a lower limit first drops a model that no cluster serves", async (t) => {
   const self = await setting(t);
   await put(self, "model-0", ["layer.0", "layer.1"]);
   await put(self, MODEL, ["layer.0", "layer.1"]);
@@ -154,7 +154,7 @@ test("less is offered than was: a model that nobody here wants goes first", asyn
   assert.deepEqual(await self.files(), ["layer.0", "layer.1"]);
 });
 
-test("a download that an earlier run began and that has no room any more is not begun again", async (t) => {
+test("a download of an earlier run without room is not resumed", async (t) => {
   const self = await setting(t);
   await put(self, MODEL, ["layer.0"]);
   await writeFile(join(self.folder, MODEL, "layer.1.part"), Buffer.alloc(SIZE));
@@ -169,7 +169,7 @@ test("a download that an earlier run began and that has no room any more is not 
   assert.deepEqual(self.fetched, []);
 });
 
-test("what lies there whole and is not served is fetched again, once the folder was looked through", async (t) => {
+test("a complete but unshared file is downloaded again after the folder was scanned", async (t) => {
   const self = await setting(t);
   await put(self, MODEL, ["layer.0", "layer.1"]);
   for (const part of PARTS) self.others.set(part, 2);

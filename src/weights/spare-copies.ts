@@ -1,6 +1,6 @@
 /**
- * Keeps the parts of a cluster's model in as many copies as its record wants: looks at who has what every few seconds, adopts what is rare
- * where spare disk was offered (torrent/propagation.ts decides), and tells when the number of parts with too few copies changes.
+ * Keeps as many copies of a cluster's parts as its record wants: checks every few seconds who has what, copies rare parts to the spare disk
+ * (catalog/plan-spare-copies.ts decides), and reports when the number of parts with too few copies changes.
  */
 import type { ClusterRecord } from "../cluster/index.ts";
 import {
@@ -21,18 +21,18 @@ import { SpareFolder } from "./spare-folder.ts";
 
 export interface PropagationOptions {
   cluster: string;
-  /** What the cluster serves; undefined while nobody says. */
+  /** What the cluster serves; undefined while unknown. */
   record: () => ClusterRecord | undefined;
   fetcher: Pick<Fetcher, "endpoint" | "fetch" | "holds" | "listParts">;
   /** By its CID. */
   manifestOf: (id: string, signal: AbortSignal) => Promise<Manifest>;
   /** Whether this member has the part in its own shard, listed yet or not. */
   holds?: (part: string) => boolean;
-  /** Undefined: it only watches. */
+  /** Undefined if it only watches. */
   spare?: SpareFolder | undefined;
-  /** What lies there was looked at since the start: what is not served by then is not what it should be. */
+  /** True once the spare folder was scanned after the start; a file that is still not shared then is damaged. */
   isIndexed?: () => boolean;
-  /** Models that may be kept there: others make room. */
+  /** Models that may be kept there; others are deleted. */
   wanted?: () => ReadonlySet<string>;
   events: EventSink;
   everyMs?: number;
@@ -40,11 +40,11 @@ export interface PropagationOptions {
 }
 
 const PROPAGATION_DEFAULTS = Object.freeze({
-  /** A lost copy is noticed in so long, and a rendezvous is asked 12 times a minute by each member with spare disk. */
+  /** A lost copy is noticed within this time; each member with spare disk asks a rendezvous 12 times a minute. */
   everyMs: 5_000,
-  /** Parts fetched at once: others adopt meanwhile, and what is rare comes first. */
+  /** Parts downloaded at once: others copy parts meanwhile, and the rarest come first. */
   atOnce: 2,
-  /** A holder that is gone will be noticed by the next look. */
+  /** The next check notices a lost holder. */
   unavailableMs: 20_000,
 });
 
@@ -82,25 +82,25 @@ export class Propagation {
       this.#options;
     while (!signal.aborted) {
       try {
-        // While there is something to adopt, each adoption is followed by another look.
+        // While there is something to copy, each copy is followed by another check.
         while (await this.#look()) signal.throwIfAborted();
         this.#warned = undefined;
       } catch (error) {
         if (!signal.aborted) this.#warn(ShoalError.from(error));
       }
-      // Not all at once, or all adopt the same.
+      // Not all at once, or all would copy the same.
       await sleep(everyMs * (0.75 + random() / 2), signal).catch(() => {});
     }
   }
 
-  /** True if something was adopted. */
+  /** True if something was copied. */
   async #look(): Promise<boolean> {
     const { record, fetcher, spare, wanted } = this.#options;
     const served = record();
     if (served === undefined) return false;
     const model = await this.#modelOf(served.manifest);
     const parts = await this.#parts(model);
-    // Less is offered than was: first goes what nobody here wants any more.
+    // The limit was lowered: models that nobody wants any more go first.
     if (spare !== undefined && wanted !== undefined && (await isOver(spare)))
       await spare.removeOthers(wanted());
     const here = (await spare?.parts(model.id)) ?? new Map<string, never>();
@@ -131,22 +131,22 @@ export class Propagation {
       );
       return came.includes(true);
     };
-    // What an earlier run began comes first: its room is taken already.
+    // Downloads of an earlier run come first, because their room is taken already.
     const begun = [...adopted].filter((root) => isWhole(root) === false);
     if (begun.length > 0) return await adopt(begun);
-    // Whole, and not served: damaged while nobody looked.
+    // Complete but not shared: damaged meanwhile.
     const { isIndexed = () => false } = this.#options;
     const damaged = isIndexed()
       ? [...adopted].filter((root) => isWhole(root) && !fetcher.holds(root))
       : [];
-    // The store comes to it by itself: no look is needed at once.
+    // The store finds it by itself, so no immediate scan is needed.
     if (damaged.length > 0) await adopt(damaged);
     if (plan.adopt.length === 0 && plan.underTarget.length > 0 && wanted)
       return (await spare.removeOthers(wanted())).length > 0;
     return await adopt(plan.adopt);
   }
 
-  /** Gives those that went: where others make room at the same time, not more than has to. */
+  /** Returns the dropped ones: no more than necessary if others make room at the same time. */
   async #makeRoom(
     spare: SpareFolder,
     model: Model,
@@ -174,7 +174,7 @@ export class Propagation {
     return this.#model;
   }
 
-  /** All parts of the model, those that nobody lists too. */
+  /** All parts of the model, including unlisted ones. */
   async #parts({ id, manifest, names }: Model): Promise<KnownPart[]> {
     const listed = await this.#options.fetcher.listParts(id);
     const holders = new Map(listed.map((part) => [part.root, part.holders]));
@@ -218,7 +218,7 @@ export class Propagation {
         isOurs: true,
         signal: this.#over.signal,
       });
-      events.info("TORRENT", `adopted ${name}`, {
+      events.info("TORRENT", `keeping a spare copy of ${name}`, {
         root,
         size: formatBytes(sizeBytes),
         free: formatBytes(Math.max(0, await spare.freeBytes())),
@@ -242,7 +242,7 @@ export class Propagation {
     await spare.remove(model.id, part);
     this.#options.events.info(
       "TORRENT",
-      `dropped ${part} of ${model.manifest.name}: ${isOver ? "less is offered than was" : "room for what is rarer"}`,
+      `removed ${part} of ${model.manifest.name}: ${isOver ? "the spare-disk limit was lowered" : "making room for rarer parts"}`,
       { root },
     );
   }
@@ -276,7 +276,7 @@ export class Propagation {
   #warn({ code, message }: ShoalError): void {
     if (message === this.#warned) return;
     this.#warned = message;
-    this.#options.events.warn("TORRENT", `propagation waits: ${message}`, {
+    this.#options.events.warn("TORRENT", `spare copies wait: ${message}`, {
       cluster: this.#options.cluster,
       code,
     });

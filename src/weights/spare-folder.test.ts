@@ -6,7 +6,7 @@ import { temporaryFolder } from "../../test/support/folder.ts";
 import { PATIENCE_MS, Watched } from "../../test/support/network.ts";
 import { keepToOffer, SpareFolder } from "./spare-folder.ts";
 
-test("what lies there is used, whatever put it there", async (t) => {
+test("everything in the folder counts as used", async (t) => {
   const spare = new SpareFolder(await temporaryFolder(t), 1000);
   assert.equal(await spare.freeBytes(), 1000);
   await mkdir(join(spare.directory, "m"));
@@ -14,7 +14,7 @@ test("what lies there is used, whatever put it there", async (t) => {
   await writeFile(`${spare.pathOf("m", "layer.1")}.part`, Buffer.alloc(100));
   await writeFile(`${spare.pathOf("m", "layer.1")}.part.state`, "12345");
   assert.equal(await spare.freeBytes(), 595);
-  // Offered again, less than before.
+  // Offered again with a lower limit.
   assert.equal(await new SpareFolder(spare.directory, 100).freeBytes(), -305);
   const parts = await spare.parts("m");
   assert.deepEqual(
@@ -26,7 +26,7 @@ test("what lies there is used, whatever put it there", async (t) => {
   );
 });
 
-test("two downloads that fit each alone do not both get room", async (t) => {
+test("two downloads that fit only alone do not both get room", async (t) => {
   const spare = new SpareFolder(await temporaryFolder(t), 1000);
   const [first, second] = await Promise.all([
     spare.reserve("m", "layer.0", 600),
@@ -34,14 +34,14 @@ test("two downloads that fit each alone do not both get room", async (t) => {
   ]);
   assert.ok(first !== undefined);
   assert.equal(second, undefined);
-  // What it takes on disk is in what was reserved.
+  // Its use of disk is part of the reservation.
   await writeFile(spare.pathOf("m", "layer.0"), Buffer.alloc(550));
   assert.equal(await spare.freeBytes(), 400);
   first();
   assert.equal(await spare.freeBytes(), 450);
 });
 
-test("a part goes with what is left of its download, a model with all its parts", async (t) => {
+test("a part is deleted with the rest of its download, a model with all its parts", async (t) => {
   const spare = new SpareFolder(await temporaryFolder(t), 1000);
   for (const model of ["old", "new"]) {
     await mkdir(join(spare.directory, model));
@@ -54,14 +54,14 @@ test("a part goes with what is left of its download, a model with all its parts"
   assert.equal(await spare.freeBytes(), 990);
 });
 
-test("names that are no names of parts are not used as paths", () => {
+test("names that are not part names are not used as paths", () => {
   for (const name of ["../a", "a/b", "", ".a", "a.part", "a.part.state"])
     assert.equal(SpareFolder.isSafe(name), false, name);
   for (const name of ["layer.12", "embedding", "output", "metadata"])
     assert.equal(SpareFolder.isSafe(name), true, name);
 });
 
-test("what is more than offered goes: what is unfinished, then the largest", async (t) => {
+test("the excess is deleted: unfinished parts, then the largest", async (t) => {
   const folder = await temporaryFolder(t);
   const files = { a: 100, b: 300, c: 200 };
   await mkdir(join(folder, "m"));
@@ -77,7 +77,7 @@ test("what is more than offered goes: what is unfinished, then the largest", asy
   assert.deepEqual(await left(), ["a", "b", "c"]);
   assert.equal(await new SpareFolder(folder, 350).shrink(), 300);
   assert.deepEqual(await left(), ["a", "c"]);
-  // A download that runs is not taken from under it.
+  // A running download is not deleted.
   const spare = new SpareFolder(folder, 450);
   assert.ok(await spare.reserve("m", "e", 100));
   await writeFile(join(folder, "m", "e.part"), Buffer.alloc(100));
@@ -86,7 +86,7 @@ test("what is more than offered goes: what is unfinished, then the largest", asy
   assert.deepEqual(await left(), ["a", "e.part", "f"]);
 });
 
-test("where nothing is offered any more all goes at once; where less is, there is a while to choose", async (t) => {
+test("without an offer everything is deleted at once; with a lower limit there is time to choose", async (t) => {
   const folder = await temporaryFolder(t);
   const put = async (): Promise<void> => {
     await mkdir(join(folder, "m"), { recursive: true });
@@ -97,8 +97,8 @@ test("where nothing is offered any more all goes at once; where less is, there i
   keepToOffer(new SpareFolder(folder, 0), nothing, PATIENCE_MS * 2);
   await nothing.when(
     ({ message }) =>
-      message === "gave back 100 B of spare disk: 0 B is offered now",
-    "all to be given back",
+      message === "freed 100 B of spare disk; the limit is now 0 B",
+    "all to be freed",
   );
   assert.deepEqual(await readdir(folder), []);
 
@@ -107,8 +107,8 @@ test("where nothing is offered any more all goes at once; where less is, there i
   keepToOffer(new SpareFolder(folder, 50), less, 200);
   assert.deepEqual(await readdir(join(folder, "m")), ["a"]);
   await less.when(
-    ({ message }) => message.startsWith("gave back 100 B"),
-    "the rest to be given back",
+    ({ message }) => message.startsWith("freed 100 B"),
+    "the rest to be freed",
   );
 
   await put();

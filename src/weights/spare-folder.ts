@@ -1,23 +1,23 @@
 /**
- * The spare disk that a member offers: parts of models that it keeps for others, `<folder>/<manifest>/<part>`. What is used is what lies on
- * disk, whatever put it there, and what running downloads may yet take.
+ * The disk that a member lends: parts of models that it keeps for others, `<folder>/<manifest>/<part>`. Used is everything on disk in that
+ * folder, and what running downloads will still take.
  */
 import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { type EventSink, formatBytes, ShoalError } from "../lib/index.ts";
 
-/** Of a download that is not finished: beside its bytes, what is known of them. */
+/** Extensions of an unfinished download: its bytes and their state. */
 const UNFINISHED = /\.part(?:\.state(?:\.[0-9a-f]+\.tmp)?)?$/;
 /** Ids of parts and manifests, as names of files. */
 const SAFE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
-/** A node hears from its cluster what is rare within seconds, unless it has to fetch its shard first or nobody answers. */
+/** A node learns within seconds what is rare, unless it must download its shard first or nobody answers. */
 const CHOOSE_MS = 30_000;
 
 export class SpareFolder {
   readonly directory: string;
   readonly limitBytes: number;
-  /** By path: what a download may take. */
+  /** Reservations of downloads, by path. */
   readonly #reserved = new Map<string, number>();
   /** One is reserved after the other: two that fit each alone may not fit together. */
   #last: Promise<unknown> = Promise.resolve();
@@ -35,7 +35,7 @@ export class SpareFolder {
     return join(this.directory, manifest, part);
   }
 
-  /** Offered and not used; below 0 where less is offered than was. */
+  /** Offered and unused bytes; below 0 if the limit was lowered. */
   async freeBytes(): Promise<number> {
     const used = new Map(this.#reserved);
     for (const [path, { bytes }] of await this.#onDisk())
@@ -67,7 +67,7 @@ export class SpareFolder {
     return await shrunk;
   }
 
-  /** Parts of one model that are here, whole or not. */
+  /** Parts of one model that are here, complete or not. */
   async parts(manifest: string): Promise<Map<string, { isWhole: boolean }>> {
     const names = await namesIn(join(this.directory, manifest));
     const parts = new Map<string, { isWhole: boolean }>();
@@ -79,7 +79,7 @@ export class SpareFolder {
     return parts;
   }
 
-  /** Room for a download: the function that gives it back, or undefined where there is none. */
+  /** Reserves room for a download: returns the function that releases it, or undefined if there is none. */
   async reserve(
     manifest: string,
     part: string,
@@ -102,7 +102,7 @@ export class SpareFolder {
     await removeAll(this.pathOf(manifest, part));
   }
 
-  /** Models that no cluster here serves any more. Gives their ids. */
+  /** Deletes models that no cluster here serves any more. Returns their ids. */
   async removeOthers(wanted: ReadonlySet<string>): Promise<string[]> {
     const others = (await namesIn(this.directory)).filter(
       (name) => !wanted.has(name),
@@ -142,8 +142,8 @@ export class SpareFolder {
 }
 
 /**
- * Holds a folder to what is offered now. Where nothing is, all goes at once. Where less is than was, those who know what is rare have a while to
- * choose; then it is as `shrink` has it. Gives the function that ends the waiting.
+ * Keeps a folder within the current offer. Without an offer everything is deleted at once. After a lower limit there is time to choose by
+ * rarity, then `shrink` decides. Returns the function that ends the waiting.
  */
 export function keepToOffer(
   spare: SpareFolder,
@@ -157,12 +157,12 @@ export function keepToOffer(
       const offered = formatBytes(spare.limitBytes);
       events.info(
         "TORRENT",
-        `gave back ${formatBytes(given)} of spare disk: ${offered} is offered now`,
+        `freed ${formatBytes(given)} of spare disk; the limit is now ${offered}`,
         { path: spare.directory },
       );
     } catch (error) {
       const { code, message } = ShoalError.from(error);
-      events.warn("TORRENT", `the spare disk is not given back: ${message}`, {
+      events.warn("TORRENT", `could not free spare disk: ${message}`, {
         code,
         path: spare.directory,
       });

@@ -1,4 +1,4 @@
-/** The shards of a model, cut once and kept by the model's id and the number of shards. */
+/** A model's shards, cut once and kept by the model's id and the number of shards. */
 import { readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { MANIFEST_FILE } from "./model-parts.ts";
@@ -39,7 +39,7 @@ export async function splitOnce(
     size,
     into: directory,
   });
-  // Cut beside it and renamed whole: a start that is interrupted leaves no half of it.
+  // Cut in a temporary folder and renamed at the end, so that an interrupted start leaves nothing incomplete.
   const temporary = `${directory}.${process.pid}.tmp`;
   try {
     await splitModel({ path, shards, outDir: temporary, signal });

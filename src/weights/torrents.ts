@@ -1,7 +1,7 @@
 /**
- * A member's torrents: what lies in its folders is served, what it lacks is fetched, and each rendezvous knows of both. One
- * composition for nodes, seeders and `shoal get`. The bytes move in a thread with a host and a port of its own; this thread only
- * says what is wanted, and tells a rendezvous where that host is.
+ * A member's contents: it shares the files of its folders, downloads what it lacks, and lists both at each rendezvous. One composition for
+ * nodes, seeders and `shoal get`. The bytes move in a thread with its own host and port; this thread only says what is wanted, and tells a
+ * rendezvous where that host is.
  */
 import { join, resolve, sep } from "node:path";
 import {
@@ -24,7 +24,7 @@ import { type TransferStats, TransferThread } from "../transfer/index.ts";
 import { type ContentsHost, DhtContents } from "./dht-contents.ts";
 import { Fetcher, type FetchOptions } from "./fetcher.ts";
 
-/** What an operator may set of the transfers. */
+/** The operator's settings for transfers. */
 export interface TransferFlags {
   /** TCP port that transfers are answered on; undefined: any. */
   transferPort?: number | undefined;
@@ -46,7 +46,7 @@ export interface TorrentsOptions extends TransferFlags {
   keyPath?: string | undefined;
   /** Seeded, with their folders. */
   directories: readonly string[];
-  /** One of them: what lies there is kept for others. */
+  /** One of them, with the spare copies. */
   spareDir?: string | undefined;
   stateDir: string;
 }
@@ -109,7 +109,7 @@ export class Torrents {
     return this.#fetcher.endpoint();
   }
 
-  /** Listens for transfers and may fetch. Rejects PORT_IN_USE. */
+  /** Listens for transfers; downloads may start. Rejects PORT_IN_USE. */
   async start(): Promise<void> {
     await this.#transfer.start();
     this.#isStarted = true;
@@ -120,28 +120,28 @@ export class Torrents {
     this.#dht.start();
   }
 
-  /** Looks through the folders, which may take as long as hashing them does; contents are served as they come. */
+  /** Scans the folders, which may take as long as hashing them; contents are shared as soon as they are known. */
   async index(): Promise<void> {
     await this.#transfer.index();
     this.#isIndexed = true;
   }
 
-  /** All that lay in the folders at the start was looked at. */
+  /** True once everything present in the folders at the start was scanned. */
   isIndexed(): boolean {
     return this.#isIndexed;
   }
 
-  /** Whether all of it is here, and served. */
+  /** Whether all of it is here and shared. */
   holds(root: Root): boolean {
     return this.#fetcher.holds(root);
   }
 
-  /** Files of this node's own shards: they are counted apart. */
+  /** Files of this node's own shards, counted separately. */
   setPrimary(paths: readonly string[]): void {
     this.#transfer.setPrimary(paths);
   }
 
-  /** What is here, without piece hashes. */
+  /** The local contents, without piece hashes. */
   list(): Content[] {
     return this.#transfer.list();
   }
@@ -150,13 +150,13 @@ export class Torrents {
     return this.#transfer.onChange(listener);
   }
 
-  /** Tells a rendezvous what is here, now and whenever it changes. A member that shares nothing says nothing. */
+  /** Lists the local contents at a rendezvous, now and after changes. A member that shares nothing lists nothing. */
   async syncWith(rendezvous: string): Promise<void> {
     if (!this.#isStarted) return;
     try {
       await this.#sync.syncWith(rendezvous);
     } catch (error) {
-      // A member and no rendezvous: it keeps no index.
+      // A member, not a rendezvous: it has no catalog.
       if (!isShoalError(error, "COMMAND_UNKNOWN")) throw error;
     }
   }
@@ -165,12 +165,12 @@ export class Torrents {
     return await this.#sync.listFiles();
   }
 
-  /** The parts of a model that anybody lists, with their holders. Rejects where nobody answers. */
+  /** The listed parts of a model, with their holders. Rejects if nobody answers. */
   async listParts(manifest: string): Promise<PartHolders[]> {
     return await this.#sync.listParts(manifest);
   }
 
-  /** The content, at its path, verified. Resolves at once where it is there already. */
+  /** The verified content at its path. Resolves at once if it is there already. */
   async fetch(options: FetchOptions): Promise<string> {
     return await this.#fetcher.fetch(options);
   }
@@ -179,7 +179,7 @@ export class Torrents {
     return await this.#transfer.stats();
   }
 
-  /** What is moving, as of a moment ago: asking it brings the next figures. Undefined before the first. */
+  /** Running transfers, as of a moment ago; reading requests the next figures. Undefined before the first. */
   lastStats(): TransferStats | undefined {
     if (this.#isStarted && !this.#isAsking) void this.#ask();
     return this.#last;
@@ -190,13 +190,13 @@ export class Torrents {
     try {
       this.#last = await this.#transfer.stats();
     } catch {
-      // It is stopping, or its thread is being started again.
+      // It is stopping, or its thread is restarting.
     } finally {
       this.#isAsking = false;
     }
   }
 
-  /** Twice without harm. */
+  /** May be called twice. */
   async stop(): Promise<void> {
     this.#unsubscribe?.();
     await this.#dht.stop();
@@ -217,7 +217,7 @@ export class Torrents {
   }
 }
 
-/** What is here as others are told of it. */
+/** The local contents in the form of a listing. */
 export function listingsOf(
   contents: readonly Content[],
   spareDir: string | undefined,
@@ -229,7 +229,7 @@ export function listingsOf(
   });
 }
 
-/** The interfaces of `listen`, TCP only (transfer/transfer-thread.ts tells why), on a port of their own. */
+/** The interfaces of `listen`, TCP only (transfer/transfer-thread.ts says why), on their own port. */
 export function transferListen(
   listen: readonly string[],
   port = 0,
@@ -241,7 +241,7 @@ export function transferListen(
   return [...new Set(interfaces)].map((each) => `${each}/tcp/${port}`);
 }
 
-/** Hashing what lies in the folders may take long: nothing waits for it. */
+/** Hashing the folders may take long, so nothing waits for it. */
 export function indexLater(
   transfer: { index(): Promise<unknown> },
   events: EventSink,
@@ -249,7 +249,7 @@ export function indexLater(
 ): void {
   transfer.index().then(onIndexed, (error: unknown) => {
     const { code, message } = ShoalError.from(error);
-    events.error("TORRENT", `the folders can not be seeded: ${message}`, {
+    events.error("TORRENT", `cannot share the folders: ${message}`, {
       code,
     });
   });

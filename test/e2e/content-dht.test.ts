@@ -16,7 +16,7 @@ function provided(member: Member, name: string): Promise<unknown> {
   return member.when(
     ({ tag, message }) =>
       tag === "TORRENT" &&
-      message.startsWith(`${name} provided in the DHT, confirmed by `),
+      message.startsWith(`${name} announced in the DHT, confirmed by `),
     `${name} to be provided`,
   );
 }

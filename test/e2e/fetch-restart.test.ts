@@ -50,7 +50,7 @@ test("a node killed while it fetches its shard fetches no part twice", async (t)
   const last = members.start("last run", node);
   await last.whenReady();
   const wanted = last.seen.find(({ message }) =>
-    /^fetching \d+ parts$/.test(message),
+    /^downloading \d+ parts$/.test(message),
   );
   const { downloaded } = await totalsOf(last);
   const missing = Number(wanted?.fields["sizeBytes"]) - bytes;

@@ -280,9 +280,9 @@ describe("the network breaks:", { skip: namespacesMissing }, () => {
       await until("stage 2 to give stage 3 up", async () => {
         const prompt = stopwatch(t);
         const words = await refusal();
-        assert.match(words, /^502: stage [23] .*(was lost|can not reach)/);
+        assert.match(words, /^502: stage [23] .*(was lost|cannot reach)/);
         assert.ok(prompt.lap(`refused ("${words.slice(0, 40)}…")`) < PROMPT_MS);
-        return words.includes("stage 2 can not reach stage 3");
+        return words.includes("stage 2 cannot reach stage 3");
       });
       // Each is suspected by the other, and says that it lives: the others believe it.
       for (const part of [rendezvous, gateway, nodes[0], nodes[1]])
@@ -386,7 +386,7 @@ const isReady = ({ tag, message }: ShoalEvent): boolean =>
 const isNotReady = ({ tag, message }: ShoalEvent): boolean =>
   tag === "SWARM" && /^(no longer|not) ready/.test(message);
 const isDetour = ({ message }: ShoalEvent): boolean =>
-  message.startsWith("looking for");
+  message.startsWith("trying ");
 const isNews = (event: ShoalEvent): boolean =>
   isReady(event) || isNotReady(event);
 

@@ -112,7 +112,7 @@ test("what was adopted stays adopted over kill -9: nothing is fetched again, and
   const { members, seeder, spare, node, at } = await setting(t);
   const first = node(ALL);
   await first.whenReady();
-  await first.when(isCovered, "all to be adopted");
+  await first.when(isCovered, "all to be kept");
   const parts = await kept(spare);
   assert.ok(parts.length >= SHARDS);
   assert.deepEqual(adopted(first).toSorted(), parts);
@@ -166,7 +166,10 @@ test("killed while it adopts, it goes on from what was verified; what is damaged
   const used = watching(t, spare);
   const first = node(ALL);
   await first.whenReady();
-  await first.when(({ message }) => message.startsWith("adopted "), "one");
+  await first.when(
+    ({ message }) => message.startsWith("keeping a spare copy of "),
+    "one",
+  );
   await until("another to be on its way", async () => (await begun(spare)) > 0);
   await first.kill();
   const [whole] = await kept(spare);
@@ -184,7 +187,7 @@ test("killed while it adopts, it goes on from what was verified; what is damaged
       message.startsWith(`${whole} of `) && message.includes("damaged"),
     "the damage to be told",
   );
-  await second.when(isCovered, "all to be adopted");
+  await second.when(isCovered, "all to be kept");
   const parts = await kept(spare);
   assert.deepEqual(
     [...adopted(second)].toSorted(),
@@ -205,7 +208,7 @@ test("what is more than offered at a restart is given back, and all of it where 
   const { seeder, spare, node, at } = await setting(t);
   const first = node(ALL);
   await first.whenReady();
-  await first.when(isCovered, "all to be adopted");
+  await first.when(isCovered, "all to be kept");
   const before = await kept(spare);
   await first.stop();
 
@@ -235,8 +238,8 @@ test("what is more than offered at a restart is given back, and all of it where 
   const third = node(undefined);
   await third.whenReady();
   await third.when(
-    ({ message }) => message.startsWith("gave back "),
-    "all to be given back",
+    ({ message }) => message.startsWith("freed "),
+    "all to be freed",
   );
   assert.equal(await folderBytes(spare), 0);
   await seeder.kill();

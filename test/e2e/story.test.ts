@@ -97,7 +97,7 @@ const SOMETIMES = [
   /^\[SWARM\] not ready: shard 1 of 2 is missing$/,
   /^\[SWARM\] not ready: no node has joined the cluster$/,
   /^\[TORRENT_SYNC\] <n> contents listed at the rendezvous/,
-  /^\[TORRENT\] .* provided in the DHT/,
+  /^\[TORRENT\] .* announced in the DHT/,
   /^\[DHT\] routing table /,
 ];
 

@@ -111,7 +111,7 @@ test("a seeder alone: what is listed, fetched and refused, and an origin that do
   await works.when(
     ({ level, message }) =>
       level === "warn" &&
-      message.startsWith(`${origin} gives nothing: `) &&
+      message.startsWith(`${origin} delivers nothing: `) &&
       message.includes("it answers 503"),
     "the origin's failure to be told",
   );

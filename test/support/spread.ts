@@ -21,7 +21,7 @@ export interface SpreadResult {
   tookMs: number;
 }
 
-const FETCHING = /^fetching \d+ parts$/;
+const FETCHING = /^downloading \d+ parts$/;
 
 export async function spread(options: SpreadOptions): Promise<SpreadResult> {
   const { members, model, shards, wanted, uploadLimit } = options;
