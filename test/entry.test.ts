@@ -15,6 +15,7 @@ import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import type * as built from "../bin/built.js";
 import { temporaryFolder } from "./support/folder.ts";
+import { Members } from "./support/member.ts";
 import { assertBuilt, ENTRY, ROOT } from "./support/swarm.ts";
 
 /** What bin/built.js says in a folder with these files, each of them so many seconds old. */
@@ -70,7 +71,11 @@ async function cachedBy(cacheHome: string): Promise<string[]> {
     env: { ...env, XDG_CACHE_HOME: cacheHome },
   });
   assert.equal(run.status, 0, run.stderr.toString());
-  const entries = await readdir(join(cacheHome, "shoal/compiled"), {
+  return await filesIn(join(cacheHome, "shoal/compiled"));
+}
+
+async function filesIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, {
     recursive: true,
     withFileTypes: true,
   });
@@ -82,6 +87,20 @@ test("compiled code is kept in a folder that only its user may write to", async 
   assert.notDeepEqual(await cachedBy(cache), []);
   const { mode } = await stat(join(cache, "shoal/compiled"));
   assert.equal(mode & 0o022, 0);
+});
+
+test("a role keeps its compiled code once it is ready, so that also one that is killed starts faster the next time", async (t) => {
+  const cache = await temporaryFolder(t);
+  const members = await Members.of(t);
+  const local = ["--listen", "127.0.0.1:0", "--diagnostics-port", "0"];
+  const rendezvous = members.start(
+    "rendezvous",
+    ["rendezvous", "--home", join(members.home, "rendezvous"), ...local],
+    { env: { NODE_COMPILE_CACHE: cache } },
+  );
+  await rendezvous.whenReady();
+  await rendezvous.kill();
+  assert.ok((await filesIn(cache)).length > 10);
 });
 
 test("compiled code is neither kept in nor taken from a folder that others may write to", async (t) => {

@@ -2,6 +2,7 @@
  * Runs a role until it is told to stop: by SIGINT or SIGTERM, or by the end of the process that started it. Prints its log, and
  * tells a parent over IPC what became fact (roles/child-role.ts).
  */
+import { flushCompileCache } from "node:module";
 import {
   Events,
   logReader,
@@ -43,6 +44,8 @@ export async function runRole(
     process.disconnect?.();
     throw error;
   }
+  // Otherwise at its end: later than the next process starts, and never if it is killed.
+  flushCompileCache();
   tell({ type: "ready", info: role.info });
   if (!stopping.aborted)
     await new Promise((resolve) =>
