@@ -4,7 +4,7 @@
  * Start: 1. the file is read and hashed (the hashes are kept), 2. host listening, a rendezvous connected, 3. the cluster's record
  * published, signed by the cluster's key, and every content listed. Stop: the reverse.
  */
-import { mkdir, readFile, rm, symlink } from "node:fs/promises";
+import { mkdir, readFile, rm, stat, symlink } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import {
   clusterRecordKinds,
@@ -21,7 +21,7 @@ import {
 } from "../weights/index.ts";
 import { checkModel } from "../engine/index.ts";
 import { openModel } from "../gguf/index.ts";
-import { ShoalError, VERSION } from "../lib/index.ts";
+import { ShoalError, sleep, VERSION } from "../lib/index.ts";
 import {
   checkShardCount,
   decodeManifest,
@@ -30,6 +30,7 @@ import {
   writeMetadata,
 } from "../model/index.ts";
 import { Commands, createHost } from "../network/index.ts";
+import { STORE_DEFAULTS } from "../store/index.ts";
 import { joinThroughBootstraps } from "./join.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
 import {
@@ -110,6 +111,8 @@ export function startSeeder(
       torrents: () => torrentsOfMember(torrents, membership.published()),
     });
     await torrents.start();
+    // The store takes a file that has just changed for one that is still being written.
+    await sleep(await unsettledMs(model.files), signal);
     await torrents.index();
     const { id, manifestBytes } = await indexed(torrents);
     const manifest = decodeManifest(manifestBytes);
@@ -193,6 +196,15 @@ function checkOrigin(urls: readonly string[], files: number): void {
     `--origin needs one URL per file of the model: it has ${urls.length}, the model ${files}`,
     { files, urls: urls.length },
   );
+}
+
+/** How long until the store takes the files as they are. */
+async function unsettledMs(
+  files: readonly { path: string }[],
+): Promise<number> {
+  const stats = await Promise.all(files.map(({ path }) => stat(path)));
+  const sinceMs = Math.min(...stats.map((s) => Date.now() - s.mtimeMs));
+  return Math.ceil(STORE_DEFAULTS.settleMs - Math.max(0, sinceMs)) + 1;
 }
 
 /** The manifest that the store made while it hashed the model. */

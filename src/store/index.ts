@@ -21,6 +21,7 @@ export {
   verifyPieceLayer,
 } from "./piece-tree.ts";
 export {
+  STORE_DEFAULTS,
   type StoreSummary,
   TorrentStore,
   type TorrentStoreOptions,

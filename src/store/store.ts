@@ -47,7 +47,7 @@ export interface TorrentStoreOptions {
   pollMs?: number;
 }
 
-const STORE_DEFAULTS = Object.freeze({
+export const STORE_DEFAULTS = Object.freeze({
   /** A file is hashed once it has not changed for this long: copies and downloads write more often. */
   settleMs: 1_000,
   /** Delay between a change in a folder and the scan. */

@@ -1,7 +1,7 @@
 /** A cluster's record names an HTTP origin: a node gets what no member sends fast enough from there, verified alike. */
 import assert from "node:assert/strict";
 import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
+import { copyFile, stat } from "node:fs/promises";
 import { createServer } from "node:http";
 import { basename, join } from "node:path";
 import { test } from "node:test";
@@ -54,10 +54,13 @@ test("a node fetches its layers from the origin by ranges", async (t) => {
     listen,
     bootstrapTimeoutMs: 30_000,
   };
+  // Seeded at once, as after a download: a second ago it was not there.
+  const model = join(home, basename(DEMO_MODEL));
+  await copyFile(DEMO_MODEL, model);
   const seeder = await startSeeder(
     {
       ...common,
-      model: DEMO_MODEL,
+      model,
       shards: 4,
       origin: [`http://127.0.0.1:${address.port}/${basename(DEMO_MODEL)}`],
       uploadLimit: 20_000, // a slow uplink: the origin is the better source
