@@ -45,11 +45,27 @@ export function startReports(options: ReportsOptions): () => void {
     });
   };
   again();
-  // Windows has no such signal.
-  if (process.platform !== "win32") process.on("SIGUSR2", report);
+  const forget = onSignal(report);
   return () => {
     cancel?.();
-    process.off("SIGUSR2", report);
+    forget();
+  };
+}
+
+/** Of all roles of this process, which share one listener. */
+const asked = new Set<() => void>();
+const reportAll = (): void => {
+  for (const report of asked) report();
+};
+
+function onSignal(report: () => void): () => void {
+  // Windows has no such signal.
+  if (process.platform === "win32") return () => {};
+  if (asked.size === 0) process.on("SIGUSR2", reportAll);
+  asked.add(report);
+  return () => {
+    asked.delete(report);
+    if (asked.size === 0) process.off("SIGUSR2", reportAll);
   };
 }
 
