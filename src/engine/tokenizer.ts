@@ -1,4 +1,5 @@
 /** The model's own tokenizer, loaded vocabulary-only in a child process; turning tokens into text needs no round trip. */
+import { ShoalError } from "../lib/index.ts";
 import { intsOf, Op } from "./channel.ts";
 import { EngineProcess } from "./engine-process.ts";
 import type { VocabularyInfo } from "./vocabulary.ts";
@@ -15,6 +16,7 @@ export class Tokenizer implements AsyncDisposable {
   readonly addsBos: boolean;
   #path: string;
   #process: EngineProcess;
+  #isStopped = false;
   #pieces: Uint8Array[];
   #endTokens: ReadonlySet<number>;
 
@@ -48,7 +50,7 @@ export class Tokenizer implements AsyncDisposable {
     text: string,
     options: { addSpecial: boolean; parseSpecial: boolean },
   ): Promise<Int32Array> {
-    if (!this.#process.alive) [this.#process] = await start(this.#path);
+    await this.#revive();
     const flags = (options.addSpecial ? 1 : 0) | (options.parseSpecial ? 2 : 0);
     const parts = [Uint8Array.of(flags, 0, 0, 0), Buffer.from(text)];
     return intsOf(
@@ -68,7 +70,17 @@ export class Tokenizer implements AsyncDisposable {
   }
 
   async stop(): Promise<void> {
+    this.#isStopped = true;
     await this.#process.stop();
+  }
+
+  async #revive(): Promise<void> {
+    if (!this.#isStopped && this.#process.alive) return;
+    if (!this.#isStopped) [this.#process] = await start(this.#path);
+    if (!this.#isStopped) return;
+    // Also where it was stopped meanwhile.
+    await this.#process.stop();
+    throw new ShoalError("ABORTED", "the tokenizer was stopped");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -88,6 +88,7 @@ export async function startClient(
     status: () => membership.status(),
     onChange: (listener) => membership.onChange(listener),
     async *generate(request, ending) {
+      stopping.signal.throwIfAborted();
       const model = backend.model();
       const reason = backend.notReady();
       if (reason !== undefined || model === undefined)
