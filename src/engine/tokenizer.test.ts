@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { isShoalError } from "../lib/index.ts";
-import { processesOf } from "../../test/support/cli.ts";
+import { ownEngines } from "../../test/support/cli.ts";
 import { temporaryFolder, testData } from "../../test/support/folder.ts";
 import { writeRandomModel } from "../../test/support/models.ts";
 import { DEMO_MODEL } from "../../test/support/swarm.ts";
@@ -89,18 +89,11 @@ test("a file without a vocabulary is refused", async (t) => {
 
 test("a tokenizer that was stopped starts no engine again", async () => {
   const tokenizer = await Tokenizer.load(DEMO_MODEL);
-  const engines = (): number[] =>
-    processesOf("child.ts").filter((pid) => parentOf(pid) === process.pid);
-  assert.equal(engines().length, 1);
+  assert.equal(ownEngines().length, 1);
   await tokenizer.stop();
   await assert.rejects(
     tokenizer.encode("Once", { addSpecial: true, parseSpecial: false }),
     (error) => isShoalError(error, "ABORTED"),
   );
-  assert.deepEqual(engines(), []);
+  assert.deepEqual(ownEngines(), []);
 });
-
-function parentOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  return Number(stat.slice(stat.lastIndexOf(")")).split(" ")[2]);
-}

@@ -90,3 +90,12 @@ export function processesOf(text: string): number[] {
       }
     });
 }
+
+/** The engines that this process itself has started. */
+export function ownEngines(): number[] {
+  return processesOf("child.ts").filter((pid) => {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const [, , parent] = stat.slice(stat.lastIndexOf(")")).split(" ");
+    return Number(parent) === process.pid;
+  });
+}
