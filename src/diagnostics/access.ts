@@ -1,11 +1,11 @@
-/** Who may look, and what the page may reach. */
+/** Who may read diagnostics, and what the page may reach. */
 import { isIP } from "node:net";
 
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || host.startsWith("127.");
 }
 
-/** The name in a Host header, without its port and brackets; undefined where it is none. */
+/** The name in a Host header, without port and brackets; undefined if it is invalid. */
 export function hostName(header: string | undefined): string | undefined {
   const match =
     /^(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::\d{1,5})?$/.exec(
@@ -15,8 +15,8 @@ export function hostName(header: string | undefined): string | undefined {
 }
 
 /**
- * A page on the Internet can give itself a name that resolves to 127.0.0.1 and read what listens there. So what listens on
- * loopback answers to loopback's names only.
+ * A page on the Internet can use a name that resolves to 127.0.0.1 and read what listens there. So a listener on loopback answers only to
+ * loopback's names.
  */
 export function isAllowedHost(
   listensOn: string,
@@ -29,7 +29,7 @@ export function isAllowedHost(
   );
 }
 
-/** Where the page finds a gateway: one that listens on this machine is asked for by the name the page itself was asked for. */
+/** Where the page finds a gateway: one on this machine is addressed by the name under which the page was requested. */
 export function apiOrigin(
   api: string | null,
   header: string | undefined,
@@ -43,7 +43,7 @@ export function apiOrigin(
   return url.origin;
 }
 
-/** Scripts, styles and data from this origin, data from the gateway besides, and nothing else from anywhere. */
+/** Scripts, styles and data from this origin, data from the gateway, and nothing else. */
 export function contentSecurityPolicy(api: string | undefined): string {
   return [
     "default-src 'none'",

@@ -1,4 +1,4 @@
-/** Asks any member or rendezvous how it and its cluster are, over the network. */
+/** Asks any member or rendezvous for its status and its cluster's, over the network. */
 import { GET_NODE_STATUS, SWARM_STATUS } from "../cluster/index.ts";
 import type { NodeStatus } from "../status/index.ts";
 import {
@@ -17,16 +17,16 @@ import {
 import type { AskedStatus } from "./ask-url.ts";
 
 export interface AskMembersOptions {
-  /** As people type them; all are asked at once, the first answer counts. */
+  /** As people type them. All are asked at once; the first answer counts. */
   targets: readonly string[];
   cluster: string;
   events: EventSink;
-  /** For all of it. */
+  /** For the whole request. */
   timeoutMs: number;
   signal: AbortSignal;
 }
 
-/** Throws BOOTSTRAP_UNREACHABLE where none can be reached, else what the one that was reached said (CLUSTER_UNKNOWN …). */
+/** Throws BOOTSTRAP_UNREACHABLE if none can be reached, else the error of a reached one (CLUSTER_UNKNOWN …). */
 export async function askMembers(
   options: AskMembersOptions,
 ): Promise<AskedStatus> {
@@ -70,7 +70,7 @@ interface Wait {
   signal: AbortSignal;
 }
 
-/** Null where the peer does not tell of itself. */
+/** Null if the peer does not report its own status. */
 async function nodeStatusOf(
   commands: Commands,
   peer: string,
@@ -105,7 +105,7 @@ async function reach(host: Host, target: string, wait: Wait): Promise<string> {
   }
 }
 
-/** Who answered, and what with, tells more than who could not be reached. */
+/** An answer, even an error, says more than unreachable peers. */
 function worstOf(error: unknown): ShoalError {
   const errors = (error instanceof AggregateError ? error.errors : [error]).map(
     (one) => ShoalError.from(one),

@@ -47,7 +47,7 @@ async function serve(
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-test("a role's page gives its status, as it is, and of its cluster", async (t) => {
+test("a role's page gives its status and its cluster's", async (t) => {
   const status = nodeStatus({ clusters: [swarm] });
   const diagnostics = createDiagnostics({
     host: "127.0.0.1",
@@ -71,7 +71,7 @@ test("a role's page gives its status, as it is, and of its cluster", async (t) =
   );
 });
 
-test("of several clusters none is meant until one is named", async (t) => {
+test("with several clusters one must be named", async (t) => {
   const second = { ...swarm, cluster: "second" };
   const status = nodeStatus({ role: "rendezvous", clusters: [swarm, second] });
   const url = await serve(t, (_, response) =>
@@ -108,7 +108,7 @@ const wrong: readonly [what: string, RequestListener, ErrorCode, RegExp][] = [
     /answers 404/,
   ],
   [
-    "more than any status is",
+    "an oversized status",
     (_, response) => {
       const megabyte = Buffer.alloc(1024 * 1024, 32);
       const more = (): void => {
@@ -118,12 +118,12 @@ const wrong: readonly [what: string, RequestListener, ErrorCode, RegExp][] = [
       more();
     },
     "COMMAND_MALFORMED",
-    /over 8388608 bytes/,
+    /more than 8388608 bytes/,
   ],
 ];
 
 for (const [what, listener, code, message] of wrong) {
-  test(`who answers with ${what} is told apart`, async (t) => {
+  test(`an answer of ${what} is recognized`, async (t) => {
     const url = await serve(t, listener);
     await assert.rejects(askUrl({ url, timeoutMs: WIDE_MS, signal }), {
       code,
@@ -132,14 +132,14 @@ for (const [what, listener, code, message] of wrong) {
   });
 }
 
-test("who accepts and never answers is left by the deadline", async (t) => {
+test("a server that accepts and never answers ends by the deadline", async (t) => {
   const url = await serve(t, () => {});
   await assert.rejects(askUrl({ url, timeoutMs: 50, signal }), {
     code: "DEADLINE",
   });
 });
 
-test("where nothing listens, it says so", async () => {
+test("a closed port is reported", async () => {
   const server = createSocketServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
@@ -194,7 +194,7 @@ for (const tellsOfItself of [true, false]) {
   });
 }
 
-test("one that is down does not hide the one that answers; a cluster nobody knows is named", async (t) => {
+test("one that is down does not hide the one that answers; an unknown cluster is named", async (t) => {
   const host = await startCluster(t, false);
   const gone = await makeHost(t);
   await gone.start();
@@ -209,7 +209,7 @@ test("one that is down does not hide the one that answers; a cluster nobody know
   await assert.rejects(ask([down]), { code: "BOOTSTRAP_UNREACHABLE" });
 });
 
-test("one that was reached and does not answer is left by the deadline", async (t) => {
+test("a reached peer that does not answer ends by the deadline", async (t) => {
   const host = await makeHost(t);
   const commands = new Commands(host);
   for (const { name, params } of [SWARM_STATUS, GET_NODE_STATUS])

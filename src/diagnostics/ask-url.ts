@@ -1,4 +1,4 @@
-/** Asks a role on this machine, or wherever its page is, how it and its cluster are. Loads no network: `shoal top` starts at once. */
+/** Asks a role through its page for its status and its cluster's. It does not load the network code, so `shoal top` starts at once. */
 import { ShoalError } from "../lib/index.ts";
 import {
   type ClusterStatus,
@@ -6,21 +6,21 @@ import {
   nodeStatusSchema,
 } from "../status/index.ts";
 
-/** What was answered, checked against the schema. */
+/** The answer, checked against the schema. */
 export interface AskedStatus {
-  /** Of the one who answered; null where it tells only of the cluster. */
+  /** The answering process; null if it reports only the cluster. */
   node: NodeStatus | null;
-  /** The cluster that was asked for, or the only one there is. */
+  /** The requested cluster, or the only one. */
   cluster: ClusterStatus | null;
 }
 
-/** Of a status over HTTP: what GET_NODE_STATUS may be at most, and room for its indentation. */
+/** Size of a status over HTTP: the bound of GET_NODE_STATUS, with room for indentation. */
 const MAX_STATUS_BYTES = 8 * 1024 * 1024;
 
 export interface AskUrlOptions {
   /** Of a role's page: http://127.0.0.1:51821 */
   url: string;
-  /** Undefined: the one it knows, if it knows one. */
+  /** If undefined, the only one it knows. */
   cluster?: string | undefined;
   timeoutMs: number;
   signal: AbortSignal;
@@ -62,7 +62,7 @@ export async function askUrl(options: AskUrlOptions): Promise<AskedStatus> {
   if (cluster === undefined) {
     throw new ShoalError(
       "CLUSTER_UNKNOWN",
-      `${url} knows no cluster ${wanted}`,
+      `${url} does not know cluster ${wanted}`,
       { cluster: wanted },
     );
   }
@@ -77,7 +77,7 @@ async function boundedText(response: Response): Promise<string> {
     if (sizeBytes > MAX_STATUS_BYTES) {
       throw noStatus(
         response.url,
-        `its answer is over ${MAX_STATUS_BYTES} bytes`,
+        `its answer has more than ${MAX_STATUS_BYTES} bytes`,
       );
     }
     chunks.push(chunk);
@@ -104,7 +104,7 @@ function parseStatus(text: string, url: string): NodeStatus {
 function noStatus(url: string, what: string, cause?: unknown): ShoalError {
   return new ShoalError(
     "COMMAND_MALFORMED",
-    `${url} gives no status of Shoal's: ${what}`,
+    `${url} does not give a status of Shoal: ${what}`,
     { url },
     cause,
   );

@@ -2,13 +2,13 @@
 export const DIAGNOSTICS_DEFAULTS = Object.freeze({
   /** The rendezvous' page. */
   port: 51821,
-  /** Where the other roles begin to look for a free port: several of them fit on one machine. */
+  /** Where the other roles begin to search for a free port, so that several fit on one machine. */
   firstFreePort: 51823,
   /** Ports tried from there; after them the system chooses. */
   portsTried: 64,
-  /** Nothing is to be sent to it. */
+  /** Requests have no body. */
   bodyLimitBytes: 1024,
-  /** Open sockets: pages have three each. Beyond it the system refuses. */
+  /** Open sockets: a page has three. Beyond this the system refuses. */
   maxConnections: 1_024,
   /** Headers of a GET. */
   headersTimeoutMs: 10_000,
@@ -16,22 +16,22 @@ export const DIAGNOSTICS_DEFAULTS = Object.freeze({
   statusAgeMs: 1_000,
   /** After an event that changes it, at most this often. */
   movedStatusAgeMs: 200,
-  /** Events kept for those who come late: about 1 MiB. */
+  /** Events kept for late readers: about 1 MiB. */
   eventsKept: 2_000,
   /** Longer texts are cut. */
   eventTextChars: 1_000,
   eventFields: 32,
   /** Streams of events at once. */
   eventStreams: 256,
-  /** What one reader may leave unread before it waits (it goes on from the kept events, or is told of the gap). */
+  /** Unread bytes of one reader before it waits (it continues from the kept events, or learns about the gap). */
   eventStreamBytes: 256 * 1024,
-  /** Events of a burst go out together. */
+  /** Events of a burst are sent together. */
   eventFlushMs: 100,
-  /** Proxies close what is silent; readers notice a lost connection. */
+  /** Proxies close silent connections; readers notice lost ones. */
   eventHeartbeatMs: 15_000,
-  /** A reader that takes nothing for so long is let go. */
+  /** A reader that reads nothing for this long is dropped. */
   eventStallMs: 60_000,
-  /** What a browser waits before it connects again. */
+  /** How long a browser waits before it reconnects. */
   eventRetryMs: 2_000,
   /** One sample of the charts. */
   historyStepMs: 5_000,

@@ -14,7 +14,7 @@ function filled(size: number, count: number): EventLog {
   return log;
 }
 
-test("a reader without an id gets all that is kept, one with an id what came after it", () => {
+test("a reader without an id gets all kept events, one with an id the events after it", () => {
   const log = filled(10, 5);
   assert.deepEqual(log.since(undefined), { afterSeq: 0, missed: 0 });
   assert.deepEqual(log.since("run-3"), { afterSeq: 3, missed: 0 });

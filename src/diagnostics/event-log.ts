@@ -1,6 +1,6 @@
 /**
- * The last events, each with an id that its readers can come back with. An id is `<run>-<number>`: a number alone would mean
- * another event after a restart.
+ * The last events, each with an id from which readers can continue. An id is `<run>-<number>`, because a number alone would mean another
+ * event after a restart.
  */
 import type { ShoalEvent } from "../lib/index.ts";
 import { DIAGNOSTICS_DEFAULTS } from "./defaults.ts";
@@ -10,14 +10,14 @@ export interface KeptEvent {
   seq: number;
   id: string;
   event: ShoalEvent;
-  /** As it goes over the wire, made once for all readers. */
+  /** Its encoding, made once for all readers. */
   block: string;
 }
 
 export interface EventsSince {
-  /** The event after which a reader goes on. */
+  /** The event after which a reader continues. */
   afterSeq: number;
-  /** Events that came after what the reader knows and are no longer kept; null: unknown, it knew another run's. */
+  /** Events after the reader's last one that are no longer kept; null if unknown, because it knew another run. */
   missed: number | null;
 }
 
@@ -38,7 +38,7 @@ export class EventLog {
     return this.#newest;
   }
 
-  /** The number of the oldest event that is kept; of the next one where none is. */
+  /** The number of the oldest kept event, or of the next one if none is kept. */
   get oldest(): number {
     return this.#newest - this.#kept.length + 1;
   }
@@ -70,7 +70,7 @@ export class EventLog {
     return this.#kept[Math.max(0, seq - this.oldest + 1)];
   }
 
-  /** Where a reader goes on that has seen `lastId`; undefined: it has seen none, and gets all that is kept. */
+  /** Where a reader that has seen `lastId` continues; undefined if it has seen none and gets all kept events. */
   since(lastId: string | undefined): EventsSince {
     const first = this.oldest - 1;
     if (lastId === undefined) return { afterSeq: first, missed: 0 };

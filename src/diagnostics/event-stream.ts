@@ -1,9 +1,9 @@
 /**
- * The event log as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). A reader has no queue
- * of its own: it has a place in the log. Who reads slowly falls behind, and who falls out of what is kept is told so.
+ * The event log as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). A reader has no queue but a
+ * position in the log. A slow reader falls behind, and if its position is no longer kept it is told so.
  *
  *     id: <run>-<number>                      an event; its data is JSON
- *     event: gap                              events are missing here: {"missed": 12}, or null where nobody can know
+ *     event: gap                              events are missing here: {"missed": 12}, or null if unknown
  *     : beat                                  nothing happened
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -58,7 +58,7 @@ export class EventStreams {
     this.#readers.clear();
   }
 
-  /** Answers with the events after `lastId`, and with each that follows until the reader goes. */
+  /** Sends the events after `lastId`, and each following one until the reader leaves. */
   open(
     request: IncomingMessage,
     response: ServerResponse,
@@ -71,7 +71,7 @@ export class EventStreams {
       ...headers,
       "content-type": "text/event-stream; charset=utf-8",
       "cache-control": "no-store",
-      // For proxies that would collect the answer first.
+      // For proxies that would buffer the answer.
       "x-accel-buffering": "no",
     });
     response.write(`retry: ${DIAGNOSTICS_DEFAULTS.eventRetryMs}\n\n`);
@@ -86,7 +86,7 @@ export class EventStreams {
     this.#pump(reader);
   }
 
-  /** Sends what the reader has not had, as long as it takes it. */
+  /** Sends outstanding events as long as the reader accepts them. */
   #pump(reader: Reader): void {
     const { response } = reader;
     let text = "";

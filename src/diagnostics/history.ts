@@ -1,4 +1,4 @@
-/** The last hour in samples of 5 s, for the charts: columns, as a chart wants them. Null where nothing was known. */
+/** The last hour in samples of 5 s, in columns for the charts. Null where nothing was known. */
 import type { NodeStatus } from "../status/index.ts";
 import { DIAGNOSTICS_DEFAULTS } from "./defaults.ts";
 
@@ -19,11 +19,11 @@ type Sample = {
   [K in keyof Omit<HistoryColumns, "v" | "stepMs">]: number | null;
 };
 
-/** What a sample is made of: far less than a status, which costs an idle process more than all else it does. */
+/** The data of a sample: far less than a status, which would cost an idle process more than everything else it does. */
 export interface Vitals {
   /** Since the epoch. */
   nowMs: number;
-  /** Totals, of which the charts show the growth. */
+  /** Totals, whose growth the charts show. */
   tokens: number | null;
   uploadedBytes: number | null;
   downloadedBytes: number | null;
@@ -95,7 +95,7 @@ export class History {
   }
 }
 
-/** Null in the first sample, where the clock went back, and where a total fell (whoever counts it began anew). */
+/** Null in the first sample, if the clock went back, and if a total fell (its counter restarted). */
 function perSecond(
   last: Vitals | undefined,
   now: Vitals,

@@ -1,8 +1,8 @@
 /**
- * What a role knows, over HTTP, read only: the page, `GET /api/v1/status` (NodeStatus; its JSON Schema at /api/v1/schema),
- * `/api/v1/events` (server-sent events, resumable), `/api/v1/history` (the last hour for charts), `/metrics` (Prometheus), `/health`
- * and `/ready`. It computes nothing of its own: a role gives it a function that tells its present state, once a second however
- * many ask, and everybody sees that.
+ * A role's state over HTTP, read only: the page, `GET /api/v1/status` (NodeStatus; its JSON Schema at /api/v1/schema), `/api/v1/events`
+ * (server-sent events, resumable), `/api/v1/history` (the last hour for charts), `/metrics` (Prometheus), `/health` and `/ready`. It
+ * computes nothing itself: a role gives it a function that returns its current state, which is called at most once a second however many
+ * clients ask.
  *
  *     const diagnostics = createDiagnostics({ host: "127.0.0.1", port: undefined, events });
  *     const host = await createHost({ …, metrics: diagnostics.libp2pMetrics });

@@ -1,6 +1,6 @@
 /**
- * A role's state as Prometheus metrics (https://prometheus.io/docs/practices/naming/): base units, totals end in `_total`, nothing
- * that grows with the number of peers. libp2p's own are among them. A registry a role, never the global one.
+ * A role's state as Prometheus metrics (https://prometheus.io/docs/practices/naming/): base units, totals end in `_total`, nothing that
+ * grows with the number of peers. It includes libp2p's own. One registry per role, never the global one.
  */
 import {
   prometheusMetrics,
@@ -25,7 +25,7 @@ interface Metric {
   name: string;
   help: string;
   labels?: readonly string[];
-  /** What the status says; nothing where it is unknown. */
+  /** Values of the status; none if unknown. */
   of: (status: NodeStatus) => readonly Sample[];
 }
 
@@ -38,7 +38,7 @@ const GAUGES: readonly Metric[] = [
   },
   {
     name: "shoal_ready",
-    help: "1 where /ready answers 200",
+    help: "1 if /ready answers 200",
     of: ({ ready }) => [[ready ? 1 : 0]],
   },
   {
@@ -69,7 +69,7 @@ const GAUGES: readonly Metric[] = [
   },
   {
     name: "shoal_cluster_ready",
-    help: "1 where every layer has a holder that is ready",
+    help: "1 if every layer has a ready holder",
     labels: ["cluster"],
     of: ({ clusters }) =>
       clusters.map(({ cluster, ready }) => [ready ? 1 : 0, { cluster }]),
@@ -83,7 +83,7 @@ const GAUGES: readonly Metric[] = [
   },
   {
     name: "shoal_cluster_shards",
-    help: "Shards of the plan, by the best state any holder gives them",
+    help: "Shards of the plan, by the best state of any holder",
     labels: ["cluster", "state"],
     of: ({ clusters }) =>
       clusters.flatMap(({ cluster, shards }) =>
@@ -92,7 +92,7 @@ const GAUGES: readonly Metric[] = [
   },
   {
     name: "shoal_cluster_members",
-    help: "Announcements that are alive",
+    help: "Live announcements",
     labels: ["cluster", "state"],
     of: ({ clusters }) =>
       clusters.flatMap(({ cluster, members }) =>
@@ -101,7 +101,7 @@ const GAUGES: readonly Metric[] = [
   },
   {
     name: "shoal_sessions_active",
-    help: "Sessions that run now",
+    help: "Running sessions",
     of: ({ sessions }) => (sessions === null ? [] : [[sessions.active]]),
   },
   {
@@ -134,7 +134,7 @@ const GAUGES: readonly Metric[] = [
   },
   {
     name: "shoal_torrent_transfers",
-    help: "Transfers that run now",
+    help: "Running transfers",
     labels: ["direction"],
     of: ({ torrents }) =>
       torrents === null
@@ -156,7 +156,7 @@ const GAUGES: readonly Metric[] = [
   },
   {
     name: "shoal_dht_provided",
-    help: "Contents this node provides in the DHT",
+    help: "Contents that this node announces in the DHT",
     of: ({ dht }) => [[dht.provided]],
   },
 ];
@@ -202,7 +202,7 @@ const COUNTERS: readonly Metric[] = [
   },
 ];
 
-/** From 10 ms to 100 s: a token of a small model, the prefill of a long prompt. */
+/** From 10 ms to 100 s: from a token of a small model to the prefill of a long prompt. */
 const SECONDS_BUCKETS = [
   0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100,
 ];
@@ -212,7 +212,7 @@ export class Metrics {
   #events: Counter<"level" | "tag">;
   #firstToken: Histogram;
   #duration: Histogram<"state">;
-  /** Those that read the status when they are asked. */
+  /** Metrics that read the status when scraped. */
   #read: (Gauge | Counter)[] = [];
 
   constructor() {
@@ -238,7 +238,7 @@ export class Metrics {
     });
   }
 
-  /** For the host's libp2p: its metrics go into this registry. */
+  /** For the host's libp2p, whose metrics go into this registry. */
   libp2p(): Libp2pMetrics {
     const init: Partial<PrometheusMetricsInit> = {
       registry: this.registry,
@@ -303,8 +303,8 @@ export class Metrics {
 }
 
 /**
- * prom-client's own, but for the distribution of the event loop's delay: to measure it a timer wakes the process up 100 times a second,
- * which was half of what an idle node took (docs/BENCHMARKS.md). The delay as of a scrape is there.
+ * prom-client's own, without the distribution of the event loop's delay: measuring it wakes the process up 100 times a second, which took
+ * half of an idle node's CPU time (docs/BENCHMARKS.md). The delay at a scrape is included.
  */
 function collectProcessMetrics(register: Registry): void {
   const eventLoopMonitoringPrecision = 24 * 3_600_000;

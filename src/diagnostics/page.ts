@@ -1,4 +1,4 @@
-/** The page's files, as `npm run build` makes them in dist/page: few, fixed, kept in memory. */
+/** The page's files, built by `npm run build` into dist/page: few, fixed, kept in memory. */
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { extname, join, relative, sep } from "node:path";
@@ -13,7 +13,7 @@ export interface PageFile {
   immutable: boolean;
 }
 
-/** By the path of their URL; empty where the page was not built. */
+/** By the path of their URL; empty if the page was not built. */
 export type PageFiles = ReadonlyMap<string, PageFile>;
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -25,7 +25,7 @@ const TYPES: Readonly<Record<string, string>> = {
 
 export const PAGE_FOLDER: string = join(PACKAGE_ROOT, "dist/page");
 
-/** Throws FILE_UNREADABLE where the folder holds what is no page. */
+/** Throws FILE_UNREADABLE if the folder has other files than a page. */
 export async function readPage(folder: string): Promise<PageFiles> {
   const files = new Map<string, PageFile>();
   let totalBytes = 0;
@@ -40,7 +40,7 @@ export async function readPage(folder: string): Promise<PageFiles> {
     )
       throw new ShoalError(
         "FILE_UNREADABLE",
-        "the folder of the page holds more than a page",
+        "the page's folder has more files than a page",
         { files: files.size, totalBytes },
       );
     const url = `/${relative(folder, path).split(sep).join("/")}`;
@@ -65,7 +65,7 @@ async function filesOf(folder: string): Promise<string[]> {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw new ShoalError(
       "FILE_UNREADABLE",
-      "the folder of the page can not be read",
+      "the page's folder cannot be read",
       {},
       error,
     );

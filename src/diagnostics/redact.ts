@@ -1,17 +1,17 @@
-/** What leaves the machine in an event: no full path, bounded texts. */
+/** What may leave the machine in an event: no full path, bounded texts. */
 import type { EventFields, ShoalEvent } from "../lib/index.ts";
 import { DIAGNOSTICS_DEFAULTS } from "./defaults.ts";
 
-/** Begins like a path and is none: multiaddrs, ids of protocols, paths of a URL. */
+/** Begins like a path but is not one: multiaddrs, protocol ids, paths of a URL. */
 const NO_PATH =
   /^\/(?:(?:ip4|ip6|dns|dns4|dns6|dnsaddr|p2p|tcp|udp)\/|shoal\/[a-z0-9/]+\/\d|(?:api\/)?v1\/)/;
-/** An absolute path with at least one folder, of Unix or of Windows, where a word begins. */
+/** An absolute path with at least one folder, of Unix or Windows, at the beginning of a word. */
 const PATH =
   /(^|[\s"'`(=,[])((?:\/[^\s/"'`),\]]+){2,}\/?|[A-Za-z]:\\[^\s"'`),\]]+)/g;
-/** Fields that say where in this machine, and nothing else. */
+/** Fields that only name a place on this machine. */
 const LOCAL_FIELDS: ReadonlySet<string> = new Set(["stack"]);
 
-/** The last name of each path in `text`, in place of the whole. */
+/** Replaces each path in `text` by its last name. */
 export function withoutPaths(text: string): string {
   return text.replaceAll(PATH, (whole, before: string, path: string) => {
     if (NO_PATH.test(path)) return whole;
@@ -20,7 +20,7 @@ export function withoutPaths(text: string): string {
   });
 }
 
-/** As it may be shown to whoever can reach the page. */
+/** In a form that everyone who reaches the page may see. */
 export function publicEvent(event: ShoalEvent): ShoalEvent {
   const { timeMs, level, tag, message } = event;
   const fields: Record<string, EventFields[string]> = {};

@@ -62,7 +62,7 @@ const tables: readonly {
     expected: [/^ {2}Shard: none yet$/m, /^ {2}✗ Not ready: no shard fits$/m],
   },
   {
-    name: "a second shard, adopted and on its way",
+    name: "a second shard, taken over and downloading",
     status: status({
       shards: [
         ...status().shards,
@@ -116,14 +116,14 @@ const tables: readonly {
     expected: [/Shard 0 {2}layers \? {2}✗ OFFLINE$/m, /Shard 1 {2}layer 3 /],
   },
   {
-    name: "more clusters than are told in full",
+    name: "more clusters than are shown in full",
     status: status({
       role: "rendezvous",
       clusters: Array.from({ length: REPORT.clusters + 3 }, (_, i) =>
         cluster([shard(0, i % 2 === 0 ? "loaded" : "offline")]),
       ),
     }),
-    expected: [/^and 3 clusters more, 2 of them ready$/m],
+    expected: [/^and 3 more clusters, 2 of them ready$/m],
   },
 ];
 
@@ -135,7 +135,7 @@ for (const { name, status, expected, never } of tables) {
   });
 }
 
-test("of 80 shards, neighbours in the same state share a line", () => {
+test("of 80 shards, adjacent ones in the same state share a line", () => {
   const shards = Array.from({ length: 80 }, (_, i) => {
     if (i === 7) return shard(i, "local", { holders: 2, loaded: 2 });
     if (i === 40) return shard(i, "downloading", { holders: 2 });
@@ -154,7 +154,7 @@ test("of 80 shards, neighbours in the same state share a line", () => {
   ]);
 });
 
-test("of shards in ever other states, those that matter are told and the others counted", () => {
+test("of shards in alternating states, the important ones are shown and the others counted", () => {
   const shards = Array.from({ length: 90 }, (_, i) =>
     shard(
       i,
@@ -189,7 +189,7 @@ test("with colours, in ASCII, and in both the report says the same in the same c
   assert.match(ascii.join("\n"), /x OFFLINE/);
 });
 
-test("what another node says of itself can not command the terminal", () => {
+test("another node's text cannot command the terminal", () => {
   const evil = "\u001B[2J\n12:00:00.000 info [SWARM] ready";
   const lines = reportLines(
     status({
@@ -202,7 +202,7 @@ test("what another node says of itself can not command the terminal", () => {
   assert.doesNotMatch(lines.join(""), /\p{Cc}/u);
 });
 
-test("property: never more lines for shards than a screen has, and every shard is told or counted", () => {
+test("property: never more lines for shards than a screen has, and every shard is shown or counted", () => {
   const states = fc.array(
     fc.constantFrom("local", "loaded", "online", "downloading", "offline"),
     { maxLength: 300 },

@@ -1,6 +1,6 @@
 /**
- * The report: what a process knows of itself and its clusters, in lines for people. Pure. The log prints it every 30 s, `shoal status`
- * of any member. Signs stand before states: ★ this node's own, ✓ loaded or yes, ○ online, ↓ on its way, ✗ nobody or no.
+ * The report: what a process knows about itself and its clusters, in lines for people. Pure. The log prints it every 30 s, `shoal status`
+ * for any member. Signs precede states: ★ this node's own, ✓ loaded or yes, ○ online, ↓ downloading, ✗ nobody or no.
  */
 import type {
   ClusterStatus,
@@ -20,15 +20,15 @@ import {
 export interface ReportOptions {
   ascii?: boolean | undefined;
   color?: boolean | undefined;
-  /** Columns of a line at most, but for names that are longer. */
+  /** Columns of a line at most, except for longer names. */
   width?: number | undefined;
 }
 
 export const REPORT = Object.freeze({
   width: 120,
-  /** Lines for the shards of one cluster: a screen. Neighbours in the same state share a line where there are more. */
+  /** Lines for the shards of one cluster: a screen. With more shards, adjacent ones in the same state share a line. */
   shardLines: 24,
-  /** Clusters told in full: a rendezvous may serve many. */
+  /** Clusters shown in full: a rendezvous may have many. */
   clusters: 8,
 });
 
@@ -45,14 +45,14 @@ export function reportLines(
   if (untold.length > 0) {
     const ready = untold.filter((cluster) => cluster.ready).length;
     lines.push(
-      `and ${untold.length} ${plural(untold.length, "cluster")} more, ${ready} of them ready`,
+      `and ${untold.length} more ${plural(untold.length, "cluster")}, ${ready} of them ready`,
     );
   }
   if (clusters.length === 0) lines.push("No cluster is known");
   return shown(lines, options);
 }
 
-/** The part of the report that tells of a cluster. */
+/** The report's part about a cluster. */
 export function clusterReportLines(
   cluster: ClusterStatus,
   options: ReportOptions = {},
@@ -69,7 +69,7 @@ function shown(lines: readonly string[], options: ReportOptions): string[] {
   });
 }
 
-/** Broken between words, under the line's own beginning. */
+/** Wrapped between words, indented under the beginning of the line. */
 function fit(line: string, width: number): string[] {
   if (columnsOf(line) <= width) return [line];
   const text = line.trimStart();
@@ -156,14 +156,14 @@ function clusterLines(cluster: ClusterStatus): string[] {
     `Cluster ${cluster.cluster}: ${model ?? "no model yet"}`,
     ...columns(rows).map((row) => `  ${row}`),
     ...shardLines(cluster).map((row) => `  ${row}`),
-    ...(untold > 0 ? [`  and ${untold} ${plural(untold, "shard")} more`] : []),
+    ...(untold > 0 ? [`  and ${untold} more ${plural(untold, "shard")}`] : []),
   ];
 }
 
 export interface ShardCounts {
-  /** In the plan; "?" where no plan is known. */
+  /** In the plan; "?" if no plan is known. */
   expected: number | "?";
-  /** With a holder in any state, and with one that is loaded; a node counts itself. */
+  /** With a holder in any state, and with a loaded one; a node counts itself. */
   discovered: number;
   loaded: number;
 }
@@ -184,7 +184,7 @@ const WORDS = {
   offline: "✗ OFFLINE",
 } as const satisfies Record<Shard["state"], string>;
 
-/** What people look for first, where not all lines can be had. */
+/** What people look for first, if not all lines fit. */
 const URGENCY: readonly Shard["state"][] = [
   "local",
   "offline",
@@ -219,7 +219,7 @@ function urgencyOf([first]: readonly Shard[]): number {
   return first === undefined ? 0 : URGENCY.indexOf(first.state);
 }
 
-/** Neighbours in the same state; this node's own stay apart. */
+/** Adjacent shards in the same state; this node's own stay separate. */
 function runsOf(shards: readonly Shard[]): Shard[][] {
   const runs: Shard[][] = [];
   for (const shard of shards) {
@@ -266,7 +266,7 @@ function holdersText(run: readonly Shard[]): string {
     : `${holders} each, ${loaded} of ${all} loaded`;
 }
 
-/** Of those who fetch a shard the one that has most of it. */
+/** The downloading holder with the most of it. */
 function furthest(
   { index }: Shard,
   { members, manifest }: ClusterStatus,
@@ -283,7 +283,9 @@ function partOf(progress: { doneBytes: number; sizeBytes: number }): number {
   return sizeBytes === 0 ? 0 : Math.min(1, doneBytes / sizeBytes);
 }
 
-/** 100 % only when it is all there. */
+/**
+ * 100 % only when it is complete.
+ */
 function percentOf(progress: OwnShardStatus["progress"]): string {
   return progress === null ? "" : ` ${Math.floor(100 * partOf(progress))} %`;
 }
@@ -295,7 +297,7 @@ function layersText(range: { layerStart: number; layerEnd: number }): string {
   return last === layerStart ? `layer ${last}` : `layers ${layerStart}-${last}`;
 }
 
-/** Cells under one another, two spaces apart. */
+/** Aligned cells, two spaces apart. */
 function columns(rows: readonly (readonly string[])[]): string[] {
   const widths: number[] = [];
   for (const row of rows)

@@ -12,7 +12,7 @@ import {
   shardStatus as shard,
 } from "../../test/fakes/node-status.ts";
 
-test("a summary for who reads one line", () => {
+test("a summary in one line", () => {
   const ready = cluster([shard(0, "local"), shard(1, "loaded")]);
   const summary = (clusters: ClusterStatus[], changes = {}): string =>
     summaryOf(status({ clusters, ...changes }));

@@ -1,6 +1,6 @@
 /**
- * Tells the log how the process is: at once when asked by SIGUSR2, and every 30 s. One event: structured fields for machines, the report's
- * lines for people.
+ * Logs the state of the process: at once on SIGUSR2, and every 30 s. One event has structured fields for machines and the report's lines
+ * for people.
  *
  *     stack.defer(startReports({ status: () => nodeStatus(…), events }));
  */
@@ -16,7 +16,7 @@ import {
 import { countsOf, reportLines } from "./report-lines.ts";
 
 export interface ReportsOptions {
-  /** The state now. What it throws is logged in place of a report. */
+  /** The current state. An error is logged instead of a report. */
   status: () => NodeStatus;
   events: EventSink;
   everyMs?: number | undefined;
@@ -25,7 +25,7 @@ export interface ReportsOptions {
 
 export const REPORT_EVERY_MS = 30_000;
 
-/** Returns the function that ends it. Twice without harm. */
+/** Returns the function that ends it, which may be called twice. */
 export function startReports(options: ReportsOptions): () => void {
   const { status, events } = options;
   const { everyMs = REPORT_EVERY_MS, clock = systemClock } = options;
@@ -74,7 +74,7 @@ function emitReport(events: EventSink, status: NodeStatus): void {
   events.info("STATUS", summaryOf(status), fieldsOf(status), lines);
 }
 
-/** In one line, for who reads no report. */
+/** In one line, for readers without the report. */
 export function summaryOf({ clusters, ready, reason }: NodeStatus): string {
   const [cluster, ...others] = clusters;
   if (cluster === undefined)
@@ -90,7 +90,7 @@ export function summaryOf({ clusters, ready, reason }: NodeStatus): string {
     : `swarm not ready: ${shards}: ${cluster.reason ?? "the reason is not known"}`;
 }
 
-/** Flat, so that a JSON line can be filtered. Of clusters the first is told in full: a node has one. */
+/** Flat, so that a JSON line can be filtered. Only the first cluster is reported in full, because a node has one. */
 function fieldsOf(status: NodeStatus): EventFields {
   const { role, peer, shards, sessions, clusters } = status;
   const [cluster] = clusters;

@@ -55,7 +55,7 @@ async function readEvents(
   return seen;
 }
 
-test("the status is what the schema says, and computed once a second however many ask", async (t) => {
+test("the status follows the schema and is computed once a second, however many clients ask", async (t) => {
   let computed = 0;
   let now = 1_000_000;
   const clock = { now: () => now, after: () => () => {} };
@@ -89,7 +89,7 @@ test("the schema is served as JSON Schema and names every field", async (t) => {
   );
 });
 
-test("200 members fit in 200 KB, and less on the wire", async (t) => {
+test("200 members fit into 200 KB, and less on the wire", async (t) => {
   const { url } = await start(t, {}, () => statusOf(200, 20));
   const response = await fetch(`${url}/api/v1/status`);
   assert.equal(response.headers.get("content-encoding"), "gzip");
@@ -133,7 +133,7 @@ function heldBytes(): number {
   return heapUsed + external;
 }
 
-test("events stream as they come, and a reader goes on where it was", async (t) => {
+test("events stream as they happen, and a reader continues where it was", async (t) => {
   const { url, events } = await start(t);
   events.info("CONNECT", "one", { peer: "a" });
   events.warn("DHT", "two");
@@ -169,7 +169,7 @@ test("a reader of another run is told that events are missing", async (t) => {
   assert.equal(JSON.parse(seen[1]!.data).message, "one");
 });
 
-test("what a reader does not take is not kept for it: it is told of the gap when it goes on", async (t) => {
+test("unread events are not queued for a reader: it learns about the gap when it continues", async (t) => {
   const { url, events } = await start(t);
   const { port } = new URL(url);
   const socket = connect(Number(port), "127.0.0.1");
@@ -196,7 +196,7 @@ test("what a reader does not take is not kept for it: it is told of the gap when
   const gaps = [...text.matchAll(/event: gap\ndata: \{"missed":(\d+)\}/g)];
   const missed = gaps.reduce((sum, [, count]) => sum + Number(count), 0);
   const came = text.match(/^id: /gm)?.length ?? 0;
-  assert.equal(came + missed, 100_001, "every event came or is counted");
+  assert.equal(came + missed, 100_001, "every event arrived or is counted");
   assert.ok(came < 50_000, `${came} of 100,000 were kept for it`);
 });
 
@@ -220,7 +220,7 @@ test("metrics are Prometheus' text, with units, and those of two roles do not mi
   assert.doesNotMatch(other, /shoal_events_total\{/);
 });
 
-test("an event that moves the swarm makes the status new at once, a thousand of them five times a second", async (t) => {
+test("an event that changes the cluster renews the status at once, a thousand of them five times a second", async (t) => {
   let computed = 0;
   let now = 1_000_000;
   const clock = { now: () => now, after: () => () => {} };
@@ -244,7 +244,7 @@ test("an event that moves the swarm makes the status new at once, a thousand of 
   assert.equal(await ask(), first + 2);
 });
 
-test("the history has a sample for each step, and rates of what grew", async (t) => {
+test("the history has a sample for each step, and rates of growing totals", async (t) => {
   const steps: (() => void)[] = [];
   let now = 10_000;
   let tokens = 0;
@@ -278,7 +278,7 @@ test("the history has a sample for each step, and rates of what grew", async (t)
   );
 });
 
-test("the page comes with a strict policy and tags; where it was not built, a page says so", async (t) => {
+test("the page has a strict policy and tags; if it was not built, a page says so", async (t) => {
   const folder = await temporaryFolder(t);
   await mkdir(join(folder, "assets"));
   await writeFile(join(folder, "index.html"), "<!doctype html>");
@@ -314,7 +314,7 @@ test("the page comes with a strict policy and tags; where it was not built, a pa
   assert.match(await missing.text(), /was not built/);
 });
 
-test("on loopback a foreign name is refused: a page elsewhere could have given it to itself", async (t) => {
+test("on loopback a foreign name is refused, because a page elsewhere could use it", async (t) => {
   const { url } = await start(t);
   const { port } = new URL(url);
   const ask = async (host: string): Promise<string> => {

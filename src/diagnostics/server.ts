@@ -29,10 +29,10 @@ export interface DiagnosticsOptions {
   host: string;
   /** 0 takes any free port; undefined the first free one from 51823. */
   port: number | undefined;
-  /** Kept from now on, so that the story of the start is in it. */
+  /** Kept from now on, so that it has the events of the start. */
   events: Pick<Events, "subscribe">;
   clock?: Clock;
-  /** Where the built page lies. */
+  /** The folder of the built page. */
   pageFolder?: string;
 }
 
@@ -40,7 +40,7 @@ export interface Diagnostics {
   readonly libp2pMetrics: Libp2pMetrics;
   /** A request is over. */
   onSession(session: SessionStatus): void;
-  /** Listens, and tells what `status` says; the charts are made of `vitals`. Rejects with PORT_IN_USE or ADDRESS_INVALID. */
+  /** Listens and serves `status`; the charts use `vitals`. Rejects with PORT_IN_USE or ADDRESS_INVALID. */
   start(
     status: () => NodeStatus,
     vitals?: () => Vitals,
@@ -62,7 +62,7 @@ const JSON_TYPE = "application/json; charset=utf-8";
 /** Not worth compressing below. */
 const GZIP_FROM_BYTES = 4_096;
 
-/** Events after which the status is another one. */
+/** Events that change the status. */
 const MOVES: ReadonlySet<EventTag> = new Set([
   "SWARM",
   "CLUSTER",
@@ -85,7 +85,7 @@ class HttpDiagnostics implements Diagnostics {
   #compute: (() => NodeStatus) | undefined;
   #cached: { atMs: number; status: NodeStatus } | undefined;
   #json: { of: NodeStatus; text: string; zipped?: Promise<Buffer> } | undefined;
-  /** Since the status was computed something happened that changes it. */
+  /** Something changed since the status was computed. */
   #moved = false;
   #cancelSample: (() => void) | undefined;
 
@@ -135,7 +135,7 @@ class HttpDiagnostics implements Diagnostics {
     this.#metrics.stop();
   }
 
-  /** Computed at most once a second, or five times where the swarm moves, however many ask. */
+  /** Computed at most once a second, or five times while the cluster changes, however many clients ask. */
   #status(): NodeStatus {
     const now = this.#clock.now();
     const ageMs = now - (this.#cached?.atMs ?? -Infinity);
@@ -208,7 +208,7 @@ class HttpDiagnostics implements Diagnostics {
       }
       throw new ShoalError(
         "ADDRESS_INVALID",
-        `diagnostics can not listen on ${host}, port ${port}: ${code ?? "?"}`,
+        `diagnostics cannot listen on ${host}, port ${port}: ${code ?? "?"}`,
         { host, port },
         error,
       );
@@ -243,7 +243,7 @@ class HttpDiagnostics implements Diagnostics {
       if (isAllowedHost(this.#options.host, request.headers.host)) return;
       throw new ShoalError(
         "FORBIDDEN",
-        "this process shows itself to its own machine only: ask for it by its address or as localhost",
+        "this process answers only its own machine: use its address or localhost",
       );
     });
     server.get("/health", () => ({ status: "ok" }));

@@ -1,8 +1,8 @@
 /**
- * Every cause that `shoal doctor` can name, the most fundamental first: what stands above explains what stands below, so the first one
- * found is the one that is told. docs/OPERATIONS.md has the same table.
+ * Every cause that `shoal doctor` can name, the most fundamental first: a cause explains those below it, so the first one found is
+ * reported. docs/OPERATIONS.md has the same table.
  */
-/** Plain data: goes into the JSON and into the words of what to do next. */
+/** Plain data, for the JSON and for the advice. */
 export type Facts = Readonly<
   Record<
     string,
@@ -38,7 +38,7 @@ export const CAUSES = [
   },
   {
     code: "NO_ROUTE",
-    next: () => "check this machine's network: it has no way to that address",
+    next: () => "check this machine's network: it has no route to that address",
   },
   {
     code: "NOTHING_LISTENS",
@@ -53,27 +53,27 @@ export const CAUSES = [
   {
     code: "WRONG_PEER",
     next: () =>
-      "the server's key has changed or the address is another's: take the id that `shoal rendezvous` prints, or leave /p2p/… away",
+      "the server's key changed, or the address belongs to another server: use the id that `shoal rendezvous` prints, or omit /p2p/…",
   },
   {
     code: "NOT_SHOAL",
     next: ({ place }) =>
-      `another program has the port at ${say(place)}: correct the address, or move one of the two`,
+      `another program listens at ${say(place)}: correct the address, or move one of the two`,
   },
   {
     code: "VERSION_MISMATCH",
     next: ({ ours, theirs }) =>
-      `update the older of the two: here is ${say(ours)}, there ${say(theirs)}`,
+      `update the older of the two: this one has ${say(ours)}, the other ${say(theirs)}`,
   },
   {
     code: "CLOCK_OFF",
     next: ({ whose }) =>
-      `set ${say(whose)}: records are signed with the time, and others refuse those of the future and of the past (timedatectl set-ntp true)`,
+      `set ${say(whose)}: records carry a time, and other members refuse wrong ones (timedatectl set-ntp true)`,
   },
   {
     code: "DHT_BROKEN",
     next: () =>
-      "restart the rendezvous and read its [DHT] line: it must say that it stores and answers",
+      "restart the rendezvous and check its [DHT] line: it must say that it stores and answers",
   },
   // this machine
   {
@@ -83,7 +83,8 @@ export const CAUSES = [
   },
   {
     code: "IDENTITY_DAMAGED",
-    next: ({ path }) => `move ${say(path)} away: a new identity is made`,
+    next: ({ path }) =>
+      `move ${say(path)} away: the next start creates a new identity`,
   },
   {
     code: "PORT_IN_USE",
@@ -98,17 +99,17 @@ export const CAUSES = [
   {
     code: "MODEL_DAMAGED",
     next: ({ file }) =>
-      `delete ${say(file)} and fetch it again; without --model-dir the node fetches its shard from the swarm`,
+      `delete ${say(file)} and download it again; without --model-dir the node downloads its shard from the cluster`,
   },
   {
     code: "SHARD_NOT_THERE",
     next: () =>
-      "write it with `shoal split`, or leave --model-dir away: the node fetches its shard from the swarm",
+      "write it with `shoal split`, or omit --model-dir: the node then downloads its shard from the cluster",
   },
   {
     code: "OTHER_MODEL",
     next: () =>
-      "take the cluster's model, or another cluster's name: one cluster serves one model",
+      "use the cluster's model, or another cluster name: one cluster serves one model",
   },
   {
     code: "DISK_FULL",
@@ -118,7 +119,7 @@ export const CAUSES = [
   {
     code: "MEMORY_SHORT",
     next: () =>
-      "take a smaller shard (--layers, or more shards), fewer --sessions, a smaller --context, or a machine with more memory",
+      "use a smaller shard (--layers, or more shards), fewer --sessions, a smaller --context, or a machine with more memory",
   },
   // the cluster
   {
@@ -133,18 +134,17 @@ export const CAUSES = [
   },
   {
     code: "MEMBER_VERSION",
-    next: () =>
-      "update the members that are refused; their logs name both versions",
+    next: () => "update the refused members; their logs name both versions",
   },
   {
     code: "MEMBER_CLOCK",
     next: () =>
-      "set the clock of the member that is refused (its log says `announcement refused`): timedatectl set-ntp true",
+      "set the clock of the refused member (its log says `announcement refused`): timedatectl set-ntp true",
   },
   {
     code: "MEMBER_MODEL",
     next: () =>
-      "stop the node that brings another model or plan, or give it the cluster's",
+      "stop the node with another model or plan, or give it the cluster's",
   },
   {
     code: "SHARD_MISSING",
@@ -159,7 +159,7 @@ export const CAUSES = [
   {
     code: "SHARD_DOWNLOADING",
     next: () =>
-      "wait; if the figure does not grow, look at that node's [TORRENT] lines",
+      "wait; if the progress stops, look at that node's [TORRENT] lines",
   },
   {
     code: "SHARD_LOADING",
@@ -185,7 +185,7 @@ export const CAUSES = [
   {
     code: "TCP_BLOCKED",
     next: ({ place }) =>
-      `open TCP to ${say(place)} in the firewalls on the way: members without QUIC can not come in`,
+      `open TCP to ${say(place)} in the firewalls on the way: members without QUIC cannot join`,
   },
 ] as const satisfies readonly Cause[];
 

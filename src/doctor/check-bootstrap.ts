@@ -1,4 +1,4 @@
-/** Is a bootstrap given, can it be understood, does its name have an address? */
+/** Is a bootstrap given, is it a valid address, and does its name resolve? */
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { ShoalError, withDeadline } from "../lib/index.ts";
@@ -68,7 +68,7 @@ async function checkName(
   }
 }
 
-/** One good bootstrap is enough: what is wrong with another is worth a note. */
+/** One good bootstrap is enough: problems with another are only a note. */
 function onlyIfNoneIsGood(
   { targets }: Examination,
   findings: Finding[],

@@ -1,4 +1,4 @@
-/** Is what was reached one of ours, of a version we can talk with, and does its clock agree with this machine's? */
+/** Is the reached process Shoal, of a compatible version, and does its clock agree with this machine's? */
 import { ANNOUNCEMENT, GET_CAPABILITIES, PROTOCOL } from "../cluster/index.ts";
 import { formatMs, isShoalError, ShoalError, VERSION } from "../lib/index.ts";
 import type { Check, Examination, Reached } from "./examination.ts";
@@ -46,7 +46,7 @@ async function ask(
       { timeoutMs, signal },
     );
     const heardMs = clock.now();
-    // Halfway between question and answer it looked at its clock.
+    // It read its clock halfway between question and answer.
     const aheadMs = nowMs - (sentMs + heardMs) / 2;
     return { reached, version, protocol, aheadMs };
   } catch (error) {
@@ -82,17 +82,17 @@ function versionOf({ reached, version, protocol }: Told): Finding {
     return problem(
       "version",
       "VERSION_MISMATCH",
-      `${place} runs Shoal ${version}, which speaks protocol ${protocol}; this is ${VERSION} with protocol ${PROTOCOL}`,
+      `${place} runs Shoal ${version} with protocol ${protocol}; this is ${VERSION} with protocol ${PROTOCOL}`,
       {
         place,
         ours: `${VERSION} (protocol ${PROTOCOL})`,
         theirs: `${version} (protocol ${protocol})`,
       },
     );
-  return ok("version", `${place} runs Shoal ${version}, here is ${VERSION}`);
+  return ok("version", `${place} runs Shoal ${version}; this is ${VERSION}`);
 }
 
-/** Two clocks that differ do not say which is wrong; three do where two agree. */
+/** Two different clocks do not show which is wrong; three do if two agree. */
 function clockOf(told: readonly Told[]): Finding {
   const off = told.filter(
     ({ aheadMs }) => Math.abs(aheadMs) > ANNOUNCEMENT.maxSkewMs,

@@ -1,4 +1,4 @@
-/** Who is in the cluster, which shard is missing, and who is fetching it: by the records of a bootstrap. */
+/** Who is in the cluster, which shard is missing, and who is downloading it: by a bootstrap's records. */
 import {
   type ClusterRecord,
   GET_CLUSTER,
@@ -15,7 +15,7 @@ type Member = ClusterStatus["members"][number];
 export const checkCluster: Check = async (examination) => {
   const { cluster } = examination.options;
   if (cluster === undefined)
-    return [skipped("cluster", "no cluster was named: give --cluster")];
+    return [skipped("cluster", "no cluster was given: use --cluster")];
   const asked = await ask(examination, cluster);
   if ("finding" in asked) return [asked.finding];
   const { status, published } = asked;
@@ -30,7 +30,7 @@ export const checkCluster: Check = async (examination) => {
         "CLUSTER_EMPTY",
         status.model === null
           ? `no node is in cluster ${cluster}`
-          : `no node holds anything of ${status.model} in cluster ${cluster}`,
+          : `no node in cluster ${cluster} holds a shard of ${status.model}`,
         { cluster },
       ),
     ];
@@ -85,19 +85,19 @@ async function ask(
         ? problem(
             "cluster",
             "CLUSTER_UNKNOWN",
-            `${target.place} knows no cluster ${cluster}`,
+            `${target.place} does not know cluster ${cluster}`,
             { cluster },
           )
         : skipped(
             "cluster",
-            `${target.place} did not tell: ${ShoalError.from(error).message}`,
+            `${target.place} did not answer: ${ShoalError.from(error).message}`,
           );
     }
   }
   return { finding };
 }
 
-/** Members that hold what the cluster's record does not name: a fault where it keeps prompts from running, or runs them on the wrong model. */
+/** Members whose model differs from the cluster's record: a fault if it stops prompts or runs them on the wrong model. */
 function straysOf(
   { members, manifest, ready }: ClusterStatus,
   published: ClusterRecord | undefined,
@@ -116,7 +116,7 @@ function straysOf(
       ];
 }
 
-/** Announcements that were refused explain a shard that is missing. */
+/** Refused announcements explain a missing shard. */
 function refusedOf({ refused }: ClusterStatus): Finding[] {
   const findings: Finding[] = [];
   const { version = 0, future = 0, expired = 0, mismatch = 0 } = refused;
@@ -211,7 +211,7 @@ function missingShard(
     return problem(
       "shards",
       "SHARD_LOADING",
-      `${name} is ${nameOf(joining)}'s, which is still joining`,
+      `${name} has only ${nameOf(joining)}, which is still joining`,
       { ...facts, peer: joining.peer },
     );
   const leaving = by("draining");
@@ -230,12 +230,12 @@ function missingShard(
   return problem(
     "shards",
     "SHARD_MISSING",
-    `${name}${layers} is missing: nobody has it and nobody is fetching it`,
+    `${name}${layers} is missing: nobody has it and nobody is downloading it`,
     facts,
   );
 }
 
-/** A shard whose every loaded holder is full makes all prompts wait. */
+/** If all loaded holders of a shard are full, all prompts wait. */
 function busyOf({ cluster, members, ready }: ClusterStatus): Finding[] {
   if (!ready) return [];
   const loaded = Map.groupBy(

@@ -1,4 +1,4 @@
-/** Does a bootstrap's DHT store and answer? A record of this guest is put, got, provided and found there. */
+/** Does a bootstrap's DHT store and answer? The doctor puts, gets, provides and finds a record there. */
 import { ShoalError } from "../lib/index.ts";
 import type { Check } from "./examination.ts";
 import { ok, problem, skipped, type Finding } from "./finding.ts";

@@ -1,4 +1,4 @@
-/** What lies in --model-dir: readable, whole, and of the cluster's model? */
+/** Are the files in --model-dir readable, complete, and of the cluster's model? */
 import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { askManifest, MANIFEST_FILE } from "../weights/index.ts";
@@ -16,14 +16,14 @@ import {
 import type { Check, Examination } from "./examination.ts";
 import { note, ok, problem, skipped, type Finding } from "./finding.ts";
 
-/** The shape of the cluster's model, from whoever holds it: what the other checks count with. */
+/** The shape of the cluster's model, from any holder, for the other checks. */
 export const checkManifest: Check = async (examination) => {
   const { status, commands } = examination;
   if (typeof status?.manifest !== "string") return [];
   const holders = status.members.filter((m) => m.manifest === status.manifest);
   examination.manifest = await askManifest(commands, status.manifest, holders);
   return examination.manifest === undefined
-    ? [skipped("model", "no holder told the model's shape")]
+    ? [skipped("model", "no holder gave the model's shape")]
     : [];
 };
 
@@ -39,8 +39,8 @@ export const checkModelDir: Check = async (examination) => {
       code === "ENOENT"
         ? "it does not exist"
         : code === "ENOTDIR"
-          ? "it is no folder"
-          : `it can not be read (${code ?? "?"})`;
+          ? "it is not a folder"
+          : `it cannot be read (${code ?? "?"})`;
     return [
       problem("model", "MODEL_DIR_UNREADABLE", `${modelDir}: ${why}`, {
         path: modelDir,
@@ -54,7 +54,7 @@ export const checkModelDir: Check = async (examination) => {
     : checkOriginals(names, modelDir);
 };
 
-/** Headers and sizes of every GGUF: what is cut short or overwritten shows there. Bytes of weights are not read. */
+/** Headers and sizes of every GGUF, which show truncated and overwritten files. Weights are not read. */
 async function damagedFiles(
   modelDir: string,
   names: readonly string[],
@@ -104,7 +104,7 @@ async function checkSplit(
       problem(
         "model",
         "OTHER_MODEL",
-        `${modelDir} has ${manifest.name}, the cluster serves ${status.model ?? "another model"}: they are not the same bytes`,
+        `${modelDir} has ${manifest.name}, the cluster serves ${status.model ?? "another model"}: their bytes differ`,
         { here: id, cluster: status.manifest },
       ),
     ];
@@ -115,9 +115,7 @@ async function checkSplit(
   const range =
     count === undefined ? undefined : planLayers(manifest, count)[shard.index];
   if (range === undefined)
-    return [
-      note("model", `which layers shard ${shard.index} has is not known`),
-    ];
+    return [note("model", `the layers of shard ${shard.index} are not known`)];
   return [
     await checkOneShard(examination, modelDir, shard.index, range, manifest),
   ];
@@ -134,7 +132,7 @@ async function checkOneShard(
   try {
     checkShard(await readShard(join(modelDir, name)), manifest, range);
     examination.hasShard = true;
-    return ok("model", `${name} is of ${manifest.name} and whole`);
+    return ok("model", `${name} belongs to ${manifest.name} and is complete`);
   } catch (error) {
     const { code, message } = ShoalError.from(error);
     const facts = { file: name };
@@ -164,6 +162,6 @@ function checkOriginals(names: readonly string[], modelDir: string): Finding[] {
     ];
   return [
     ok("model", `${basename(modelDir)} has ${models.join(", ")}`),
-    note("model", "whether it is the cluster's model shows when it is hashed"),
+    note("model", "only hashing shows whether it is the cluster's model"),
   ];
 }

@@ -1,4 +1,4 @@
-/** Does a bootstrap answer by UDP, and does it by TCP? Each is asked apart, and answered means: an echo came back. */
+/** Does a bootstrap answer by UDP, and by TCP? Each is tried separately, and an answer means that an echo came back. */
 import { connect } from "node:net";
 import { isShoalError, ShoalError } from "../lib/index.ts";
 import { type DialKind, type Host, transportOf } from "../network/index.ts";
@@ -7,7 +7,7 @@ import { note, ok, problem, skipped, type Finding } from "./finding.ts";
 
 type Way = "udp" | "tcp";
 
-/** What one transport said. `unasked`: the address names the other only, or this platform has none. */
+/** The result of one transport. `unasked`: the address names only the other one, or this platform has none. */
 interface Answer {
   kind: "ok" | "unasked" | "no-echo" | DialKind;
   peer?: string;
@@ -28,7 +28,7 @@ export const checkReach: Check = async (examination) => {
     findings.push(...(await tell(examination, target, udp, tcp)));
   }
   if (examination.reached.length === 0) return findings;
-  // One that answers is enough to join by.
+  // One transport that answers is enough to join.
   const good = new Set(examination.reached.map((r) => r.target.place));
   return findings.map((finding) =>
     finding.state === "problem" &&
@@ -59,7 +59,7 @@ async function ask(
     // Without QUIC here there is no address left to dial.
     if (kind === undefined && way === "udp" && isShoalError(error))
       return { kind: details.timeoutMs === undefined ? "unasked" : "silent" };
-    // QUIC's binding has no words for a port that nobody has.
+    // QUIC's binding has no error text for a closed port.
     return {
       kind: way === "udp" && kind === "failed" ? "silent" : (kind ?? "silent"),
     };
@@ -67,7 +67,7 @@ async function ask(
   try {
     return { kind: "ok", peer, ms: await host.ping(peer, wait) };
   } catch {
-    // A libp2p peer without our echo: the next check says what it is.
+    // A libp2p peer without our echo: the next check identifies it.
     return { kind: "no-echo", peer };
   }
 }
@@ -110,11 +110,11 @@ function line(way: Way, place: string, answer: Answer): Finding {
   if (answer.kind === "no-echo")
     return note(way, `${place} answers by ${name}, without an echo`);
   if (answer.kind === "unasked")
-    return skipped(way, `${place} was not asked by ${name}`);
+    return skipped(way, `${place} was not tried by ${name}`);
   return note(way, `${place} by ${name}: ${wordsOf(answer)}`);
 }
 
-/** Neither way: why, by what both said. */
+/** Neither transport: the reason from both errors. */
 async function unreached(
   { options }: Examination,
   { place, target }: Target,
@@ -128,7 +128,7 @@ async function unreached(
   if (kinds.has("other-peer"))
     return found(
       "WRONG_PEER",
-      `at ${place} answers another peer than ${target.peerId ?? "the one that is meant"}`,
+      `another peer than ${target.peerId ?? "the expected one"} answers at ${place}`,
     );
   if (kinds.has("no-route"))
     return found("NO_ROUTE", `there is no route to ${place}`);
@@ -138,7 +138,7 @@ async function unreached(
   )
     return found(
       "NOT_SHOAL",
-      `what listens at ${place} is no Shoal: it takes a connection and does not speak libp2p`,
+      `the program at ${place} is not Shoal: it accepts a connection but does not speak libp2p`,
     );
   if (kinds.has("refused"))
     return found("NOTHING_LISTENS", `nothing listens at ${place}`);
@@ -148,7 +148,7 @@ async function unreached(
   );
 }
 
-/** Whether a TCP connection comes about at all. */
+/** Whether a TCP connection opens at all. */
 function accepts(place: string, timeoutMs: number): Promise<boolean> {
   const [, host = "", port = ""] = /^\[?(.*?)\]?:(\d+)$/.exec(place) ?? [];
   return new Promise((resolve) => {

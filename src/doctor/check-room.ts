@@ -13,7 +13,7 @@ import type { Check, Examination } from "./examination.ts";
 import { ok, problem, skipped } from "./finding.ts";
 
 const ROOM = Object.freeze({
-  /** Identity, peer database, manifest and vocabulary: what any role writes, whatever its shard. */
+  /** Identity, peer database, manifest and vocabulary, which every role writes. */
   leastDiskBytes: 64 * 1024 * 1024,
   /** A node's default. */
   contextLength: 4_096,
@@ -27,10 +27,12 @@ export const checkDisk: Check = async (examination) => {
   try {
     free = await freeBytes(paths.data);
   } catch {
-    return [skipped("disk", `${paths.data} could not be asked for its room`)];
+    return [skipped("disk", `the free space of ${paths.data} is not known`)];
   }
   const what =
-    shard === undefined ? "" : ` for shard ${shard.index} and its surroundings`;
+    shard === undefined
+      ? ""
+      : ` for shard ${shard.index} and its working files`;
   const facts = {
     path: paths.data,
     free: formatBytes(free),
@@ -43,7 +45,7 @@ export const checkDisk: Check = async (examination) => {
         problem(
           "disk",
           "DISK_FULL",
-          `${paths.data} has ${formatBytes(free)} free, ${formatBytes(needed)} are needed${what}`,
+          `${paths.data} has ${formatBytes(free)} free; ${formatBytes(needed)} are needed${what}`,
           facts,
         ),
       ]
@@ -81,14 +83,14 @@ export const checkMemory: Check = (examination) => {
       ? problem(
           "memory",
           "MEMORY_SHORT",
-          `${needs}, ${formatBytes(usable)} may be used`,
+          `${needs}; ${formatBytes(usable)} may be used`,
           facts,
         )
-      : ok("memory", `${needs}, ${formatBytes(usable)} may be used`, facts),
+      : ok("memory", `${needs}; ${formatBytes(usable)} may be used`, facts),
   ]);
 };
 
-/** The shard that was asked for; of a node that takes any, the smallest that is missing, else the smallest. */
+/** The requested shard; for a node that takes any, the smallest missing one, else the smallest. */
 function wantedShard({
   options,
   manifest,
@@ -108,7 +110,7 @@ function wantedShard({
   )[0];
 }
 
-/** Of the folder, or of the nearest one above it that there is. */
+/** The free space of the folder, or of its nearest existing parent. */
 async function freeBytes(folder: string): Promise<number> {
   try {
     const { bavail, bsize } = await statfs(folder);

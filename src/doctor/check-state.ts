@@ -8,7 +8,7 @@ import { createHost } from "../network/index.ts";
 import type { Check, Examination } from "./examination.ts";
 import { note, ok, problem, type Finding } from "./finding.ts";
 
-/** The folder must take a file; a key that is there must be one. */
+/** The folder must be writable; an existing key must be valid. */
 export const checkState: Check = async (examination) => {
   const { state } = examination.paths;
   try {
@@ -20,13 +20,12 @@ export const checkState: Check = async (examination) => {
   } catch (error) {
     const { code = "", message } = error as NodeJS.ErrnoException;
     // A full disk is its own cause.
-    if (code === "ENOSPC")
-      return [note("state", "the disk took no file: it is full")];
+    if (code === "ENOSPC") return [note("state", "the disk is full")];
     return [
       problem(
         "state",
         "STATE_UNUSABLE",
-        `the state folder ${state} can not be written: ${code || message}`,
+        `the state folder ${state} cannot be written: ${code || message}`,
         { path: state },
       ),
     ];
@@ -59,7 +58,7 @@ async function checkKey(
   }
 }
 
-/** Only addresses with a port of their own: any free one is always there. */
+/** Only addresses with a fixed port: a free one always exists. */
 export const checkPorts: Check = async (examination) => {
   const findings: Finding[] = [];
   for (const address of examination.options.listen) {
@@ -73,7 +72,9 @@ export const checkPorts: Check = async (examination) => {
     const name = `${transport.toUpperCase()} port ${port} of ${host}`;
     if (!taken) findings.push(ok("port", `${name} is free`));
     else if (await isOwnNode(examination, host, transport, port))
-      findings.push(ok("port", `${name} is this node's own, which runs`));
+      findings.push(
+        ok("port", `${name} is used by this node, which is running`),
+      );
     else
       findings.push(
         problem("port", "PORT_IN_USE", `${name} is used by another program`, {
@@ -86,7 +87,7 @@ export const checkPorts: Check = async (examination) => {
   return findings;
 };
 
-/** A node of this home that already runs is why its port is taken. Whoever answers there has to be it. */
+/** A running node of this home may be why its port is taken: it must answer there. */
 async function isOwnNode(
   { ownPeer, hosts, options, signal }: Examination,
   host: string,

@@ -1,11 +1,11 @@
 /**
- * Why is it not ready, not connecting, slow? Answered with one cause and what to do next, from checks that are really made: it connects as
- * a guest, joins nobody, and leaves nothing behind but a record of a minute in the DHT.
+ * Why is it not ready, not connecting, slow? The doctor answers with one cause and what to do next, from real checks: it connects as a
+ * guest, does not join, and leaves only a record in the DHT that expires after a minute.
  *
  *     const { healthy, cause, findings } = await runDoctor(options, context);
  *     console.log(cause?.what, cause?.next);
  *
- * The checks stand in roles/doctor/, one file each; what they find is judged by a pure function over a table of causes.
+ * Each check is a file; a pure function over a table of causes judges their findings.
  */
 import { Commands, createHost, type Host } from "../network/index.ts";
 import { checkBootstraps } from "./check-bootstrap.ts";
@@ -23,7 +23,7 @@ import { VERSION } from "../lib/index.ts";
 export type { DoctorOptions } from "./examination.ts";
 export type { Diagnosis, Finding } from "./finding.ts";
 
-/** Each builds on what those before it learned. */
+/** Each builds on the results of the previous ones. */
 const CHECKS: readonly Check[] = [
   checkBootstraps,
   checkReach,
@@ -51,7 +51,7 @@ export async function runDoctor(
   await using stack = new AsyncDisposableStack();
   const guest = async (quic: boolean): Promise<Host> => {
     const host = await createHost({
-      // A provider record of a guest without an address would not be taken.
+      // A provider record of a guest without an address would be refused.
       listen: ["/ip4/127.0.0.1/tcp/0"],
       version: VERSION,
       dhtClient: true,

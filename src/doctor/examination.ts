@@ -1,4 +1,4 @@
-/** What the checks share: the options, what earlier ones learned, and how they ask. */
+/** What the checks share: the options, earlier results, and the hosts. */
 import type { ClusterStatus } from "../status/index.ts";
 import type { Clock, EventSink, Paths } from "../lib/index.ts";
 import type { LayerRange, Manifest } from "../model/index.ts";
@@ -8,16 +8,16 @@ import type { Finding } from "./finding.ts";
 export interface DoctorOptions {
   /** As the operator typed them. */
   bootstraps: readonly string[];
-  /** Undefined: nothing is asked about a cluster. */
+  /** If undefined, nothing is asked about a cluster. */
   cluster?: string | undefined;
-  // of the node that is to run here
+  // of the node that will run here
   /** Multiaddrs. */
   listen: readonly string[];
   shard?: { index: number; count?: number } | LayerRange | undefined;
   modelDir?: string | undefined;
   contextLength?: number | undefined;
   sessions: number;
-  /** Memory for shards, at most; undefined: what is free. */
+  /** Memory for shards at most; undefined means what is free. */
   memoryBytes?: number | undefined;
   /** For each question. */
   timeoutMs: number;
@@ -29,7 +29,7 @@ export interface Target {
   target: PeerTarget;
   /** host:port, for people. */
   place: string;
-  /** False: its name has no address. */
+  /** False if its name does not resolve. */
   isResolved: boolean;
 }
 
@@ -47,8 +47,8 @@ export interface Examination {
   events: EventSink;
   signal: AbortSignal;
   /**
-   * Two guests, since a peer that is connected is not dialed again: `tcp` has no QUIC. Everything after is asked by the other, which
-   * goes whichever way there is.
+   * Two guest hosts, because a connected peer is not dialled again: `tcp` has no QUIC. The other one asks everything else, over any
+   * transport.
    */
   hosts: { udp: Host; tcp: Host };
   commands: Commands;

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { CAUSES } from "./causes.ts";
 import { diagnose, note, ok, problem, skipped } from "./finding.ts";
 
-test("nothing found is healthy; notes and what was not looked at are no cause", () => {
+test("no findings are healthy; notes and skipped checks are not a cause", () => {
   assert.deepEqual(diagnose([]), { healthy: true });
   assert.deepEqual(
     diagnose([
@@ -15,7 +15,7 @@ test("nothing found is healthy; notes and what was not looked at are no cause", 
   );
 });
 
-test("of several problems the one that stands first in the table is told, whatever the order they were found in", () => {
+test("of several problems the first one in the table is reported, whatever the order of finding", () => {
   const all = CAUSES.map(({ code }) => problem("shards", code, code));
   for (const [first, cause] of CAUSES.entries()) {
     const found = all.slice(first);
@@ -24,7 +24,7 @@ test("of several problems the one that stands first in the table is told, whatev
   }
 });
 
-test("of several of one kind the first found is told, with its facts in what to do next", () => {
+test("of several of one kind the first found is reported, with its facts in the advice", () => {
   const { cause } = diagnose([
     problem("shards", "SHARD_MISSING", "shard 2", { shard: 2, cluster: "a" }),
     problem("shards", "SHARD_MISSING", "shard 5", { shard: 5, cluster: "a" }),
@@ -33,7 +33,7 @@ test("of several of one kind the first found is told, with its facts in what to 
   assert.match(cause?.next ?? "", /shoal node --cluster a --shard 2 /);
 });
 
-test("every cause has a code of its own and says what to do", () => {
+test("every cause has its own code and says what to do", () => {
   const codes = CAUSES.map(({ code }) => code);
   assert.equal(new Set(codes).size, codes.length);
   for (const { next } of CAUSES) assert.ok(next({}).length > 10);

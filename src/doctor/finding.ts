@@ -1,4 +1,4 @@
-/** What one check found, and the one cause that follows from all of them. */
+/** The findings of the checks, and the one cause that follows from them. */
 import { CAUSES, type CauseCode, type Facts } from "./causes.ts";
 
 export const CHECKS = [
@@ -22,7 +22,7 @@ export const CHECKS = [
 
 export interface Finding {
   check: (typeof CHECKS)[number];
-  /** `note`: worth knowing, no problem. `skipped`: could not be looked at, `text` says why. */
+  /** `note`: worth knowing, not a problem. `skipped`: could not be checked; `text` says why. */
   state: "ok" | "problem" | "note" | "skipped";
   /** One line. */
   text: string;
@@ -42,7 +42,7 @@ export interface Diagnosis {
   };
 }
 
-/** Pure. One cause: what stands first in the table; of several of the same, the first found. */
+/** Pure. One cause: the first in the table; of several of the same, the first found. */
 export function diagnose(findings: readonly Finding[]): Diagnosis {
   for (const cause of CAUSES) {
     const found = findings.find(

@@ -102,7 +102,7 @@ test("a chat is streamed: the role, the text, the finish, the usage, [DONE]", as
   ]);
 });
 
-test("a text is streamed, without usage where nobody asked for it", async () => {
+test("a text is streamed, without usage unless requested", async () => {
   const { post } = inProcess({ clock });
   const response = await post("/v1/completions", {
     ...COMPLETION,
@@ -135,7 +135,7 @@ function deltas(body: string): (string | undefined)[] {
     );
 }
 
-test("a character that lies across tokens comes out whole", async () => {
+test("a character that spans tokens comes out whole", async () => {
   const { post, backend } = inProcess();
   const fish = new TextEncoder().encode("🐟");
   backend.script = [
@@ -179,7 +179,7 @@ test("a stop string across tokens ends the answer before it, and the generation 
   }
 });
 
-test("text held back for a stop string that never came is not lost", async () => {
+test("text held back for a stop string that never comes is not lost", async () => {
   const { post, backend } = inProcess();
   backend.script = ["one EN"];
   const response = await post("/v1/chat/completions", {
@@ -249,7 +249,7 @@ const FAILURES: Failure[] = [
     },
     status: 503,
     code: "swarm_not_ready",
-    message: /no shard node has joined/,
+    message: /no node has joined/,
     retryAfter: "2",
   },
   {
@@ -310,7 +310,7 @@ const FAILURES: Failure[] = [
     status: 500,
     code: "internal",
     message:
-      /^the gateway failed at this request \([0-9a-f-]{36}\); its log says where$/,
+      /^the gateway failed on this request \([0-9a-f-]{36}\); its log says where$/,
   },
 ];
 
@@ -332,7 +332,7 @@ for (const { what, arrange, status, code, message, retryAfter } of FAILURES) {
   }
 }
 
-test("a swarm that says nothing is a deadline, not a hang", async () => {
+test("a silent cluster is a deadline, not a hang", async () => {
   for (const script of [[{ deaf: true }], ["Hello", { deaf: true }]] as const) {
     const { post, backend } = inProcess({
       firstTokenTimeoutMs: 30,
@@ -346,7 +346,7 @@ test("a swarm that says nothing is a deadline, not a hang", async () => {
   }
 });
 
-test("the event of an answer has its numbers and no text", async () => {
+test("the event of an answer has its numbers but no text", async () => {
   const { post, story } = inProcess({ clock });
   const response = await post("/v1/chat/completions", CHAT);
   const event = await story.tells("request answered");

@@ -56,7 +56,7 @@ export function completionRoutes(
     const shape = kind.shape(head, order.includeUsage);
     try {
       if (!order.stream) return await whole(parts, shape);
-      // What fails before the first token still gets a status of its own.
+      // An error before the first token still gets its own status.
       const first = await parts.generated.next();
       const stream = new EventStream(reply, {
         signal: exchange.signal,
@@ -84,7 +84,7 @@ async function whole(parts: Reply, shape: AnswerShape): Promise<object> {
   throw new ShoalError("INTERNAL", "a generation ended without its finish");
 }
 
-/** Once the stream is open, an error can only be told inside it. */
+/** Once the stream is open, an error can only be reported inside it. */
 async function streamed(
   first: IteratorResult<TextPart, void>,
   parts: Reply,

@@ -1,4 +1,4 @@
-/** What Node would answer by itself, with an empty body or none: here it gets OpenAI's form of an error too. */
+/** Errors that Node would answer by itself, with an empty body or none; here they get OpenAI's form too. */
 import type { Socket } from "node:net";
 import type { ConnectionError, FastifyInstance } from "fastify";
 import { ShoalError } from "../lib/index.ts";
@@ -36,7 +36,7 @@ export function answerBareRequests(app: FastifyInstance): void {
   });
 }
 
-/** Bytes that are no HTTP, headers without end, requests that never finish. */
+/** Bytes that are not HTTP, endless headers, requests that never finish. */
 export function refuseConnection(error: ConnectionError, socket: Socket): void {
   if (error.code !== "ECONNRESET" && socket.writable) {
     socket.write(rawResponse(connectionError(error.code)));

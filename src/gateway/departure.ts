@@ -1,10 +1,10 @@
-/** When a response is over: it is out, or its client is gone. */
+/** When a response is over: it is sent, or its client is gone. */
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Clock } from "../lib/index.ts";
 
 /**
- * A client that closes its sending side may still read, or may be gone: TCP shows the difference only when something is sent to it.
- * The first probe waits until most short answers are out; the write after a refused one fails.
+ * A client that closes its sending side may still read, or may be gone: TCP shows the difference only when something is sent to it. The
+ * first probe waits until most short answers are sent; the write after a refused one fails.
  */
 const FIRST_PROBE_MS = 1_000;
 const NEXT_PROBE_MS = 500;
@@ -18,9 +18,9 @@ export interface Watched {
 }
 
 /**
- * Calls back once, when the response is out (`finished`) or can't be any more. The response itself closes when it is done or its
- * socket is gone; one that waits behind another on the same connection (pipelining) has no socket yet, and its loss is heard
- * from the connection alone.
+ * Calls back once, when the response is sent (`finished`) or can no longer be sent. The response itself closes when it is done or its
+ * socket is gone. One that waits behind another on the same connection (pipelining) has no socket yet, and only the connection reports its
+ * loss.
  */
 export function whenClosed(
   { request, reply, clock, probe }: Watched,
@@ -42,7 +42,7 @@ export function whenClosed(
   };
   const onHalfClosed = (): void => probeIn(FIRST_PROBE_MS);
   const onClose = (): void => {
-    // The socket's close makes the response close, in the middle of telling its own listeners.
+    // The socket's close makes the response close, while it is still calling its own listeners.
     if (told) return;
     told = true;
     cancelProbe?.();
@@ -65,7 +65,7 @@ export function probeWithContinue(
   reply: FastifyReply,
 ): void {
   const { raw: response } = reply;
-  const isNext = response.socket !== null; // else it waits behind another response
+  const isNext = response.socket !== null; // otherwise it waits behind another response
   if (isNext && !response.headersSent && request.raw.httpVersion === "1.1") {
     response.writeContinue();
   }

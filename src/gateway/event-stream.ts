@@ -25,7 +25,7 @@ export class EventStream {
       ...(reply.getHeaders() as Record<string, string>),
       "content-type": "text/event-stream; charset=utf-8",
       "cache-control": "no-cache",
-      "x-accel-buffering": "no", // nginx would collect the answer before it passes it on
+      "x-accel-buffering": "no", // nginx would buffer the answer before it passes it on
     });
     this.#raw.flushHeaders();
   }
@@ -34,7 +34,7 @@ export class EventStream {
     await this.#write(`data: ${JSON.stringify(data)}\n\n`);
   }
 
-  /** The answer is whole. */
+  /** The answer is complete. */
   async done(): Promise<void> {
     await this.#write("data: [DONE]\n\n");
     this.#raw.end();
@@ -46,7 +46,7 @@ export class EventStream {
     if (writable && !writableNeedDrain) this.#raw.write(":\n\n");
   }
 
-  /** The answer broke: says why, and ends without [DONE]. To a client that does not read there is nothing to say. */
+  /** The answer failed: sends the error and ends without [DONE]. A client that does not read gets nothing. */
   fail(body: object): void {
     if (this.#raw.destroyed) return;
     if (this.#raw.writableNeedDrain) {
@@ -56,7 +56,7 @@ export class EventStream {
     this.#raw.end(`data: ${JSON.stringify(body)}\n\n`);
   }
 
-  /** Waits until a client that reads slowly has made room: the generation goes no faster than its reader. */
+  /** Waits until a slow client has made room: the generation is no faster than its reader. */
   async #write(text: string): Promise<void> {
     this.#signal.throwIfAborted();
     if (this.#raw.destroyed) {

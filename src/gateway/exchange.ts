@@ -1,6 +1,6 @@
 /**
- * A request for text and its answer, from the moment the body is here until the last byte is out or the client is gone. Holds the
- * one signal that frees everything the request has taken.
+ * A request for text and its answer, from the arrival of the body until the last byte is sent or the client is gone. It has the one signal
+ * that frees everything the request has taken.
  */
 import type { FastifyReply, FastifyRequest } from "fastify";
 import {
@@ -32,7 +32,7 @@ export class Exchange {
     this.#controller.abort(reason);
   }
 
-  /** Counts for the event at the end. Never text. */
+  /** Counts for the final event. Never text. */
   note(facts: EventFields): void {
     Object.assign(this.#facts, facts);
   }
@@ -57,7 +57,7 @@ export interface ExchangesOptions {
   writeTimeoutMs: number;
 }
 
-/** All that run now. */
+/** All running exchanges. */
 export class Exchanges {
   #running = new Set<Exchange>();
   #options: ExchangesOptions;
@@ -73,8 +73,8 @@ export class Exchanges {
   }
 
   /**
-   * Runs `work` as an exchange, which ends when the work is done and the response is out or its client gone; a client that leaves
-   * the last of it unread for `writeTimeoutMs` is dropped. Throws BUSY where too many run.
+   * Runs `work` as an exchange, which ends when the work is done and the response is sent or its client gone. A client that leaves the rest
+   * unread for `writeTimeoutMs` is dropped. Throws BUSY if too many run.
    */
   async run<T>(
     request: FastifyRequest,
@@ -128,7 +128,7 @@ export class Exchanges {
     }
   }
 
-  /** No more requests: new ones are told SHUTTING_DOWN. */
+  /** Accepts no more requests: new ones get SHUTTING_DOWN. */
   stop(): void {
     this.#stopping = true;
   }

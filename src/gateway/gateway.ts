@@ -1,4 +1,4 @@
-/** The gateway's life: listen, answer, and stop without cutting off who is still being answered. */
+/** The gateway's life cycle: listen, answer, and stop without cutting off running answers. */
 import type { AddressInfo } from "node:net";
 import type { FastifyInstance } from "fastify";
 import { ShoalError, sleep, type ErrorCode } from "../lib/index.ts";
@@ -11,7 +11,7 @@ import {
 } from "./options.ts";
 import { buildServer } from "./server.ts";
 
-/** After an abort, answers need this long at most to say so and end. */
+/** After an abort, answers need at most this long to report it and end. */
 const FAREWELL_MS = 500;
 
 export interface GatewayAddress {
@@ -24,13 +24,13 @@ export interface GatewayAddress {
 export interface Gateway extends AsyncDisposable {
   /** Resolves once it listens. Throws PORT_IN_USE or ADDRESS_INVALID. */
   start(): Promise<GatewayAddress>;
-  /** Takes no more requests, lets those that run go on for `drainMs`, then aborts them. Resolves once every socket is closed. */
+  /** Accepts no more requests, lets running ones continue for `drainMs`, then aborts them. Resolves once every socket is closed. */
   stop(): Promise<void>;
-  /** Where it listens; undefined while it does not. */
+  /** The address it listens on; undefined while it does not. */
   readonly address: GatewayAddress | undefined;
 }
 
-/** Throws USAGE where an option is wrong. */
+/** Throws USAGE if an option is wrong. */
 export function createGateway(options: GatewayOptions): Gateway {
   return new HttpGateway(gatewaySettings(options));
 }
@@ -70,7 +70,7 @@ class HttpGateway implements Gateway {
     if (apiKey === undefined && !isLoopback(host)) {
       events.warn(
         "API",
-        "whoever reaches this address may use it: no API key",
+        "anyone who reaches this address can use the API: no API key is set",
         {
           url,
         },

@@ -1,4 +1,4 @@
-/** One generation as text: tokens in, text out, with a deadline on each and everything freed however it ends. */
+/** One generation as text: tokens in, text out, with a deadline for each, and everything freed at the end. */
 import { TextStream, type SamplingOptions } from "../engine/index.ts";
 import { ShoalError, withDeadline } from "../lib/index.ts";
 import type { GeneratedToken, ServedModel } from "../inference/index.ts";
@@ -18,13 +18,13 @@ export interface GenerationOptions {
 export interface TextPart {
   /** May be "": a token need not finish a character. */
   text: string;
-  /** Tokens generated so far, the end token among them. */
+  /** Tokens generated so far, including the end token. */
   completionTokens: number;
   /** Set on the last part. */
   finish?: "stop" | "length";
 }
 
-/** A part for each token. Returning early frees the stages as an abort does. */
+/** One part per token. Returning early frees the stages like an abort. */
 export async function* generateText(
   options: GenerationOptions,
 ): AsyncGenerator<TextPart, void, undefined> {
@@ -40,7 +40,7 @@ export async function* generateText(
     requestId,
   });
   const iterator = generated[Symbol.asyncIterator]();
-  /** It came to its end, and was not given up. */
+  /** It finished and was not abandoned. */
   let isOver = false;
   try {
     for (let completionTokens = 1; ; completionTokens++) {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { ShoalError } from "../lib/index.ts";
 import { CHAT, inProcess } from "../../test/fakes/gateway.ts";
 
-test("a page's own name for loopback is refused, the machine's names are not", async () => {
+test("a foreign name for loopback is refused, the machine's names are not", async () => {
   const { app } = inProcess();
   const statusOf = async (host: string): Promise<number> =>
     (await app.inject({ url: "/v1/models", headers: { host } })).statusCode;
@@ -34,7 +34,7 @@ test("a page's own name for loopback is refused, the machine's names are not", a
   );
 });
 
-test("with a key, or open to the network, any name will do", async () => {
+test("with a key, or open to the network, any name is accepted", async () => {
   for (const options of [{ apiKey: "k" }, { host: "0.0.0.0" }]) {
     const { app } = inProcess(options);
     const headers = { host: "shoal.example", authorization: "bearer k" };
@@ -158,7 +158,7 @@ test("a form or plain text, which a page could send unasked, is 415", async () =
   }
 });
 
-test("what is not here is 404 in OpenAI's form, without the query", async () => {
+test("an unknown path is 404 in OpenAI's form, without the query", async () => {
   const { app } = inProcess();
   for (const [method, url] of [
     ["GET", "/v1/nothing?secret"],
@@ -177,7 +177,7 @@ test("what is not here is 404 in OpenAI's form, without the query", async () => 
   assert.equal((await app.inject("/v1/models/%ZZ")).statusCode, 400);
 });
 
-test("health tells which shards are missing", async () => {
+test("health reports which shards are missing", async () => {
   const { app, backend } = inProcess();
   const healthy = await app.inject("/health");
   assert.deepEqual(

@@ -1,7 +1,7 @@
 /**
- * Who may ask. By default: any program on this machine, and no web page. A page can reach loopback in two ways, and both are
- * closed: a cross-origin request (no CORS headers unless `corsOrigin`; bodies must be application/json, which browsers ask
- * permission for) and a name of the page's own that resolves to 127.0.0.1 (such a Host is refused).
+ * Who may use the API. By default: any program on this machine, and no web page. A page can reach loopback in two ways, and both are
+ * closed: a cross-origin request (no CORS headers unless `corsOrigin`; bodies must be application/json, for which browsers ask permission)
+ * and a foreign name that resolves to 127.0.0.1 (such a Host is refused).
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { isIP } from "node:net";
@@ -23,7 +23,7 @@ export function guard(app: FastifyInstance, options: GuardOptions): void {
       const origin = allowedOrigin(options, request);
       if (origin === undefined) return;
       allowOrigin(origin, request, reply);
-      // A preflight carries no credentials and wants no answer but these headers.
+      // A preflight has no credentials and needs only these headers.
       if (request.method === "OPTIONS") await reply.code(204).send();
     });
   }
@@ -42,7 +42,7 @@ export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || host.startsWith("127.");
 }
 
-/** The page's own origin where it may ask: it is listed, or it is the diagnostics page at the same name. */
+/** The page's origin if it may use the API: it is listed, or it is the diagnostics page under the same name. */
 function allowedOrigin(
   { corsOrigin, pagePort }: GuardOptions,
   request: FastifyRequest,
@@ -82,8 +82,8 @@ function checkKey(expected: Buffer, request: FastifyRequest): void {
     throw new ShoalError(
       "UNAUTHENTICATED",
       key === undefined
-        ? "this gateway wants an API key: Authorization: Bearer <key>"
-        : "the API key is not the gateway's",
+        ? "this gateway needs an API key: Authorization: Bearer <key>"
+        : "the API key is wrong",
     );
   }
 }

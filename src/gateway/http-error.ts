@@ -1,6 +1,6 @@
 /**
- * Errors as OpenAI's API tells them: `{"error": {message, type, param, code}}`, so that its clients throw their own classes.
- * `code` is Shoal's code in lower case, except where OpenAI has a word of its own for the same thing.
+ * Errors in the form of OpenAI's API: `{"error": {message, type, param, code}}`, so that its clients throw their own classes. `code` is
+ * Shoal's code in lower case, unless OpenAI has its own word for it.
  */
 import { STATUS_CODES } from "node:http";
 import {
@@ -14,7 +14,7 @@ export interface ErrorBody {
   error: {
     message: string;
     type: string;
-    /** The request's field that is wrong. */
+    /** The wrong field of the request. */
     param: string | null;
     code: string;
     /** Numbers a program can use, for the codes of `TELLING`. */
@@ -36,7 +36,7 @@ const OPENAI_CODES: Partial<Record<ErrorCode, string>> = {
   PARAMETER_UNSUPPORTED: "unsupported_parameter",
 };
 
-/** Errors whose details are meant for the client; those of others (paths, peers) stay here. */
+/** Errors whose details are for the client; details of others (paths, peers) stay here. */
 const TELLING: ReadonlySet<ErrorCode> = new Set([
   "SWARM_NOT_READY",
   "BUSY",
@@ -64,10 +64,10 @@ export function httpError(error: ShoalError, requestId: string): HttpError {
     headers,
     body: {
       error: {
-        // What went wrong inside may hold anything, also a prompt. The events have its place.
+        // An internal error's message may contain anything, even a prompt. The events have its origin.
         message:
           code === "INTERNAL"
-            ? `the gateway failed at this request (${requestId}); its log says where`
+            ? `the gateway failed on this request (${requestId}); its log says where`
             : error.message,
         type: typeOf(code, status),
         param: typeof details.param === "string" ? details.param : null,
@@ -95,7 +95,7 @@ function typeOf(code: ErrorCode, status: number): string {
   return status < 500 ? "invalid_request_error" : "server_error";
 }
 
-/** What Fastify threw, or a handler, as a ShoalError. Fastify's own words are not kept: a parser's may quote the body. */
+/** An error of Fastify or a handler as a ShoalError. Fastify's own message is dropped, because a parser's may quote the body. */
 export function fromFastify(thrown: unknown, limitBytes: number): ShoalError {
   if (isShoalError(thrown)) return thrown;
   const { code, statusCode } = (
@@ -123,7 +123,7 @@ export function fromFastify(thrown: unknown, limitBytes: number): ShoalError {
   return ShoalError.from(thrown);
 }
 
-/** A whole response for what never became a request: written by hand on the socket. */
+/** A whole response to something that never became a request, written directly to the socket. */
 export function rawResponse(error: ShoalError): string {
   const { status, body } = httpError(error, "");
   const text = JSON.stringify(body);

@@ -1,11 +1,11 @@
 /**
- * The swarm as OpenAI's API over HTTP: POST /v1/chat/completions and /v1/completions (whole, or streamed as server-sent events),
- * GET /v1/models, GET /health. It knows nothing of shards: a `Backend` says which model is served, whether it can answer, and
- * turns tokens into tokens. Here text becomes tokens and tokens become text, a client that leaves frees what it held, and every
- * failure is an answer in OpenAI's form: a status, a code, a sentence.
+ * The cluster as OpenAI's API over HTTP: POST /v1/chat/completions and /v1/completions (whole, or streamed as server-sent events), GET
+ * /v1/models, GET /health. It knows nothing about shards: a `Backend` says which model is served and whether it can answer, and generates
+ * tokens. Here text becomes tokens and tokens become text, a client that leaves frees its resources, and every failure is an answer in
+ * OpenAI's form: a status, a code, a sentence.
  *
- * It listens on loopback and asks nobody who they are. To open it to others, give it an `apiKey` and put TLS in front; even then the
- * machines that compute an answer see its prompt (docs/ARCHITECTURE.md).
+ * It listens on loopback without authentication. To open it to others, give it an `apiKey` and put TLS in front; even then the machines
+ * that compute an answer see its prompt (docs/ARCHITECTURE.md).
  *
  *     const gateway = createGateway({ backend, events, port: 51822 });
  *     const { url } = await gateway.start(); // new OpenAI({ baseURL: `${url}/v1`, apiKey: "-" })

@@ -1,4 +1,4 @@
-/** A request's body as JSON. Every key is only data, `__proto__` too; a seed keeps all the digits of a 64-bit number. */
+/** A request's body as JSON. Every key is only data, even `__proto__`; a seed keeps all digits of a 64-bit number. */
 import type { FastifyInstance } from "fastify";
 import { ShoalError } from "../lib/index.ts";
 
@@ -31,9 +31,9 @@ export function parseJson(text: string): unknown {
 }
 
 /**
- * Clients draw seeds of 63 bits, and JSON.parse rounds them to 53: the digits are read again from the text. Inside a JSON string a
- * quote has a backslash before it, so `"seed"` with a colon behind it is a key. (A reviver would see the digits too, but takes a
- * second for a large body.)
+ * Clients draw seeds of 63 bits, and JSON.parse rounds them to 53: the digits are read again from the text. Inside a JSON string a quote
+ * has a backslash before it, so `"seed"` with a colon after it is a key. (A reviver would see the digits too, but takes a second for a
+ * large body.)
  */
 function keepSeed(text: string, body: unknown): void {
   if (typeof body !== "object" || body === null || !("seed" in body)) return;

@@ -13,7 +13,7 @@ export function modelRoutes(app: FastifyInstance, backend: Backend): void {
     };
   });
 
-  // A wildcard: names may hold a slash, and clients differ in whether they escape it.
+  // A wildcard, because names may contain a slash and not all clients escape it.
   app.get<{ Params: { "*": string } }>("/v1/models/*", (request) =>
     describe(knownModel(backend, request.params["*"])),
   );
@@ -35,7 +35,7 @@ export function modelRoutes(app: FastifyInstance, backend: Backend): void {
   });
 }
 
-/** The model of that name, whether or not it can answer now. Throws MODEL_UNKNOWN; SWARM_NOT_READY while none is known. */
+/** The model of that name, even if it cannot answer now. Throws MODEL_UNKNOWN; SWARM_NOT_READY while none is known. */
 function knownModel(backend: Backend, name: string): ServedModel {
   const model = backend.model();
   if (model === undefined) throw backend.notReady() ?? noModel();
@@ -57,7 +57,7 @@ export function readyModel(backend: Backend, name: string): ServedModel {
 function noModel(): ShoalError {
   return new ShoalError(
     "SWARM_NOT_READY",
-    "no model is known yet: no shard node has joined",
+    "no model is known yet: no node has joined",
   );
 }
 

@@ -83,7 +83,7 @@ test("lists and retrieves the model", async () => {
   await assert.rejects(models.retrieve("meta/other"), NotFoundError);
 });
 
-/** What the client throws for a promise that it must reject. */
+/** The client's error for a promise that must reject. */
 async function thrown(promise: Promise<unknown>): Promise<APIError> {
   try {
     await promise;
@@ -156,7 +156,7 @@ test("throws in the middle of a stream that breaks, after the text that came", a
   assert.equal(error.code, "stage_lost");
 });
 
-test("a client that is told BUSY comes back by itself", async () => {
+test("a client that gets BUSY retries by itself", async () => {
   await using swarm = await onLoopback();
   swarm.backend.script = [
     {
@@ -176,7 +176,7 @@ test("a client that is told BUSY comes back by itself", async () => {
   assert.equal((await answer).choices[0]?.message.content, "now");
 });
 
-test("an API key is asked for where one is set", async () => {
+test("an API key is required if one is set", async () => {
   await using swarm = await onLoopback({ apiKey: "sesame" });
   const answer = await client(swarm.url, "sesame").chat.completions.create({
     model,

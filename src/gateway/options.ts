@@ -15,15 +15,15 @@ export interface GatewayOptions {
   host?: string;
   /** 0 takes any free port; `address` tells which. */
   port?: number;
-  /** Where set, everything but /health answers only requests with `Authorization: Bearer <apiKey>`. */
+  /** If set, everything except /health answers only requests with `Authorization: Bearer <apiKey>`. */
   apiKey?: string;
-  /** The origins whose pages may use the API from a browser, comma-separated, or "*". Unset: none may. */
+  /** The origins whose pages may use the API from a browser, comma-separated, or "*". If unset, none may. */
   corsOrigin?: string;
-  /** Port of this gateway's own page, which may use the API too when it was asked for by the same host name. */
+  /** Port of this gateway's own page, which may use the API too when requested by the same host name. */
   pagePort?: number;
   /** Largest request body. */
   bodyLimitBytes?: number;
-  /** Requests handled at once, each with its body in memory; the next is told BUSY. */
+  /** Requests handled at once, each with its body in memory; the next gets BUSY. */
   maxRequests?: number;
   /** From the prompt to its first token. */
   firstTokenTimeoutMs?: number;
@@ -31,29 +31,29 @@ export interface GatewayOptions {
   tokenTimeoutMs?: number;
   /** How long a client may leave its answer unread. */
   writeTimeoutMs?: number;
-  /** How long `stop()` lets running requests go on. */
+  /** How long `stop()` lets running requests continue. */
   drainMs?: number;
   clock?: Clock;
   /** The seed of a request that gives none: an unsigned 32-bit number. */
   randomSeed?: () => number;
 }
 
-/** Why each number is what it is. */
+/** The defaults, with the reason for each. */
 export const GATEWAY_DEFAULTS = Object.freeze({
-  /** This machine only: the API asks nobody who they are unless `apiKey` is set. */
+  /** This machine only: without `apiKey` the API has no authentication. */
   host: "127.0.0.1",
   port: 51822,
   /** A million words; contexts are shorter. */
   bodyLimitBytes: 4 * 1024 * 1024,
-  /** Far more than a swarm answers at once (4 sessions and a short queue), so BUSY comes from those who know; bounds memory to 512 MiB. */
+  /** Far more than a cluster answers at once (4 sessions and a short queue), so BUSY comes from the nodes; it bounds memory to 512 MiB. */
   maxRequests: 128,
   /** Queue and prefill of a long prompt on slow machines; the openai client gives up after the same 10 minutes. */
   firstTokenTimeoutMs: 600_000,
-  /** Longer than any recovery inside the swarm: this deadline is the net below theirs. */
+  /** Longer than any recovery inside the cluster: this deadline is the last resort. */
   tokenTimeoutMs: 60_000,
-  /** A client that sleeps longer holds KV that others wait for. */
+  /** A client that sleeps longer occupies KV that others wait for. */
   writeTimeoutMs: 30_000,
-  /** A program that stops has 5 s; abort and farewell take the rest. */
+  /** A stopping program has 5 s; aborting and reporting take the rest. */
   drainMs: 3_000,
   clock: systemClock,
   randomSeed: () => Math.floor(Math.random() * 2 ** 32),
@@ -64,9 +64,9 @@ export const TOKENIZE_TIMEOUT_MS = 30_000;
 /** A client has this long to send its headers, and its whole request (4 MiB at 70 KB/s). */
 export const HEADERS_TIMEOUT_MS = 15_000;
 export const REQUEST_TIMEOUT_MS = 60_000;
-/** In the path of /v1/models/…; Fastify's own 100 is less than some repositories' names. */
+/** In the path of /v1/models/…; Fastify's default of 100 is shorter than some repositories' names. */
 export const MAX_MODEL_NAME_CHARS = 512;
-/** Open sockets; most are idle keep-alives. Beyond it the system refuses. */
+/** Open sockets; most are idle keep-alives. Beyond this the system refuses. */
 export const MAX_CONNECTIONS = 1024;
 
 export type GatewaySettings = Required<

@@ -1,11 +1,11 @@
-/** What accepted requests come down to. (What is refused: request.test.ts.) */
+/** The meaning of accepted requests. (Refused ones: request.test.ts.) */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CHAT, inProcess } from "../../test/fakes/gateway.ts";
 
 const COMPLETION = { model: "shoal-demo", prompt: "Once" };
 
-test("parameters that ask for nothing special, and null, are no reason to refuse", async () => {
+test("parameters with default values, and null, are accepted", async () => {
   const { post } = inProcess();
   const response = await post("/v1/chat/completions", {
     ...CHAT,
@@ -104,12 +104,17 @@ const MAX_TOKENS: [
   maxTokens: number,
 ][] = [
   [
-    "a chat's default is what the context leaves",
+    "a chat's default length is what the context leaves",
     "/v1/chat/completions",
     CHAT,
     100 - 28,
   ],
-  ["a completion's default is OpenAI's", "/v1/completions", COMPLETION, 16],
+  [
+    "a completion's default length is OpenAI's",
+    "/v1/completions",
+    COMPLETION,
+    16,
+  ],
   [
     "max_completion_tokens goes before max_tokens",
     "/v1/chat/completions",
@@ -117,7 +122,7 @@ const MAX_TOKENS: [
     6,
   ],
   [
-    "more than the context leaves is what it leaves",
+    "a longer length is cut to what the context leaves",
     "/v1/completions",
     { ...COMPLETION, max_tokens: 9999 },
     100 - 5,
@@ -164,7 +169,7 @@ for (const [what, fields, expected] of AS_PEERS) {
   });
 }
 
-test("a completion without a limit of its own goes on to the end of the context", async () => {
+test("a completion without its own limit continues to the end of the context", async () => {
   const { post, backend } = inProcess();
   await post("/v1/completions", { ...COMPLETION, max_tokens: -1 });
   assert.equal(backend.requests[0]?.maxTokens, 100 - 5);
@@ -200,7 +205,7 @@ for (const said of [{ content: null }, {}, { content: "" }]) {
   });
 }
 
-test("any key may be in metadata, and makes nobody's prototype", async () => {
+test("any key may be in metadata, and none becomes a prototype", async () => {
   const { post } = inProcess();
   const metadata =
     '{"__proto__":{"stream":true},"constructor":{"prototype":{}}}';
@@ -220,7 +225,7 @@ test("any key may be in metadata, and makes nobody's prototype", async () => {
 
 const PROMPTS: [what: string, prompt: unknown, tokens: number[]][] = [
   ["a string, encoded with BOS", "Hi", [0, 72, 105]],
-  ["token ids, taken as they are", [72, 105, 256], [72, 105, 256]],
+  ["token ids, taken unchanged", [72, 105, 256], [72, 105, 256]],
   ["a list of one string", ["Hi"], [0, 72, 105]],
   ["a list of one list of token ids", [[72]], [72]],
 ];
@@ -232,7 +237,7 @@ for (const [what, prompt, tokens] of PROMPTS) {
   });
 }
 
-test("a chat goes through the model's template; parts of a content are lines", async () => {
+test("a chat passes through the model's template; parts of a content are lines", async () => {
   const { post, backend } = inProcess();
   await post("/v1/chat/completions", {
     ...CHAT,

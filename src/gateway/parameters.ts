@@ -1,10 +1,10 @@
 /**
- * Parameters that are known and do nothing, and those that are refused. A parameter that would change the answer is never ignored:
- * a client must not take text for JSON, or one answer for three, because the gateway kept quiet.
+ * Parameters that are known and do nothing, and those that are refused. A parameter that would change the answer is never ignored: a client
+ * must not mistake text for JSON, or one answer for three, because the gateway was silent.
  */
 import { ShoalError } from "../lib/index.ts";
 
-/** No influence on the text: who asks, and how OpenAI is to store, bill and cache it. */
+/** No influence on the text: the user, and how OpenAI should store, bill and cache it. */
 const IGNORED: ReadonlySet<string> = new Set([
   "user",
   "metadata",
@@ -29,7 +29,7 @@ const isType =
     (value as { type?: unknown } | null)?.type === type;
 
 interface Refused {
-  /** A value that asks for nothing special, such as `n: 1`. null always does. */
+  /** A value that changes nothing, such as `n: 1`. null never changes anything. */
   harmless?: (value: unknown) => boolean;
   because?: string;
 }
@@ -37,7 +37,7 @@ interface Refused {
 const ONE_ANSWER = "the gateway gives one answer to a request";
 const NO_TOOLS = "tool calling is not implemented";
 
-/** What OpenAI's API has and this one has not. */
+/** Parameters of OpenAI's API that this one lacks. */
 const REFUSED: Readonly<Record<string, Refused>> = {
   n: { harmless: isOneOf(1), because: ONE_ANSWER },
   best_of: { harmless: isOneOf(1), because: ONE_ANSWER },

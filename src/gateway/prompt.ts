@@ -59,7 +59,7 @@ export class Prompter {
     if (model.chatTemplate === undefined) {
       throw new ShoalError(
         "TEMPLATE_MISSING",
-        `the model ${model.id} has no chat template: it continues text (POST /v1/completions) and does not chat`,
+        `the model ${model.id} has no chat template: use POST /v1/completions, which continues text`,
       );
     }
     if (this.#template === undefined || this.#source !== model.chatTemplate) {

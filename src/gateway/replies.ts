@@ -1,4 +1,4 @@
-/** From a request that was understood to its generation under way: one way in, for the API and for a client in this process. */
+/** From a parsed request to its running generation: one entry for the API and for a client in this process. */
 import type { ServedModel } from "../inference/index.ts";
 import { generateText, type TextPart } from "./generation.ts";
 import { GATEWAY_DEFAULTS, type GatewaySettings } from "./options.ts";
@@ -11,11 +11,11 @@ export type ReplyRequest = Pick<
   "prompt" | "maxTokens" | "stop" | "sampling"
 >;
 
-/** A generation under way, and its counts. */
+/** A running generation and its counts. */
 export interface Reply {
   promptTokens: number;
   completionTokens: number;
-  /** Returning it early frees the stages. */
+  /** Returning early frees the stages. */
   generated: AsyncGenerator<TextPart, void, undefined>;
 }
 

@@ -1,4 +1,4 @@
-/** The two kinds of requests for text: what their bodies may hold, and what they come down to. */
+/** The two kinds of requests for text: their bodies and their meaning. */
 import { z } from "zod";
 import {
   type ChatMessage,
@@ -11,12 +11,12 @@ import {
 import { refuseUnsupported } from "./parameters.ts";
 import { invalid, validate } from "./validate.ts";
 
-/** A conversation longer than this fits no context; each message costs a pass through the template. */
+/** A longer conversation fits no context; each message costs a pass through the template. */
 const MAX_MESSAGES = 2048;
 const MAX_CONTENT_PARTS = 1024;
 /** OpenAI's bound. */
 const MAX_STOPS = 4;
-/** Text that may begin a stop string is held back from the client: a longer one would hide the stream. */
+/** Text that may begin a stop string is held back from the client, so a longer one would hide the stream. */
 const MAX_STOP_CHARS = 256;
 /** OpenAI's default of `max_tokens` for /v1/completions; a chat's is what the context leaves. */
 const DEFAULT_COMPLETION_TOKENS = 16;
@@ -26,14 +26,14 @@ export type Prompt =
   | { kind: "text"; text: string }
   | { kind: "tokens"; tokens: readonly number[] };
 
-/** A request that was understood. */
+/** A parsed request. */
 export interface Order {
   model: string;
   prompt: Prompt;
-  /** undefined: as many as the context leaves. */
+  /** undefined means as many as the context leaves. */
   maxTokens: number | undefined;
   stop: readonly string[];
-  /** Without `seed` where the client gave none; `repeatLastN` is Infinity for the whole context. */
+  /** Without `seed` if the client gave none; `repeatLastN` is Infinity for the whole context. */
   sampling: Omit<SamplingOptions, "seed"> & { seed: number | undefined };
   stream: boolean;
   includeUsage: boolean;
@@ -63,7 +63,7 @@ const repeatLastN = z
 const negativeIsOff = (value: unknown): unknown =>
   Number.isSafeInteger(value) && (value as number) < 0 ? 0 : value;
 
-/** A bigint where JSON has more digits than a double. */
+/** A bigint if JSON has more digits than a double. */
 const seed = z.custom<number | bigint>(
   (value) =>
     Number.isSafeInteger(value) ||
@@ -71,7 +71,7 @@ const seed = z.custom<number | bigint>(
   { error: "must be an integer of at most 64 bits" },
 );
 
-/** What both kinds share. null is the same as absent, as in OpenAI's API. */
+/** The common part of both kinds. null is the same as absent, as in OpenAI's API. */
 const common = {
   model: text("must be the name of a model"),
   max_tokens: tokenCount.nullish(),
@@ -149,7 +149,7 @@ const message = z.preprocess(
   ),
 );
 
-/** An assistant's turn may have said nothing: clients send null then, or no content. */
+/** An assistant's turn may be empty: clients then send null or no content. */
 function emptyWithoutContent(message: unknown): unknown {
   if (typeof message !== "object" || message === null) return message;
   const { role, content = null } = message as Record<string, unknown>;
@@ -241,7 +241,7 @@ function orderOf(
   };
 }
 
-/** undefined where there is none. */
+/** undefined if there is none. */
 const limitOf = (count: number): number | undefined =>
   count === -1 ? undefined : count;
 
@@ -251,7 +251,7 @@ function seedOf(seed: number | bigint | null | undefined): number | undefined {
   return Number(BigInt.asUintN(32, BigInt(seed)));
 }
 
-/** {"50256": -100} → [[50256, -100]]. That the tokens exist is checked where the model is known. */
+/** {"50256": -100} → [[50256, -100]]. Whether the tokens exist is checked once the model is known. */
 function logitBiasOf(
   biases: Readonly<Record<string, number>>,
 ): [number, number][] {

@@ -33,7 +33,7 @@ export function buildServer(
     reply: FastifyReply,
   ): void => {
     if (reply.raw.destroyed) {
-      reply.hijack(); // the client is gone: nobody to tell
+      reply.hijack(); // the client is gone: there is nobody to tell
       return;
     }
     const error = fromFastify(thrown, bodyLimitBytes);
@@ -46,18 +46,18 @@ export function buildServer(
     http: {
       headersTimeout: HEADERS_TIMEOUT_MS,
       connectionsCheckingInterval: 5_000,
-      requireHostHeader: false, // told below, in OpenAI's form
+      requireHostHeader: false, // answered below, in OpenAI's form
     },
     requestTimeout: REQUEST_TIMEOUT_MS,
     bodyLimit: bodyLimitBytes,
     routerOptions: { maxParamLength: MAX_MODEL_NAME_CHARS },
     genReqId: () => randomUUID(),
-    return503OnClosing: false, // told below, in OpenAI's form
+    return503OnClosing: false, // answered below, in OpenAI's form
     frameworkErrors: sendError,
     clientErrorHandler: refuseConnection,
   });
   app.server.maxConnections = MAX_CONNECTIONS;
-  // A client may close its sending side and still read its answer. Node has the switch, its types have not.
+  // A client may close its sending side and still read its answer. Node has the option, but its types do not.
   Object.assign(app.server, { httpAllowHalfOpen: true });
   jsonBodies(app);
   app.setErrorHandler(sendError);
@@ -86,11 +86,11 @@ export function buildServer(
   return app;
 }
 
-/** What broke inside: the kind of error and the place in the code. Not its message, which may hold what the client sent. */
+/** An internal error: its kind and its place in the code. Not its message, which may contain what the client sent. */
 function reportBug(events: EventSink, error: ShoalError, id: string): void {
   const cause = error.cause instanceof Error ? error.cause : error;
   const place = /\n\s+at (.+)/.exec(cause.stack ?? "")?.[1];
-  events.error("API", "a request failed by a fault of the gateway", {
+  events.error("API", "a request failed because of an internal error", {
     requestId: id,
     error: cause.name,
     at: place,

@@ -16,9 +16,9 @@ export interface Usage {
   total_tokens: number;
 }
 
-/** One kind of answer. Chunks have `usage` null until the last one tells it, where the client asked for it. */
+/** One kind of answer. Chunks have `usage` null until the last one, if the client requested it. */
 export interface AnswerShape {
-  /** Before any text, or undefined where this kind has no such chunk. */
+  /** Before any text; undefined if this kind has no such chunk. */
   opening(): object | undefined;
   text(text: string): object;
   closing(finish: FinishReason): object;

@@ -1,4 +1,4 @@
-/** What only a real socket shows: clients that leave, do not read, send rubbish; and the gateway's own coming and going. */
+/** What only a real socket shows: clients that leave, do not read or send garbage, and the gateway's start and stop. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
@@ -27,7 +27,7 @@ async function dial(port: number): Promise<Socket> {
   return socket;
 }
 
-/** Everything the server says until it closes. */
+/** Everything the server sends until it closes. */
 async function readAll(socket: Socket): Promise<string> {
   let text = "";
   socket.setEncoding("utf8");
@@ -116,7 +116,7 @@ for (const stream of [true, false]) {
   });
 }
 
-test("a client that leaves takes its request that waits behind another with it", async () => {
+test("when a client leaves, its pipelined request ends too", async () => {
   await using swarm = await onLoopback();
   swarm.backend.script = [{ hang: true }];
   const socket = await dial(swarm.port);
@@ -127,7 +127,7 @@ test("a client that leaves takes its request that waits behind another with it",
   assert.deepEqual(swarm.backend.ended, [{ aborted: true }, { aborted: true }]);
 });
 
-test("a generation goes no faster than its reader, and one who never reads is dropped", async () => {
+test("a generation is no faster than its reader, and a client that never reads is dropped", async () => {
   await using swarm = await onLoopback({ writeTimeoutMs: 200 });
   let said = 0;
   swarm.backend.contextLength = 1_000_000;
@@ -138,7 +138,7 @@ test("a generation goes no faster than its reader, and one who never reads is dr
   socket.pause();
   socket.write(rawPost({ ...CHAT, stream: true }));
   await swarm.backend.generationsEnded(1);
-  assert.ok(said > 0 && said < 1000, `${said} tokens of 64 KiB`); // the rest would not fit the sockets' buffers
+  assert.ok(said > 0 && said < 1000, `${said} tokens of 64 KiB`); // the rest would not fit into the sockets' buffers
   const event = await swarm.story.tells("request failed");
   assert.equal(event.fields.code, "DEADLINE");
   socket.destroy();
@@ -192,7 +192,7 @@ test("a body over the limit is refused with 413, announced or not", async () => 
   assert.equal(chunked.status, 413);
 });
 
-test("what is no HTTP is told so in the same form", async () => {
+test("bytes that are not HTTP are refused in the same form", async () => {
   await using swarm = await onLoopback();
   const socket = await dial(swarm.port);
   socket.write("HELO gateway\r\n\r\n");
@@ -204,7 +204,7 @@ test("what is no HTTP is told so in the same form", async () => {
   assert.equal(body.error.code, "request_invalid");
 });
 
-test("headers beyond all measure are 431", async () => {
+test("oversized headers are 431", async () => {
   await using swarm = await onLoopback();
   const socket = await dial(swarm.port);
   socket.write(
@@ -228,7 +228,7 @@ const NO_REQUESTS: [
     "request_expectation",
   ],
   [
-    "a method that is none",
+    "an invalid method",
     "BREW /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n",
     400,
     "request_invalid",
@@ -338,7 +338,7 @@ test("a port in use is one clear line", async () => {
   other.close();
 });
 
-test("an address of another machine is told as such", async () => {
+test("an address of another machine is refused", async () => {
   const gateway = createGateway({
     backend: new BackendDouble(),
     events: new Story().events,
@@ -351,7 +351,7 @@ test("an address of another machine is told as such", async () => {
   await gateway.stop();
 });
 
-test("the gateway says where it listens once it does, and where anyone could reach it", async () => {
+test("the gateway logs where it listens once it does, and when anyone can reach it", async () => {
   const story = new Story();
   await using gateway = createGateway({
     backend: new BackendDouble(),
@@ -389,12 +389,12 @@ test("a wrong option is refused by name", () => {
   }
 });
 
-test("stop lets a running answer finish, refuses new ones, and is done when the last socket is", async () => {
+test("stop lets a running answer finish, refuses new ones, and ends with the last socket", async () => {
   await using swarm = await onLoopback({ drainMs: 5_000 });
   const gate = Promise.withResolvers<void>();
   swarm.backend.script = ["Hello", { until: gate.promise }, " there"];
   const stream = await post(swarm.url, { ...CHAT, stream: true });
-  const idle = await dial(swarm.port); // a connection that never asks anything
+  const idle = await dial(swarm.port); // a connection without requests
   const stopped = swarm.gateway.stop();
   assert.equal(swarm.gateway.stop(), stopped);
   await assert.rejects(post(swarm.url, CHAT)); // no longer listens
@@ -405,14 +405,14 @@ test("stop lets a running answer finish, refuses new ones, and is done when the 
   if (!idle.closed) await once(idle, "close");
 });
 
-test("a request that reaches a stopping gateway on an open connection is told to come back", async () => {
+test("a request that reaches a stopping gateway on an open connection is told to retry", async () => {
   await using swarm = await onLoopback({ drainMs: 5_000 });
   swarm.backend.script = [{ hang: true }];
   const running = await dial(swarm.port);
   running.write(rawPost(CHAT));
   while (swarm.backend.requests.length === 0) await new Promise(setImmediate);
   const open = await dial(swarm.port);
-  // Half a request behind a whole one: once that is answered, this is under way, and its connection not idle.
+  // Half a request after a whole one: once that is answered, this one is in progress and its connection is not idle.
   open.write(
     "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nGET /v1/models HTT",
   );
@@ -428,7 +428,7 @@ test("a request that reaches a stopping gateway on an open connection is told to
   await stopped;
 });
 
-test("stop aborts what does not end in time, and tells its clients why", async () => {
+test("stop aborts requests that do not end in time, and tells their clients why", async () => {
   await using swarm = await onLoopback({ drainMs: 20 });
   swarm.backend.script = ["Hello", { hang: true }];
   const stream = await post(swarm.url, { ...CHAT, stream: true });
@@ -445,7 +445,7 @@ test("stop aborts what does not end in time, and tells its clients why", async (
   assert.deepEqual(swarm.backend.ended, [{ aborted: true }, { aborted: true }]);
 });
 
-test("requests beyond the bound are told to come back, health is still answered", async () => {
+test("requests beyond the bound are told to retry; health is still answered", async () => {
   await using swarm = await onLoopback({ maxRequests: 1 });
   swarm.backend.script = [{ hang: true }];
   const socket = await dial(swarm.port);

@@ -2,11 +2,11 @@
 import type { z } from "zod";
 import { ShoalError } from "../lib/index.ts";
 
-/** Fields whose strings may be shown back: short words of the API itself, never anything of a prompt. */
+/** Fields whose strings may be quoted: short words of the API itself, never parts of a prompt. */
 const SHOWABLE: ReadonlySet<PropertyKey> = new Set(["role", "type"]);
 const MAX_SHOWN_CHARS = 32;
 
-/** `body` as the schema gives it, or REQUEST_INVALID with the first thing that is wrong and its field in `param`. */
+/** `body` parsed by the schema, or REQUEST_INVALID with the first error and its field in `param`. */
 export function validate<T>(schema: z.ZodType<T>, body: unknown): T {
   const result = schema.safeParse(body);
   if (result.success) return result.data;

@@ -146,7 +146,7 @@ describe("the way to the bootstrap", { concurrency: 4 }, () => {
     const report = await practice.examine({
       bootstraps: [`127.0.0.1:${port}`],
     });
-    assertCause(report, "NOT_SHOAL", /is no Shoal/);
+    assertCause(report, "NOT_SHOAL", /is not Shoal/);
   });
 
   test("another program has the port, and says nothing", async (t) => {
@@ -156,7 +156,7 @@ describe("the way to the bootstrap", { concurrency: 4 }, () => {
     const report = await practice.examine({
       bootstraps: [`127.0.0.1:${port}`],
     });
-    assertCause(report, "NOT_SHOAL", /is no Shoal/);
+    assertCause(report, "NOT_SHOAL", /is not Shoal/);
   });
 
   test("a libp2p peer without Shoal's commands", async (t) => {
@@ -190,7 +190,7 @@ describe("what the bootstrap is", { concurrency: 4 }, () => {
     assertCause(
       report,
       "VERSION_MISMATCH",
-      /runs Shoal 0\.0\.1, which speaks protocol 0/,
+      /runs Shoal 0\.0\.1 with protocol 0/,
     );
   });
 
@@ -257,7 +257,7 @@ describe("the cluster", { concurrency: 4 }, () => {
       bootstraps: [practice.cluster.bootstrap],
       cluster: "freinds",
     });
-    assertCause(report, "CLUSTER_UNKNOWN", /knows no cluster freinds/);
+    assertCause(report, "CLUSTER_UNKNOWN", /does not know cluster freinds/);
   });
 
   test("it is published, and nobody is in it", async (t) => {
@@ -267,7 +267,11 @@ describe("the cluster", { concurrency: 4 }, () => {
       bootstraps: [address],
       cluster: "friends",
     });
-    assertCause(report, "CLUSTER_EMPTY", /no node holds anything of demo/);
+    assertCause(
+      report,
+      "CLUSTER_EMPTY",
+      /no node in cluster .* holds a shard of demo/,
+    );
   });
 
   test("a shard is missing and nobody fetches it", async () => {

@@ -120,7 +120,7 @@ describe("this machine", { concurrency: 4 }, () => {
     });
     assertCause(missing, "MODEL_DIR_UNREADABLE", /it does not exist/);
     const file = await practice.examine({ ...good(), modelDir: DEMO_MODEL });
-    assertCause(file, "MODEL_DIR_UNREADABLE", /it is no folder/);
+    assertCause(file, "MODEL_DIR_UNREADABLE", /it is not a folder/);
   });
 
   test("the shard's file is cut short", async () => {
@@ -160,7 +160,7 @@ describe("this machine", { concurrency: 4 }, () => {
       ...good(),
       modelDir: join(dir, "shards"),
     });
-    assertCause(report, "OTHER_MODEL", /they are not the same bytes/);
+    assertCause(report, "OTHER_MODEL", /their bytes differ/);
   });
 
   const noMounts =
@@ -229,7 +229,7 @@ describe("this machine", { concurrency: 4 }, () => {
     );
     assert.deepEqual([report.healthy, report.cause], [true, undefined]);
     assert.equal(
-      report.findings.filter((f) => /is this node's own/.test(f.text)).length,
+      report.findings.filter((f) => /is used by this node/.test(f.text)).length,
       2,
     );
   });
@@ -242,7 +242,7 @@ describe("this machine", { concurrency: 4 }, () => {
     assertCause(
       await at(join(folder, "file")),
       "STATE_UNUSABLE",
-      /can not be written: ENOTDIR/,
+      /cannot be written: ENOTDIR/,
     );
     await mkdir(join(folder, "state"));
     await writeFile(join(folder, "state", "node.key"), "no key");

@@ -14,7 +14,7 @@ const HISTORY_MS = 10_000;
 const EVENTS_KEPT = 1_000;
 /** A stream that the server refused is opened again after so long. */
 const REOPEN_MS = 3_000;
-/** Events after which the status is another one. */
+/** Events that change the status. */
 const MOVES = new Set(["SWARM", "CLUSTER", "SHARD", "CONNECT", "SESSION"]);
 
 export interface Live {
