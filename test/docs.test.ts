@@ -81,6 +81,7 @@ const FOREIGN = [
   "--now",
   "--network",
   "--global",
+  "--max-semi-space-size",
 ];
 
 /** Every command line of the program in a fenced block, without its comment. "…" and HOST stand for an address. */

@@ -186,7 +186,7 @@ describe("this machine", { concurrency: 4 }, () => {
     assertCause(
       report,
       "DISK_FULL",
-      /has 1\.00 MiB free, .* are needed for shard 1/,
+      /has 1\.00 MiB free; .* are needed for shard 1/,
     );
     assert.equal(code, EXIT_UNHEALTHY);
   });
@@ -199,7 +199,7 @@ describe("this machine", { concurrency: 4 }, () => {
     assertCause(
       report,
       "MEMORY_SHORT",
-      /shard 0 needs .*, 47\.7 MiB may be used/,
+      /shard 0 needs .*; 47\.7 MiB may be used/,
     );
   });
 
