@@ -26,7 +26,7 @@ export interface StartContext {
 
 /** A role that runs in this process. */
 export interface RunningRole extends Readonly<RoleInfo>, AsyncDisposable {
-  /** Lets the generations that run come to their end and takes no new ones. Comes before `stop`, if at all. */
+  /** A node finishes its running sessions, for up to 30 s, and accepts no new ones; the other roles have nothing to finish. Comes before `stop`. */
   drain(): Promise<void>;
   /** Says goodbye to the cluster and frees everything. May be called twice. */
   stop(): Promise<void>;

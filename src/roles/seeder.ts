@@ -204,7 +204,8 @@ async function unsettledMs(
 ): Promise<number> {
   const stats = await Promise.all(files.map(({ path }) => stat(path)));
   const sinceMs = Math.min(...stats.map((s) => Date.now() - s.mtimeMs));
-  return Math.ceil(STORE_DEFAULTS.settleMs - Math.max(0, sinceMs)) + 1;
+  const leftMs = STORE_DEFAULTS.settleMs - Math.max(0, sinceMs);
+  return Math.max(0, Math.ceil(leftMs) + 1);
 }
 
 /** The manifest that the store made while it hashed the model. */
