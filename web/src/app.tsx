@@ -1,4 +1,4 @@
-/** The frame: what this process is, where one can go, what is wrong with the connection, and one view. */
+/** The frame: what this process is, the navigation, connection problems, and one view. */
 import { type ReactNode, useEffect, useState } from "react";
 import { seconds, shortPeer } from "./format.ts";
 import { live } from "./live.ts";
@@ -115,7 +115,7 @@ function View(props: {
   }
 }
 
-/** Counts the seconds by itself: nothing else would draw it again. */
+/** Counts the seconds by itself, because nothing else would redraw it. */
 function Connection(): ReactNode {
   const { lostMs, why } = live.use();
   const [nowMs, setNowMs] = useState(0);

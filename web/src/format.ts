@@ -1,4 +1,4 @@
-/** Numbers with their units; what is unknown is a dash. */
+/** Numbers with their units; unknown values are a dash. */
 export const DASH = "–";
 
 type Maybe = number | null | undefined;
@@ -67,7 +67,7 @@ export function layers(range: {
   return last === range.layerStart ? `${last}` : `${range.layerStart}–${last}`;
 }
 
-/** The end of an id tells peers apart; its beginning is the same for all. */
+/** The end of an id distinguishes peers; its beginning is the same for all. */
 export function shortPeer(peer: string): string {
   return `…${peer.slice(-8)}`;
 }

@@ -1,8 +1,8 @@
-/** A gateway's API, as far as the page needs it: one streamed reply. */
+/** The part of a gateway's API that the page needs: one streamed reply. */
 
 /** Room for a story. */
 const MAX_TOKENS = 256;
-/** A line of a stream that is longer is no stream of ours. */
+/** A longer line does not come from Shoal. */
 const MAX_LINE_CHARS = 1_000_000;
 
 export class GatewayError extends Error {
@@ -20,7 +20,7 @@ interface Chunk {
   error?: { message?: string; code?: string };
 }
 
-/** Where a page reaches a gateway that names its own machine: by the name the page itself came from. */
+/** How a page reaches a gateway on loopback: by the page's own host name. */
 export function gatewayUrl(api: string): string {
   const url = new URL(api);
   if (/^(localhost|127\..*|0\.0\.0\.0|\[::1?\])$/.test(url.hostname))
@@ -28,7 +28,7 @@ export function gatewayUrl(api: string): string {
   return url.origin;
 }
 
-/** The pieces of text as they come. */
+/** The pieces of text as they arrive. */
 export async function* askGateway(
   api: string,
   prompt: string,
@@ -57,7 +57,7 @@ export async function* askGateway(
     const messages = [{ role: "user", content: prompt }];
     response = await post("/v1/chat/completions", { messages });
   } catch (error) {
-    // A model that was not made for chats goes on with the text.
+    // A model without a chat template continues the text.
     if (!(error instanceof GatewayError) || error.code !== "template_missing")
       throw error;
     response = await post("/v1/completions", { prompt });
@@ -71,7 +71,7 @@ async function call(url: string, init: RequestInit): Promise<Response> {
     response = await fetch(url, init);
   } catch (error) {
     if (init.signal?.aborted === true) throw error;
-    throw new GatewayError(0, "", "the gateway can not be reached");
+    throw new GatewayError(0, "", "the gateway cannot be reached");
   }
   if (response.ok) return response;
   const text = await response.text();
@@ -79,7 +79,7 @@ async function call(url: string, init: RequestInit): Promise<Response> {
   try {
     told = (JSON.parse(text) as Chunk).error;
   } catch {
-    // not ours: its status is all there is
+    // not from Shoal: its status is all there is
   }
   throw new GatewayError(
     response.status,
@@ -111,7 +111,7 @@ async function* pieces(
           throw new GatewayError(
             0,
             chunk.error.code ?? "",
-            chunk.error.message ?? "the reply broke off",
+            chunk.error.message ?? "the reply ended early",
           );
         const [choice] = chunk.choices ?? [];
         const text = choice?.delta?.content ?? choice?.text ?? "";

@@ -1,6 +1,6 @@
 /**
- * Where each peer stands in the drawing of the network: always the same place for the same swarm. This process in the middle, around
- * it who holds no shard, and outside a ray for each shard with its holders on it. Pure.
+ * The position of each peer in the drawing of the network, always the same for the same cluster. This process is in the middle, around it
+ * are peers without a shard, and outside a ray for each shard with its holders. Pure.
  */
 import type { ClusterStatus, NodeStatus } from "./types.ts";
 import { nodeRows, type NodeRow } from "./nodes.ts";
@@ -13,7 +13,7 @@ export interface Spot {
 
 export interface Drawing {
   spots: Spot[];
-  /** SVG path data: between others, by their word; of this process. */
+  /** SVG path data: connections that others report; this process's own. */
   others: string;
   own: string;
   relayed: string;
@@ -24,7 +24,7 @@ export interface Drawing {
 export const WIDTH = 1_000;
 export const HEIGHT = 640;
 const [CX, CY] = [WIDTH / 2, HEIGHT / 2];
-/** As parts of the half width and height: those without a shard, the first holder of a shard, the outermost. */
+/** As fractions of half the width and height: peers without a shard, a shard's first holder, the outermost. */
 const INNER = 0.22;
 const FIRST = 0.42;
 const OUTER = 0.84;
@@ -99,7 +99,7 @@ function edgesOf(
   };
 }
 
-/** A connection is one line, whoever tells of it. */
+/** A connection is one line, whoever reports it. */
 function isNew(seen: Set<string>, a: string, b: string): boolean {
   const key = a < b ? `${a} ${b}` : `${b} ${a}`;
   if (seen.has(key)) return false;

@@ -1,6 +1,6 @@
 /**
- * What the page knows, kept up to date: the status every 2 s (15 s while nobody looks) and at once when an event says that
- * something moved; the events as they come; the history of the charts. A lost connection is noticed, shown, and tried again.
+ * The page's data, kept up to date: the status every 2 s (15 s in the background) and at once after an event that changes it; the events as
+ * they arrive; the history of the charts. A lost connection is noticed, shown, and retried.
  */
 import { createStore } from "./store.ts";
 import type { HistoryColumns, LogEntry, NodeStatus } from "./types.ts";
@@ -8,11 +8,11 @@ import type { HistoryColumns, LogEntry, NodeStatus } from "./types.ts";
 const POLL_MS = 2_000;
 const HIDDEN_POLL_MS = 15_000;
 const TIMEOUT_MS = 8_000;
-/** From an event to the status that it announces: a burst is one question. */
+/** Delay from an event to the request for the new status: one request per burst. */
 const SOON_MS = 300;
 const HISTORY_MS = 10_000;
 const EVENTS_KEPT = 1_000;
-/** A stream that the server refused is opened again after so long. */
+/** A stream that the server refused is reopened after this time. */
 const REOPEN_MS = 3_000;
 /** Events that change the status. */
 const MOVES = new Set(["SWARM", "CLUSTER", "SHARD", "CONNECT", "SESSION"]);
@@ -21,7 +21,7 @@ export interface Live {
   status: NodeStatus | undefined;
   /** By this machine's monotonic clock. */
   receivedMs: number;
-  /** Since when nothing comes; undefined while all is well. */
+  /** Since when nothing has arrived; undefined while all is well. */
   lostMs: number | undefined;
   why: string;
 }
@@ -57,7 +57,8 @@ async function ask(): Promise<void> {
   clearTimeout(timer);
   try {
     const status = await getJson<NodeStatus>("/api/v1/status");
-    if (status.v !== 1) throw new Error("it speaks another version: reload");
+    if (status.v !== 1)
+      throw new Error("it has another version: reload the page");
     live.set({
       status,
       receivedMs: performance.now(),
@@ -91,7 +92,7 @@ async function askHistory(): Promise<void> {
     const news = await getJson<HistoryColumns>(`/api/v1/history${query}`);
     history.set(known === undefined ? news : joined(known, news));
   } catch {
-    // The status tells of the loss.
+    // The status reports the loss.
   }
   setTimeout(() => void askHistory(), HISTORY_MS);
 }
@@ -119,7 +120,7 @@ async function getJson<T>(path: string): Promise<T> {
 function whyOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error.name === "TimeoutError") return "it does not answer";
-  return error.name === "TypeError" ? "it can not be reached" : error.message;
+  return error.name === "TypeError" ? "it cannot be reached" : error.message;
 }
 
 let waiting: LogEntry[] = [];
@@ -140,7 +141,7 @@ function openEvents(lastId = ""): void {
     take({ kind: "gap", id: `gap-${++gaps}`, missed });
   });
   source.addEventListener("error", () => {
-    // A connection that breaks is opened again by the browser; one that is refused is not.
+    // The browser reopens a broken connection, but not a refused one.
     if (source.readyState !== EventSource.CLOSED) return;
     setTimeout(() => openEvents(id), REOPEN_MS);
   });

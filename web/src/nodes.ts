@@ -1,4 +1,4 @@
-/** One line for each peer that is known: itself, the holders of shards, whoever is connected. Pure. */
+/** One line for each known peer: this process, the holders of shards, and connected peers. Pure. */
 import type { ClusterStatus, MemberStatus, NodeStatus } from "./types.ts";
 
 export interface NodeRow {

@@ -60,7 +60,7 @@ function line(row: NodeRow): string {
   return `  ${shortPeer(row.peer)} ${shards.join(", ")}, ${row.transport ?? "not connected"} ${shortened(row.address ?? "")}, round trip ${ms(row.roundTripMs)}, sessions ${count(row.active)}/${count(row.max)}, ${ms(row.msPerToken)} a token`;
 }
 
-/** Ids and addresses by their ends and beginnings. */
+/** Shortens ids and addresses. */
 export function shortened(text: string): string {
   return text
     .replaceAll(

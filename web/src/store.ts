@@ -1,4 +1,4 @@
-/** A value outside of React that views read: each re-renders only where its own part changes. */
+/** A value outside React that views read; each re-renders only when its own part changes. */
 import { useSyncExternalStore } from "react";
 
 export interface Store<T> {

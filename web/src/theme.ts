@@ -5,7 +5,7 @@ export type Theme = "system" | "light" | "dark";
 const KEY = "shoal-theme";
 
 export const theme = createStore<Theme>(stored());
-/** Counts changes: what draws with colours draws again. */
+/** Counts changes, so that coloured drawings are redrawn. */
 export const themeVersion = createStore(0);
 
 function stored(): Theme {

@@ -17,7 +17,7 @@ export type {
   SessionStatus,
 };
 
-/** An event as the stream sends it, and the mark of those that are missing. */
+/** An event from the stream, or a mark for missing ones. */
 export type LogEntry =
   | {
       kind: "event";

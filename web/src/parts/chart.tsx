@@ -1,4 +1,4 @@
-/** One chart of the last hour: uPlot draws, the caption says the present value. */
+/** One chart of the last hour, drawn by uPlot; the caption shows the current value. */
 import { type ReactNode, useEffect, useRef } from "react";
 import uPlot from "uplot";
 import { themeVersion } from "../theme.ts";
@@ -13,14 +13,14 @@ interface Props {
   timeMs: readonly number[];
   series: readonly Series[];
   show: (value: number | null | undefined) => string;
-  /** Beside the axis, where there is less room. */
+  /** A shorter form for the axis, where there is less room. */
   tick: (value: number) => string;
-  /** The axis goes at least so far. */
+  /** The axis reaches at least this value. */
   least: number;
 }
 
 const HEIGHT = 116;
-/** The time axis shows at least so much. */
+/** The time axis shows at least this much. */
 const SHORTEST_S = 60;
 
 export function Chart(props: Props): ReactNode {
@@ -53,7 +53,7 @@ export function Chart(props: Props): ReactNode {
       timeMs.map((time) => time / 1000),
       ...series.map(({ values }) => [...values]),
     ]);
-    // A new plot, after a change of theme, wants the data again.
+    // A new plot, after a change of theme, needs the data again.
     // oxlint-disable-next-line react/exhaustive-effect-dependencies
   }, [timeMs, series, names, version]);
   const now = series.map(({ values }) => show(values.at(-1))).join(" · ");
@@ -77,13 +77,13 @@ export function Chart(props: Props): ReactNode {
   );
 }
 
-/** Colours are read from the present theme; `version` says that it changed. */
+/** Colours come from the current theme; `version` changes with it. */
 function optionsOf(
   names: readonly string[],
   how: Pick<Props, "tick" | "least"> & { version: number },
   element: HTMLElement,
 ): uPlot.Options {
-  // A canvas knows no light-dark(): only the colour of an element says which of the two it is.
+  // A canvas does not support light-dark(); only an element's colour shows which of the two applies.
   const color = (name: string): string => {
     element.style.color = `var(${name})`;
     return getComputedStyle(element).color;
@@ -100,7 +100,7 @@ function optionsOf(
     legend: { show: false },
     cursor: { show: false },
     scales: {
-      // A first sample alone would be given years.
+      // uPlot would give a single sample an axis of years.
       x: { range: (_, min, max) => [Math.min(min, max - SHORTEST_S), max] },
 
       y: { range: (_, __, max) => [0, Math.max(max * 1.1, how.least)] },

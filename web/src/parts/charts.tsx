@@ -1,4 +1,4 @@
-/** The charts of the overview; what this process does not measure is left out. */
+/** The charts of the overview, without what this process does not measure. */
 import { type ReactNode, useMemo } from "react";
 import { bytes, count, perSecond, rate } from "../format.ts";
 import { history } from "../live.ts";

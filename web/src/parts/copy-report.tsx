@@ -1,4 +1,4 @@
-/** The report into the clipboard; where the browser forbids that (no TLS, not this machine), into a box to copy from. */
+/** Copies the report to the clipboard; if the browser forbids that (no TLS, another machine), shows it in a box to copy from. */
 import { type ReactNode, useRef, useState } from "react";
 import { live, log } from "../live.ts";
 import { reportText } from "../report.ts";

@@ -23,7 +23,7 @@ const Line = memo(function Line({ entry }: { entry: LogEntry }): ReactNode {
       <li>
         <span className="gap">
           {entry.missed === null
-            ? "events may be missing here: the process was started again"
+            ? "events may be missing here: the process restarted"
             : `${entry.missed} events are missing here`}
         </span>
       </li>
@@ -51,7 +51,7 @@ function fieldsText(fields: Record<string, unknown>): string {
     .join(" ");
 }
 
-/** As one would write it into a file. */
+/** In the form of a log file. */
 export function lineText(entry: LogEntry): string {
   if (entry.kind === "gap") return `… ${entry.missed ?? "some"} events missing`;
   const { timeMs, level, tag, message, fields } = entry;

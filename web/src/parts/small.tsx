@@ -1,4 +1,4 @@
-/** The small things every view is made of. */
+/** Small components of every view. */
 import type { ReactNode } from "react";
 import { DASH, percent, shortPeer } from "../format.ts";
 import { hrefOf } from "../route.ts";

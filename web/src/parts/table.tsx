@@ -1,12 +1,12 @@
-/** A table that can be sorted by its heads, and whose rows are cards where there is no room. */
+/** A table that sorts by its headers, and whose rows become cards on narrow screens. */
 import { memo, type ReactNode, useState } from "react";
 
 export interface Column<Row> {
   name: string;
   cell: (row: Row) => ReactNode;
-  /** Sorts by this; not sortable without. Null sorts last. */
+  /** The sort key; without one the column is not sortable. Null sorts last. */
   by?: (row: Row) => string | number | null;
-  /** Numbers stand right. */
+  /** Numbers are right-aligned. */
   num?: boolean;
   wrap?: boolean;
 }
@@ -16,7 +16,7 @@ interface Props<Row> {
   columns: readonly Column<Row>[];
   rows: readonly Row[];
   keyOf: (row: Row) => string;
-  /** Rows whose text is the same are not drawn again. */
+  /** Rows with the same text are not redrawn. */
   signature: (row: Row) => string;
   first: string;
 }
@@ -27,7 +27,7 @@ export function Table<Row>(props: Props<Row>): ReactNode {
   const by = columns.find(({ name }) => name === order.name)?.by;
   const sorted = by === undefined ? rows : sortedBy(rows, by, order.down);
   return (
-    // Scrolled by keyboard where it is wider than the page.
+    // Scrollable by keyboard if it is wider than the page.
     // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex
     <div className="scroll" tabIndex={0} role="region" aria-label={label}>
       <table className="cards" role="table" aria-label={label}>

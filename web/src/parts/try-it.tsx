@@ -1,4 +1,4 @@
-/** A prompt to the swarm, straight from this page to the gateway. What is typed and what comes back is kept nowhere. */
+/** Sends a prompt directly from this page to the gateway. Neither prompt nor reply is stored. */
 import {
   type FormEvent,
   type ReactNode,

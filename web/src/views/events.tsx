@@ -35,7 +35,7 @@ export function EventsView(): ReactNode {
   );
   const copy = async (): Promise<void> => {
     const done = await toClipboard(`${matching.map(lineText).join("\n")}\n`);
-    setSaid(done ? "Copied" : "The browser forbids it");
+    setSaid(done ? "Copied" : "The browser does not allow copying");
     setTimeout(() => setSaid(""), 2_000);
   };
   return (
@@ -97,7 +97,7 @@ export function EventsView(): ReactNode {
   );
 }
 
-/** The reports every 30 s say what the page shows anyway. */
+/** The reports every 30 s repeat what the page shows. */
 function isNews({ level, tag }: { level: EventLevel; tag: string }): boolean {
   return level !== "debug" && tag !== "STATUS";
 }

@@ -1,4 +1,4 @@
-/** Who is connected to whom: this process' own connections, and those that members tell of. */
+/** Who is connected to whom: this process's own connections, and those that members report. */
 import { memo, type ReactNode, useMemo } from "react";
 import {
   address as hostAndPort,

@@ -1,4 +1,4 @@
-/** One peer: what it says of itself, how it is connected, what happened to it. */
+/** One peer: its announcements, its connections, its events. */
 import type { ReactNode } from "react";
 import {
   bytes,

@@ -171,7 +171,7 @@ export function NodesView(props: {
   );
 }
 
-/** As exact as it is shown: a row is drawn again when one can see it. */
+/** As precise as shown, so that a row is redrawn only when the change is visible. */
 function signatureOf(row: Shown): string {
   const progress = row.held.map((m) => [
     m.shard,
@@ -195,7 +195,7 @@ function signatureOf(row: Shown): string {
   ].join(" ");
 }
 
-/** Seconds below a minute are noise in a table of many. */
+/** Seconds are noise in a long table. */
 function coarse(value: number): number {
   const step = value < 60 ? 10 : 1;
   return Math.max(0, Math.floor(value / step) * step);

@@ -56,7 +56,7 @@ function Pipeline(props: {
     <Panel title="Pipeline" note={`cluster ${cluster.cluster}`}>
       <p className={`verdict tone-${ready ? "good" : "bad"}`} id="verdict">
         <strong>{ready ? "Ready" : "Not ready"}</strong>
-        <span>{ready ? "every layer has a holder that is ready" : reason}</span>
+        <span>{ready ? "every layer has a ready holder" : reason}</span>
         <span className="soft">
           {model ?? "no model"}: {count(layerCount)} layers in{" "}
           {count(shardCount)} shards, {count(members.length)} members
