@@ -52,6 +52,9 @@ These tests changed place or kind:
 | \`grafana\`: the dashboard's metrics | in \`status\`, at the swarm that is there |
 | \`greedy\`: the demo model on 2 and 4 nodes | in \`status\` and \`from-seeder\`, at the swarms that are there |
 | \`from-seeder\`: one greedy prompt | replaced by the 20 prompts of \`greedy\` |
+| \`churn\`: a node that is told to stop | after the node that fell silent, in the same swarm |
+| \`cli\`: a story by a model without a chat template | on 2 nodes, was 5; \`greedy\` has 5 |
+| \`package\`: a story by the globally installed program | on 1 node, was 4 |
 | \`download\`: from three sources, one dying, and from each other, over QUIC | over TCP only; one whole download over QUIC stays, and \`src/network\` proves both transports |
 | \`greedy\`: stories260K on 1 to 5 nodes | the nodes run in the test's process, each with its engine as a process; the demo model's nodes are still processes of their own |
 `;

@@ -15,9 +15,10 @@ import { parseArgs } from "node:util";
 const ROOT = resolve(import.meta.dirname, "..");
 const SECONDS = join(import.meta.dirname, "seconds.json");
 const FILES = ["test/e2e/*.test.ts", "src/**/*.test.ts", "test/**/*.test.ts"];
-/** Processes, sockets, floods: each of these files has a process of its own. All others compute, and have one together: it loads the program once. */
-const APART =
-  /^test\/e2e\/|^src\/(cluster|network|transfer)\/|exactness|dht-contents/;
+/** Each of these files has a process of its own: it starts others, or computes for long. */
+const APART = /^test\/e2e\/|hostile-memory|exactness|dht-contents/;
+/** Rooms whose files wait for sockets: a room has a process. All other files compute, and have one together. A process loads the program once. */
+const ROOM = /^src\/(cluster|network|transfer)\//;
 const TOGETHER = join(import.meta.dirname, "support/together.ts");
 
 const PROCESSORS = availableParallelism();
@@ -80,10 +81,11 @@ type Group = readonly string[];
 
 function groups(files: readonly string[]): Group[] {
   const apart = files.filter((file) => APART.test(file));
-  const together = files.filter((file) => !APART.test(file));
-  const all = apart.map((file) => [file]);
-  // It computes from its first second to its last, and one processor has it for so long: in the middle it hinders nobody.
-  return together.length === 0 ? all : all.toSpliced(PROCESSORS, 0, together);
+  const rest = files.filter((file) => !APART.test(file));
+  const rooms = Object.groupBy(rest, (file) => ROOM.exec(file)?.[1] ?? "");
+  // These have nothing to wait for, or little: beside the slowest, which wait most.
+  const together = Object.values(rooms).filter((room) => room !== undefined);
+  return apart.map((file) => [file]).toSpliced(PROCESSORS, 0, ...together);
 }
 
 async function runAll(groups: readonly Group[]): Promise<void> {

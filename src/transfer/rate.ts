@@ -1,5 +1,5 @@
 /** Bytes per second: limited and measured. */
-import { sleep, type Clock } from "../lib/index.ts";
+import { reasonOf, sleep, type Clock } from "../lib/index.ts";
 
 /** A pause saves up this much of the limit, by default. */
 const BURST_MS = 250;
@@ -64,6 +64,7 @@ export class RateLimit {
       for (let ms = this.delayMs(); ms > 0; ms = this.delayMs()) {
         await sleep(Math.min(ms, BURST_MS), signal);
       }
+      if (signal.aborted) throw reasonOf(signal);
       this.take(bytes);
     });
     this.#line = turn.catch(() => {});

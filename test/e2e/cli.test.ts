@@ -58,7 +58,7 @@ test(
       "--model",
       STORIES,
       "--nodes",
-      "5",
+      "2",
       "--prompt",
       "Once upon a time",
       "--temperature",
