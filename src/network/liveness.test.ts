@@ -1,6 +1,7 @@
 /** Peers that vanish without a word: separate processes, killed or stopped. */
 import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
+import { Lateness } from "../../test/support/lateness.ts";
 import type { TransportName } from "./address.ts";
 import {
   closeOf,
@@ -40,7 +41,11 @@ async function watch(
   });
   return {
     missed: async () => {
-      await within(gone, `${transport}: the loss`, NOTICED_WITHIN_MS);
+      using lateness = new Lateness();
+      const startedMs = performance.now();
+      await within(gone, `${transport}: the loss`);
+      const tookMs = performance.now() - startedMs - lateness.ms;
+      assert.ok(tookMs < NOTICED_WITHIN_MS, `${transport}: ${tookMs} ms`);
       assert.ok((await closed) instanceof Error, "an error, not an end");
       assert.deepEqual(host.connections(), []);
     },
