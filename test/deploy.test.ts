@@ -1,4 +1,4 @@
-/** What `deploy/` tells systemd and Docker, held against the program. No image is built and no unit started here. */
+/** Checks what `deploy/` tells systemd and Docker against the program. No image is built and no unit started here. */
 import assert from "node:assert/strict";
 import { execFile, spawnSync } from "node:child_process";
 import { existsSync, globSync, readFileSync, writeFileSync } from "node:fs";
@@ -19,7 +19,7 @@ const systemdMissing =
     ? false
     : "systemd-analyze is not here";
 
-/** The unit with this checkout's program in it, since verifying looks for it. */
+/** The unit with this checkout's program, because systemd looks for it. */
 async function unitHere(t: TestContext) {
   const path = join(await temporaryFolder(t), basename(UNIT));
   writeFileSync(
@@ -30,14 +30,14 @@ async function unitHere(t: TestContext) {
 }
 
 test(
-  "systemd accepts the unit, and finds it locked up well",
+  "systemd accepts the unit and rates it as well isolated",
   { skip: systemdMissing },
   async (t) => {
     const path = await unitHere(t);
     const verified = spawnSync("systemd-analyze", ["verify", path]);
     assert.equal(String(verified.stderr), "");
     assert.equal(verified.status, 0);
-    // systemd's own scale, from 0 (locked up) to 100 (as any program of root's)
+    // systemd's own scale, from 0 (isolated) to 100 (like any program of root)
     const args = ["security", "--offline=true", "--threshold=20", path];
     const judged = spawnSync("systemd-analyze", args);
     assert.equal(judged.status, 0, String(judged.stdout));
@@ -55,7 +55,7 @@ test("each role's variables are options of its command", async () => {
   }
 });
 
-/** Those that are commented out as well: somebody will remove the "#". */
+/** Including those that are commented out, because somebody will remove the "#". */
 function variablesIn(text: string): Record<string, string> {
   const found = text.matchAll(/^#?([A-Z_]+)=(.+)$/gm);
   return Object.fromEntries(

@@ -1,4 +1,4 @@
-/** What the documents say of the program, held against the program. */
+/** Checks the documents against the program. */
 import assert from "node:assert/strict";
 import { existsSync, globSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -54,7 +54,7 @@ for (const path of DOCUMENTS)
 
 for (const path of [...DOCUMENTS, "src/lib/error-help.ts"])
   test(`${path} names only commands and options that exist`, async () => {
-    const text = read(path).replaceAll(/^.*bench\/.*$/gm, ""); // those have options of their own
+    const text = read(path).replaceAll(/^.*bench\/.*$/gm, ""); // those have their own options
     const refusals: string[] = [];
     for (const command of commandsIn(text)) {
       const refusal = await refusalOf(command);

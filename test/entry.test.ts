@@ -111,7 +111,7 @@ test("compiled code is neither kept in nor taken from a folder that others may w
   assert.deepEqual(await cachedBy(cache), []);
 });
 
-test("a cache folder that cannot be made stops nobody", async (t) => {
+test("a cache folder that cannot be created does no harm", async (t) => {
   const cache = join(await temporaryFolder(t), "file");
   await writeFile(cache, "");
   const { NODE_COMPILE_CACHE: _, ...env } = process.env;

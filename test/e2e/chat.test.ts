@@ -1,4 +1,4 @@
-/** `shoal chat` against a real gateway, behind which a script speaks. */
+/** `shoal chat` against a real gateway with a scripted backend. */
 import assert from "node:assert/strict";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -39,7 +39,7 @@ test("several words are one prompt; a pipe, and a dash, read it from standard in
   }
 });
 
-test("an empty prompt is refused before anybody is asked", async () => {
+test("an empty prompt is refused before any request", async () => {
   for (const [args, input] of [
     [[""], ""],
     [[" ", "\n"], ""],
@@ -55,7 +55,7 @@ test("an empty prompt is refused before anybody is asked", async () => {
   }
 });
 
-test("without a prompt, a terminal is not waited on", async () => {
+test("without a prompt, chat does not wait for a terminal", async () => {
   assert.equal(
     await inTerminal(["chat"]),
     'shoal: no prompt given: shoal chat "…" (USAGE)\r\n',
@@ -76,7 +76,7 @@ test("the gateway's address may lack the scheme and have /v1 or a slash at its e
   }
 });
 
-test("what is no URL is a usage error", async () => {
+test("an invalid URL is a usage error", async () => {
   for (const [command, option] of [
     ["chat", "--api"],
     ["status", "--url"],
@@ -97,7 +97,7 @@ test("what is no URL is a usage error", async () => {
   }
 });
 
-test("seeds go to the gateway as they are, -1 for a random one", async () => {
+test("seeds go to the gateway unchanged, -1 for a random one", async () => {
   await using gateway = await onLoopback();
   for (const [seed, engine] of [
     ["7", 7],
@@ -150,7 +150,7 @@ test("Ctrl-C in the middle of a reply ends the line and frees the generation", a
   await gateway.backend.generationsEnded(1);
 });
 
-/** A web server that is no gateway. */
+/** A web server that is not a gateway. */
 async function server(
   t: TestContext,
   listener: RequestListener,
@@ -161,7 +161,7 @@ async function server(
   return `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
 }
 
-test("a page, or another web server, is said to be no gateway", async (t) => {
+test("a role's page and other web servers are reported as no gateway", async (t) => {
   const home = await temporaryFolder(t);
   const rendezvous = await startRendezvous(
     {
@@ -186,7 +186,7 @@ test("a page, or another web server, is said to be no gateway", async (t) => {
   }
 });
 
-test("a connection that breaks during the reply is told in one line", async (t) => {
+test("a connection that breaks during the reply is reported in one line", async (t) => {
   const url = await server(t, (request, response) => {
     if (request.url === "/v1/models") {
       response.end(JSON.stringify({ data: [{ id: "m" }] }));

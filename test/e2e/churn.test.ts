@@ -1,4 +1,4 @@
-/** A swarm of many processes knows itself: who is there, what is missing, and when prompts can run. */
+/** A cluster of many processes knows its members, what is missing, and when prompts can run. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ import { until } from "../support/until.ts";
 const SHARDS = 8;
 const PROMPT = "Once upon a time";
 
-/** Every process within 5 s of the fact. */
+/** Every process notices within 5 s. */
 const NOTICE_MS = 5_000;
 const SILENT_MS = 15_000;
 
@@ -173,7 +173,7 @@ async function leaves(leaving: Member, url: string): Promise<void> {
   await assert.rejects(complete(url, PROMPT, 4), /503.*shard 0 of 2/);
 }
 
-test("nodes that are told no shard take one each; what is lost is adopted by the other, and given back when it is held again", async (t) => {
+test("nodes without --shard take one each; a lost shard is taken over by the other, and given back when it is held again", async (t) => {
   const cluster = await TestCluster.start(t);
   const seeder = cluster.start("seed", "seeder", [DEMO_MODEL, "--shards", "2"]);
   await seeder.whenReady();
@@ -193,7 +193,7 @@ test("nodes that are told no shard take one each; what is lost is adopted by the
   await Promise.all([
     left!.when(
       (e) => e.tag === "SHARD" && e.message.startsWith("taking over"),
-      "the lost shard to be adopted",
+      "the lost shard to be taken over",
       from[0],
     ),
     gateway.swarmReady(from[1]),
@@ -209,7 +209,7 @@ test("nodes that are told no shard take one each; what is lost is adopted by the
   await again.swarmReady();
   const isGivenBack = (e: ShoalEvent): boolean =>
     e.tag === "SHARD" && e.message === "gave the shard back";
-  const given = await left!.when(isGivenBack, "it to be given back", since[0]);
+  const given = await left!.when(isGivenBack, "it to be freed", since[0]);
   assert.match(String(given.fields.shard), new RegExp(`^${index}/2 `));
   assert.equal((await complete(url, PROMPT, 12)).text, before.text);
   const lostAgain = gateway.seen

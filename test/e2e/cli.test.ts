@@ -1,4 +1,4 @@
-/** The program as people run it: what it prints, how it ends, what it leaves behind. */
+/** The program as people run it: its output, its exit, what it leaves behind. */
 import assert from "node:assert/strict";
 import {
   copyFile,
@@ -166,7 +166,7 @@ test("options come by flag, else by variable, else from the file", async (t) => 
   assertError(wrong.stderr, "USAGE");
 });
 
-test("split, inspect and verify say what they found", async (t) => {
+test("split, inspect and verify print their results", async (t) => {
   const folder = await temporaryFolder(t);
   const split = await shoal([
     "split",
@@ -404,7 +404,7 @@ test("a port in use is named", async (t) => {
   assert.match(serve.stderr, new RegExp(String(address.port)));
 });
 
-test("what is not understood is a usage error", async () => {
+test("an invalid command line is a usage error", async () => {
   for (const args of [
     ["frobnicate"],
     ["node", "--shard", "x"],
@@ -445,7 +445,7 @@ test("up: a port that was asked for and is in use is named, before anything star
   }
 });
 
-test("two swarms beside each other both tell their story", async (t) => {
+test("two swarms on one machine both tell their story", async (t) => {
   const home = await temporaryFolder(t);
   const up = ["up", "--home", home, "--nodes", "2", "--max-tokens", "8"];
   let second: Promise<Run> | undefined;

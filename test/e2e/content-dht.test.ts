@@ -1,6 +1,6 @@
 /**
- * Contents are found where no rendezvous lists them: by the DHT's records alone, and by asking members alone. Which of the two it was is told in
- * the log, since in a swarm this small a search of the DHT soon connects everybody to everybody.
+ * Contents are found without a rendezvous that lists them: through the DHT's records alone, and by asking members alone. The log says which
+ * of the two it was, because in a cluster this small a search of the DHT soon connects everybody to everybody.
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -34,7 +34,7 @@ function logged({ stderr }: Run, beginning: string): Line[] {
 
 const LOG = ["--log", "json", "--log-level", "debug"];
 
-test("a content of a cluster that the asked rendezvous knows nothing of is found by the DHT's records", async (t) => {
+test("a content of a cluster that the rendezvous does not know is found through the DHT's records", async (t) => {
   const members = await Members.of(t);
   const [of, other] = await Promise.all([
     members.rendezvous(),
@@ -83,7 +83,7 @@ test("a content of a cluster that the asked rendezvous knows nothing of is found
   assert.ok(searches.some(({ holders }) => holders === 1));
 });
 
-test("with the rendezvous gone a content is found through any member, which is asked", async (t) => {
+test("with the rendezvous gone a content is found by asking any member", async (t) => {
   const members = await Members.of(t);
   const rendezvous = members.startRendezvous();
   const info = await rendezvous.whenReady();

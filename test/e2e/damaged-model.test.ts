@@ -1,4 +1,4 @@
-/** A model that no node could load is refused with llama.cpp's reason by each command that starts from its file. */
+/** Each command that reads a model's file refuses a model that no node could load, with llama.cpp's reason. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -8,7 +8,7 @@ import { temporaryFolder } from "../support/folder.ts";
 
 const { changes, reason } = DAMAGES["an unknown pre-tokenizer"];
 
-test("inspect, split, seed and up tell why llama.cpp refuses a model", async (t) => {
+test("inspect, split, seed and up report why llama.cpp refuses a model", async (t) => {
   const folder = await temporaryFolder(t);
   const path = await writeDamagedModel(folder, { changes, reason });
   const home = ["--home", join(folder, "home")];

@@ -1,4 +1,4 @@
-/** Networks, servers and clusters that are broken in one way each, built for real; `shoal doctor` has to name that way. */
+/** Real networks, servers and clusters with one fault each; `shoal doctor` must name it. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
@@ -82,20 +82,16 @@ describe("the way to the bootstrap", { concurrency: 4 }, () => {
     return JSON.parse(stdout) as DoctorReport;
   };
 
-  test(
-    "a firewall swallows both transports",
-    { skip: noNamespaces },
-    async () => {
-      const report = await inNamespace(
-        "ip link set lo up && ip link add d0 type veth peer name d1 && ip addr add 10.9.0.1/24 dev d0 && ip link set d0 up && ip link set d1 up && ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:01 dev d0",
-      );
-      assertCause(
-        report,
-        "BOOTSTRAP_SILENT",
-        /10\.9\.0\.2:51820 answers neither by UDP nor by TCP/,
-      );
-    },
-  );
+  test("a firewall drops both transports", { skip: noNamespaces }, async () => {
+    const report = await inNamespace(
+      "ip link set lo up && ip link add d0 type veth peer name d1 && ip addr add 10.9.0.1/24 dev d0 && ip link set d0 up && ip link set d1 up && ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:01 dev d0",
+    );
+    assertCause(
+      report,
+      "BOOTSTRAP_SILENT",
+      /10\.9\.0\.2:51820 answers neither by UDP nor by TCP/,
+    );
+  });
 
   test("no network at all", { skip: noNamespaces }, async () => {
     const report = await inNamespace("ip link set lo up");
@@ -167,7 +163,7 @@ describe("the way to the bootstrap", { concurrency: 4 }, () => {
     assertCause(report, "NOT_SHOAL", /none of Shoal's protocols/);
   });
 
-  test("one of two bootstraps is down: the other is enough", async () => {
+  test("one of two bootstraps is down: the other suffices", async () => {
     const report = await practice.examine({
       bootstraps: [`127.0.0.1:${await freePort()}`, practice.cluster.bootstrap],
       cluster: "test",
@@ -260,7 +256,7 @@ describe("the cluster", { concurrency: 4 }, () => {
     assertCause(report, "CLUSTER_UNKNOWN", /does not know cluster freinds/);
   });
 
-  test("it is published, and nobody is in it", async (t) => {
+  test("it is published but has no members", async (t) => {
     const { address } = await server(t);
     await publish(t, address, SHARD.manifest);
     const report = await practice.examine({
@@ -274,7 +270,7 @@ describe("the cluster", { concurrency: 4 }, () => {
     );
   });
 
-  test("a shard is missing and nobody fetches it", async () => {
+  test("a shard is missing and nobody downloads it", async () => {
     const lonely = practice.node("lonely", 1, ["--cluster", "gap"]);
     await lonely.whenReady();
     const report = await practice.examine({
@@ -290,7 +286,7 @@ describe("the cluster", { concurrency: 4 }, () => {
     await lonely.stop();
   });
 
-  test("a shard is being downloaded: by whom, and how far", async () => {
+  test("a shard is being downloaded: the downloader and its progress", async () => {
     await slow.when((e) => e.tag === "CONNECT", "the slow node's connection");
     let report: DoctorReport;
     // Until its first progress has come through.

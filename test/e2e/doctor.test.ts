@@ -1,4 +1,4 @@
-/** Machines that are broken in one way each, built for real; `shoal doctor` has to name that way. */
+/** Real machines with one fault each; `shoal doctor` must name it. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
@@ -34,7 +34,7 @@ after(async () => {
 });
 
 describe("what is typed", { concurrency: 3 }, () => {
-  test("all is well: nothing is wrong, and 0", async () => {
+  test("everything works: no cause, exit code 0", async () => {
     const own = ["--shard", "0/2", "--model-dir", practice.shards];
     const { report, code } = await practice.run([
       "--bootstrap",
@@ -76,7 +76,7 @@ describe("what is typed", { concurrency: 3 }, () => {
     assert.equal(code, EXIT_UNHEALTHY);
   });
 
-  test("a malformed address, told to people", async () => {
+  test("a malformed address, as text", async () => {
     const result = await shoal([
       "doctor",
       "--home",
@@ -113,7 +113,7 @@ describe("this machine", { concurrency: 4 }, () => {
     modelDir: practice.shards,
   });
 
-  test("the folder of models is not there, or no folder", async () => {
+  test("the model folder is missing or not a folder", async () => {
     const missing = await practice.examine({
       ...good(),
       modelDir: join(practice.home, "nowhere"),
@@ -123,7 +123,7 @@ describe("this machine", { concurrency: 4 }, () => {
     assertCause(file, "MODEL_DIR_UNREADABLE", /it is not a folder/);
   });
 
-  test("the shard's file is cut short", async () => {
+  test("the shard's file is truncated", async () => {
     const dir = await copyOfShards();
     await truncate(join(dir, "shard-0.gguf"), 100_000);
     const report = await practice.examine({ ...good(), modelDir: dir });
@@ -137,7 +137,7 @@ describe("this machine", { concurrency: 4 }, () => {
     assertCause(report, "MODEL_DAMAGED", /manifest\.cbor is damaged/);
   });
 
-  test("the shard is another one's", async () => {
+  test("the file has another shard", async () => {
     const dir = await copyOfShards();
     await copyFile(join(dir, "shard-1.gguf"), join(dir, "shard-0.gguf"));
     const report = await practice.examine({ ...good(), modelDir: dir });
@@ -219,7 +219,7 @@ describe("this machine", { concurrency: 4 }, () => {
     );
   });
 
-  test("this very node uses the port: that is no fault", async () => {
+  test("this node itself uses the port, which is not a fault", async () => {
     const [node] = practice.nodes;
     const { addresses } = await node!.whenReady();
     const listen = addresses.map((a) => a.replace(/\/p2p\/.*/, ""));
@@ -234,7 +234,7 @@ describe("this machine", { concurrency: 4 }, () => {
     );
   });
 
-  test("the state folder can not be, or its key is none", async () => {
+  test("the state folder cannot be created, or its key is invalid", async () => {
     const folder = await mkdtemp(join(practice.home, "state-"));
     await writeFile(join(folder, "file"), "");
     const at = (path: string): Promise<DoctorReport> =>
@@ -262,7 +262,7 @@ describe("this machine", { concurrency: 4 }, () => {
   }
 });
 
-test("the table of causes in the documents is the program's", async () => {
+test("the table of causes in the documents matches the program", async () => {
   const text = await readFile(
     join(import.meta.dirname, "../../docs/OPERATIONS.md"),
     "utf8",

@@ -68,7 +68,7 @@ describe("beside a running swarm", () => {
     assert.match(run.stdout, /^Once upon a time[^]+\.\n$/);
   });
 
-  test("a watcher tells of a lost node, and ends at Ctrl-C", async () => {
+  test("a watcher reports a lost node, and ends at Ctrl-C", async () => {
     const args = [swarm.bootstrap, swarm.cluster];
     let isLost = false;
     const run = await runProgram(example("watch.ts"), args, (child, output) => {

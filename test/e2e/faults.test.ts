@@ -1,4 +1,4 @@
-/** One swarm of real processes, and what goes wrong in it. The tests build on one another, in order. */
+/** One swarm of real processes and its faults. The tests build on one another, in order. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, before, test } from "node:test";
@@ -120,7 +120,7 @@ test("a prompt in several chunks gives what one chunk gives", async () => {
   assert.ok(reply.usage!.completion_tokens > 0);
 });
 
-test("four sessions at once all end, and each is its own", async () => {
+test("four sessions at once all finish, each with its own text", async () => {
   const prompts = ["Once upon a time", "The dog", "A frog sat", "It was cold"];
   const ask = async (prompt: string): Promise<string> =>
     (
@@ -136,7 +136,7 @@ test("four sessions at once all end, and each is its own", async () => {
     assert.equal(await ask(prompt), together[i]);
 });
 
-test("clients that go away free their sessions at once", async () => {
+test("clients that leave free their sessions at once", async () => {
   // Twice as many as there are places: all would wait in vain if one were kept.
   for (let round = 0; round < 2; round++) {
     const leaving = Array.from({ length: 4 }, async () => {
@@ -164,7 +164,7 @@ test("clients that go away free their sessions at once", async () => {
   );
 });
 
-test("more requests than places and queue are told so", async () => {
+test("requests beyond sessions and queue are refused", async () => {
   // 4 sessions and 16 waiting: 28 at once are too many for some, and every one of them gets an answer.
   const answers = await Promise.allSettled(
     Array.from({ length: 28 }, () =>
@@ -230,7 +230,7 @@ for (const [name, send, status, code] of [
   });
 }
 
-test("an engine that dies is named, started again, and serves again", async () => {
+test("an engine that dies is named, restarted, and serves again", async () => {
   const node = swarm.pidOf("node 1");
   const engine = Number(
     execFileSync("pgrep", ["-P", String(node)], { encoding: "utf8" }).trim(),
@@ -261,7 +261,7 @@ test("an engine that dies is named, started again, and serves again", async () =
   assert.ok(reply.usage!.completion_tokens > 0);
 });
 
-test("a node that dies in the middle of a word is named within 5 s; then the missing shard is", async () => {
+test("a node that dies during a reply is named within 5 s, then the missing shard", async () => {
   const stream = await longChat();
   using lateness = new Lateness();
   let killedAt = 0;

@@ -1,4 +1,4 @@
-/** A node that is killed while it fetches its shard goes on where it was, as often as that happens. */
+/** A node that is killed while it downloads its shard continues where it was, however often that happens. */
 import assert from "node:assert/strict";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ const KILLED_AT = [1, 2, 4];
 /** Slow enough that a part takes longer than the look at it. */
 const UPLOAD_LIMIT = 4_000_000;
 
-test("a node killed while it fetches its shard fetches no part twice", async (t) => {
+test("a node killed while it downloads its shard downloads no part twice", async (t) => {
   const { members, at } = await seeded(t, 2, UPLOAD_LIMIT);
   const node = [
     "node",

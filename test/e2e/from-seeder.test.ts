@@ -1,4 +1,4 @@
-/** One seeder has the model; every node starts with nothing but the cluster's name and a bootstrap address. */
+/** One seeder has the model; the nodes start with only the cluster's name and a bootstrap address. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
@@ -14,7 +14,7 @@ const NODES = 4;
 const sha256 = (bytes: Uint8Array): string =>
   createHash("sha256").update(bytes).digest("hex");
 
-test("empty nodes fetch their shards, which are everyone else's, and answer as llama.cpp does, token for token", async (t) => {
+test("empty nodes download their shards, equal on every machine, and answer as llama.cpp does, token for token", async (t) => {
   const cut = await temporaryFolder(t);
   await splitModel({ path: DEMO_MODEL, shards: NODES, outDir: cut });
   const contextLength = CONTEXT_LENGTH;

@@ -1,6 +1,6 @@
 /**
- * Greedy text of 1 to 8 nodes is llama.cpp's own on the whole file, token for token: 20 prompts of 128 tokens each. Two and four nodes of the demo
- * model are in status.test.ts and from-seeder.test.ts, whose swarms are there anyway.
+ * The greedy text of 1 to 8 nodes equals llama.cpp's on the whole file, token for token: 20 prompts of 128 tokens each. status.test.ts and
+ * from-seeder.test.ts test two and four nodes of the demo model in their own swarms.
  */
 import { test } from "node:test";
 import { assertGreedy, CONTEXT_LENGTH } from "../support/greedy.ts";

@@ -1,4 +1,4 @@
-/** docs/LIBRARY.md: its blocks, one after another, are a program that a stranger's compiler accepts and that does what the page says. */
+/** docs/LIBRARY.md: its blocks form a program that another project's compiler accepts and that does what the page says. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";

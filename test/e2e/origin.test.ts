@@ -1,4 +1,4 @@
-/** A cluster's record names an HTTP origin: a node gets what no member sends fast enough from there, verified alike. */
+/** A cluster's record names an HTTP origin: a node downloads from there what members do not send fast enough, verified in the same way. */
 import assert from "node:assert/strict";
 import { createReadStream } from "node:fs";
 import { copyFile, stat } from "node:fs/promises";

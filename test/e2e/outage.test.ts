@@ -1,4 +1,4 @@
-/** The rendezvous goes away under a running swarm, and comes back. */
+/** The rendezvous of a running cluster dies and comes back. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -30,7 +30,7 @@ test("prompts are answered while the rendezvous is away for a minute, a node joi
   const killedMs = Date.now();
   await cluster.rendezvous.kill();
   let prompts = 0;
-  // A newcomer knows one member and nobody else.
+  // A new node knows one member and nobody else.
   const { addresses } = await nodes[0]!.whenReady();
   cluster.bootstrap = addresses[0]!;
   const replica = node(1, "replica");

@@ -1,4 +1,4 @@
-/** Standard output that ends before the program does: nobody reads the pipe any more, or the disk is full. */
+/** Standard output that fails before the program ends: its reader is gone, or the disk is full. */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -112,7 +112,7 @@ async function answers(url: string): Promise<boolean> {
   );
 }
 
-test("a role whose output closes goes on without a log and stops at SIGTERM", async (t) => {
+test("a role whose output closes continues without a log and stops at SIGTERM", async (t) => {
   const listen = `127.0.0.1:${await freePort()}`;
   const member = ["--bootstrap", listen, "--cluster", "c"];
   member.push("--listen", "127.0.0.1:0");
@@ -141,7 +141,7 @@ test("a role whose output closes goes on without a log and stops at SIGTERM", as
   }
 });
 
-test("a role goes on where its log and its errors have no room", async (t) => {
+test("a role continues if there is no room for its log and its errors", async (t) => {
   const full = await open("/dev/full", "w");
   t.after(() => full.close());
   const { child, url } = await role(

@@ -1,4 +1,4 @@
-/** The package: what is in it, and that it runs where npm installs it, under the Node of today and under an old one. */
+/** The package: its files, and that it runs where npm installs it, under a current and an old Node. */
 import assert from "node:assert/strict";
 import { execFile, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -85,7 +85,7 @@ describe("installed with npm", { skip: unreachable ?? false }, () => {
       assert.ok(files.includes(path), path);
   });
 
-  test("npx shoal up --once tells a story under the Node of today", async () => {
+  test("npx shoal up --once tells a story under a current Node", async () => {
     const args = ["shoal", ...story("new")];
     assertStory(await npx(args, { cwd: place("app") }), "new");
   });

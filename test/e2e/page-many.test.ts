@@ -1,4 +1,4 @@
-/** The page with 200 nodes, and with an API that goes away: its states are made up, the browser and the server are real. */
+/** The page with 200 nodes, and with an API that disappears. The states are invented; the browser and the server are real. */
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -131,7 +131,7 @@ describe("the page with made-up states", { skip: browserMissing }, () => {
     });
   }
 
-  test("one node alone, and nobody at all, are shown as they are", async (t) => {
+  test("a single node, and no node at all, are shown correctly", async (t) => {
     for (const members of [1, 0]) {
       const { url } = await serve(t, moving(members));
       const { page, faults } = await openPage(browser, { width: 380 });
@@ -173,7 +173,7 @@ describe("the page with made-up states", { skip: browserMissing }, () => {
     await page.close();
   });
 
-  test("a lost connection is shown, and mended by itself", async (t) => {
+  test("a lost connection is shown, and restored by itself", async (t) => {
     const first = await serve(t, moving(3));
     const watched = await openPage(browser);
     const { page, faults } = watched;
@@ -185,7 +185,7 @@ describe("the page with made-up states", { skip: browserMissing }, () => {
     assert.equal(
       await page.locator(".strip li").count(),
       3,
-      "the last state stays, and is called old",
+      "the last state stays and is marked as old",
     );
     await serve(t, moving(5), first.port);
     await page.locator(".lost").waitFor({ state: "detached" });

@@ -1,6 +1,6 @@
 /**
- * The page, in a real browser, of a real swarm: a rendezvous, a seeder, four nodes and a gateway, each a process. The tests build on one
- * another, in order: the last kills a node.
+ * The page of a real swarm in a real browser: a rendezvous, a seeder, four nodes and a gateway, each a process. The tests build on one
+ * another, in order; the last one kills a node.
  *
  * Pictures go to SHOAL_SCREENSHOTS (`npm run screenshots`), else to a folder that is removed.
  */
@@ -416,7 +416,7 @@ describe("the page of a swarm", { skip: browserMissing }, () => {
     assert.deepEqual(await seriousProblems(page), []);
   });
 
-  test("the policy held, and nobody else was asked anything", () => {
+  test("the policy held, and no other origin was contacted", () => {
     for (const [watched, name] of [
       [rendezvous, "rendezvous"],
       [gateway, "gateway"],

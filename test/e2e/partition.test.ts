@@ -1,6 +1,6 @@
 /**
- * A swarm whose network breaks: machines that run on and do not hear each other. Each process has a network namespace of its own, and a
- * router between them loses packets without a word.
+ * A cluster whose network breaks: machines that keep running without hearing each other. Each process has its own network namespace, and a
+ * router between them drops packets silently.
  */
 import assert from "node:assert/strict";
 import {
@@ -32,8 +32,8 @@ const PORT = 51820;
 const EXIT_NOT_READY = 3;
 
 /**
- * Nobody believes in a node that was cut off for longer: its announcement has expired. It is noticed much earlier, by the end of its
- * connections: after 3 to 5 s over QUIC, 7 to 9 s over TCP.
+ * After this time the announcement of a node that was cut off has expired. Its lost connections are noticed much earlier: after 3 to 5 s
+ * over QUIC, 7 to 9 s over TCP.
  */
 const TTL_MS = 60_000;
 /** A prompt ends with the connections of its stages (3 to 5 s). Nobody waits for longer than a dial and a stage's patience together. */
@@ -127,7 +127,7 @@ describe("the network breaks:", { skip: namespacesMissing }, () => {
   const everyone = (): Part[] => [gateway, ...nodes];
   const all = (): Part[] => [rendezvous, ...everyone()];
 
-  test("one node is cut off: all miss its shard, it misses theirs, and all are back with the network", async (t) => {
+  test("one node is cut off: all miss its shard, it misses theirs, and all recover with the network", async (t) => {
     const lone = nodes[3];
     const others = all().filter((part) => part !== lone);
     const session = await streaming(api);
@@ -169,7 +169,7 @@ describe("the network breaks:", { skip: namespacesMissing }, () => {
     }
   });
 
-  test("a gateway's own network is down for a moment: it is back at once, not with the next announcements", async (t) => {
+  test("a gateway's own network is down for a moment: it recovers at once, not with the next announcements", async (t) => {
     const from = marks(everyone());
     const replug = gateway.place.unplug();
     const cut = stopwatch(t);
@@ -198,7 +198,7 @@ describe("the network breaks:", { skip: namespacesMissing }, () => {
     }
   });
 
-  test("two halves for longer than an announcement lives: each misses the other, and they become one again", async (t) => {
+  test("two halves are separated for longer than an announcement lives: each misses the other, and they merge again", async (t) => {
     const here = [gateway, nodes[0], nodes[1]];
     const there = [nodes[2], nodes[3]];
     const from = marks(everyone());
@@ -224,7 +224,7 @@ describe("the network breaks:", { skip: namespacesMissing }, () => {
     }
   });
 
-  test("one way only: a node that hears all and is heard by nobody is missed, and misses all", async (t) => {
+  test("one direction only: a node that hears all but is heard by nobody is missed, and misses all", async (t) => {
     const mute = nodes[2];
     const others = all().filter((part) => part !== mute);
     const from = marks(everyone());
@@ -273,7 +273,7 @@ describe("the network breaks:", { skip: namespacesMissing }, () => {
     }
   });
 
-  test("one way between two stages: the prompt says so, and goes another way where there is one", async (t) => {
+  test("one direction between two stages: the prompt reports it, and takes another route if there is one", async (t) => {
     const heal = network.drop([nodes[2].place], [nodes[3].place]);
     try {
       // Over the connection that there was, while one side has not noticed yet; and then without.

@@ -1,4 +1,4 @@
-/** Parts outlive their seeder: members with spare disk keep them, within what they offer; so does a rendezvous that is told to. */
+/** Parts outlive their seeder: members with spare disk keep them within their limit, as does a rendezvous with a seed folder. */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -87,7 +87,7 @@ test("two nodes with spare disk keep what their seeder had, and a third starts f
   assert.deepEqual(tooMuch, []);
 });
 
-test("a rendezvous with a seed folder keeps the model for those who come when nobody is left", async (t) => {
+test("a rendezvous with a seed folder keeps the model for nodes that join when no member is left", async (t) => {
   const members = await Members.of(t);
   const { home } = members;
   const limit = ["--seed-dir", join(home, "seed"), "--seed-limit", "64MB"];

@@ -1,4 +1,4 @@
-/** What a node keeps for others on its spare disk outlives its process, however that ended, and never is more than is offered now. */
+/** A node's spare copies outlive its process, however it ended, and never exceed the current limit. */
 import assert from "node:assert/strict";
 import { open, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -108,7 +108,7 @@ async function copies(at: readonly string[]): Promise<Map<string, number>> {
   return new Map(parts.map((p) => [p.name.split(" ")[0] ?? "", p.copies]));
 }
 
-test("what was adopted stays adopted over kill -9: nothing is fetched again, and it is served on", async (t) => {
+test("spare copies survive kill -9: nothing is downloaded again, and they are still shared", async (t) => {
   const { members, seeder, spare, node, at } = await setting(t);
   const first = node(ALL);
   await first.whenReady();
@@ -161,7 +161,7 @@ test("what was adopted stays adopted over kill -9: nothing is fetched again, and
   assert.equal((await totalsOf(alone)).downloaded, 0);
 });
 
-test("killed while it adopts, it goes on from what was verified; what is damaged meanwhile is fetched again", async (t) => {
+test("killed while it copies, it continues from the verified pieces; damaged ones are downloaded again", async (t) => {
   const { spare, node } = await setting(t, 4 * MB);
   const used = watching(t, spare);
   const first = node(ALL);
@@ -204,7 +204,7 @@ test("killed while it adopts, it goes on from what was verified; what is damaged
   assert.ok((await used.end()) <= ALL);
 });
 
-test("what is more than offered at a restart is given back, and all of it where nothing is offered", async (t) => {
+test("a restart with a lower limit frees the excess, and a restart without one frees everything", async (t) => {
   const { seeder, spare, node, at } = await setting(t);
   const first = node(ALL);
   await first.whenReady();
@@ -216,17 +216,14 @@ test("what is more than offered at a restart is given back, and all of it where 
   assert.ok((await folderBytes(spare)) > less);
   const second = node(less);
   await second.whenReady();
-  await until(
-    "it to be given back",
-    async () => (await folderBytes(spare)) <= less,
-  );
+  await until("it to be freed", async () => (await folderBytes(spare)) <= less);
   const used = watching(t, spare);
   const here = await kept(spare);
   assert.ok(here.length > 0 && here.length < before.length);
   assert.ok(here.every((part) => before.includes(part)));
   // Those that went have the seeder's copy left, and others are as they were.
   const told = () => copies(at("reader"));
-  await until("the rest to be served on", async () => {
+  await until("the rest to be shared still", async () => {
     const count = await told();
     return before.every((p) => count.get(p) === (here.includes(p) ? 2 : 1));
   });

@@ -1,4 +1,4 @@
-/** One copy over the seeder's uplink: nodes that want different parts take each once, nodes that want the same feed each other. */
+/** One copy over the seeder's uplink: nodes that want different parts download each once, nodes that want the same feed each other. */
 import assert from "node:assert/strict";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ const NODES = 4;
 /** An uplink, so that there is time to hear of the others: as long as a small model takes, or a large one over a fast line. */
 const UPLOAD_LIMIT = 2_500_000;
 
-test("four nodes that fetch a quarter each take little more than the model from its seeder", async (t) => {
+test("four nodes that download a quarter each take little more than the model from its seeder", async (t) => {
   const members = await Members.of(t);
   const model = join(members.home, "model.gguf");
   await writeRandomModel(model, MODEL);

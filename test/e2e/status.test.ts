@@ -1,6 +1,6 @@
 /**
- * What a swarm of two nodes, each a process that came with nothing, answers and tells: greedy text, metrics, `shoal status`. The tests build on
- * one another, in order: the last kills a node.
+ * The answers of a cluster of two nodes that started empty: greedy text, metrics, `shoal status`. The tests build on one another, in order;
+ * the last one kills a node.
  */
 import assert from "node:assert/strict";
 import { type AddressInfo, createServer } from "node:net";
@@ -49,7 +49,7 @@ test("every metric of the Grafana dashboard is one of a running role", () =>
     ),
   ));
 
-test("a member is asked over the network: the report, and 0 where the swarm is ready", async () => {
+test("a member is asked over the network: the report, and exit code 0 if the cluster is ready", async () => {
   const run = await overNetwork();
   assert.equal(run.code, READY, run.stderr);
   assert.equal(run.stderr, "");
@@ -77,7 +77,7 @@ test("--ascii prints nothing beyond ASCII", async () => {
   assert.match(run.stdout, /^ {2}Swarm ready: +\+ yes$/m);
 });
 
-test("a local role is asked over HTTP, and --json prints what the schema says", async () => {
+test("a local role is asked over HTTP, and --json follows the schema", async () => {
   const run = await status("--url", swarm.statusUrl, "--json");
   assert.equal(run.code, READY, run.stderr);
   const { ready, node, cluster } = JSON.parse(run.stdout) as {
@@ -93,7 +93,7 @@ test("a local role is asked over HTTP, and --json prints what the schema says", 
   );
 });
 
-test("a cluster nobody knows, and an address where nobody is, have codes of their own", async (t) => {
+test("an unknown cluster and a dead address have their own exit codes", async (t) => {
   const unknown = await status(
     "--bootstrap",
     swarm.bootstrap,
@@ -117,7 +117,7 @@ test("a cluster nobody knows, and an address where nobody is, have codes of thei
   assert.equal(which.code, 64);
 });
 
-test("a node is killed: the status says 3, and which shard is missing", async () => {
+test("a node is killed: the exit code is 3, and the report names the missing shard", async () => {
   process.kill(swarm.pidOf("node 1"), "SIGKILL");
   // The rendezvous notices within seconds; each call asks anew.
   const giveUpAt = performance.now() + 60_000;

@@ -1,6 +1,6 @@
 /**
- * The start of a node is a story told in the log (docs/OPERATIONS.md). Here it is held, phase by phase, against the one an operator
- * expects: every line, with what differs from run to run masked, and each fact after those it rests on.
+ * The log of a node's start tells a story (docs/OPERATIONS.md). This test compares it, phase by phase, with the one an operator expects:
+ * every line, with varying parts masked, and each fact after those it depends on.
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -101,7 +101,7 @@ const SOMETIMES = [
   /^\[DHT\] routing table /,
 ];
 
-test("the start of a node is told phase by phase, each fact after those it rests on", async (t) => {
+test("the log tells a node's start phase by phase, each fact after those it depends on", async (t) => {
   const cluster = await TestCluster.start(t);
   const dir = join(cluster.members.home, "shards");
   await splitModel({ path: DEMO_MODEL, shards: 2, outDir: dir });

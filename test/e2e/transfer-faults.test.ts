@@ -1,4 +1,4 @@
-/** What goes wrong with transfers, to real processes: killed downloaders and seeders, a full disk, a thread that dies. */
+/** Faults of transfers between real processes: killed downloaders and seeders, a full disk, a thread that dies. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -98,7 +98,7 @@ test("a downloader killed ten times loses no verified piece", async (t) => {
   assert.deepEqual(left, []);
 });
 
-test("a download goes on when its seeder is killed and another holder is left", async (t) => {
+test("a download continues when its seeder is killed and another holder remains", async (t) => {
   const { members, seeder, at } = await setting(t);
   const whole = [
     "node",
@@ -126,7 +126,7 @@ test("a download goes on when its seeder is killed and another holder is left", 
   await node.whenReady();
 });
 
-test("a full disk is told with its code; the download goes on when there is room", async (t) => {
+test("a full disk is reported with its code; the download continues when there is room", async (t) => {
   const { members, bytes, at } = await setting(t);
   const small = join(members.home, "small");
   await mkdir(small);
@@ -175,7 +175,7 @@ test("a full disk is told with its code; the download goes on when there is room
   }
 });
 
-test("a node whose transfer thread dies goes on, and so does its download", async (t) => {
+test("a node whose transfer thread dies keeps running, and its download continues", async (t) => {
   const { members, at } = await setting(t);
   const trigger = join(members.home, "die");
   const preload = join(members.home, "preload.mjs");

@@ -1,4 +1,4 @@
-/** What `seed`, `get`, `torrents` and `node` say about weights, and how they end. */
+/** What `seed`, `get`, `torrents` and `node` print about weights, and how they end. */
 import assert from "node:assert/strict";
 import { mkdir, readFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -10,7 +10,7 @@ import { Members } from "../support/member.ts";
 import { DEMO_MODEL } from "../support/swarm.ts";
 import { until } from "../support/until.ts";
 
-test("what can not be is refused before anything is read or reached", async (t) => {
+test("impossible requests are refused before anything is read or dialled", async (t) => {
   const home = await temporaryFolder(t);
   const at = ["--cluster", "c", "--bootstrap", "127.0.0.1:1", "--home", home];
   const seed = ["seed", DEMO_MODEL, ...at];
@@ -44,7 +44,7 @@ test("what can not be is refused before anything is read or reached", async (t) 
   }
 });
 
-test("a seeder alone: what is listed, fetched and refused, and an origin that does not deliver", async (t) => {
+test("a seeder alone: what is listed, downloaded and refused, and an origin that does not deliver", async (t) => {
   const server = createServer((_, response) => {
     response.writeHead(503).end();
   }).listen(0, "127.0.0.1");
@@ -113,6 +113,6 @@ test("a seeder alone: what is listed, fetched and refused, and an origin that do
       level === "warn" &&
       message.startsWith(`${origin} delivers nothing: `) &&
       message.includes("it answers 503"),
-    "the origin's failure to be told",
+    "the origin's failure to be reported",
   );
 });

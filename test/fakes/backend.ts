@@ -1,6 +1,6 @@
 /**
- * A swarm of one small script, for tests of the HTTP side: tokens are bytes (token b is byte b, up to 255) or whole pieces of text
- * (256 and up, given by the test). Not a model: it says what it is told to say, and notes what it was asked.
+ * A scripted backend for tests of the HTTP side: tokens are bytes (token b is byte b, up to 255) or whole pieces of text (256 and up, given
+ * by the test). It is not a model: it says what the test tells it, and records the requests.
  */
 import { abortable, type ShoalError } from "../../src/lib/index.ts";
 import type { GenerateRequest } from "../../src/inference/backend.ts";

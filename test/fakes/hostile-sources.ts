@@ -1,4 +1,4 @@
-/** Liars in a process of their own, so that nothing they do is taken for what their victim does. Takes orders (test/support/side.ts). */
+/** Liars in a separate process, so that their work is not mistaken for their victim's. Takes orders (test/support/side.ts). */
 import { readFile } from "node:fs/promises";
 import { takeOrders } from "../support/side.ts";
 import { type Liar, startLiar, startWireLiar } from "./malicious-hosts.ts";

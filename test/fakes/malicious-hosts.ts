@@ -1,4 +1,4 @@
-/** Where liars live: hosts that are sources and nothing else. Some lie in frames, some below them. */
+/** The hosts of liars: they are only sources. Some lie in frames, some below them. */
 import { makeRawNode } from "../support/raw-node.ts";
 import { createHost } from "../../src/network/index.ts";
 import type { Answerer } from "./malicious-peers.ts";

@@ -1,4 +1,4 @@
-/** Sources that lie, stall and flood, each in one way. Where they live: malicious-hosts.ts. */
+/** Sources that lie, stall and flood, each in one way. Their hosts are in malicious-hosts.ts. */
 import type { ErrorCode } from "../../src/lib/index.ts";
 import type { FrameStream } from "../../src/network/index.ts";
 import {

@@ -1,4 +1,4 @@
-/** Sources that lie below the frames, or in frames too small and too many to be sent one by one: bytes without end, as fast as they are read. */
+/** Sources that lie below the frames, or in frames too small and too many to send one by one: endless bytes, as fast as they are read. */
 import type { Connection, Stream } from "@libp2p/interface";
 import type { ErrorCode } from "../../src/lib/index.ts";
 import { PieceSet, pieceCount } from "../../src/store/index.ts";

@@ -1,4 +1,4 @@
-/** For tests: plans, machines and holders, as placement and adoption see them. */
+/** For tests: plans, machines and holders, as placement and take-over see them. */
 import type { Holder } from "../../src/placement/coverage.ts";
 import {
   placeShard,

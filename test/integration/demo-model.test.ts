@@ -1,4 +1,4 @@
-/** The demo model does what its README says, on llama.cpp itself: it answers questions on Shoal, and tells stories. */
+/** The demo model does what its README says, in llama.cpp itself: it answers questions about Shoal and tells stories. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ChatTemplate } from "../../src/engine/index.ts";

@@ -1,4 +1,4 @@
-/** What `--help` says of every command, and that its examples are accepted. */
+/** The `--help` of every command, and that its examples are accepted. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { commandNames, helpFor, refusalOf } from "../support/command-line.ts";

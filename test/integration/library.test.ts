@@ -180,7 +180,7 @@ describe("a swarm in one process", () => {
     );
   });
 
-  test("what fails to start is named, and leaves nothing behind", async () => {
+  test("a failed start is named, and leaves nothing behind", async () => {
     const node = { ...member, threads: 1 };
     const taken = Number(rendezvous.addresses[1]?.split("/")[4]);
     const cases: [ErrorCode, () => Promise<RunningRole>][] = [
@@ -226,7 +226,7 @@ describe("a swarm in one process", () => {
     await assert.rejects(startNode(lonely, context), is("ABORTED"));
   });
 
-  test("a client that was stopped ends what runs, and begins nothing", async () => {
+  test("a stopped client ends running work, and begins nothing", async () => {
     const other = await connect(member, { home: home("other") });
     await other.ready();
     const watched = allOf(other.watch());
@@ -240,7 +240,7 @@ describe("a swarm in one process", () => {
     await other.stop();
   });
 
-  test("after the stop no engine is left, and Node has warned of nothing", async () => {
+  test("after the stop no engine is left, and Node printed no warning", async () => {
     await stack.disposeAsync();
     await until("the engines' end", () => ownEngines().length === 0);
     assert.deepEqual(warnings, []);

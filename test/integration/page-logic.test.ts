@@ -37,7 +37,7 @@ for (const [shown, expected] of [
   });
 }
 
-test("every peer has one row: itself, holders of several shards, who is only connected", () => {
+test("every peer has one row: this process, holders of several shards, peers that are only connected", () => {
   const status = statusOf(3, 3);
   const [cluster] = status.clusters;
   const second = {
@@ -59,7 +59,7 @@ test("every peer has one row: itself, holders of several shards, who is only con
   assert.equal(rows.at(-1)!.role, null, "who says nothing has no known role");
 });
 
-test("the drawing is the same for the same swarm, in whatever order it is told", () => {
+test("the drawing is the same for the same cluster, in any order of input", () => {
   const one = statusOf(200, 20, 1_000_000);
   const other = structuredClone(one);
   other.connections.reverse();
@@ -74,7 +74,7 @@ test("the drawing is the same for the same swarm, in whatever order it is told",
   assert.equal(a.edges, b.edges);
 });
 
-test("200 peers stand apart, inside the drawing, and a connection is one line", () => {
+test("200 peers do not overlap, stay inside the drawing, and a connection is one line", () => {
   const status = statusOf(200, 20);
   const { spots, own, others, edges } = drawingOf(status, status.clusters[0]);
   assert.equal(spots.length, 201);
@@ -86,7 +86,7 @@ test("200 peers stand apart, inside the drawing, and a connection is one line", 
   assert.equal(own.match(/M/g)!.length + others.match(/M/g)!.length, edges);
 });
 
-test("what is pasted holds no whole id and no whole address", () => {
+test("a pasted report has no whole id and no whole address", () => {
   const status = statusOf(2, 2);
   status.ready = false;
   status.reason = `no answer from ${peerOf(1)} at 192.168.17.23 or 2001:db8:1:2::7`;

@@ -1,4 +1,4 @@
-/** What members say of the shards they hold, for tests of who makes what of it. */
+/** Members' announcements of their shards, for tests. */
 import type { Announcement, OwnState } from "../../src/cluster/index.ts";
 
 /** The first shard of `count`, two layers each, unless `changes` say otherwise. */

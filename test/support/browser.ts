@@ -12,7 +12,7 @@ const PATHS = [
 ];
 const found = PATHS.find((path) => path !== undefined && existsSync(path));
 
-/** Why tests with a browser can not run here: pass it on as the test's option. */
+/** Why browser tests cannot run here: pass it on as the test's option. */
 export const browserMissing: string | false =
   found === undefined
     ? "no chromium is here (apt-get install chromium, or CHROMIUM_PATH)"

@@ -1,7 +1,7 @@
 /** Time for tests. */
 import type { Clock } from "../../src/lib/index.ts";
 
-/** Time that passes when it is told to. */
+/** Time that passes on command. */
 export class HandClock implements Clock {
   #now = 1_000_000;
   readonly #timers = new Set<{ atMs: number; fn: () => void }>();
@@ -32,7 +32,7 @@ export class HandClock implements Clock {
   }
 }
 
-/** All that is to be done at once is done. */
+/** Everything due now is done. */
 async function settled(): Promise<void> {
   for (let turn = 0; turn < 5; turn++)
     await new Promise((resolve) => setImmediate(resolve));

@@ -1,4 +1,4 @@
-/** A cluster whose members are started one by one: each joins by what `bootstrap` is at that time. */
+/** A cluster whose members are started one by one; each joins through the current `bootstrap`. */
 import { join } from "node:path";
 import { type Member, Members } from "./member.ts";
 

@@ -1,4 +1,6 @@
-/** What the command line accepts, asked in this process: nothing is started, since `--help` ends each run after the options were read. */
+/**
+ * What the command line accepts, tested in this process. Nothing is started, because `--help` ends each run after the options were read.
+ */
 import { main } from "../../src/cli/main.ts";
 
 export interface Answer {

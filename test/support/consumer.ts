@@ -1,4 +1,4 @@
-/** A program of somebody else's, which has Shoal among its packages. */
+/** Another project's program that has Shoal among its packages. */
 import { execFile } from "node:child_process";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";

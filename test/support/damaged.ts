@@ -1,4 +1,4 @@
-/** Copies of the demo model that our own reader takes and llama.cpp refuses, each with the words of llama.cpp's reason. */
+/** Copies of the demo model that our own reader accepts and llama.cpp refuses, each with llama.cpp's reason. */
 import { join } from "node:path";
 import { type GgufValue, openModel, writeGguf } from "../../src/gguf/index.ts";
 import { DEMO_MODEL } from "./swarm.ts";

@@ -1,4 +1,4 @@
-/** Set-ups for `shoal doctor` to look at, and what it has to say of them. */
+/** Set-ups for `shoal doctor`, and what it must report about them. */
 import assert from "node:assert/strict";
 import { mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
@@ -133,7 +133,7 @@ export function assertCause(
   assert.equal(report.healthy, false);
 }
 
-/** A server of ours in this process that is not as it should be. */
+/** A faulty server in this process. */
 export async function server(
   t: TestContext,
   options: {

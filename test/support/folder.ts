@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 
-/** A folder of the test's own, gone after it. */
+/** A folder for one test, removed after it. */
 export async function temporaryFolder(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "shoal-test-"));
   // What the test stops may still write: what comes while it is removed is removed as well.

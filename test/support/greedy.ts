@@ -1,4 +1,4 @@
-/** Greedy text of a swarm is llama.cpp's own on the whole file, token for token. */
+/** The greedy text of a cluster equals llama.cpp's on the whole file, token for token. */
 import assert from "node:assert/strict";
 import { Llama } from "./llama.ts";
 import { complete } from "./swarm.ts";

@@ -1,6 +1,6 @@
 /**
- * How late this machine is: the time that a timer here waited for a processor. A promise such as "within 5 s" is for a machine that has time; on
- * one that has not, it holds from the promised time on plus this.
+ * How late this machine is: the time that a timer waited for a processor. A promise such as "within 5 s" is for a machine with free
+ * processors; on a busy one this lateness is added.
  */
 const EVERY_MS = 50;
 

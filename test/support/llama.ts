@@ -1,6 +1,6 @@
 /**
- * llama.cpp by itself: a whole file, one context with the library's default parameters, greedy. What Shoal's text is held against.
- * Shares the libraries and their bindings with the engine, and nothing else.
+ * llama.cpp by itself: a whole file, one context with the library's default parameters, greedy. Tests compare Shoal's text with it. It
+ * shares only the libraries and their bindings with the engine.
  */
 import { loadNative } from "../../src/engine/native.ts";
 import type { Pointer } from "../../src/engine/native-types.ts";

@@ -1,4 +1,4 @@
-/** A role as a process of its own, watched over IPC: what it says, where it is; killed or stopped with the test. */
+/** A role as a separate process, watched over IPC; killed or stopped with the test. */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -9,7 +9,7 @@ import type { RoleMessage } from "../../src/roles/index.ts";
 import type { RoleInfo } from "../../src/roles/role.ts";
 import { assertBuilt, ENTRY } from "./swarm.ts";
 
-/** The machine may be busy: a test waits for an event, this only ends a hang. */
+/** The machine may be busy: a test waits for an event; this only ends a hang. */
 export const MEMBER_PATIENCE_MS = 120_000;
 
 export interface MemberOptions {

@@ -1,6 +1,6 @@
 /**
- * Random-weight models of every supported architecture: small, seeded, with all that llama.cpp asks for, so that a test can write the model
- * it needs and run it.
+ * Random-weight models of every supported architecture: small, seeded, with everything that llama.cpp needs, so that a test can write a
+ * model and run it.
  *
  *     await writeRandomModel("model.gguf", { architecture: "qwen3", layers: 4, type: "Q4_K", embeddingLength: 256 });
  */

@@ -1,7 +1,7 @@
 /**
- * A network of our own for tests: a router and places behind it, each a network namespace with a cable to the router. What the router
- * does not pass on is lost without a word, as behind a broken switch. Nothing of it is seen outside: the host has no address in it, and
- * a namespace lives as long as its keeper process (door-keeper.ts), which ends with the test, however that ends.
+ * A private network for tests: a router and machines behind it, each a network namespace with a cable to the router. What the router does
+ * not forward is lost silently, as behind a broken switch. Nothing of it is visible outside: the host has no address in it, and a namespace
+ * lives as long as its keeper process (door-keeper.ts), which ends with the test in any case.
  */
 import { type ChildProcess, fork, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -11,7 +11,7 @@ import type { MemberOptions } from "./member.ts";
 
 const KEEPER = join(import.meta.dirname, "door-keeper.ts");
 
-/** Why there can be none here; false where there can. */
+/** Why there can be none here; false if there can. */
 export const namespacesMissing: string | false = whyNot();
 
 function whyNot(): string | false {

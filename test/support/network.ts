@@ -90,7 +90,7 @@ export class Watched extends Events {
   }
 }
 
-/** `promise`, or a failure that says what was waited for. */
+/** `promise`, or a failure that names what was awaited. */
 export async function within<T>(
   promise: Promise<T>,
   what: string,

@@ -1,4 +1,4 @@
-/** A libp2p node as Shoal puts it together, without our frames: for what no host of ours would send. TCP only, and in nobody's DHT. */
+/** A libp2p node configured like Shoal's, without our frames, to send what no host of ours would. TCP only, and without a DHT. */
 import { newIdentity } from "../../src/network/identity.ts";
 import { buildNode, type Node } from "../../src/network/libp2p.ts";
 

@@ -1,4 +1,4 @@
-/** A model and its seeder, each in a process of its own, for those who come with nothing. */
+/** A model and its seeder in separate processes, for nodes that start empty. */
 import { join } from "node:path";
 import { type Member, Members } from "./member.ts";
 import { writeRandomModel } from "./models.ts";

@@ -1,4 +1,4 @@
-/** A process that a test or a bench gives orders to, one at a time. */
+/** A process that takes orders from a test or a bench, one at a time. */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 

@@ -1,6 +1,6 @@
 /**
- * A swarm in virtual time: the real gossip, records, mesh, view, placement and adoption of each node, without sockets and signatures. What is
- * made up is what lies around them: delays, losses, when a dead connection is noticed, how long a shard takes to come and to load.
+ * A cluster in virtual time: the real gossip, records, mesh, view, placement and take-over of each node, without sockets and signatures.
+ * Only their surroundings are simulated: delays, losses, when a dead connection is noticed, how long a shard takes to download and load.
  */
 import { LINKS } from "../../src/cluster/announcement.ts";
 import type { NodeState } from "../../src/status/index.ts";

@@ -1,4 +1,4 @@
-/** One seeder and several nodes with nothing, all at once, each a process of the program: who sent how much? */
+/** One seeder and several empty nodes, all at once, each a process of the program: who sent how much? */
 import type { Member, Members } from "./member.ts";
 
 export interface SpreadOptions {

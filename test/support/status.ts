@@ -1,4 +1,4 @@
-/** A status as a role would give it, of any number of members: for tests of what shows it. */
+/** A role's status with any number of members, for tests of its readers. */
 import type {
   ClusterStatus,
   MemberStatus,

@@ -1,4 +1,4 @@
-/** Waits for what no event tells, by looking; a hang ends as a failure that says what was waited for. */
+/** Polls for changes without an event; a hang ends as a failure that names what was awaited. */
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
 import { MEMBER_PATIENCE_MS } from "./member.ts";

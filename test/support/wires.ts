@@ -1,4 +1,4 @@
-/** Networks that are broken on purpose, in front of a real server: ports that swallow, refuse, or let one transport through. */
+/** Deliberately broken networks in front of a real server: ports that drop, refuse, or let only one transport through. */
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { once } from "node:events";
 import {
@@ -31,7 +31,7 @@ export async function freePort(): Promise<number> {
   }
 }
 
-/** UDP that takes datagrams and answers none. */
+/** UDP that accepts datagrams and answers none. */
 export async function swallowUdp(t: Cleanup, port: number): Promise<void> {
   const socket = createSocket("udp4").bind(port, HOST);
   t.after(() => socket.close());
@@ -57,12 +57,12 @@ export async function relayTcp(
   });
 }
 
-/** TCP that takes connections and never says a word. */
+/** TCP that accepts connections and stays silent. */
 export async function muteTcp(t: Cleanup, port: number): Promise<void> {
   await serveTcp(t, port, (client) => client.resume());
 }
 
-/** TCP of another program: says something of its own and hangs up. */
+/** TCP of another program: sends its own text and hangs up. */
 export async function foreignTcp(t: Cleanup, port: number): Promise<void> {
   await serveTcp(t, port, (client) =>
     client.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"),
