@@ -4,8 +4,8 @@
  *
  * - If another node holds the refusing stage's layers, that stage is avoided.
  * - If nobody else does and another stage could not reach it, that other one is avoided: only its own connection may be cut.
- * - Where there is no other way at all, a stage whose connection was lost is tried once more, over a new connection: who was cut off for
- *   a moment is there again.
+ * - If there is no other route, a stage whose connection was lost is tried once more over a new connection, because it may have been cut
+ *   off only for a moment.
  */
 import { type Clock, isShoalError, type ShoalError } from "../lib/index.ts";
 

@@ -7,8 +7,8 @@
  *     middle       activations → activations
  *     last         activations → logits     the head is token_embd.weight, which llama.cpp takes for a missing output.weight
  *
- * A shard that is not the last pretends to a vocabulary of one, with a row of zeros for it and a norm of ones: llama.cpp asks for both and
- * never computes with them. Each part's bytes lie in one piece. Nothing in the file depends on how many shards there are.
+ * A shard before the last pretends to have a vocabulary of one, with a row of zeros for it and a norm of ones: llama.cpp requires both and
+ * never computes with them. Each part is one range of bytes. Nothing in the file depends on the number of shards.
  */
 import {
   alignUp,

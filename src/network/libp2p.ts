@@ -254,8 +254,8 @@ function listenError(address: string, error: unknown): ShoalError {
 }
 
 /**
- * @libp2p/tls (3.1.10) writes each part of a message as a TLS record of its own, so that a frame of a header and a body passes
- * the whole TLS stack twice. One copy of 16 KiB is cheaper.
+ * @libp2p/tls (3.1.10) writes each part of a message as a separate TLS record, so a frame of header and body passes the whole TLS
+ * stack twice. One copy of 16 KiB is cheaper.
  */
 function coalesced<C>(
   factory: (components: C) => ConnectionEncrypter,

@@ -44,8 +44,8 @@ export class SpareFolder {
   }
 
   /**
-   * Gives back what is more than offered, whatever it is: what is not finished, then the largest. Gives its bytes. Who knows what is rare makes
-   * room before that (roles/propagation.ts).
+   * Deletes what exceeds the limit: unfinished downloads, then the largest parts. Returns their bytes. A member that knows which parts
+   * are rare makes room before this (spare-copies.ts).
    */
   async shrink(): Promise<number> {
     const shrunk = this.#last.then(async () => {

@@ -12,8 +12,8 @@ import type { NativeStream } from "./native.ts";
 const UNREAD_LIMIT_BYTES = 256 * 1024;
 
 /**
- * The binding allocates what a read asks for, outside of V8's heap, and V8 collects garbage by that size: a stream of heartbeats that asks for
- * 64 KiB each time costs an idle node a tenth of its time. So a stream asks for little until its reads come back full.
+ * The binding allocates the requested size outside V8's heap, and V8 collects garbage by that size: a stream of heartbeats that requests
+ * 64 KiB each time costs an idle node a tenth of its CPU time. So a stream requests little until its reads come back full.
  */
 const FIRST_READ_BYTES = 4 * 1024;
 /** Consecutive reads that used an eighth of the requested size, after which less is requested. */
