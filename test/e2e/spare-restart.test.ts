@@ -51,7 +51,10 @@ const isCovered = ({ message }: { message: string }): boolean =>
   message === "every part has 2 copies";
 
 const adopted = ({ seen }: Member): string[] =>
-  seen.flatMap(({ message }) => /^adopted (\S+) of/.exec(message)?.[1] ?? []);
+  seen.flatMap(
+    ({ message }) =>
+      /^keeping a spare copy of (\S+) of/.exec(message)?.[1] ?? [],
+  );
 
 /** The parts that lie there whole. */
 async function kept(spare: string): Promise<string[]> {
