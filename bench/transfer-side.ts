@@ -7,7 +7,7 @@ import { isMainThread, parentPort, Worker } from "node:worker_threads";
 import { Events, ShoalError } from "../src/lib/index.ts";
 import { createHost, type FrameStream } from "../src/network/index.ts";
 import { Downloads } from "../src/transfer/download.ts";
-import { Hasher, TorrentStore, PIECE_BYTES } from "../src/store/index.ts";
+import { Hasher, DiskStore, PIECE_BYTES } from "../src/store/index.ts";
 import { THREAD_LIMITS } from "../src/transfer/transfer-thread.ts";
 import { Uploads } from "../src/transfer/upload.ts";
 
@@ -77,12 +77,12 @@ type HostOf = Awaited<ReturnType<typeof createHost>>;
 
 class Side {
   readonly #host: HostOf;
-  readonly #store: TorrentStore;
+  readonly #store: DiskStore;
   readonly #downloads: Downloads;
   /** What is copied: the seeded file. */
   #path = "";
 
-  private constructor(host: HostOf, store: TorrentStore, events: Events) {
+  private constructor(host: HostOf, store: DiskStore, events: Events) {
     this.#host = host;
     this.#store = store;
     new Uploads({ host, store, events }).start();
@@ -109,7 +109,7 @@ class Side {
   static async start(order: Extract<Order, { op: "start" }>): Promise<Side> {
     const events = new Events();
     const host = await createHost({ listen: order.listen });
-    const store = new TorrentStore({
+    const store = new DiskStore({
       directories: [],
       stateDir: order.stateDir,
       events,

@@ -19,7 +19,7 @@ import {
   SYNC_TORRENTS,
   WHO_HAS,
 } from "./protocol.ts";
-import type { TorrentIndex } from "./sync.ts";
+import type { CatalogReader } from "./sync.ts";
 import type { Root } from "../store/index.ts";
 
 /** As members wait for changes to settle before they report. */
@@ -129,7 +129,7 @@ export class CatalogService {
       endpoint: () => Endpoint;
       listings: () => readonly Listing[];
     },
-  ): TorrentIndex {
+  ): CatalogReader {
     let timer: NodeJS.Timeout | undefined;
     const list = (): void => {
       timer = undefined;

@@ -2,7 +2,7 @@
  * Who has what. Members tell each rendezvous which contents they have and learn who has the others; the rendezvous keeps the catalog.
  * `planSpareCopies` decides from it which rare parts a member with spare disk should copy.
  *
- *     const sync = new TorrentSync({ commands, events, cluster, endpoint, listings });
+ *     const sync = new CatalogSync({ commands, events, cluster, endpoint, listings });
  *     await sync.syncWith(rendezvousPeer);
  *     const { holders } = await sync.whoHas({ root });
  */
@@ -10,7 +10,7 @@ export { CatalogService } from "./catalog-service.ts";
 export { Endpoint, Listing } from "./catalog.ts";
 export {
   type KnownPart,
-  planPropagation,
+  planSpareCopies,
   spareCost,
 } from "./plan-spare-copies.ts";
 export {
@@ -20,4 +20,4 @@ export {
   WHO_HAS,
 } from "./protocol.ts";
 export type { Remembered } from "./sync-link.ts";
-export { isWhole, listingOf, type TorrentIndex, TorrentSync } from "./sync.ts";
+export { isWhole, listingOf, type CatalogReader, CatalogSync } from "./sync.ts";

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import {
   type KnownPart,
-  planPropagation,
-  type PropagationInput,
+  planSpareCopies,
+  type SpareCopiesInput,
   spareCost,
 } from "./plan-spare-copies.ts";
 
@@ -27,9 +27,9 @@ function part(root: string, holders: string, sizeMiB = 10): KnownPart {
 
 function plan(
   parts: readonly KnownPart[],
-  options: Partial<PropagationInput> = {},
+  options: Partial<SpareCopiesInput> = {},
 ): { adopt: string[]; drop: string[]; underTarget: string[] } {
-  return planPropagation({
+  return planSpareCopies({
     self: "ME",
     target: 2,
     parts,
@@ -47,7 +47,7 @@ function plan(
 const room = (parts: number): number => parts * spareCost(10 * MiB);
 
 describe("what is adopted", () => {
-  const cases: [string, KnownPart[], Partial<PropagationInput>, string[]][] = [
+  const cases: [string, KnownPart[], Partial<SpareCopiesInput>, string[]][] = [
     ["what one has", [part("x", "A")], {}, ["x"]],
     ["not what two have", [part("x", "A B")], {}, []],
     ["not what another member is downloading", [part("x", "A b")], {}, []],
@@ -93,7 +93,7 @@ describe("what is adopted", () => {
 describe("what is dropped", () => {
   const plenty = part("p", "A B ME*");
   const rare = part("r", "A");
-  const cases: [string, KnownPart[], Partial<PropagationInput>, string[]][] = [
+  const cases: [string, KnownPart[], Partial<SpareCopiesInput>, string[]][] = [
     ["nothing while there is room", [plenty, rare], {}, []],
     ["nothing that nobody needs room for", [plenty], { freeBytes: 0 }, []],
     ["abundant parts, for rare ones", [plenty, rare], { freeBytes: 0 }, ["p"]],
@@ -164,7 +164,7 @@ test("a cluster reaches its target within what each member offers, with few exce
     const seen = parts; // everybody looks at once, then everybody acts
     for (const self of members) {
       const own = held.get(self)!;
-      const { adopt, drop } = planPropagation({
+      const { adopt, drop } = planSpareCopies({
         self,
         target: 4,
         parts: seen,

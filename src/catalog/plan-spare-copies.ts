@@ -17,7 +17,7 @@ export interface KnownPart {
   holders: readonly { peer: string; whole: boolean; spare: boolean }[];
 }
 
-export interface PropagationInput {
+export interface SpareCopiesInput {
   /** This member's transfers, as holders are named. */
   self: string;
   /** Wanted copies of each part. */
@@ -31,7 +31,7 @@ export interface PropagationInput {
   atOnce: number;
 }
 
-export interface PropagationPlan {
+export interface SpareCopiesPlan {
   /** In this order; there is room after `drop`. */
   adopt: Root[];
   drop: Root[];
@@ -44,7 +44,7 @@ export function spareCost(sizeBytes: number): number {
   return sizeBytes + 64 * pieceCount(sizeBytes) + 4096;
 }
 
-export function planPropagation(input: PropagationInput): PropagationPlan {
+export function planSpareCopies(input: SpareCopiesInput): SpareCopiesPlan {
   const { self, target, parts, adopted, atOnce } = input;
   const byRarity = parts.toSorted(
     (a, b) =>

@@ -8,7 +8,7 @@ import type { Listing } from "./catalog.ts";
 import { CatalogService } from "./catalog-service.ts";
 import { SYNC_TORRENTS } from "./protocol.ts";
 import { SYNC_DEFAULTS } from "./sync-link.ts";
-import { TorrentSync } from "./sync.ts";
+import { CatalogSync } from "./sync.ts";
 
 const CLUSTER = "friends";
 const rootOf = (n: number): string => n.toString(16).padStart(64, "0");
@@ -43,7 +43,7 @@ async function rendezvous(t: TestContext): Promise<Rendezvous> {
 
 interface Member {
   host: Host;
-  sync: TorrentSync;
+  sync: CatalogSync;
   events: Watched;
   listed: Listing[];
   /** Where it says that its transfers are. */
@@ -54,7 +54,7 @@ async function member(t: TestContext, listed: Listing[]): Promise<Member> {
   const host = await startHost(t);
   const events = new Watched();
   const transfers = `transfers of ${host.peerId}`;
-  const sync = new TorrentSync({
+  const sync = new CatalogSync({
     commands: new Commands(host),
     events,
     cluster: CLUSTER,
@@ -297,7 +297,7 @@ describe("the exchange with a rendezvous", { concurrency: 4 }, () => {
     );
     const timers: { ms: number; fn: () => void }[] = [];
     const own = await startHost(t);
-    const sync = new TorrentSync({
+    const sync = new CatalogSync({
       commands: new Commands(own),
       events: new Watched(),
       cluster: CLUSTER,

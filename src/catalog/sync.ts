@@ -30,7 +30,7 @@ import {
 } from "../store/index.ts";
 
 /** Who has what, according to a rendezvous, which may be this process itself. */
-export interface TorrentIndex {
+export interface CatalogReader {
   /** Who has this content, or any content of this model. Empty if nobody is known. */
   whoHas(
     of: { root: Root } | { manifest: string },
@@ -52,7 +52,7 @@ const CALL_TIMEOUT_MS = SYNC_DEFAULTS.callTimeoutMs;
 /** Dozens of pieces arrive per second; others hear of the change once. */
 const SETTLE_MS = 500;
 
-export class TorrentSync implements TorrentIndex {
+export class CatalogSync implements CatalogReader {
   #options: SyncLinkOptions;
   /** The rendezvous that are asked. */
   #rendezvous = new Set<string>();

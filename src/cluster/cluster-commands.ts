@@ -1,6 +1,6 @@
 /** The commands about a cluster, which members and rendezvous answer in the same way. Each handles news itself. */
 import { type Clock, ShoalError } from "../lib/index.ts";
-import { type Commands, RateLimit } from "../network/index.ts";
+import { type Commands, PeerQuota } from "../network/index.ts";
 import type { Announcement, Sealed } from "./announcement.ts";
 import type { GossipWire } from "./gossip-wire.ts";
 import type { KnownCluster, Taken } from "./known-cluster.ts";
@@ -55,12 +55,12 @@ export function serveClusterCommands(
   server: ClusterServer,
 ): void {
   const { open, find, clock } = server;
-  const statusRate = new RateLimit(
+  const statusRate = new PeerQuota(
     STATUS_RATE.burst,
     STATUS_RATE.perSecond,
     clock,
   );
-  const hintRate = new RateLimit(HINT_RATE.burst, HINT_RATE.perSecond, clock);
+  const hintRate = new PeerQuota(HINT_RATE.burst, HINT_RATE.perSecond, clock);
   const take = async (
     cluster: string,
     sealed: Sealed,
@@ -142,7 +142,7 @@ export function serveClusterCommands(
 }
 
 /** Throws RATE_LIMITED. */
-export function limit(rate: RateLimit, peer: string): void {
+export function limit(rate: PeerQuota, peer: string): void {
   if (!rate.take(peer))
     throw new ShoalError("RATE_LIMITED", "too many requests, slow down", {
       peer,

@@ -27,8 +27,8 @@ export {
   encodeClusterRecord,
   nodeKey,
 } from "./dht-kinds.ts";
-export { Membership } from "./membership.ts";
-export { serveNodeCommands } from "./node-commands.ts";
+export { Membership, type MembershipOptions } from "./membership.ts";
+export { type LoadShardRequest, serveNodeCommands } from "./node-commands.ts";
 export type { OwnState } from "./own-shards.ts";
 export {
   GET_CAPABILITIES,

@@ -5,7 +5,7 @@ import {
   ShoalError,
   systemClock,
 } from "../lib/index.ts";
-import { type Commands, RateLimit } from "../network/index.ts";
+import { type Commands, PeerQuota } from "../network/index.ts";
 import type { z } from "zod";
 import { PROTOCOL } from "./announcement.ts";
 import { limit, unknownCluster } from "./cluster-commands.ts";
@@ -27,7 +27,7 @@ const STATUS_RATE = { burst: 10, perSecond: 2 } as const;
 /** Answers GET_CAPABILITIES and GET_NODE_STATUS. */
 export function serveNodeCommands(options: NodeCommandsOptions): void {
   const { commands, role, version, status, clock = systemClock } = options;
-  const rate = new RateLimit(STATUS_RATE.burst, STATUS_RATE.perSecond, clock);
+  const rate = new PeerQuota(STATUS_RATE.burst, STATUS_RATE.perSecond, clock);
   commands.handle(GET_CAPABILITIES.name, GET_CAPABILITIES.params, () => ({
     version,
     protocol: PROTOCOL,
@@ -63,7 +63,7 @@ const LOAD_RATE = { burst: 5, perSecond: 0.1 } as const;
 /** Answers LOAD_SHARD: only to members of the node's own cluster. */
 export function serveLoadShard(options: LoadShardOptions): void {
   const { commands, cluster, isMember, onLoadShard } = options;
-  const rate = new RateLimit(
+  const rate = new PeerQuota(
     LOAD_RATE.burst,
     LOAD_RATE.perSecond,
     options.clock ?? systemClock,

@@ -76,9 +76,9 @@ export class EventLog {
     if (lastId === undefined) return { afterSeq: first, missed: 0 };
     const [run, number = ""] = lastId.split("-");
     const seq = Number(number);
-    const isOurs =
+    const reuseLocal =
       run === this.run && /^\d{1,15}$/.test(number) && seq <= this.#newest;
-    if (!isOurs) return { afterSeq: first, missed: null };
+    if (!reuseLocal) return { afterSeq: first, missed: null };
     return { afterSeq: Math.max(seq, first), missed: Math.max(0, first - seq) };
   }
 }

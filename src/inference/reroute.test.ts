@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HandClock } from "../../test/support/clock.ts";
 import { type ErrorCode, type ErrorDetails, ShoalError } from "../lib/index.ts";
-import { Detours, Shunned } from "./reroute.ts";
+import { Reroutes, AvoidedPeers } from "./reroute.ts";
 
 const ROUTE = [{ peer: "a" }, { peer: "b" }, { peer: "c" }];
 
@@ -14,8 +14,8 @@ const refused = (
   new ShoalError(code, "no", details, cause && new ShoalError(cause, "why"));
 
 /** Only these can each be replaced. */
-const swarm = (...replaceable: string[]): Detours =>
-  new Detours((avoided) => [...avoided].every((p) => replaceable.includes(p)));
+const swarm = (...replaceable: string[]): Reroutes =>
+  new Reroutes((avoided) => [...avoided].every((p) => replaceable.includes(p)));
 
 test("a stage that refuses is avoided if another node holds its layers", () => {
   for (const code of [
@@ -71,12 +71,12 @@ test("a failed dial, or an error without a culprit, is not tried again", () => {
 
 test("the next prompts avoid a lost node for a minute, if possible", async () => {
   const clock = new HandClock();
-  const shunned = new Shunned(clock);
+  const shunned = new AvoidedPeers(clock);
   shunned.add("b");
   await clock.pass(30_000);
   shunned.add("c");
   const around = (...replaceable: string[]): string[] => [
-    ...new Detours(
+    ...new Reroutes(
       (avoided) => [...avoided].every((p) => replaceable.includes(p)),
       shunned.list(),
     ).avoided,

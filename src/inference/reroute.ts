@@ -18,7 +18,7 @@ export interface Detour {
 
 const REFUSALS = ["BUSY", "DRAINING", "STAGE_LOST", "STAGE_FAILED"] as const;
 
-export class Detours {
+export class Reroutes {
   readonly #avoided = new Set<string>();
   readonly #hasRoute: (avoided: ReadonlySet<string>) => boolean;
   #again = false;
@@ -69,7 +69,7 @@ export class Detours {
 const SHUN_MS = 60_000;
 
 /** Peers that prompts avoid because they were lost or could not reach the next stage. */
-export class Shunned {
+export class AvoidedPeers {
   readonly #clock: Clock;
   readonly #untilMs = new Map<string, number>();
 

@@ -29,7 +29,7 @@ import {
 } from "../lib/index.ts";
 import type { Commands, Host } from "../network/index.ts";
 import { Admission } from "./admission.ts";
-import { Detours, Shunned } from "./reroute.ts";
+import { Reroutes, AvoidedPeers } from "./reroute.ts";
 import { notReady } from "./readiness.ts";
 
 export interface SwarmBackendOptions {
@@ -56,7 +56,7 @@ export class SwarmBackend implements Backend {
   #options: SwarmBackendOptions;
   #pipeline: Pipeline;
   #admission = new Admission();
-  #shunned = new Shunned(systemClock);
+  #shunned = new AvoidedPeers(systemClock);
   #view: ClusterView | undefined;
   #loaded: Loaded | undefined;
   #loading: string | undefined;
@@ -162,7 +162,7 @@ export class SwarmBackend implements Backend {
     request: GenerateRequest,
     entry: SessionEntry,
   ): AsyncGenerator<GeneratedToken, void, undefined> {
-    const detours = new Detours(
+    const detours = new Reroutes(
       (avoided) => this.#route(avoided) !== undefined,
       this.#shunned.list(),
     );

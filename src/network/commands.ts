@@ -15,7 +15,7 @@ import type { PeerTarget } from "./address.ts";
 import { DEFAULTS } from "./defaults.ts";
 import type { WaitOptions } from "./connections.ts";
 import type { Host, RequestContext, RequestLimits } from "./host.ts";
-import { RateLimit } from "./rate-limit.ts";
+import { PeerQuota } from "./peer-quota.ts";
 import { handleRequests, request } from "./request.ts";
 
 export const COMMAND_PROTOCOL = "/shoal/command/1.0.0";
@@ -73,7 +73,7 @@ interface Registered {
 export class Commands {
   readonly #host: Host;
   readonly #limits: CommandsOptions;
-  readonly #rate: RateLimit;
+  readonly #rate: PeerQuota;
   readonly #commands = new Map<string, Registered>();
 
   /** Answers a command from now on. Register before the host starts. */
@@ -85,7 +85,7 @@ export class Commands {
     } = options;
     this.#host = host;
     this.#limits = options;
-    this.#rate = new RateLimit(burst, perSecond, clock);
+    this.#rate = new PeerQuota(burst, perSecond, clock);
     handleRequests(
       host,
       COMMAND_PROTOCOL,

@@ -60,4 +60,4 @@ export type {
 } from "./host.ts";
 export { verify } from "./identity.ts";
 export type { HostMetrics } from "./libp2p.ts";
-export { RateLimit } from "./rate-limit.ts";
+export { PeerQuota } from "./peer-quota.ts";

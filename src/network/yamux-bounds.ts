@@ -15,7 +15,7 @@ import type {
 import { isUint8ArrayList, type Uint8ArrayList } from "uint8arraylist";
 import { ShoalError, systemClock } from "../lib/index.ts";
 import { DEFAULTS } from "./defaults.ts";
-import { RateLimit } from "./rate-limit.ts";
+import { PeerQuota } from "./peer-quota.ts";
 
 /** https://github.com/hashicorp/yamux/blob/master/spec.md: version, type, flags, stream, length; big-endian. */
 const HEADER_BYTES = 12;
@@ -75,12 +75,12 @@ function frames(
 ): YamuxInsides["decoder"]["emitFrames"] {
   /** The rest of a frame that nobody waits for. */
   let passOver = 0;
-  const pings = new RateLimit(
+  const pings = new PeerQuota(
     DEFAULTS.yamuxPingBurst,
     DEFAULTS.yamuxPingsPerSecond,
     systemClock,
   );
-  const late = new RateLimit(
+  const late = new PeerQuota(
     DEFAULTS.yamuxLateBurstBytes,
     DEFAULTS.yamuxLateBytesPerSecond,
     systemClock,

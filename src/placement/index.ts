@@ -14,8 +14,8 @@ export {
   usableBytes,
 } from "./shard-needs.ts";
 export {
-  type Adoption,
-  adoptions,
+  type TakeOver,
+  takeOvers,
   type CoverageHistory,
   NO_HISTORY,
   observeCoverage,

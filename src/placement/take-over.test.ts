@@ -3,7 +3,7 @@ import { test } from "node:test";
 import * as fc from "fast-check";
 import {
   ADOPTION,
-  adoptions,
+  takeOvers,
   type CoverageHistory,
   NO_HISTORY,
   observeCoverage,
@@ -46,7 +46,7 @@ function adopters(
   announcements: Holder[],
   waitedMs: number = ADOPTION.uncoveredMs,
 ): Record<number, string> {
-  const found = adoptions({
+  const found = takeOvers({
     ...swarm(announcements, waitedMs),
     history: since(announcements),
   });
@@ -130,7 +130,7 @@ for (const { name, announcements, waitedMs, expected } of cases) {
 
 test("the reason names the duration and the node", () => {
   const history = since(two);
-  const [adoption] = adoptions({ ...swarm(two, 42_000), history });
+  const [adoption] = takeOvers({ ...swarm(two, 42_000), history });
   assert.match(
     adoption?.reason ?? "",
     /^nobody has held shard 2 \(layers 4 to 5\) for 42 s; .* 3\.25 GiB would stay free$/,
@@ -142,8 +142,8 @@ test("a shard that somebody held in between starts to wait again", () => {
   let history = observeCoverage(NO_HISTORY, swarm(two, 0));
   history = observeCoverage(history, swarm(back, 20_000));
   history = observeCoverage(history, swarm(two, 25_000));
-  assert.deepEqual(adoptions({ ...swarm(two, 54_999), history }), []);
-  assert.equal(adoptions({ ...swarm(two, 55_000), history }).length, 1);
+  assert.deepEqual(takeOvers({ ...swarm(two, 54_999), history }), []);
+  assert.equal(takeOvers({ ...swarm(two, 55_000), history }).length, 1);
 });
 
 test("property: nobody takes over beyond its memory, and no shard twice", () => {
@@ -161,7 +161,7 @@ test("property: nobody takes over beyond its memory, and no shard twice", () => 
   fc.assert(
     fc.property(announcements, (all) => {
       const history = since(all);
-      const found = adoptions({
+      const found = takeOvers({
         ...swarm(all, ADOPTION.uncoveredMs),
         history,
       });

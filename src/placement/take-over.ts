@@ -69,7 +69,7 @@ export interface AdoptionInput extends ObserveInput, SessionRoom {
   history: CoverageHistory;
 }
 
-export interface Adoption {
+export interface TakeOver {
   peer: string;
   shard: PlanShard;
   reason: string;
@@ -79,7 +79,7 @@ export interface Adoption {
  * Who takes over what now. Candidates are ready nodes whose announced free memory has room for the shard; the one with the fewest shards,
  * then the most room, takes it. A node takes one at a time, because its free memory is known again only after loading.
  */
-export function adoptions(input: AdoptionInput): Adoption[] {
+export function takeOvers(input: AdoptionInput): TakeOver[] {
   const { history, nowMs } = input;
   const taken = new Set<string>();
   return coverageOf(input).flatMap((coverage) => {

@@ -3,17 +3,13 @@
  * HTTP, for a program that has the cluster in its own process.
  */
 import { randomUUID } from "node:crypto";
-import {
-  clusterRecordKinds,
-  type ClusterView,
-  Membership,
-} from "../cluster/index.ts";
+import type { ClusterView } from "../cluster/index.ts";
 import { Replies, type ReplyRequest, type TextPart } from "../gateway/index.ts";
 import { SessionLog, SwarmBackend } from "../inference/index.ts";
-import { ShoalError, VERSION } from "../lib/index.ts";
-import { Commands, createHost } from "../network/index.ts";
+import { ShoalError } from "../lib/index.ts";
 import type { ClusterStatus } from "../status/index.ts";
 import { joinThroughBootstraps } from "./join.ts";
+import { createGuest, startMember } from "./member.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
 
 export interface ClientOptions {
@@ -44,27 +40,16 @@ export async function startClient(
   { events, paths, signal }: RoleContext,
 ): Promise<ClientRole> {
   const stopping = new AbortController();
-  const host = await createHost({
-    recordKinds: clusterRecordKinds(),
-    listen: options.listen,
-    events,
-    version: VERSION,
-    // It may be gone in a moment: nobody should keep anything here.
-    dhtClient: true,
-  });
-  const { cluster, onReady } = options;
-  const commands = new Commands(host);
-  const membership = new Membership({ host, commands, events, cluster });
+  const { cluster, listen, onReady } = options;
+  const member = await createGuest({ cluster, listen, events });
+  const { host, commands, membership } = member;
   const sessions = new SessionLog(Date.now);
   const backend = new SwarmBackend(
     { host, commands, membership, events, dataDir: paths.data, sessions },
     onReady,
   );
   const role = await composed(async (stack) => {
-    membership.start();
-    stack.defer(() => membership.stop());
-    await host.start();
-    stack.defer(() => host.stop());
+    await startMember(stack, member);
     stack.defer(() => backend.stop());
     backend.start();
     await joinThroughBootstraps(stack, {

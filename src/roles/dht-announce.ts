@@ -15,7 +15,7 @@ import { layersOf } from "../inference/index.ts";
 import { type EventSink, ShoalError } from "../lib/index.ts";
 import type { Host, ProvidersOutcome, StoreOutcome } from "../network/index.ts";
 
-export interface PresenceOptions {
+export interface DhtAnnouncerOptions {
   host: Host;
   membership: Membership;
   events: EventSink;
@@ -26,13 +26,13 @@ export interface PresenceOptions {
 const LOOKUPS = 64;
 const LOOKUPS_AT_ONCE = 4;
 
-export class Presence {
-  #options: PresenceOptions;
+export class DhtAnnouncer {
+  #options: DhtAnnouncerOptions;
   #provided = new Set<string>();
   #hasLooked = false;
   #stopping = new AbortController();
 
-  constructor(options: PresenceOptions) {
+  constructor(options: DhtAnnouncerOptions) {
     this.#options = options;
   }
 

@@ -4,19 +4,16 @@
  * Start: 1. identity, 2. page and API listening (it answers 503 with the reason from its first second), 3. host and a rendezvous,
  * 4. view and vocabulary as they come. Stop: the reverse.
  */
-import { join } from "node:path";
-import { clusterRecordKinds, Membership } from "../cluster/index.ts";
 import { createGateway } from "../gateway/index.ts";
 import { SessionLog, SwarmBackend } from "../inference/index.ts";
-import { Commands, createHost } from "../network/index.ts";
 import { joinToStay } from "./join.ts";
+import { createRoleHost, memberOf, startMember } from "./member.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
 import {
   type DiagnosticsPlace,
   sessionsOfGateway,
   watchRole,
 } from "./own-status.ts";
-import { VERSION } from "../lib/index.ts";
 
 export interface GatewayRoleOptions {
   bootstraps: readonly string[];
@@ -48,22 +45,20 @@ export function startGateway(
       corsOrigin,
     } = options;
     const watch = watchRole("gateway", options.diagnostics, events);
-    const host = await createHost({
-      keyPath: join(paths.state, "gateway.key"),
-      datastorePath: join(paths.state, "gateway-datastore"),
-      recordKinds: clusterRecordKinds(),
-      metrics: watch.metrics,
+    const host = await createRoleHost({
+      name: "gateway",
       listen,
+      paths,
       events,
-      version: VERSION,
+      metrics: watch.metrics,
     });
     events.info("CONFIG", "gateway", {
       cluster,
       bootstrap: bootstraps,
       peer: host.peerId,
     });
-    const commands = new Commands(host);
-    const membership = new Membership({ host, commands, events, cluster });
+    const member = memberOf(host, { events, cluster });
+    const { commands, membership } = member;
     const sessions = new SessionLog(Date.now, (session) =>
       watch.onSession(session),
     );
@@ -92,10 +87,7 @@ export function startGateway(
     const { url } = await api.start();
     stack.defer(() => api.stop());
     apiUrl = url;
-    membership.start();
-    stack.defer(() => membership.stop());
-    await host.start();
-    stack.defer(() => host.stop());
+    await startMember(stack, member);
     stack.defer(() => backend.stop());
     backend.start();
 

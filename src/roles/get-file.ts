@@ -1,15 +1,14 @@
 /** Fetches one listed content: what `shoal get` does. Joins as a reader, serves nothing when it is done. */
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
-import { clusterRecordKinds, Membership } from "../cluster/index.ts";
-import { ShoalError, VERSION } from "../lib/index.ts";
-import { Commands, createHost } from "../network/index.ts";
+import { ShoalError } from "../lib/index.ts";
 import type { CatalogFile } from "../catalog/index.ts";
 import { isRoot } from "../store/index.ts";
 import type { DownloadProgress } from "../transfer/index.ts";
 import { joinThroughBootstraps } from "./join.ts";
+import { createGuest, startMember } from "./member.ts";
 import type { RoleContext } from "./role.ts";
-import { Torrents, type TransferFlags } from "../weights/index.ts";
+import { MemberFiles, type TransferFlags } from "../weights/index.ts";
 
 export interface GetFileOptions extends TransferFlags {
   bootstraps: readonly string[];
@@ -35,17 +34,9 @@ export async function getFile(
 ): Promise<GetFileResult> {
   await using stack = new AsyncDisposableStack();
   const { cluster, wanted, listen } = options;
-  const host = await createHost({
-    listen,
-    events,
-    version: VERSION,
-    recordKinds: clusterRecordKinds(),
-    // Gone in a moment: nobody should keep anything here.
-    dhtClient: true,
-  });
-  const commands = new Commands(host);
-  const membership = new Membership({ host, commands, events, cluster });
-  const torrents = new Torrents({
+  const member = await createGuest({ cluster, listen, events });
+  const { host, commands, membership } = member;
+  const files = new MemberFiles({
     host,
     ...options,
     commands,
@@ -53,32 +44,29 @@ export async function getFile(
     directories: [],
     stateDir: paths.state,
   });
-  membership.start();
-  stack.defer(() => membership.stop());
-  await host.start();
-  stack.defer(() => host.stop());
-  stack.defer(() => torrents.stop());
-  await torrents.start();
+  await startMember(stack, member);
+  stack.defer(() => files.stop());
+  await files.start();
   await joinThroughBootstraps(stack, {
     ...options,
     host,
     events,
     join: async (peer) => {
       await membership.join(peer);
-      await torrents.syncWith(peer);
+      await files.syncWith(peer);
     },
     signal,
   });
-  const files = await torrents.listFiles();
-  if (wanted === undefined) return { files, path: undefined };
-  const file = choose(files, wanted, cluster);
+  const listed = await files.listFiles();
+  if (wanted === undefined) return { files: listed, path: undefined };
+  const file = choose(listed, wanted, cluster);
   if (!("sizeBytes" in file))
     events.warn(
       "TORRENT",
       "no rendezvous lists it; searching the DHT and connected peers for 2 minutes",
       { root: file.root },
     );
-  const path = await torrents.fetch({
+  const path = await files.fetch({
     root: file.root,
     // Of what nobody lists, the size is told by whoever has it, and proved.
     sizeBytes: "sizeBytes" in file ? file.sizeBytes : undefined,
@@ -88,7 +76,7 @@ export async function getFile(
     signal,
     ...(options.onProgress && { onProgress: options.onProgress }),
   });
-  return { files, path };
+  return { files: listed, path };
 }
 
 /** Throws CONTENT_UNKNOWN where nothing or more than one content is meant. */

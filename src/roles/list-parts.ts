@@ -2,13 +2,14 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { CLUSTER_RECORD_DEFAULTS, Membership } from "../cluster/index.ts";
+import { CLUSTER_RECORD_DEFAULTS } from "../cluster/index.ts";
 import { fetchParts } from "../weights/index.ts";
-import { ShoalError, VERSION } from "../lib/index.ts";
-import { Commands, createHost, type Dht } from "../network/index.ts";
-import { TorrentSync } from "../catalog/index.ts";
+import { ShoalError } from "../lib/index.ts";
+import type { Dht } from "../network/index.ts";
+import { CatalogSync } from "../catalog/index.ts";
 import { toRoot } from "../store/index.ts";
 import { joinThroughBootstraps } from "./join.ts";
+import { createGuest, startMember } from "./member.ts";
 import type { RoleContext } from "./role.ts";
 
 /** Providers of a part that are asked for the manifest, and how long they are looked for: somebody waits for the list. */
@@ -51,33 +52,23 @@ export async function listParts(
 ): Promise<ListPartsResult> {
   await using stack = new AsyncDisposableStack();
   const { cluster, listen } = options;
-  const host = await createHost({
-    listen,
-    events,
-    version: VERSION,
-    // Gone in a moment: nobody should keep anything here.
-    dhtClient: true,
-  });
-  const commands = new Commands(host);
-  const membership = new Membership({ host, commands, events, cluster });
-  const index = new TorrentSync({
+  const member = await createGuest({ cluster, listen, events });
+  const { host, commands, membership } = member;
+  const catalog = new CatalogSync({
     commands,
     events,
     cluster,
     endpoint: () => ({ peer: host.peerId, addresses: [] }),
     listings: () => [],
   });
-  membership.start();
-  stack.defer(() => membership.stop());
-  await host.start();
-  stack.defer(() => host.stop());
+  await startMember(stack, member);
   await joinThroughBootstraps(stack, {
     ...options,
     host,
     events,
     join: async (peer) => {
       await membership.join(peer);
-      index.ask(peer);
+      catalog.ask(peer);
     },
     signal,
   });
@@ -89,7 +80,7 @@ export async function listParts(
       "the cluster serves no model yet: publish one with `shoal seed`",
     );
   }
-  const listed = (await index.listParts(manifest)).map((part) => ({
+  const listed = (await catalog.listParts(manifest)).map((part) => ({
     name: part.name,
     root: part.root,
     sizeBytes: part.sizeBytes,

@@ -10,7 +10,7 @@ import {
   type PlannedShard,
   type ServedModel,
   type ShardSource,
-  type Torrents,
+  type MemberFiles,
 } from "../weights/index.ts";
 import { ENGINE_DEFAULTS, StageEngine } from "../engine/index.ts";
 import type { StageService } from "../inference/index.ts";
@@ -27,7 +27,7 @@ import type { Commands } from "../network/index.ts";
 export interface NodeShardsOptions {
   commands: Commands;
   membership: Membership;
-  torrents: Torrents;
+  files: MemberFiles;
   stages: StageService;
   events: EventSink;
   /** Tokens of one session; a model of fewer takes its own. */
@@ -122,7 +122,7 @@ export class NodeShards {
    * was given back meanwhile.
    */
   async fetch(model: ServedModel, planned: PlannedShard): Promise<void> {
-    const { torrents, events, local } = this.#options;
+    const { files, events, local } = this.#options;
     const own = this.#find(planned.range);
     if (own === undefined)
       throw new ShoalError(
@@ -135,7 +135,7 @@ export class NodeShards {
       if (source === undefined) {
         this.#become(own, "downloading");
         source = await fetchShard(model, planned.range, {
-          torrents,
+          files,
           events,
           signal,
           onProgress: (progress) => this.#onProgress(own, progress),
@@ -328,7 +328,7 @@ export class NodeShards {
 
   #tellPrimary(): void {
     const paths = this.#owns.flatMap(({ path }) => path ?? []);
-    this.#options.torrents.setPrimary(paths);
+    this.#options.files.setPrimary(paths);
   }
 
   async #forget(own: Own): Promise<void> {

@@ -31,7 +31,7 @@ import type { Commands, Host } from "../network/index.ts";
 import { type CatalogService, isWhole } from "../catalog/index.ts";
 import { type Content, PIECE_BYTES } from "../store/index.ts";
 import type { TransferStats } from "../transfer/index.ts";
-import type { RendezvousSeed, Torrents } from "../weights/index.ts";
+import type { RendezvousSeed, MemberFiles } from "../weights/index.ts";
 
 /** Where a role shows itself; `port` undefined is the first free one from 51823. */
 export interface DiagnosticsPlace {
@@ -201,7 +201,7 @@ export function sessionsOfGateway(
 }
 
 export function torrentsOfMember(
-  torrents: Torrents,
+  torrents: MemberFiles,
   published: ClusterRecord | undefined,
 ): TorrentStatus {
   const contents = torrents.list();

@@ -5,8 +5,8 @@
  */
 import type { Membership } from "../cluster/index.ts";
 import {
-  type Adoption,
-  adoptions,
+  type TakeOver,
+  takeOvers,
   type CoverageHistory,
   coverageOf,
   needsOf,
@@ -199,7 +199,7 @@ export class Placement {
     const input = { ...this.#swarm(), nowMs: Date.now() };
     this.#history = observeCoverage(this.#history, input);
     const now = { ...input, history: this.#history };
-    const mine: Adoption | undefined = adoptions(now).find(
+    const mine: TakeOver | undefined = takeOvers(now).find(
       (adoption) => adoption.peer === peer,
     );
     if (mine !== undefined) {

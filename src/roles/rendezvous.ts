@@ -4,18 +4,17 @@
  * Start: 1. identity, 2. page over HTTP, 3. cluster service, host and DHT,
  * 4. the DHT tested from outside. Stop: the reverse.
  */
-import { join } from "node:path";
-import { clusterRecordKinds, RendezvousService } from "../cluster/index.ts";
-import { Commands, createHost, selfTestDht } from "../network/index.ts";
+import { RendezvousService } from "../cluster/index.ts";
+import { Commands, selfTestDht } from "../network/index.ts";
 import { CatalogService } from "../catalog/index.ts";
 import { RendezvousSeed, type TransferFlags } from "../weights/index.ts";
+import { createRoleHost } from "./member.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
 import {
   type DiagnosticsPlace,
   torrentsOfRendezvous,
   watchRole,
 } from "./own-status.ts";
-import { VERSION } from "../lib/index.ts";
 
 export interface RendezvousOptions {
   /** Multiaddrs to listen on. */
@@ -35,14 +34,12 @@ export function startRendezvous(
 ): Promise<Role> {
   return composed(async (stack) => {
     const watch = watchRole("rendezvous", options.diagnostics, events);
-    const host = await createHost({
-      keyPath: join(paths.state, "rendezvous.key"),
-      datastorePath: join(paths.state, "rendezvous-datastore"),
-      recordKinds: clusterRecordKinds(),
-      metrics: watch.metrics,
+    const host = await createRoleHost({
+      name: "rendezvous",
       listen: options.listen,
+      paths,
       events,
-      version: VERSION,
+      metrics: watch.metrics,
     });
     events.info("CONFIG", "rendezvous", { peer: host.peerId });
     const commands = new Commands(host);

@@ -7,21 +7,19 @@
 import { mkdir, readFile, rm, stat, symlink } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import {
-  clusterRecordKinds,
   CLUSTER_RECORD_DEFAULTS,
-  Membership,
   sealClusterRecord,
 } from "../cluster/index.ts";
 import {
   METADATA_FILE,
   servePartsOf,
-  Propagation,
-  Torrents,
+  SpareCopies,
+  MemberFiles,
   type TransferFlags,
 } from "../weights/index.ts";
 import { checkModel } from "../engine/index.ts";
 import { openModel } from "../gguf/index.ts";
-import { ShoalError, sleep, VERSION } from "../lib/index.ts";
+import { ShoalError, sleep } from "../lib/index.ts";
 import {
   checkShardCount,
   decodeManifest,
@@ -29,9 +27,10 @@ import {
   manifestId,
   writeMetadata,
 } from "../model/index.ts";
-import { Commands, createHost } from "../network/index.ts";
+import { createHost } from "../network/index.ts";
 import { STORE_DEFAULTS } from "../store/index.ts";
 import { joinThroughBootstraps } from "./join.ts";
+import { createRoleHost, memberOf, startMember } from "./member.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
 import {
   type DiagnosticsPlace,
@@ -68,14 +67,12 @@ export function startSeeder(
     checkOrigin(options.origin, model.files.length);
     await checkModel(model);
     const watch = watchRole("seeder", options.diagnostics, events);
-    const host = await createHost({
-      keyPath: join(paths.state, "seeder.key"),
-      datastorePath: join(paths.state, "seeder-datastore"),
-      recordKinds: clusterRecordKinds(),
-      metrics: watch.metrics,
+    const host = await createRoleHost({
+      name: "seeder",
       listen: options.listen,
+      paths,
       events,
-      version: VERSION,
+      metrics: watch.metrics,
     });
     events.info("CONFIG", `seeder of cluster ${cluster}`, {
       model: basename(options.model),
@@ -83,15 +80,15 @@ export function startSeeder(
       bootstrap: bootstraps,
       peer: host.peerId,
     });
-    const commands = new Commands(host);
-    const membership = new Membership({ host, commands, events, cluster });
+    const member = memberOf(host, { events, cluster });
+    const { commands, membership } = member;
     // Only this model, not what else lies beside it: a folder of links to its files.
     const links = join(paths.state, "seeding", cluster);
     await rm(links, { recursive: true, force: true });
     await mkdir(links, { recursive: true });
     for (const { path } of model.files)
       await symlink(resolve(path), join(links, basename(path)));
-    const torrents = new Torrents({
+    const files = new MemberFiles({
       host,
       ...options,
       commands,
@@ -100,7 +97,7 @@ export function startSeeder(
       directories: [links],
       stateDir: paths.state,
     });
-    stack.defer(() => torrents.stop());
+    stack.defer(() => files.stop());
     let isPublished = false;
     const at = await watch.start(stack, {
       host,
@@ -108,22 +105,19 @@ export function startSeeder(
       notReady: () =>
         isPublished ? undefined : "it has not published the model yet",
       clusters: () => [membership.status()],
-      torrents: () => torrentsOfMember(torrents, membership.published()),
+      torrents: () => torrentsOfMember(files, membership.published()),
     });
-    await torrents.start();
+    await files.start();
     // The store takes a file that has just changed for one that is still being written.
     await sleep(await unsettledMs(model.files), signal);
-    await torrents.index();
-    const { id, manifestBytes } = await indexed(torrents);
+    await files.index();
+    const { id, manifestBytes } = await indexed(files);
     const manifest = decodeManifest(manifestBytes);
     const metadataPath = join(links, `.${METADATA_FILE}`);
     await writeMetadata(model, metadataPath, { signal });
     servePartsOf(commands, { id, manifestBytes, metadataPath });
 
-    membership.start();
-    stack.defer(() => membership.stop());
-    await host.start();
-    stack.defer(() => host.stop());
+    await startMember(stack, member);
     // A host that is never started: the cluster's key as a signer.
     const key = await createHost({
       keyPath: join(paths.state, "clusters", `${cluster}.key`),
@@ -151,7 +145,7 @@ export function startSeeder(
       join: async (peer) => {
         await membership.join(peer);
         await membership.publish(record);
-        await torrents.syncWith(peer);
+        await files.syncWith(peer);
         isPublished = true;
         events.info(
           "CLUSTER",
@@ -165,10 +159,10 @@ export function startSeeder(
       },
       signal,
     });
-    const propagation = new Propagation({
+    const copies = new SpareCopies({
       cluster,
       record: () => membership.published(),
-      fetcher: torrents,
+      files,
       manifestOf: async (other) => {
         if (other === id) return manifest;
         throw new ShoalError(
@@ -179,8 +173,8 @@ export function startSeeder(
       },
       events,
     });
-    propagation.start();
-    stack.defer(() => propagation.stop());
+    copies.start();
+    stack.defer(() => copies.stop());
     return {
       peerId: host.peerId,
       addresses: host.addresses(),
@@ -210,9 +204,9 @@ async function unsettledMs(
 
 /** The manifest that the store made while it hashed the model. */
 async function indexed(
-  torrents: Torrents,
+  files: MemberFiles,
 ): Promise<{ id: string; manifestBytes: Uint8Array }> {
-  for (const { manifest, ranges } of torrents.list()) {
+  for (const { manifest, ranges } of files.list()) {
     const [range] = ranges;
     if (manifest === undefined || range === undefined || ranges.length > 1)
       continue;

@@ -7,50 +7,61 @@
  */
 import { totalmem } from "node:os";
 import { join } from "node:path";
-import {
-  clusterRecordKinds,
-  type ClusterView,
-  Membership,
-} from "../cluster/index.ts";
-import type { SessionRoom } from "../placement/index.ts";
+import type { ClusterView, LoadShardRequest } from "../cluster/index.ts";
 import { StageService } from "../inference/index.ts";
-import { type EventSink, ShoalError, VERSION } from "../lib/index.ts";
-import { type LayerRange, partsOf } from "../model/index.ts";
-import { Commands, createHost } from "../network/index.ts";
+import { type Events, type Paths, ShoalError } from "../lib/index.ts";
+import { partsOf } from "../model/index.ts";
+import type { Host } from "../network/index.ts";
+import type { SessionRoom } from "../placement/index.ts";
 import {
   fetchModel,
+  indexLater,
+  keepToOffer,
+  MemberFiles,
   type PlannedShard,
   planOf,
   type ServedModel,
   servedModel,
-  Propagation,
-  findShard,
-  type ShardSource,
-  keepToOffer,
+  SpareCopies,
   SpareFolder,
-  indexLater,
-  Torrents,
   type TransferFlags,
 } from "../weights/index.ts";
+import { DhtAnnouncer, type ShardOfPlan } from "./dht-announce.ts";
 import { joinToStay } from "./join.ts";
+import {
+  namedShard,
+  type NamedShard,
+  type ShardFolders,
+  unnamedShard,
+} from "./local-shard.ts";
+import {
+  createRoleHost,
+  type Member,
+  memberOf,
+  startMember,
+} from "./member.ts";
 import { NodeShards } from "./node-shards.ts";
-import { Placement } from "./placement.ts";
-import { Presence, type ShardOfPlan } from "./dht-announce.ts";
-import { composed, type Role, type RoleContext } from "./role.ts";
 import {
   type DiagnosticsPlace,
   notReadyShards,
+  type RoleWatch,
   sessionsOfNode,
   torrentsOfMember,
   watchRole,
 } from "./own-status.ts";
+import { Placement } from "./placement.ts";
+import {
+  composed,
+  type Role,
+  type RoleContext,
+  type RoleInfo,
+} from "./role.ts";
 
 export interface NodeOptions extends TransferFlags {
   bootstraps: readonly string[];
   cluster: string;
-  /** Its number, with the number of all where the shard is on disk; or any layers. Undefined: what the cluster needs most. */
-  shard?:
-    { index: number; count?: number | undefined } | LayerRange | undefined;
+  /** Undefined: what the cluster needs most. */
+  shard?: NamedShard | undefined;
   /** Folder with the shard or the model. Undefined: it is fetched. */
   modelDir?: string | undefined;
   listen: readonly string[];
@@ -75,249 +86,291 @@ const DEFAULT_CONTEXT = 4096;
 
 export function startNode(
   options: NodeOptions,
-  { events, paths, signal: starting }: RoleContext,
+  context: RoleContext,
 ): Promise<Role> {
   return composed(async (stack) => {
-    const { cluster, bootstraps, modelDir, sessions, threads } = options;
-    const modelsDir = join(paths.data, "models");
-    const stopping = new AbortController();
-    const signal = AbortSignal.any([starting, stopping.signal]);
-    const watch = watchRole("node", options.diagnostics, events);
-    const host = await createHost({
-      keyPath: join(paths.state, "node.key"),
-      datastorePath: join(paths.state, "node-datastore"),
-      recordKinds: clusterRecordKinds(),
-      metrics: watch.metrics,
-      listen: options.listen,
+    const { diagnostics, listen } = options;
+    const { events, paths } = context;
+    const watch = watchRole("node", diagnostics, events);
+    const { metrics } = watch;
+    const host = await createRoleHost({
+      name: "node",
+      listen,
+      paths,
       events,
-      version: VERSION,
+      metrics,
     });
-    const commands = new Commands(host);
-    const stages = new StageService({ host, events });
-    const membership = new Membership({
-      host,
-      commands,
+    return await new ShardNode(options, context, host).start(stack, watch);
+  });
+}
+
+class ShardNode {
+  readonly #options: NodeOptions;
+  readonly #events: Events;
+  readonly #paths: Paths;
+  readonly #modelsDir: string;
+  readonly #contextLength: number;
+  readonly #member: Member;
+  readonly #stages: StageService;
+  readonly #spare: SpareFolder;
+  readonly #files: MemberFiles;
+  readonly #shards: NodeShards;
+  readonly #announcer: DhtAnnouncer;
+  readonly #stopping = new AbortController();
+  readonly #signal: AbortSignal;
+  /** Undefined until the first shard is there, and where the operator named one. */
+  #placement: Placement | undefined;
+
+  constructor(
+    options: NodeOptions,
+    { events, paths, signal }: RoleContext,
+    host: Host,
+  ) {
+    const { cluster, modelDir, sessions, threads, spareBytes = 0 } = options;
+    this.#options = options;
+    this.#events = events;
+    this.#paths = paths;
+    this.#signal = AbortSignal.any([signal, this.#stopping.signal]);
+    this.#modelsDir = join(paths.data, "models");
+    this.#contextLength = options.contextLength ?? DEFAULT_CONTEXT;
+    this.#member = memberOf(host, {
       events,
       cluster,
       capacity: () => ({
         memoryBytes: totalmem(),
-        // Who named a shard wants that one and no other.
-        freeMemoryBytes: options.shard === undefined ? offered() : 0,
+        // A node with a named shard takes no other.
+        freeMemoryBytes: options.shard === undefined ? this.#freeMemory() : 0,
         threads,
       }),
-      onLoadShard: async ({ manifest, shard }) => {
-        if (placement === undefined) {
-          throw new ShoalError(
-            "BUSY",
-            options.shard === undefined
-              ? "this node has not found its first shard yet"
-              : "this node's shard is fixed by its operator",
-          );
-        }
-        await placement.accept({ manifest, index: shard.index });
-      },
+      onLoadShard: (request) => this.#accept(request),
     });
-    let placement: Placement | undefined;
-    const { spareBytes = 0 } = options;
-    const spareFolder = new SpareFolder(join(paths.data, "spare"), spareBytes);
-    const spare = spareBytes > 0 ? spareFolder : undefined;
-    const torrents = new Torrents({
-      host,
+    const { commands, membership } = this.#member;
+    this.#stages = new StageService({ host, events });
+    this.#spare = new SpareFolder(join(paths.data, "spare"), spareBytes);
+    this.#files = new MemberFiles({
       ...options,
+      host,
       commands,
       events,
       keyPath: join(paths.state, "transfer.key"),
       directories: [
-        modelsDir,
+        this.#modelsDir,
         ...(modelDir === undefined ? [] : [modelDir]),
-        ...(spare === undefined ? [] : [spare.directory]),
+        ...(spareBytes > 0 ? [this.#spare.directory] : []),
       ],
-      spareDir: spare?.directory,
+      spareDir: spareBytes > 0 ? this.#spare.directory : undefined,
       stateDir: paths.state,
     });
-    const contextLength = options.contextLength ?? DEFAULT_CONTEXT;
-    const offered = (): number => freeMemory(options, shards);
-    const shards: NodeShards = new NodeShards({
+    this.#shards = new NodeShards({
       commands,
       membership,
-      torrents,
-      stages,
+      files: this.#files,
+      stages: this.#stages,
       events,
-      contextLength,
+      contextLength: this.#contextLength,
       sessions,
       threads,
-      local: (planned) =>
-        localShard(options, planned, modelsDir, events, signal),
-      onReady: (planned) => void presence.shardReady(asInPlan(planned)),
-      signal,
+      local: (planned) => unnamedShard(this.#folders(), planned),
+      onReady: (planned) => void this.#announcer.shardReady(asInPlan(planned)),
+      signal: this.#signal,
     });
-    const presence = new Presence({ host, membership, events, cluster });
-    const at = await watch.start(stack, {
+    this.#announcer = new DhtAnnouncer({ host, membership, events, cluster });
+  }
+
+  async start(
+    stack: AsyncDisposableStack,
+    watch: RoleWatch,
+  ): Promise<RoleInfo & { drain: () => Promise<void> }> {
+    const { host } = this.#member;
+    const at = await this.#show(stack, watch);
+    this.#events.info(
+      "CONFIG",
+      `shard node of cluster ${this.#options.cluster}`,
+      {
+        shard: nameOfWanted(this.#options.shard),
+        bootstrap: this.#options.bootstraps,
+        peer: host.peerId,
+      },
+    );
+    await this.#share(stack);
+    const named = await namedShard(this.#folders());
+    stack.defer(() => this.#shards.stop());
+    if (named !== undefined) await this.#shards.load(named, named);
+    await this.#listen(stack);
+    await this.#join(stack);
+    if (named === undefined) await this.#takeShard();
+    this.#keepSpareCopies(stack);
+    return {
+      peerId: host.peerId,
+      addresses: host.addresses(),
+      drain: () => this.#shards.drain(),
+      ...(at && { diagnosticsUrl: at.url }),
+    };
+  }
+
+  async #show(
+    stack: AsyncDisposableStack,
+    watch: RoleWatch,
+  ): Promise<{ url: string } | undefined> {
+    const { host, commands, membership } = this.#member;
+    const shards = this.#shards;
+    return await watch.start(stack, {
       host,
       commands,
       notReady: () => notReadyShards(shards.statuses()),
       clusters: () => [membership.status()],
       shards: () => shards.statuses(),
-      torrents: () => torrentsOfMember(torrents, membership.published()),
-      sessions: () => sessionsOfNode(stages, shards.statuses()),
+      torrents: () => torrentsOfMember(this.#files, membership.published()),
+      sessions: () => sessionsOfNode(this.#stages, shards.statuses()),
     });
+  }
 
-    events.info("CONFIG", `shard node of cluster ${cluster}`, {
-      shard: nameOfWanted(options.shard),
-      bootstrap: bootstraps,
-      peer: host.peerId,
-    });
-    stack.defer(() => torrents.stop());
-    const isLocal = modelDir !== undefined && options.shard !== undefined;
-    if (options.seed || !isLocal || spare !== undefined) {
-      await torrents.start();
-      indexLater(torrents, events);
-    }
-    const here = await namedShard(options, modelsDir, events, signal);
-    stack.defer(() => shards.stop());
-    if (here !== undefined) await shards.load(here, here);
-    stages.start();
-    membership.start();
-    stack.defer(() => membership.stop());
-    await host.start();
-    stack.defer(() => host.stop());
+  /** A node that has its shard and keeps nothing for others may share nothing. */
+  async #share(stack: AsyncDisposableStack): Promise<void> {
+    const { seed, modelDir, shard, spareBytes = 0 } = this.#options;
+    stack.defer(() => this.#files.stop());
+    const isLocal = modelDir !== undefined && shard !== undefined;
+    if (!seed && isLocal && spareBytes === 0) return;
+    await this.#files.start();
+    indexLater(this.#files, this.#events);
+  }
+
+  async #listen(stack: AsyncDisposableStack): Promise<void> {
+    this.#stages.start();
+    await startMember(stack, this.#member);
     // Not before: of two nodes with one home the second does not come so far.
-    stack.defer(keepToOffer(spareFolder, events));
-    stack.defer(() => stages.stop());
+    stack.defer(keepToOffer(this.#spare, this.#events));
+    stack.defer(() => this.#stages.stop());
+  }
+
+  async #join(stack: AsyncDisposableStack): Promise<void> {
+    const { host, membership } = this.#member;
     await joinToStay(stack, {
-      ...options,
+      ...this.#options,
       host,
       membership,
-      stateDir: paths.state,
-      events,
-      join: async (peer) => {
-        await membership.join(peer);
-        const { manifest } = shards;
-        if (manifest !== undefined)
-          refuseOtherModel(membership.view(), manifest);
-        const how = manifest === undefined ? "joined" : "announced";
-        events.info("CLUSTER", `${how}, confirmed by the rendezvous`, {
-          cluster,
-          members: membership.announcements().length,
-        });
-        await torrents.syncWith(peer);
-        void presence.joined();
-        for (const planned of shards.ready())
-          void presence.shardReady(asInPlan(planned));
-      },
-      signal,
+      stateDir: this.#paths.state,
+      events: this.#events,
+      join: (rendezvous) => this.#joinAt(rendezvous),
+      signal: this.#signal,
     });
-    stack.defer(() => presence.stop());
+    stack.defer(() => this.#announcer.stop());
     stack.defer(() => membership.leave());
-    stack.defer(() => stopping.abort(new ShoalError("ABORTED", "stopped")));
-    if (here === undefined) {
-      const how = { commands, membership, torrents, modelsDir, events, signal };
-      const model = await servedModel(how);
-      if (options.shard !== undefined) {
-        const planned = planOf(model, options.shard);
-        await shards.claim(planned);
-        await shards.fetch(model, planned);
-      } else {
-        const placed = new Placement({
-          peer: host.peerId,
-          model,
-          membership,
-          shards,
-          room: roomOf(model, contextLength, sessions),
-          freeMemoryBytes: offered,
-          events,
-          signal,
-        });
-        await placed.settle();
-        placement = placed;
-        void placed.watch();
-      }
-    }
-    if (spare !== undefined) {
-      const propagation = new Propagation({
-        cluster,
-        record: () => membership.published(),
-        fetcher: torrents,
-        manifestOf: async (id, ending) => {
-          const directory = join(modelsDir, id);
-          const how = { commands, membership, torrents, signal: ending };
-          return (await fetchModel({ ...how, id, directory })).manifest;
-        },
-        holds: (part) =>
-          shards
-            .ready()
-            .some(({ manifest, range }) =>
-              partsOf(manifest, range).some(({ id }) => id === part),
-            ),
-        spare,
-        isIndexed: () => torrents.isIndexed(),
-        wanted: () => new Set([membership.published()?.manifest ?? ""]),
-        events,
-      });
-      propagation.start();
-      stack.defer(() => propagation.stop());
-    }
-    return {
-      peerId: host.peerId,
-      addresses: host.addresses(),
-      drain: () => shards.drain(),
-      ...(at && { diagnosticsUrl: at.url }),
-    };
-  });
-}
-
-/** The shard of that number in the operator's folder; undefined where it has to be fetched. */
-async function namedShard(
-  options: NodeOptions,
-  modelsDir: string,
-  events: EventSink,
-  signal: AbortSignal,
-): Promise<(ShardSource & PlannedShard) | undefined> {
-  const { shard, modelDir } = options;
-  if (modelDir === undefined || shard === undefined || !("index" in shard))
-    return undefined;
-  const { index, count } = shard;
-  if (count === undefined) {
-    throw new ShoalError(
-      "USAGE",
-      `with --model-dir, --shard needs the number of shards too, such as ${index}/4`,
-      { index },
+    stack.defer(() =>
+      this.#stopping.abort(new ShoalError("ABORTED", "stopped")),
     );
   }
-  const wanted = { modelDir, index, count, modelsDir, events, signal };
-  return { ...(await findShard(wanted)), number: { index, count } };
-}
 
-/** The same for a shard that was not named: only if the folder holds the cluster's model. */
-async function localShard(
-  { modelDir, shard }: NodeOptions,
-  { id, number }: PlannedShard,
-  modelsDir: string,
-  events: EventSink,
-  signal: AbortSignal,
-): Promise<ShardSource | undefined> {
-  if (modelDir === undefined || shard !== undefined) return undefined;
-  try {
-    const wanted = { modelDir, ...number, modelsDir, events, signal };
-    const found = await findShard(wanted);
-    return found.id === id ? found : undefined;
-  } catch (error) {
-    signal.throwIfAborted();
-    const { code, message } = ShoalError.from(error);
-    const what = `not using --model-dir for this shard: ${message}`;
-    events.info("SHARD", what, { code });
-    return undefined;
+  async #joinAt(rendezvous: string): Promise<void> {
+    const { membership } = this.#member;
+    await membership.join(rendezvous);
+    const { manifest } = this.#shards;
+    if (manifest !== undefined) refuseOtherModel(membership.view(), manifest);
+    const how = manifest === undefined ? "joined" : "announced";
+    this.#events.info("CLUSTER", `${how}, confirmed by the rendezvous`, {
+      cluster: this.#options.cluster,
+      members: membership.announcements().length,
+    });
+    await this.#files.syncWith(rendezvous);
+    void this.#announcer.joined();
+    for (const planned of this.#shards.ready())
+      void this.#announcer.shardReady(asInPlan(planned));
   }
-}
 
-/** Memory that one more shard may take. */
-function freeMemory({ memoryBytes }: NodeOptions, shards: NodeShards): number {
-  const free = process.availableMemory();
-  if (memoryBytes === undefined) return free;
-  const used = shards
-    .statuses()
-    .reduce((sum, shard) => sum + (shard.memoryBytes ?? 0), 0);
-  return Math.max(0, Math.min(free, memoryBytes - used));
+  /** The named shard, or the one that the cluster needs most. */
+  async #takeShard(): Promise<void> {
+    const { host, commands, membership } = this.#member;
+    const { shard, sessions } = this.#options;
+    const [events, signal] = [this.#events, this.#signal];
+    const model = await servedModel({
+      commands,
+      membership,
+      files: this.#files,
+      modelsDir: this.#modelsDir,
+      events,
+      signal,
+    });
+    if (shard !== undefined) {
+      const planned = planOf(model, shard);
+      await this.#shards.claim(planned);
+      await this.#shards.fetch(model, planned);
+      return;
+    }
+    const placement = new Placement({
+      peer: host.peerId,
+      model,
+      membership,
+      shards: this.#shards,
+      room: roomOf(model, this.#contextLength, sessions),
+      freeMemoryBytes: () => this.#freeMemory(),
+      events,
+      signal,
+    });
+    await placement.settle();
+    this.#placement = placement;
+    void placement.watch();
+  }
+
+  #keepSpareCopies(stack: AsyncDisposableStack): void {
+    const { cluster, spareBytes = 0 } = this.#options;
+    if (spareBytes === 0) return;
+    const { commands, membership } = this.#member;
+    const files = this.#files;
+    const copies = new SpareCopies({
+      cluster,
+      record: () => membership.published(),
+      files,
+      manifestOf: async (id, signal) => {
+        const directory = join(this.#modelsDir, id);
+        const how = { commands, membership, files, signal };
+        return (await fetchModel({ ...how, id, directory })).manifest;
+      },
+      holds: (part) =>
+        this.#shards
+          .ready()
+          .some(({ manifest, range }) =>
+            partsOf(manifest, range).some(({ id }) => id === part),
+          ),
+      spare: this.#spare,
+      isIndexed: () => files.isIndexed(),
+      wanted: () => new Set([membership.published()?.manifest ?? ""]),
+      events: this.#events,
+    });
+    copies.start();
+    stack.defer(() => copies.stop());
+  }
+
+  async #accept({ manifest, shard }: LoadShardRequest): Promise<void> {
+    if (this.#placement === undefined) {
+      throw new ShoalError(
+        "BUSY",
+        this.#options.shard === undefined
+          ? "this node has not found its first shard yet"
+          : "this node's shard is fixed by its operator",
+      );
+    }
+    await this.#placement.accept({ manifest, index: shard.index });
+  }
+
+  /** Memory that one more shard may take. */
+  #freeMemory(): number {
+    const { memoryBytes } = this.#options;
+    const free = process.availableMemory();
+    if (memoryBytes === undefined) return free;
+    const used = this.#shards
+      .statuses()
+      .reduce((sum, shard) => sum + (shard.memoryBytes ?? 0), 0);
+    return Math.max(0, Math.min(free, memoryBytes - used));
+  }
+
+  #folders(): ShardFolders {
+    return {
+      ...this.#options,
+      modelsDir: this.#modelsDir,
+      events: this.#events,
+      signal: this.#signal,
+    };
+  }
 }
 
 function roomOf(

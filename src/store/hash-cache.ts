@@ -136,12 +136,12 @@ function encode(entries: ReadonlyMap<string, ContentMetadata>): Uint8Array {
 
 function decode(bytes: Buffer): [string, ContentMetadata][] {
   const body = bytes.subarray(HEADER_BYTES);
-  const isOurs =
+  const reuseLocal =
     bytes.subarray(0, MAGIC.length).equals(MAGIC) &&
     bytes
       .subarray(MAGIC.length, HEADER_BYTES)
       .equals(hash("sha256", body, "buffer"));
-  if (!isOurs) return [];
+  if (!reuseLocal) return [];
   try {
     return z
       .array(entrySchema)

@@ -3,7 +3,7 @@
  * The store hashes the files of its folders, finds the contents in them (a part inside a model, a shard, a whole file), watches for changes,
  * and writes contents that are still downloading: each piece is verified before it reaches the disk.
  *
- *     const store = new TorrentStore({ directories: ["models"], stateDir }, events);
+ *     const store = new DiskStore({ directories: ["models"], stateDir }, events);
  *     await store.start();
  *     const pieces = await store.read(root, offset, sizeBytes);
  */
@@ -23,8 +23,8 @@ export {
 export {
   STORE_DEFAULTS,
   type StoreSummary,
-  TorrentStore,
-  type TorrentStoreOptions,
+  DiskStore,
+  type DiskStoreOptions,
 } from "./store.ts";
 export {
   type Content,

@@ -21,7 +21,7 @@ import {
   type StoreFixture,
   storeFixture,
 } from "../../test/fakes/store-folders.ts";
-import type { TorrentStore } from "./store.ts";
+import type { DiskStore } from "./store.ts";
 import { type ContentMetadata, PIECE_BYTES } from "./types.ts";
 
 const MIB = PIECE_BYTES;
@@ -52,7 +52,7 @@ function piece(index: number, of: Uint8Array = data): Uint8Array {
 
 async function storeIn(
   t: TestContext,
-): Promise<StoreFixture & { store: TorrentStore; path: string }> {
+): Promise<StoreFixture & { store: DiskStore; path: string }> {
   const fixture = await storeFixture(t);
   const store = await fixture.start();
   return { ...fixture, store, path: join(fixture.models, "content") };
@@ -331,10 +331,10 @@ test(
 const WRITER = `
   import { open } from "node:fs/promises";
   import { Events } from "./src/lib/index.ts";
-  import { TorrentStore } from "./src/torrent/store.ts";
+  import { DiskStore } from "./src/torrent/store.ts";
   const [folder, source, sizeBytes, root, hashes] = process.argv.slice(1);
   const pieceHashes = new Uint8Array(Buffer.from(hashes, "hex"));
-  const store = new TorrentStore({
+  const store = new DiskStore({
     directories: [folder + "/models"], stateDir: folder + "/state", events: new Events(), settleMs: 0,
   });
   await store.start();

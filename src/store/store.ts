@@ -33,7 +33,7 @@ import type {
   Root,
 } from "./types.ts";
 
-export interface TorrentStoreOptions {
+export interface DiskStoreOptions {
   /** Scanned with their subfolders. A missing one counts as empty. */
   directories: readonly string[];
   /** Hashes, manifests, the list of downloads. */
@@ -67,8 +67,8 @@ export interface StoreSummary {
   sizeBytes: number;
 }
 
-export class TorrentStore implements ContentStore, AsyncDisposable {
-  #options: Required<TorrentStoreOptions>;
+export class DiskStore implements ContentStore, AsyncDisposable {
+  #options: Required<DiskStoreOptions>;
   #primary: Set<string>;
   #listeners = new Set<() => void>();
   #stopping = new AbortController();
@@ -84,7 +84,7 @@ export class TorrentStore implements ContentStore, AsyncDisposable {
   #lastScan: Promise<void> = Promise.resolve();
   #nextScan: Promise<void> | undefined;
 
-  constructor(options: TorrentStoreOptions) {
+  constructor(options: DiskStoreOptions) {
     const { directories, stateDir, primary = [] } = options;
     this.#options = {
       clock: systemClock,

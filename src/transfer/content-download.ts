@@ -11,9 +11,9 @@ import {
   type Clock,
   type EventSink,
 } from "../lib/index.ts";
-import { DownloadLinks, type Attached } from "./download-links.ts";
+import { DownloadLinks, type SourceState } from "./download-links.ts";
 import type { DownloadOptions, DownloadProgress } from "./download-options.ts";
-import { type Asker, InFlight } from "./in-flight.ts";
+import { type PieceRequest, InFlight } from "./in-flight.ts";
 import { MetadataSearch } from "./metadata-search.ts";
 import type { PieceBuffers } from "./piece-buffers.ts";
 import { PiecePicker } from "./piece-picker.ts";
@@ -26,7 +26,7 @@ import {
   type PartialContent,
   type Root,
 } from "../store/index.ts";
-import { RateMeter, type RateLimit } from "./rate.ts";
+import { RateMeter, type ByteRate } from "./byte-rate.ts";
 import type { SourceLink, SourceSpec } from "./source.ts";
 import type { SourcePool } from "./source-pool.ts";
 import { DEFAULTS } from "./defaults.ts";
@@ -40,7 +40,7 @@ export interface DownloadShared {
   events: EventSink;
   random: () => number;
   stallMs: number;
-  limit: RateLimit;
+  limit: ByteRate;
   memory: { usedBytes: number; maxBytes: number };
   received: RateMeter;
   /** Something may be requested: check soon. */
@@ -169,7 +169,7 @@ export class ContentDownload {
   /** Several times a second. */
   tick(now: number): void {
     this.#links.openMore();
-    this.#links.wet();
+    this.#links.resumeAsking();
     if (this.#isAvailable()) this.#lastAvailableMs = now;
     const {
       unavailableMs = DEFAULTS.unavailableMs,
@@ -196,7 +196,7 @@ export class ContentDownload {
     return this.#askOneOf(others) || this.#askOneOf(doubted);
   }
 
-  #askOneOf(sources: readonly Attached[]): boolean {
+  #askOneOf(sources: readonly SourceState[]): boolean {
     const now = this.#shared.clock.now();
     for (let i = 0; i < sources.length; i++) {
       const attached = sources[(this.#turn + i) % sources.length];
@@ -277,9 +277,13 @@ export class ContentDownload {
 
   // asking
 
-  #pick(attached: Attached, link: SourceLink, now: number): number | undefined {
+  #pick(
+    attached: SourceState,
+    link: SourceLink,
+    now: number,
+  ): number | undefined {
     const { have } = link;
-    if (have === undefined || attached.dry) return undefined;
+    if (have === undefined || attached.nothingToAsk) return undefined;
     const waits = now - this.#lastPieceMs > DEFAULTS.quickMs;
     const quick = have.isFull && !waits ? this.#links.quick() : [];
     const piece =
@@ -292,12 +296,12 @@ export class ContentDownload {
               counted?.has(p) === true || expected?.has(p) === true,
           ),
       ) ?? this.#inFlight.second(attached, link, now, this.#verifying);
-    if (piece === undefined) attached.dry = true;
+    if (piece === undefined) attached.nothingToAsk = true;
     return piece;
   }
 
   #ask(
-    attached: Attached,
+    attached: SourceState,
     link: SourceLink,
     piece: number,
     askedMs: number,
@@ -305,15 +309,16 @@ export class ContentDownload {
     const { memory, limit, onAsked, pump } = this.#shared;
     const sizeBytes = pieceSize(this.#metadata?.sizeBytes ?? 0, piece);
     const controller = new AbortController();
-    const asker: Asker = { attached, link, askedMs, controller };
-    if (this.#inFlight.add(piece, asker)) onAsked(this.root, piece);
+    const request: PieceRequest = { attached, link, askedMs, controller };
+    if (this.#inFlight.add(piece, request)) onAsked(this.root, piece);
     memory.usedBytes += sizeBytes;
     limit.take(sizeBytes);
     link
       .fetch(piece, sizeBytes, controller.signal)
       .then(
-        (bytes) => this.#arrived(piece, asker, bytes),
-        (error: unknown) => this.#missed(piece, asker, ShoalError.from(error)),
+        (bytes) => this.#arrived(piece, request, bytes),
+        (error: unknown) =>
+          this.#missed(piece, request, ShoalError.from(error)),
       )
       .catch((error: unknown) => this.fail(ShoalError.from(error)))
       .finally(() => {
@@ -324,34 +329,34 @@ export class ContentDownload {
 
   async #arrived(
     piece: number,
-    asker: Asker,
+    request: PieceRequest,
     bytes: Uint8Array,
   ): Promise<void> {
     const { received, buffers } = this.#shared;
     received.add(bytes.length);
     if (this.#have?.has(piece) !== true && !this.#verifying.has(piece)) {
-      await this.#write(piece, bytes, asker);
+      await this.#write(piece, bytes, request);
       return;
     }
-    this.#release(piece, asker);
+    this.#release(piece, request);
     buffers.give(bytes);
   }
 
-  #missed(piece: number, asker: Asker, error: ShoalError): void {
-    const { attached, controller } = asker;
+  #missed(piece: number, request: PieceRequest, error: ShoalError): void {
+    const { attached, controller } = request;
     if (!controller.signal.aborted) attached.missed++;
     if (error.code === "PIECE_MISSING")
       this.#links.uncountPiece(attached, piece);
     if (error.code === "BUSY")
       attached.pausedUntilMs = this.#shared.clock.now() + DEFAULTS.silentMs;
-    this.#release(piece, asker);
+    this.#release(piece, request);
   }
 
   /** Verifies and writes. Never rejects. */
   #write(
     piece: number,
     bytes: Uint8Array,
-    asker: Asker | undefined,
+    request: PieceRequest | undefined,
   ): Promise<void> {
     const write = (async () => {
       if (this.#over.signal.aborted || this.#partial === undefined) return;
@@ -362,51 +367,55 @@ export class ContentDownload {
         this.#shared.buffers.give(memory);
       } catch (error) {
         this.#verifying.delete(piece);
-        this.#onBadWrite(piece, asker, ShoalError.from(error));
+        this.#onBadWrite(piece, request, ShoalError.from(error));
         return;
       }
       this.#verifying.delete(piece);
-      this.#onWritten(piece, sizeBytes, asker);
+      this.#onWritten(piece, sizeBytes, request);
     })();
     this.#writes.add(write);
     return write.finally(() => this.#writes.delete(write));
   }
 
-  #onWritten(piece: number, sizeBytes: number, asker: Asker | undefined): void {
+  #onWritten(
+    piece: number,
+    sizeBytes: number,
+    request: PieceRequest | undefined,
+  ): void {
     this.#have?.add(piece);
     this.#doneBytes += sizeBytes;
     this.#meter.add(sizeBytes);
     this.#lastPieceMs = this.#shared.clock.now();
-    if (asker !== undefined) {
-      asker.attached.lostRaces = 0;
-      asker.attached.proven = true;
-      asker.attached.missed = 0;
-      asker.attached.usefulMs = this.#lastPieceMs;
-      this.#shared.pool.delivered(asker.attached.id);
+    if (request !== undefined) {
+      request.attached.lostRaces = 0;
+      request.attached.proven = true;
+      request.attached.missed = 0;
+      request.attached.usefulMs = this.#lastPieceMs;
+      this.#shared.pool.delivered(request.attached.id);
     }
     for (const other of this.#inFlight.take(piece))
-      if (other !== asker) this.#lostRace(other);
+      if (other !== request) this.#lostRace(other);
     if (this.#have?.isFull === true) this.#complete.resolve();
   }
 
   #onBadWrite(
     piece: number,
-    asker: Asker | undefined,
+    request: PieceRequest | undefined,
     error: ShoalError,
   ): void {
     if (!isShoalError(error, "PIECE_INVALID")) {
       this.fail(error);
       return;
     }
-    if (asker !== undefined) this.#links.drop(asker.attached, error);
-    this.#release(piece, asker);
+    if (request !== undefined) this.#links.drop(request.attached, error);
+    this.#release(piece, request);
   }
 
-  #lostRace(asker: Asker): void {
-    asker.controller.abort(
+  #lostRace(request: PieceRequest): void {
+    request.controller.abort(
       new ShoalError("ABORTED", "another source was faster"),
     );
-    const { attached, link } = asker;
+    const { attached, link } = request;
     if (link.waiting || ++attached.lostRaces < DEFAULTS.lostRaces) return;
     this.#links.drop(
       attached,
@@ -415,11 +424,11 @@ export class ContentDownload {
   }
 
   /** The request ended without a piece, which is open again unless another source has it in flight. */
-  #release(piece: number, asker: Asker | undefined): void {
-    if (!this.#inFlight.remove(piece, asker)) return;
+  #release(piece: number, request: PieceRequest | undefined): void {
+    if (!this.#inFlight.remove(piece, request)) return;
     if (this.#have?.has(piece) === true || this.#verifying.has(piece)) return;
     this.#picker?.putBack(piece);
-    this.#links.wet();
+    this.#links.resumeAsking();
   }
 
   // the end

@@ -12,14 +12,14 @@ import {
 import { isHostile, type SourcePool, type Standing } from "./source-pool.ts";
 import { DEFAULTS } from "./defaults.ts";
 
-export interface Attached {
+export interface SourceState {
   readonly id: string;
   readonly source: Source;
   readonly standing: Standing;
   link: SourceLink | undefined;
   opening: boolean;
   /** It has no open piece: skipped until something changes. */
-  dry: boolean;
+  nothingToAsk: boolean;
   /** Not asked before this. */
   pausedUntilMs: number;
   lostRaces: number;
@@ -48,7 +48,7 @@ export interface DownloadLinksOptions {
 
 export class DownloadLinks implements LinkListener {
   readonly #options: DownloadLinksOptions;
-  readonly #attached = new Map<string, Attached>();
+  readonly #attached = new Map<string, SourceState>();
   #picker: PiecePicker | undefined;
   /** Known once the metadata is verified. */
   #sizeBytes: number | undefined;
@@ -59,7 +59,7 @@ export class DownloadLinks implements LinkListener {
   }
 
   /** Linked ones. */
-  get active(): Attached[] {
+  get active(): SourceState[] {
     return [...this.#attached.values()].filter((a) => a.link !== undefined);
   }
 
@@ -67,7 +67,7 @@ export class DownloadLinks implements LinkListener {
    * Sources with only some pieces that deliver without delay: their present and expected pieces need not come from a seeder. So a seeder
    * uploads little more than each piece once, however many peers download.
    */
-  quick(): Attached[] {
+  quick(): SourceState[] {
     return this.active.filter(({ link }) => {
       if (link?.have === undefined || link.have.isFull || link.waiting)
         return false;
@@ -90,7 +90,7 @@ export class DownloadLinks implements LinkListener {
       standing: pool.standing(id),
       link: undefined,
       opening: false,
-      dry: false,
+      nothingToAsk: false,
       pausedUntilMs: 0,
       lostRaces: 0,
       triedMs: 0,
@@ -137,7 +137,7 @@ export class DownloadLinks implements LinkListener {
     return ended.length;
   }
 
-  #isIdle({ link, usefulMs }: Attached, now: number): boolean {
+  #isIdle({ link, usefulMs }: SourceState, now: number): boolean {
     if (link === undefined) return false;
     const { stallMs } = this.#options;
     if (now - usefulMs >= DEFAULTS.idleStalls * stallMs) return true;
@@ -155,12 +155,13 @@ export class DownloadLinks implements LinkListener {
   }
 
   /** A requested piece is open again. */
-  wet(): void {
-    for (const attached of this.#attached.values()) attached.dry = false;
+  resumeAsking(): void {
+    for (const attached of this.#attached.values())
+      attached.nothingToAsk = false;
   }
 
   /** The link is abandoned; the source is tried again later. */
-  drop(attached: Attached, error: ShoalError): void {
+  drop(attached: SourceState, error: ShoalError): void {
     const { link } = attached;
     if (link === undefined) return;
     link.close();
@@ -196,7 +197,7 @@ export class DownloadLinks implements LinkListener {
   onHave(link: SourceLink, pieces: Iterable<number>, verified: boolean): void {
     const attached = this.#of(link);
     if (attached === undefined) return;
-    attached.dry = false;
+    attached.nothingToAsk = false;
     if (this.#picker !== undefined && link.have !== undefined) {
       if (link.sizeBytes !== this.#sizeBytes) {
         this.drop(
@@ -220,12 +221,12 @@ export class DownloadLinks implements LinkListener {
   }
 
   /** The source turned out not to have it. */
-  uncountPiece(attached: Attached, piece: number): void {
+  uncountPiece(attached: SourceState, piece: number): void {
     if (attached.counted?.delete(piece) === true)
       this.#picker?.change(piece, -1);
   }
 
-  async #open(attached: Attached): Promise<void> {
+  async #open(attached: SourceState): Promise<void> {
     const { root, signal } = this.#options;
     attached.opening = true;
     attached.triedMs = this.#options.clock.now();
@@ -238,7 +239,7 @@ export class DownloadLinks implements LinkListener {
       }
       attached.link = link;
       attached.usefulMs = this.#options.clock.now();
-      attached.dry = false;
+      attached.nothingToAsk = false;
       if (link.have !== undefined) this.onHave(link, link.have, true);
     } catch (error) {
       attached.opening = false;
@@ -246,7 +247,7 @@ export class DownloadLinks implements LinkListener {
     }
   }
 
-  #onLost(attached: Attached, error: ShoalError): void {
+  #onLost(attached: SourceState, error: ShoalError): void {
     const { pool, root } = this.#options;
     attached.link = undefined;
     attached.lostRaces = 0;
@@ -257,7 +258,7 @@ export class DownloadLinks implements LinkListener {
     this.#options.onChange();
   }
 
-  #of(link: SourceLink): Attached | undefined {
+  #of(link: SourceLink): SourceState | undefined {
     const attached = this.#attached.get(link.sourceId);
     return attached?.link === link ? attached : undefined;
   }
@@ -281,7 +282,7 @@ export class DownloadLinks implements LinkListener {
   // availability
 
   #count(
-    attached: Attached,
+    attached: SourceState,
     have: PieceSet,
     pieces: Iterable<number>,
     verified: boolean,
@@ -300,7 +301,7 @@ export class DownloadLinks implements LinkListener {
     }
   }
 
-  #uncount(attached: Attached): void {
+  #uncount(attached: SourceState): void {
     for (const set of [attached.counted, attached.expected]) {
       for (const piece of set ?? []) this.#picker?.change(piece, -1);
     }

@@ -19,7 +19,7 @@ import {
   PIECE_BYTES,
   type Root,
 } from "../store/index.ts";
-import { RateLimit, RateMeter } from "./rate.ts";
+import { ByteRate, RateMeter } from "./byte-rate.ts";
 import type { SourceSpec } from "./source.ts";
 import { type Ban, SourcePool } from "./source-pool.ts";
 import { DEFAULTS } from "./defaults.ts";
@@ -87,7 +87,7 @@ export class Downloads {
           onBan?.(ban);
         },
       }),
-      limit: new RateLimit(clock, bytesPerSecond),
+      limit: new ByteRate(clock, bytesPerSecond),
       memory: { usedBytes: 0, maxBytes: Math.max(memoryBytes, PIECE_BYTES) },
       received: new RateMeter(clock),
       pump: () => this.#pumpSoon(),

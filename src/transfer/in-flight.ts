@@ -1,43 +1,43 @@
 /** The unanswered requests of one download: one per piece, more if the sources are slow. */
-import type { Attached } from "./download-links.ts";
+import type { SourceState } from "./download-links.ts";
 import type { SourceLink } from "./source.ts";
 import { DEFAULTS } from "./defaults.ts";
 
-export interface Asker {
-  attached: Attached;
+export interface PieceRequest {
+  attached: SourceState;
   link: SourceLink;
   askedMs: number;
   controller: AbortController;
 }
 
 export class InFlight {
-  readonly #askers = new Map<number, Asker[]>();
+  readonly #requests = new Map<number, PieceRequest[]>();
 
   /** Of pieces. */
   get size(): number {
-    return this.#askers.size;
+    return this.#requests.size;
   }
 
   /** Whether nobody else was asked for this piece. */
-  add(piece: number, asker: Asker): boolean {
-    const askers = this.#askers.get(piece) ?? [];
-    this.#askers.set(piece, [...askers, asker]);
-    return askers.length === 0;
+  add(piece: number, request: PieceRequest): boolean {
+    const requests = this.#requests.get(piece) ?? [];
+    this.#requests.set(piece, [...requests, request]);
+    return requests.length === 0;
   }
 
   /** Whether nobody is left who was asked for the piece. */
-  remove(piece: number, asker: Asker | undefined): boolean {
-    const left = (this.#askers.get(piece) ?? []).filter((a) => a !== asker);
-    if (left.length > 0) this.#askers.set(piece, left);
-    else this.#askers.delete(piece);
+  remove(piece: number, request: PieceRequest | undefined): boolean {
+    const left = (this.#requests.get(piece) ?? []).filter((a) => a !== request);
+    if (left.length > 0) this.#requests.set(piece, left);
+    else this.#requests.delete(piece);
     return left.length === 0;
   }
 
   /** All sources that were asked for a piece that has arrived. */
-  take(piece: number): Asker[] {
-    const askers = this.#askers.get(piece) ?? [];
-    this.#askers.delete(piece);
-    return askers;
+  take(piece: number): PieceRequest[] {
+    const requests = this.#requests.get(piece) ?? [];
+    this.#requests.delete(piece);
+    return requests;
   }
 
   /**
@@ -45,15 +45,15 @@ export class InFlight {
    * download never depends on the slowest source or on two that never delivered.
    */
   second(
-    attached: Attached,
+    attached: SourceState,
     link: SourceLink,
     now: number,
     except: ReadonlySet<number>,
   ): number | undefined {
-    for (const [piece, askers] of this.#askers) {
-      const [first, second] = askers;
-      if (first === undefined || askers.length > 2) continue;
-      if (askers.some((asker) => asker.attached === attached)) continue;
+    for (const [piece, requests] of this.#requests) {
+      const [first, second] = requests;
+      if (first === undefined || requests.length > 2) continue;
+      if (requests.some((request) => request.attached === attached)) continue;
       if (except.has(piece)) continue;
       if (link.have?.has(piece) !== true || link.isAsked(piece)) continue;
       const inVain = !first.attached.proven && second?.attached.proven !== true;
@@ -65,7 +65,7 @@ export class InFlight {
 }
 
 /** Whether `link` would deliver the piece well before the source it was requested from. */
-function isSlower(first: Asker, link: SourceLink, now: number): boolean {
+function isSlower(first: PieceRequest, link: SourceLink, now: number): boolean {
   if (first.link.waiting) return true;
   const heardMs = Math.max(first.askedMs, first.link.lastDataMs);
   if (now - heardMs > DEFAULTS.silentMs) return true;

@@ -6,7 +6,7 @@ import { ShoalError, type Clock } from "../lib/index.ts";
 import type { FrameStream } from "../network/index.ts";
 import { PeerLink, type PeerStream } from "./peer-link.ts";
 import type { PieceBuffers } from "./piece-buffers.ts";
-import { RateLimit } from "./rate.ts";
+import { ByteRate } from "./byte-rate.ts";
 import type { LinkListener } from "./source.ts";
 import { DEFAULTS } from "./defaults.ts";
 import { PIECE_BYTES, type Root } from "../store/index.ts";
@@ -39,7 +39,7 @@ export class PeerLinks implements PeerStream {
   readonly #links = new Map<number, PeerLink>();
   #nextChannel = 0;
   #closed: ShoalError | undefined;
-  readonly #chatter: RateLimit;
+  readonly #chatter: ByteRate;
 
   /** Requested and not received yet. */
   outstandingBytes = 0;
@@ -60,7 +60,7 @@ export class PeerLinks implements PeerStream {
     this.peer = options.stream.peer;
     this.clock = options.clock;
     this.buffers = options.buffers;
-    this.#chatter = new RateLimit(
+    this.#chatter = new ByteRate(
       options.clock,
       DEFAULTS.chatterBytesPerSecond,
       DEFAULTS.chatterBurstBytes,

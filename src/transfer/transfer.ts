@@ -9,8 +9,8 @@ import { Downloads, type DownloadStats } from "./download.ts";
 import type { SourceSpec } from "./source.ts";
 import {
   type StoreSummary,
-  TorrentStore,
-  type TorrentStoreOptions,
+  DiskStore,
+  type DiskStoreOptions,
   type Content,
   type Root,
 } from "../store/index.ts";
@@ -28,7 +28,7 @@ export interface TransferOptions {
     quic?: boolean | undefined;
     version?: string | undefined;
   };
-  store: Omit<TorrentStoreOptions, "events" | "clock">;
+  store: Omit<DiskStoreOptions, "events" | "clock">;
   uploadBytesPerSecond?: number | undefined;
   downloadBytesPerSecond?: number | undefined;
   /** Peers served at once. */
@@ -80,7 +80,7 @@ export interface Transfer extends AsyncDisposable {
 
 /** Runs in the calling thread. */
 export class LocalTransfer implements Transfer {
-  readonly store: TorrentStore;
+  readonly store: DiskStore;
   readonly #host: Host;
   readonly #events: EventSink;
   readonly #uploads: Uploads;
@@ -91,7 +91,7 @@ export class LocalTransfer implements Transfer {
     const { store, uploadBytesPerSecond, downloadBytesPerSecond } = options;
     this.#host = host;
     this.#events = events;
-    this.store = new TorrentStore({ ...store, events });
+    this.store = new DiskStore({ ...store, events });
     this.#uploads = new Uploads({
       host,
       store: this.store,

@@ -17,7 +17,7 @@ import {
   type ContentStore,
   type Root,
 } from "../store/index.ts";
-import type { RateLimit, RateMeter } from "./rate.ts";
+import type { ByteRate, RateMeter } from "./byte-rate.ts";
 import { DEFAULTS } from "./defaults.ts";
 import type { SlotHolder, UploadSlots } from "./upload-slots.ts";
 import {
@@ -44,7 +44,7 @@ export interface UploadShared {
   events: EventSink;
   clock: Clock;
   slots: UploadSlots;
-  limit: RateLimit;
+  limit: ByteRate;
   sent: RateMeter;
   /** False if the peer gets none of this content. */
   allow: (peer: string, root: Root) => boolean;

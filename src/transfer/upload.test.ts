@@ -32,7 +32,7 @@ import {
 const BYTES = randomBytes(4 * MIB);
 
 /** A peer that sends requests by hand. */
-class Asker {
+class RequestingPeer {
   readonly stream: FrameStream;
   readonly answers: Answer[] = [];
   #look: () => void = () => {};
@@ -47,10 +47,10 @@ class Asker {
     });
   }
 
-  static async of(t: TestContext, node: SwarmNode): Promise<Asker> {
+  static async of(t: TestContext, node: SwarmNode): Promise<RequestingPeer> {
     const host = await startHost(t);
     const target = targetOf(node.host, "TCP");
-    return new Asker(
+    return new RequestingPeer(
       await host.openStream(target, TORRENT_PROTOCOL, {
         maxFrameBytes: MAX_ANSWER_BYTES,
         maxSendFrameBytes: MAX_ASK_BYTES,
@@ -109,7 +109,7 @@ describe("a holder answers", () => {
   test("with map, hashes and pieces", async (t) => {
     const node = await swarmNode(t);
     const { root, pieceHashes } = node.store.add(BYTES, [0, 2]);
-    const asker = await Asker.of(t, node);
+    const asker = await RequestingPeer.of(t, node);
     asker.interest(0, root);
     const map = await asker.type(AnswerType.HaveMap);
     assert.ok(map.type === AnswerType.HaveMap && map.sizeBytes === 4 * MIB);
@@ -127,7 +127,7 @@ describe("a holder answers", () => {
 
   test("with later additions and removals", async (t) => {
     const node = await swarmNode(t);
-    const asker = await Asker.of(t, node);
+    const asker = await RequestingPeer.of(t, node);
     const other = randomBytes(MIB);
     const { root } = (await swarmNode(t)).store.add(BYTES);
     asker.interest(0, root);
@@ -166,7 +166,7 @@ describe("a holder answers", () => {
     node.store.readPiece = async () => {
       throw errors.shift() ?? new Error("enough");
     };
-    const asker = await Asker.of(t, node);
+    const asker = await RequestingPeer.of(t, node);
     asker.interest(0, root);
     asker.ask(AskType.Request, 0, 0);
     assert.equal(await asker.rejected(0), Reason.Changed);
@@ -177,7 +177,7 @@ describe("a holder answers", () => {
   test("only the given peers", async (t) => {
     const node = await swarmNode(t, { upload: { allow: () => false } });
     const { root } = node.store.add(BYTES);
-    const asker = await Asker.of(t, node);
+    const asker = await RequestingPeer.of(t, node);
     asker.interest(0, root);
     assert.equal(await asker.rejected(WHOLE), Reason.NotHere);
     asker.ask(AskType.AskHashes, 0, 0);
@@ -189,7 +189,7 @@ describe("a holder answers", () => {
   test("a cancelled request with its rest or a reject, never twice", async (t) => {
     const node = await swarmNode(t, { upload: { bytesPerSecond: 2 * MIB } });
     const { root } = node.store.add(BYTES);
-    const asker = await Asker.of(t, node);
+    const asker = await RequestingPeer.of(t, node);
     asker.interest(0, root);
     for (let i = 0; i < 4; i++) asker.ask(AskType.Request, 0, i);
     await asker.type(AnswerType.Piece);
@@ -207,7 +207,7 @@ describe("a holder answers", () => {
     const node = await swarmNode(t, { upload: { bytesPerSecond: 64 * 1024 } });
     const bytes = randomBytes(40 * MIB);
     const { root } = node.store.add(bytes);
-    const asker = await Asker.of(t, node);
+    const asker = await RequestingPeer.of(t, node);
     asker.interest(0, root);
     for (let i = 0; i < 40; i++) asker.ask(AskType.Request, 0, i);
     assert.equal(await asker.rejected(39), Reason.TooMany);
@@ -219,7 +219,10 @@ test("peers beyond the slots wait, and all are served in turns", async (t) => {
   const upload = { slots: 1, slotTurnMs: 0, bytesPerSecond: 16 * MIB };
   const node = await swarmNode(t, { upload });
   const { root } = node.store.add(BYTES);
-  const askers = [await Asker.of(t, node), await Asker.of(t, node)];
+  const askers = [
+    await RequestingPeer.of(t, node),
+    await RequestingPeer.of(t, node),
+  ];
   for (const asker of askers) {
     asker.interest(0, root);
     for (let i = 0; i < 4; i++) asker.ask(AskType.Request, 0, i);
@@ -280,11 +283,11 @@ test("uploads keep to their limit", async (t) => {
 test("a peer that does not read costs two pieces, not more", async (t) => {
   const node = await swarmNode(t);
   const { root } = node.store.add(randomBytes(32 * MIB));
-  const asker = await Asker.of(t, node);
+  const asker = await RequestingPeer.of(t, node);
   asker.stream.onFrame(() => new Promise<void>(() => {}));
   asker.interest(0, root);
   for (let i = 0; i < 16; i++) asker.ask(AskType.Request, 0, i);
-  const other = await Asker.of(t, node);
+  const other = await RequestingPeer.of(t, node);
   other.interest(0, root);
   other.ask(AskType.Request, 0, 31);
   await other.piece(31);
@@ -293,7 +296,10 @@ test("a peer that does not read costs two pieces, not more", async (t) => {
 });
 
 describe("a peer with an impossible request is cut off:", () => {
-  const cases: readonly [string, (asker: Asker, root: string) => void][] = [
+  const cases: readonly [
+    string,
+    (asker: RequestingPeer, root: string) => void,
+  ][] = [
     ["nonsense", (asker) => void asker.stream.send(Uint8Array.of(99))],
     ["a closed channel", (asker) => asker.ask(AskType.Request, 5, 0)],
     ["a channel out of order", (asker, root) => asker.interest(3, root)],
@@ -318,7 +324,7 @@ describe("a peer with an impossible request is cut off:", () => {
     test(name, async (t) => {
       const node = await swarmNode(t);
       const { root } = node.store.add(BYTES);
-      const asker = await Asker.of(t, node);
+      const asker = await RequestingPeer.of(t, node);
       asker.interest(0, root);
       await asker.type(AnswerType.HaveMap);
       misbehave(asker, root);

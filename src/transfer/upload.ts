@@ -9,7 +9,7 @@ import {
   type EventSink,
 } from "../lib/index.ts";
 import type { Host } from "../network/index.ts";
-import { RateLimit, RateMeter } from "./rate.ts";
+import { ByteRate, RateMeter } from "./byte-rate.ts";
 import { DEFAULTS } from "./defaults.ts";
 import type { ContentStore, Root } from "../store/index.ts";
 import { UploadPeer, type UploadShared } from "./upload-peer.ts";
@@ -72,7 +72,7 @@ export class Uploads {
       events,
       clock,
       slots: new UploadSlots({ slots, turnMs: slotTurnMs, clock }),
-      limit: new RateLimit(clock, bytesPerSecond),
+      limit: new ByteRate(clock, bytesPerSecond),
       sent: new RateMeter(clock),
       allow,
       onSent: (root) =>

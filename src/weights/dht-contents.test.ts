@@ -18,14 +18,14 @@ import {
   DHT_CONTENTS,
   DhtContents,
 } from "./dht-contents.ts";
-import { Torrents } from "./torrents.ts";
+import { MemberFiles } from "./member-files.ts";
 
 /** The machine may be busy. */
 const WAIT_MS = 60_000;
 
 interface Member {
   host: Host;
-  torrents: Torrents;
+  torrents: MemberFiles;
   events: Watched;
   folder: string;
 }
@@ -40,7 +40,7 @@ async function member(
   await mkdir(models);
   const events = new Watched();
   const host = await startHost(t);
-  const torrents = new Torrents({
+  const torrents = new MemberFiles({
     host: ways(host),
     commands: new Commands(host),
     events,

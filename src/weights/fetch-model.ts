@@ -17,12 +17,12 @@ import { decodeManifest, type Manifest, manifestId } from "../model/index.ts";
 import type { Commands } from "../network/index.ts";
 import type { CatalogFile } from "../catalog/index.ts";
 import { toRoot } from "../store/index.ts";
-import type { Fetcher } from "./fetcher.ts";
+import type { SharedFiles } from "./shared-files.ts";
 
 export interface FetchModelOptions {
   commands: Commands;
   membership: Pick<Membership, "announcements">;
-  torrents: Pick<Fetcher, "fetch" | "listFiles">;
+  files: Pick<SharedFiles, "fetch" | "listFiles">;
   /** CID of the manifest. */
   id: string;
   /** The folder where both are kept. */
@@ -55,8 +55,8 @@ export async function fetchModel(
 }
 
 async function fetchListed(options: FetchModelOptions): Promise<void> {
-  const { torrents, id, directory, signal } = options;
-  const listed = (await torrents.listFiles()).filter((file) =>
+  const { files, id, directory, signal } = options;
+  const listed = (await files.listFiles()).filter((file) =>
     mayBeManifest(file, id),
   );
   await mkdir(directory, { recursive: true });
@@ -68,7 +68,7 @@ async function fetchListed(options: FetchModelOptions): Promise<void> {
     const common = { signal, manifest: id, unavailableMs: UNAVAILABLE_MS };
     try {
       await rm(path, { force: true });
-      await torrents.fetch({
+      await files.fetch({
         ...common,
         root,
         sizeBytes,
@@ -81,7 +81,7 @@ async function fetchListed(options: FetchModelOptions): Promise<void> {
       if (part === undefined) continue;
       const metadataPath = join(directory, METADATA_FILE);
       await rm(metadataPath, { force: true });
-      await torrents.fetch({
+      await files.fetch({
         ...common,
         root: toRoot(part.root),
         sizeBytes: part.sizeBytes,

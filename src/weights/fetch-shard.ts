@@ -30,7 +30,7 @@ import { toRoot } from "../store/index.ts";
 import type { SourceSpec } from "../transfer/index.ts";
 import { fetchModel } from "./fetch-model.ts";
 import { rangeOf, type ShardSource } from "./shard-source.ts";
-import type { Torrents } from "./torrents.ts";
+import type { MemberFiles } from "./member-files.ts";
 
 /** What a node holds or will hold. */
 export interface PlannedShard {
@@ -61,7 +61,7 @@ export interface ServedModel {
 export interface ServedModelOptions {
   commands: Commands;
   membership: Membership;
-  torrents: Torrents;
+  files: MemberFiles;
   /** Folder of all models. */
   modelsDir: string;
   events: EventSink;
@@ -87,7 +87,7 @@ export async function servedModel(
 const PARTS_AT_ONCE = 4;
 
 export interface FetchShardOptions {
-  torrents: Torrents;
+  files: MemberFiles;
   events: EventSink;
   signal: AbortSignal;
   /** Of all parts together. */
@@ -141,7 +141,7 @@ async function fetchPartsOfShard(
   model: ServedModel,
   all: readonly ManifestPart[],
   partPath: (part: string) => string,
-  { torrents, events, signal, onProgress }: FetchShardOptions,
+  { files, events, signal, onProgress }: FetchShardOptions,
 ): Promise<void> {
   const parts = all.filter(({ id }) => id !== "metadata");
   await mkdir(join(model.directory, "parts"), { recursive: true });
@@ -165,7 +165,7 @@ async function fetchPartsOfShard(
     .values();
   const work = async (): Promise<void> => {
     for (const part of waiting) {
-      await torrents.fetch({
+      await files.fetch({
         root: toRoot(part.root),
         sizeBytes: part.sizeBytes,
         path: partPath(part.id),
@@ -173,7 +173,7 @@ async function fetchPartsOfShard(
         kind: "part",
         origin: originOf(part, model.origin),
         manifest: model.id,
-        isOurs: true,
+        reuseLocal: true,
         signal,
         onProgress: ({ doneBytes }) => tell(part.id, doneBytes),
       });

@@ -25,7 +25,7 @@ export {
 } from "./model-parts.ts";
 export { RendezvousSeed } from "./rendezvous-seed.ts";
 export { findShard, type ShardSource } from "./shard-source.ts";
-export { Propagation } from "./spare-copies.ts";
+export { SpareCopies } from "./spare-copies.ts";
 export { keepToOffer, SpareFolder } from "./spare-folder.ts";
 export { splitOnce } from "./split-cache.ts";
-export { indexLater, Torrents, type TransferFlags } from "./torrents.ts";
+export { indexLater, MemberFiles, type TransferFlags } from "./member-files.ts";

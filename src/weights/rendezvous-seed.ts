@@ -5,22 +5,22 @@
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { RendezvousService, Sealed } from "../cluster/index.ts";
-import { type EventSink, ShoalError, VERSION } from "../lib/index.ts";
+import { type EventSink, ShoalError } from "../lib/index.ts";
 import type { Commands } from "../network/index.ts";
 import type { CatalogService } from "../catalog/index.ts";
 import type { Content } from "../store/index.ts";
-import { type TransferStats, TransferThread } from "../transfer/index.ts";
+import type { TransferStats, TransferThread } from "../transfer/index.ts";
 import { fetchModel } from "./fetch-model.ts";
-import { Fetcher } from "./fetcher.ts";
-import { Propagation } from "./spare-copies.ts";
-import { LastStats } from "./last-stats.ts";
+import { SharedFiles } from "./shared-files.ts";
+import { SpareCopies } from "./spare-copies.ts";
+import { CachedStats } from "./cached-stats.ts";
 import { keepToOffer, SpareFolder } from "./spare-folder.ts";
 import {
   indexLater,
   listingsOf,
   type TransferFlags,
-  transferListen,
-} from "./torrents.ts";
+  transferThread,
+} from "./member-files.ts";
 
 export interface RendezvousSeedOptions extends TransferFlags {
   /** The folder of the copies. */
@@ -48,7 +48,7 @@ export class RendezvousSeed {
   readonly #clusters = new Map<string, () => Promise<void>>();
   readonly #recordsPath: string;
   readonly #modelsDir: string;
-  readonly #stats = new LastStats(() => this.#transfer.stats());
+  readonly #stats = new CachedStats(() => this.#transfer.stats());
   #timer: NodeJS.Timeout | undefined;
   #isIndexed = false;
   #endKeeping: () => void = () => {};
@@ -56,24 +56,15 @@ export class RendezvousSeed {
 
   constructor(options: RendezvousSeedOptions) {
     this.#options = options;
-    const { directory, limitBytes, stateDir, listen, events } = options;
+    const { directory, limitBytes, stateDir, events } = options;
     this.#spare = new SpareFolder(join(directory, "parts"), limitBytes);
     this.#modelsDir = join(directory, "models");
     this.#recordsPath = join(stateDir, "seeded-clusters.json");
-    this.#transfer = new TransferThread(
+    this.#transfer = transferThread(
       {
-        host: {
-          keyPath: join(stateDir, "rendezvous-transfer.key"),
-          listen: transferListen(listen, options.transferPort),
-          version: VERSION,
-        },
-        store: {
-          directories: [this.#spare.directory, this.#modelsDir],
-          stateDir: join(stateDir, "torrents"),
-        },
-        uploadBytesPerSecond: options.uploadLimit,
-        downloadBytesPerSecond: options.downloadLimit,
-        uploadSlots: options.uploadSlots,
+        ...options,
+        keyPath: join(stateDir, "rendezvous-transfer.key"),
+        directories: [this.#spare.directory, this.#modelsDir],
       },
       events,
     );
@@ -140,9 +131,9 @@ export class RendezvousSeed {
     const record = () =>
       service.published().find((each) => each.record.cluster === cluster)
         ?.record;
-    const index = catalog.local(cluster, {
+    const local = catalog.local(cluster, {
       peer: peerId,
-      endpoint: () => fetcher.endpoint(),
+      endpoint: () => files.endpoint(),
       listings: () =>
         listingsOf(
           transfer
@@ -151,17 +142,17 @@ export class RendezvousSeed {
           this.#spare.directory,
         ),
     });
-    const fetcher = new Fetcher({ transfer, index, events });
-    index.changed();
-    const unsubscribe = transfer.onChange(() => index.changed());
-    const propagation = new Propagation({
+    const files = new SharedFiles({ transfer, catalog: local, events });
+    local.changed();
+    const unsubscribe = transfer.onChange(() => local.changed());
+    const copies = new SpareCopies({
       cluster,
       record,
-      fetcher,
+      files,
       manifestOf: async (id, signal) => {
         const membership = { announcements: () => [] };
         const directory = join(this.#modelsDir, id);
-        const how = { commands, membership, torrents: fetcher, signal };
+        const how = { commands, membership, files, signal };
         return (await fetchModel({ ...how, id, directory })).manifest;
       },
       spare: this.#spare,
@@ -170,11 +161,11 @@ export class RendezvousSeed {
         new Set(service.published().map((each) => each.record.manifest)),
       events,
     });
-    propagation.start();
+    copies.start();
     this.#clusters.set(cluster, async () => {
       unsubscribe();
-      await propagation.stop();
-      await index.stop();
+      await copies.stop();
+      await local.stop();
     });
   }
 

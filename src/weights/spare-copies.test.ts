@@ -11,8 +11,8 @@ import { ShoalError } from "../lib/index.ts";
 import type { Manifest } from "../model/index.ts";
 import type { PartHolders } from "../catalog/index.ts";
 import type { Root } from "../store/index.ts";
-import type { FetchOptions } from "./fetcher.ts";
-import { Propagation, type PropagationOptions } from "./spare-copies.ts";
+import type { FetchOptions } from "./shared-files.ts";
+import { SpareCopies, type SpareCopiesOptions } from "./spare-copies.ts";
 import { SpareFolder } from "./spare-folder.ts";
 
 const MODEL = "model-1";
@@ -32,7 +32,7 @@ interface Setting {
   /** False: nobody answers. */
   answers: boolean;
   files: () => Promise<string[]>;
-  start: (offered: number, options?: Partial<PropagationOptions>) => void;
+  start: (offered: number, options?: Partial<SpareCopiesOptions>) => void;
 }
 
 async function setting(t: TestContext): Promise<Setting> {
@@ -56,11 +56,11 @@ async function setting(t: TestContext): Promise<Setting> {
     files: async () =>
       (await readdir(join(folder, MODEL)).catch((): string[] => [])).toSorted(),
     start: (offered, options = {}) => {
-      const propagation = new Propagation({
+      const propagation = new SpareCopies({
         cluster: "c",
         record: () =>
           ({ manifest: MODEL, replication: 2 }) as unknown as ClusterRecord,
-        fetcher: {
+        files: {
           endpoint: () => ({ peer: "me", addresses: [] }),
           holds: (root) => [...self.served].some((p) => rootOf(p) === root),
           listParts: async () => {

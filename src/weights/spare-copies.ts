@@ -12,18 +12,18 @@ import {
 import type { Manifest } from "../model/index.ts";
 import {
   type KnownPart,
-  planPropagation,
+  planSpareCopies,
   spareCost,
 } from "../catalog/index.ts";
 import { type Root, toRoot } from "../store/index.ts";
-import type { Fetcher } from "./fetcher.ts";
+import type { SharedFiles } from "./shared-files.ts";
 import { SpareFolder } from "./spare-folder.ts";
 
-export interface PropagationOptions {
+export interface SpareCopiesOptions {
   cluster: string;
   /** What the cluster serves; undefined while unknown. */
   record: () => ClusterRecord | undefined;
-  fetcher: Pick<Fetcher, "endpoint" | "fetch" | "holds" | "listParts">;
+  files: Pick<SharedFiles, "endpoint" | "fetch" | "holds" | "listParts">;
   /** By its CID. */
   manifestOf: (id: string, signal: AbortSignal) => Promise<Manifest>;
   /** Whether this member has the part in its own shard, listed yet or not. */
@@ -39,7 +39,7 @@ export interface PropagationOptions {
   random?: () => number;
 }
 
-const PROPAGATION_DEFAULTS = Object.freeze({
+const SPARE_COPIES_DEFAULTS = Object.freeze({
   /** A lost copy is noticed within this time; each member with spare disk asks a rendezvous 12 times a minute. */
   everyMs: 5_000,
   /** Parts downloaded at once: others copy parts meanwhile, and the rarest come first. */
@@ -55,15 +55,15 @@ interface Model {
   names: ReadonlyMap<Root, string>;
 }
 
-export class Propagation {
-  readonly #options: PropagationOptions;
+export class SpareCopies {
+  readonly #options: SpareCopiesOptions;
   readonly #over = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #model: Model | undefined;
   #told: string | undefined;
   #warned: string | undefined;
 
-  constructor(options: PropagationOptions) {
+  constructor(options: SpareCopiesOptions) {
     this.#options = options;
   }
 
@@ -78,7 +78,7 @@ export class Propagation {
 
   async #run(): Promise<void> {
     const { signal } = this.#over;
-    const { everyMs = PROPAGATION_DEFAULTS.everyMs, random = Math.random } =
+    const { everyMs = SPARE_COPIES_DEFAULTS.everyMs, random = Math.random } =
       this.#options;
     while (!signal.aborted) {
       try {
@@ -95,7 +95,7 @@ export class Propagation {
 
   /** True if something was copied. */
   async #look(): Promise<boolean> {
-    const { record, fetcher, spare, wanted } = this.#options;
+    const { record, files, spare, wanted } = this.#options;
     const served = record();
     if (served === undefined) return false;
     const model = await this.#modelOf(served.manifest);
@@ -109,13 +109,13 @@ export class Propagation {
         .map(({ root }) => root)
         .filter((root) => here.has(model.names.get(root) ?? "")),
     );
-    const plan = planPropagation({
-      self: fetcher.endpoint().peer,
+    const plan = planSpareCopies({
+      self: files.endpoint().peer,
       target: served.replication,
       parts,
       adopted,
       freeBytes: (await spare?.freeBytes()) ?? 0,
-      atOnce: spare === undefined ? 0 : PROPAGATION_DEFAULTS.atOnce,
+      atOnce: spare === undefined ? 0 : SPARE_COPIES_DEFAULTS.atOnce,
     });
     this.#tell(model, plan.underTarget, served.replication);
     if (spare === undefined) return false;
@@ -126,7 +126,7 @@ export class Propagation {
     const adopt = async (roots: readonly Root[]): Promise<boolean> => {
       const came = await Promise.all(
         roots
-          .slice(0, PROPAGATION_DEFAULTS.atOnce)
+          .slice(0, SPARE_COPIES_DEFAULTS.atOnce)
           .map((root) => this.#adopt(spare, model, parts, root)),
       );
       return came.includes(true);
@@ -137,7 +137,7 @@ export class Propagation {
     // Complete but not shared: damaged meanwhile.
     const { isIndexed = () => false } = this.#options;
     const damaged = isIndexed()
-      ? [...adopted].filter((root) => isWhole(root) && !fetcher.holds(root))
+      ? [...adopted].filter((root) => isWhole(root) && !files.holds(root))
       : [];
     // The store finds it by itself, so no immediate scan is needed.
     if (damaged.length > 0) await adopt(damaged);
@@ -176,10 +176,10 @@ export class Propagation {
 
   /** All parts of the model, including unlisted ones. */
   async #parts({ id, manifest, names }: Model): Promise<KnownPart[]> {
-    const listed = await this.#options.fetcher.listParts(id);
+    const listed = await this.#options.files.listParts(id);
     const holders = new Map(listed.map((part) => [part.root, part.holders]));
-    const { fetcher, holds = () => false } = this.#options;
-    const own = { peer: fetcher.endpoint().peer, whole: true, spare: false };
+    const { files, holds = () => false } = this.#options;
+    const own = { peer: files.endpoint().peer, whole: true, spare: false };
     return manifest.parts
       .filter(({ root }) => names.has(toRoot(root)))
       .map((part) => {
@@ -200,22 +200,22 @@ export class Propagation {
     parts: readonly KnownPart[],
     root: Root,
   ): Promise<boolean> {
-    const { events, fetcher } = this.#options;
+    const { events, files } = this.#options;
     const part = model.names.get(root) ?? "";
     const sizeBytes = parts.find((p) => p.root === root)?.sizeBytes ?? 0;
     const name = `${part} of ${model.manifest.name}`;
     const release = await spare.reserve(model.id, part, spareCost(sizeBytes));
     if (release === undefined) return false;
     try {
-      await fetcher.fetch({
+      await files.fetch({
         root,
         sizeBytes,
         path: spare.pathOf(model.id, part),
         name,
         kind: "part",
         manifest: model.id,
-        unavailableMs: PROPAGATION_DEFAULTS.unavailableMs,
-        isOurs: true,
+        unavailableMs: SPARE_COPIES_DEFAULTS.unavailableMs,
+        reuseLocal: true,
         signal: this.#over.signal,
       });
       events.info("TORRENT", `keeping a spare copy of ${name}`, {

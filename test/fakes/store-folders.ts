@@ -8,8 +8,8 @@ import { Events, type ShoalEvent } from "../../src/lib/index.ts";
 import {
   pieceCount,
   verifyPiece,
-  TorrentStore,
-  type TorrentStoreOptions,
+  DiskStore,
+  type DiskStoreOptions,
   type Content,
   type Root,
 } from "../../src/store/index.ts";
@@ -20,7 +20,7 @@ export interface StoreFixture {
   models: string;
   /** What they said. */
   events: ShoalEvent[];
-  start: (options?: Partial<TorrentStoreOptions>) => Promise<TorrentStore>;
+  start: (options?: Partial<DiskStoreOptions>) => Promise<DiskStore>;
 }
 
 /** After the test its stores are stopped, then the folder is removed. */
@@ -28,7 +28,7 @@ export async function storeFixture(t: TestContext): Promise<StoreFixture> {
   const folder = await mkdtemp(join(tmpdir(), "shoal-test-"));
   const models = join(folder, "models");
   await mkdir(models);
-  const stores: TorrentStore[] = [];
+  const stores: DiskStore[] = [];
   const events: ShoalEvent[] = [];
   t.after(async () => {
     for (const store of stores) await store.stop();
@@ -41,7 +41,7 @@ export async function storeFixture(t: TestContext): Promise<StoreFixture> {
     start: async (options = {}) => {
       const log = new Events();
       log.subscribe((event) => events.push(event));
-      const store = new TorrentStore({
+      const store = new DiskStore({
         directories: [models],
         stateDir: join(folder, "state"),
         events: log,
@@ -66,7 +66,7 @@ export const MODEL = {
 } as const;
 
 /** The whole content, each piece verified. */
-export async function read(store: TorrentStore, root: Root): Promise<Buffer> {
+export async function read(store: DiskStore, root: Root): Promise<Buffer> {
   const content = store.get(root);
   assert.ok(content, `no ${root}`);
   const pieces: Uint8Array[] = [];
@@ -78,14 +78,14 @@ export async function read(store: TorrentStore, root: Root): Promise<Buffer> {
   return Buffer.concat(pieces);
 }
 
-export function rootsOf(store: TorrentStore): Root[] {
+export function rootsOf(store: DiskStore): Root[] {
   return store
     .list()
     .map(({ metadata }) => metadata.root)
     .toSorted();
 }
 
-export function named(store: TorrentStore, name: string): Content {
+export function named(store: DiskStore, name: string): Content {
   const [content, another] = store.list().filter((each) => each.name === name);
   assert.ok(content, `no content called ${name}`);
   assert.equal(another, undefined, `two contents called ${name}`);
@@ -94,7 +94,7 @@ export function named(store: TorrentStore, name: string): Content {
 
 /** Resolves when the store says that `isSo`. */
 export async function until(
-  store: TorrentStore,
+  store: DiskStore,
   isSo: () => boolean,
 ): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -6,7 +6,7 @@ import { LINKS } from "../../src/cluster/announcement.ts";
 import type { NodeState } from "../../src/status/index.ts";
 import { type Announcement, ANNOUNCEMENT } from "../../src/cluster/index.ts";
 import {
-  adoptions,
+  takeOvers,
   type CoverageHistory,
   NO_HISTORY,
   observeCoverage,
@@ -439,7 +439,7 @@ export class Simulation {
     for (const { plan } of adopted)
       if (shouldGiveBack({ ...input, peer: node.peer, shard: plan }))
         this.#release(node, plan.index);
-    const mine = adoptions(input).find(({ peer }) => peer === node.peer);
+    const mine = takeOvers(input).find(({ peer }) => peer === node.peer);
     if (mine !== undefined) this.#fetch(node, mine.shard, true);
   }
 

@@ -8,7 +8,7 @@ const BURST_MS = 250;
  * A token bucket that may go into debt: a caller that finds it not empty takes all it needs, and the next waits until the debt is paid. So
  * a piece larger than a second's worth passes, and the average holds.
  */
-export class RateLimit {
+export class ByteRate {
   readonly #clock: Clock;
   readonly #burstBytes: number | undefined;
   /** Infinity means no limit. */

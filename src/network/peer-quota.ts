@@ -9,7 +9,7 @@ interface Bucket {
   atMs: number;
 }
 
-export class RateLimit {
+export class PeerQuota {
   readonly #burst: number;
   readonly #perSecond: number;
   readonly #clock: Pick<Clock, "now">;

@@ -1,18 +1,20 @@
-/** Downloads contents through a transfer from the holders in a catalog: a cluster's rendezvous', or the rendezvous' own. */
+/** The contents that this machine shares and downloads: a transfer moves them, a catalog knows who else has them. */
 import { formatBytes, type EventSink, sleep } from "../lib/index.ts";
 import {
   type CatalogFile,
   type Endpoint,
   isWhole,
   type PartHolders,
-  type TorrentIndex,
+  type CatalogReader,
 } from "../catalog/index.ts";
-import type { Root } from "../store/index.ts";
+import type { Content, Root } from "../store/index.ts";
 import type {
   DownloadProgress,
   SourceSpec,
   Transfer,
+  TransferStats,
 } from "../transfer/index.ts";
+import { CachedStats } from "./cached-stats.ts";
 import { copyHere, liesElsewhere, liesThere } from "./reuse-local.ts";
 
 export interface FetchOptions {
@@ -27,15 +29,15 @@ export interface FetchOptions {
   origin?: SourceSpec | undefined;
   /** No source had a missing piece for this long: CONTENT_UNAVAILABLE. */
   unavailableMs?: number | undefined;
-  /** The folder is the program's own: a different file at the path is replaced. */
-  isOurs?: boolean | undefined;
+  /** The folder is the program's own: copies the content from another local file, and replaces a different file at the path. */
+  reuseLocal?: boolean | undefined;
   signal: AbortSignal;
   onProgress?: (progress: DownloadProgress) => void;
 }
 
-export interface FetcherOptions {
+export interface SharedFilesOptions {
   transfer: Transfer;
-  index: TorrentIndex;
+  catalog: CatalogReader;
   /** Another way to find holders if the catalog knows too few; reports them as they are found. Never rejects. */
   find?: (
     root: Root,
@@ -55,11 +57,13 @@ const SEARCH_AFTER_MS = { alone: 1_000, others: 15_000 } as const;
 /** Addresses of one endpoint that others are told. */
 const ADDRESSES_TOLD = 16;
 
-export class Fetcher {
-  readonly #options: FetcherOptions;
+export class SharedFiles {
+  readonly #options: SharedFilesOptions;
+  readonly #stats: CachedStats;
 
-  constructor(options: FetcherOptions) {
+  constructor(options: SharedFilesOptions) {
     this.#options = options;
+    this.#stats = new CachedStats(() => options.transfer.stats());
   }
 
   /** Where transfers are answered. */
@@ -68,13 +72,27 @@ export class Fetcher {
     return { peer, addresses: addresses.slice(0, ADDRESSES_TOLD) };
   }
 
+  /** The local contents, without piece hashes. */
+  list(): Content[] {
+    return this.#options.transfer.list();
+  }
+
+  onChange(listener: () => void): () => void {
+    return this.#options.transfer.onChange(listener);
+  }
+
+  /** Running transfers, as of a moment ago; reading requests the next figures. Undefined before the first. */
+  lastStats(): TransferStats | undefined {
+    return this.#stats.get();
+  }
+
   async listFiles(): Promise<CatalogFile[]> {
-    return await this.#options.index.listFiles();
+    return await this.#options.catalog.listFiles();
   }
 
   /** The listed parts of a model, with their holders. Rejects if nobody answers. */
   async listParts(manifest: string): Promise<PartHolders[]> {
-    return await this.#options.index.listParts(manifest);
+    return await this.#options.catalog.listParts(manifest);
   }
 
   /** Whether all of it is here and shared. */
@@ -92,7 +110,8 @@ export class Fetcher {
       const [range] = before.ranges;
       if (range?.path === path && range.offset === 0) return range.path;
     }
-    if (options.isOurs !== true) return await this.#download(options, signal);
+    if (options.reuseLocal !== true)
+      return await this.#download(options, signal);
     const { events } = this.#options;
     if (await liesThere(options, events)) return path;
     // The store may find it only while it is being downloaded.
@@ -160,12 +179,12 @@ export class Fetcher {
     signal: AbortSignal,
   ): AsyncGenerator<SourceSpec> {
     if (origin !== undefined) yield origin;
-    const { index } = this.#options;
+    const { catalog } = this.#options;
     const known = { holders: 0 };
     void this.#search(root, known, signal);
     let pauseMs: number = ASK_AGAIN_MS.first;
     while (!signal.aborted) {
-      const { holders } = await index.whoHas({ root });
+      const { holders } = await catalog.whoHas({ root });
       known.holders = holders.length;
       for (const { peer, addresses } of holders)
         yield { kind: "peer", peerId: peer, addresses };

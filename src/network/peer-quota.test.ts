@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { RateLimit } from "./rate-limit.ts";
+import { PeerQuota } from "./peer-quota.ts";
 
 test("a burst passes, a flood does not, and tokens return with time", () => {
   let nowMs = 0;
-  const limit = new RateLimit(3, 2, { now: () => nowMs });
+  const limit = new PeerQuota(3, 2, { now: () => nowMs });
   const take = (key: string, times: number): number =>
     Array.from({ length: times }, () => limit.take(key)).filter(Boolean).length;
   assert.equal(take("a", 5), 3);

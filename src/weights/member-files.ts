@@ -4,6 +4,7 @@
  * rendezvous where that host is.
  */
 import { join, resolve, sep } from "node:path";
+import { CatalogSync, type Listing, listingOf } from "../catalog/index.ts";
 import {
   type EventSink,
   isShoalError,
@@ -11,18 +12,10 @@ import {
   VERSION,
 } from "../lib/index.ts";
 import type { Commands } from "../network/index.ts";
-import {
-  type CatalogFile,
-  type Endpoint,
-  type Listing,
-  listingOf,
-  type PartHolders,
-  TorrentSync,
-} from "../catalog/index.ts";
-import type { Content, Root } from "../store/index.ts";
+import type { Content } from "../store/index.ts";
 import { type TransferStats, TransferThread } from "../transfer/index.ts";
 import { type ContentsHost, DhtContents } from "./dht-contents.ts";
-import { Fetcher, type FetchOptions } from "./fetcher.ts";
+import { SharedFiles } from "./shared-files.ts";
 
 /** The operator's settings for transfers. */
 export interface TransferFlags {
@@ -35,7 +28,7 @@ export interface TransferFlags {
   uploadSlots?: number | undefined;
 }
 
-export interface TorrentsOptions extends TransferFlags {
+export interface MemberFilesOptions extends TransferFlags {
   host: ContentsHost;
   commands: Commands;
   events: EventSink;
@@ -44,55 +37,41 @@ export interface TorrentsOptions extends TransferFlags {
   listen: readonly string[];
   /** Of the transfers' own identity; undefined: one for this run. */
   keyPath?: string | undefined;
-  /** Seeded, with their folders. */
+  /** Shared, with their folders. */
   directories: readonly string[];
   /** One of them, with the spare copies. */
   spareDir?: string | undefined;
   stateDir: string;
 }
 
-export class Torrents {
-  #events: EventSink;
-  #transfer: TransferThread;
-  #sync: TorrentSync;
-  #fetcher: Fetcher;
-  #dht: DhtContents;
+export class MemberFiles extends SharedFiles {
+  readonly #events: EventSink;
+  readonly #thread: TransferThread;
+  readonly #sync: CatalogSync;
+  readonly #dht: DhtContents;
   #unsubscribe: (() => void) | undefined;
   #isStarted = false;
   #isIndexed = false;
-  #last: TransferStats | undefined;
-  #isAsking = false;
 
-  constructor(options: TorrentsOptions) {
-    const { commands, events, cluster, directories, stateDir } = options;
-    this.#events = events;
-    this.#transfer = new TransferThread(
-      {
-        host: {
-          keyPath: options.keyPath,
-          listen: transferListen(options.listen, options.transferPort),
-          version: VERSION,
-        },
-        store: { directories, stateDir: join(stateDir, "torrents") },
-        uploadBytesPerSecond: options.uploadLimit,
-        downloadBytesPerSecond: options.downloadLimit,
-        uploadSlots: options.uploadSlots,
-      },
-      events,
-    );
-    this.#sync = new TorrentSync({
+  constructor(options: MemberFilesOptions) {
+    const { commands, events, cluster, spareDir } = options;
+    const thread = transferThread(options, events);
+    const sync = new CatalogSync({
       commands,
       events,
       cluster,
       endpoint: () => this.endpoint(),
-      listings: () => listingsOf(this.list(), options.spareDir),
+      listings: () => listingsOf(this.list(), spareDir),
     });
-    this.#fetcher = new Fetcher({
-      transfer: this.#transfer,
-      index: this.#sync,
+    super({
+      transfer: thread,
+      catalog: sync,
       find: (root, signal, found) => this.#dht.find(root, signal, found),
       events,
     });
+    this.#events = events;
+    this.#thread = thread;
+    this.#sync = sync;
     this.#dht = new DhtContents({
       host: options.host,
       commands,
@@ -100,20 +79,15 @@ export class Torrents {
       cluster,
       list: () => this.list(),
       endpoint: () => this.endpoint(),
-      remembered: (root) => this.#sync.remembered(root),
+      remembered: (root) => sync.remembered(root),
     });
-  }
-
-  /** Where transfers are answered. */
-  endpoint(): Endpoint {
-    return this.#fetcher.endpoint();
   }
 
   /** Listens for transfers; downloads may start. Rejects PORT_IN_USE. */
   async start(): Promise<void> {
-    await this.#transfer.start();
+    await this.#thread.start();
     this.#isStarted = true;
-    this.#unsubscribe = this.#transfer.onChange(() => {
+    this.#unsubscribe = this.onChange(() => {
       this.#sync.changed();
       this.#dht.changed();
     });
@@ -122,7 +96,7 @@ export class Torrents {
 
   /** Scans the folders, which may take as long as hashing them; contents are shared as soon as they are known. */
   async index(): Promise<void> {
-    await this.#transfer.index();
+    await this.#thread.index();
     this.#isIndexed = true;
   }
 
@@ -131,23 +105,9 @@ export class Torrents {
     return this.#isIndexed;
   }
 
-  /** Whether all of it is here and shared. */
-  holds(root: Root): boolean {
-    return this.#fetcher.holds(root);
-  }
-
   /** Files of this node's own shards, counted separately. */
   setPrimary(paths: readonly string[]): void {
-    this.#transfer.setPrimary(paths);
-  }
-
-  /** The local contents, without piece hashes. */
-  list(): Content[] {
-    return this.#transfer.list();
-  }
-
-  onChange(listener: () => void): () => void {
-    return this.#transfer.onChange(listener);
+    this.#thread.setPrimary(paths);
   }
 
   /** Lists the local contents at a rendezvous, now and after changes. A member that shares nothing lists nothing. */
@@ -161,39 +121,9 @@ export class Torrents {
     }
   }
 
-  async listFiles(): Promise<CatalogFile[]> {
-    return await this.#sync.listFiles();
-  }
-
-  /** The listed parts of a model, with their holders. Rejects if nobody answers. */
-  async listParts(manifest: string): Promise<PartHolders[]> {
-    return await this.#sync.listParts(manifest);
-  }
-
-  /** The verified content at its path. Resolves at once if it is there already. */
-  async fetch(options: FetchOptions): Promise<string> {
-    return await this.#fetcher.fetch(options);
-  }
-
-  async stats(): Promise<TransferStats> {
-    return await this.#transfer.stats();
-  }
-
-  /** Running transfers, as of a moment ago; reading requests the next figures. Undefined before the first. */
-  lastStats(): TransferStats | undefined {
-    if (this.#isStarted && !this.#isAsking) void this.#ask();
-    return this.#last;
-  }
-
-  async #ask(): Promise<void> {
-    this.#isAsking = true;
-    try {
-      this.#last = await this.#transfer.stats();
-    } catch {
-      // It is stopping, or its thread is restarting.
-    } finally {
-      this.#isAsking = false;
-    }
+  /** Undefined before the first figures, and where nothing was started. */
+  override lastStats(): TransferStats | undefined {
+    return this.#isStarted ? super.lastStats() : undefined;
   }
 
   /** May be called twice. */
@@ -205,16 +135,39 @@ export class Torrents {
       this.#isStarted = false;
       await this.#tellTotals().catch(() => {}); // a thread that died has lost them
     }
-    await this.#transfer.stop();
+    await this.#thread.stop();
   }
 
   async #tellTotals(): Promise<void> {
-    const { uploads, downloads } = await this.#transfer.stats();
+    const { uploads, downloads } = await this.#thread.stats();
     this.#events.info("TORRENT", "transfers of this run", {
       uploadedBytes: uploads.bytes,
       downloadedBytes: downloads.bytes,
     });
   }
+}
+
+/** A transfer thread that shares `directories` and keeps its hashes under `stateDir`. */
+export function transferThread(
+  options: TransferFlags &
+    Pick<MemberFilesOptions, "keyPath" | "listen" | "directories" | "stateDir">,
+  events: EventSink,
+): TransferThread {
+  const { keyPath, listen, transferPort, directories, stateDir } = options;
+  return new TransferThread(
+    {
+      host: {
+        keyPath,
+        listen: transferListen(listen, transferPort),
+        version: VERSION,
+      },
+      store: { directories, stateDir: join(stateDir, "torrents") },
+      uploadBytesPerSecond: options.uploadLimit,
+      downloadBytesPerSecond: options.downloadLimit,
+      uploadSlots: options.uploadSlots,
+    },
+    events,
+  );
 }
 
 /** The local contents in the form of a listing. */
@@ -230,7 +183,7 @@ export function listingsOf(
 }
 
 /** The interfaces of `listen`, TCP only (transfer/transfer-thread.ts says why), on their own port. */
-export function transferListen(
+function transferListen(
   listen: readonly string[],
   port = 0,
 ): readonly string[] {
@@ -243,14 +196,12 @@ export function transferListen(
 
 /** Hashing the folders may take long, so nothing waits for it. */
 export function indexLater(
-  transfer: { index(): Promise<unknown> },
+  files: { index(): Promise<unknown> },
   events: EventSink,
   onIndexed: () => void = () => {},
 ): void {
-  transfer.index().then(onIndexed, (error: unknown) => {
+  files.index().then(onIndexed, (error: unknown) => {
     const { code, message } = ShoalError.from(error);
-    events.error("TORRENT", `cannot share the folders: ${message}`, {
-      code,
-    });
+    events.error("TORRENT", `cannot share the folders: ${message}`, { code });
   });
 }

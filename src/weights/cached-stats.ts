@@ -1,7 +1,7 @@
 /** The figures of transfers, which run in another thread: a moment old, for readers that cannot wait. */
 import type { TransferStats } from "../transfer/index.ts";
 
-export class LastStats {
+export class CachedStats {
   readonly #ask: () => Promise<TransferStats>;
   #last: TransferStats | undefined;
   #isAsking = false;

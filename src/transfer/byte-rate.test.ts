@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Clock } from "../lib/index.ts";
-import { RateLimit, RateMeter } from "./rate.ts";
+import { ByteRate, RateMeter } from "./byte-rate.ts";
 
 /** Advances only on command. */
 class ClockDouble implements Clock {
@@ -16,7 +16,7 @@ class ClockDouble implements Clock {
 
 test("over any time no more passes than the limit and a burst of a quarter of a second", () => {
   const clock = new ClockDouble();
-  const limit = new RateLimit(clock, 1_000_000);
+  const limit = new ByteRate(clock, 1_000_000);
   let passed = 0;
   for (let ms = 0; ms < 10_000; ms += 10) {
     while (limit.delayMs() === 0) {
@@ -30,7 +30,7 @@ test("over any time no more passes than the limit and a burst of a quarter of a 
 
 test("more than a second's worth passes at once and is paid for afterwards", () => {
   const clock = new ClockDouble();
-  const limit = new RateLimit(clock, 100_000);
+  const limit = new ByteRate(clock, 100_000);
   assert.equal(limit.delayMs(), 0);
   limit.take(1_000_000);
   assert.equal(limit.delayMs(), 10_000);
@@ -42,7 +42,7 @@ test("more than a second's worth passes at once and is paid for afterwards", () 
 
 test("with its own burst size, that much is available at the start and after a pause", () => {
   const clock = new ClockDouble();
-  const limit = new RateLimit(clock, 1_000, 50_000);
+  const limit = new ByteRate(clock, 1_000, 50_000);
   for (const pauseMs of [0, 3_600_000]) {
     clock.ms += pauseMs;
     assert.equal(limit.delayMs(), 0);
@@ -55,7 +55,7 @@ test("with its own burst size, that much is available at the start and after a p
 
 test("a pause saves up no more than a quarter of a second", () => {
   const clock = new ClockDouble();
-  const limit = new RateLimit(clock, 1_000_000);
+  const limit = new ByteRate(clock, 1_000_000);
   clock.ms += 3_600_000;
   limit.delayMs();
   limit.take(250_000);
@@ -66,7 +66,7 @@ test("a pause saves up no more than a quarter of a second", () => {
 
 test("without a limit nothing waits, and a new limit applies at once", () => {
   const clock = new ClockDouble();
-  const limit = new RateLimit(clock, undefined);
+  const limit = new ByteRate(clock, undefined);
   limit.take(1e12);
   assert.equal(limit.delayMs(), 0);
   limit.bytesPerSecond = 1_000;
@@ -79,7 +79,7 @@ test("without a limit nothing waits, and a new limit applies at once", () => {
 
 test("waiting callers are served in order, and one that gives up delays nobody", async () => {
   const clock = new ClockDouble();
-  const limit = new RateLimit(clock, 1_000_000);
+  const limit = new ByteRate(clock, 1_000_000);
   const done: number[] = [];
   const never = new AbortController().signal;
   limit.take(20_000);
