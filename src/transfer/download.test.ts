@@ -198,7 +198,7 @@ describe("a download", () => {
     const half = await swarmNode(t);
     const node = await swarmNode(t);
     const { root } = half.store.add(randomBytes(3 * MIB), [0, 2]);
-    const options = { ...wanted(root), unavailableMs: 500 };
+    const options = { ...wanted(root), unavailableMs: 2_000 };
     await assert.rejects(
       within(
         node.downloads.download({ ...options, sources: [half.spec("TCP")] }),

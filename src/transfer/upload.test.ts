@@ -216,7 +216,12 @@ describe("a holder answers", () => {
 });
 
 test("peers beyond the slots wait, and all are served in turns", async (t) => {
-  const upload = { slots: 1, slotTurnMs: 0, bytesPerSecond: 16 * MIB };
+  const upload = {
+    slots: 1,
+    slotTurnMs: 0,
+    slotLingerMs: 10_000,
+    bytesPerSecond: 16 * MIB,
+  };
   const node = await swarmNode(t, { upload });
   const { root } = node.store.add(BYTES);
   const askers = [
