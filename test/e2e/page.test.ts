@@ -408,7 +408,7 @@ describe("the page of a swarm", { skip: browserMissing }, () => {
     );
     assert.match(await page.locator("#verdict").innerText(), /shard 2 of 4/);
     await page
-      .locator(".log li", { hasText: "a member is gone" })
+      .locator(".log li", { hasText: "a member's connection was lost" })
       .first()
       .waitFor();
     assert.equal(rendezvous.loads, before);
