@@ -80,7 +80,7 @@ const tables: readonly {
       ],
     }),
     expected: [
-      /^ {2}Shard 5 of 8 {2}layers 20-23 {2}↓ downloading 99 % {2}13\.0 GiB, adopted$/m,
+      /^ {2}Shard 5 of 8 {2}layers 20-23 {2}↓ downloading 99 % {2}13\.0 GiB, taken over$/m,
     ],
   },
   {

@@ -118,7 +118,7 @@ function ownShardRow(shard: OwnShardStatus): string[] {
     shard.msPerToken === null
       ? undefined
       : `${shard.msPerToken.toPrecision(2)} ms/token`,
-    adopted ? "adopted" : undefined,
+    adopted ? "taken over" : undefined,
   ].filter((fact) => fact !== undefined);
   return [
     `Shard ${index} of ${count}`,
