@@ -1,5 +1,5 @@
 /**
- * How fast does a swarm learn of itself, and what does that cost, at 10 to 1,000 nodes? The real gossip, records, mesh, view, placement and adoption
+ * How fast does a swarm learn of itself, and what does that cost, at 10 to 1,000 nodes? The real gossip, records, mesh, view, placement and takeovers
  * in virtual time, without sockets; signatures are not made nor checked, bytes are those of the messages as JSON with what frames
  * them. There is no rendezvous: who joins knows one member. A tenth of the nodes leaves a minute (half of them crash) and as many join.
  *

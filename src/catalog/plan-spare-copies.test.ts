@@ -28,12 +28,12 @@ function part(root: string, holders: string, sizeMiB = 10): KnownPart {
 function plan(
   parts: readonly KnownPart[],
   options: Partial<SpareCopiesInput> = {},
-): { adopt: string[]; drop: string[]; underTarget: string[] } {
+): { copy: string[]; drop: string[]; underTarget: string[] } {
   return planSpareCopies({
     self: "ME",
     target: 2,
     parts,
-    adopted: new Set(
+    kept: new Set(
       parts
         .filter((p) => p.holders.some((h) => h.peer === "ME" && h.spare))
         .map((p) => p.root),
@@ -46,7 +46,7 @@ function plan(
 
 const room = (parts: number): number => parts * spareCost(10 * MiB);
 
-describe("what is adopted", () => {
+describe("what is kept", () => {
   const cases: [string, KnownPart[], Partial<SpareCopiesInput>, string[]][] = [
     ["what one has", [part("x", "A")], {}, ["x"]],
     ["not what two have", [part("x", "A B")], {}, []],
@@ -86,7 +86,7 @@ describe("what is adopted", () => {
     ],
   ];
   for (const [name, parts, options, expected] of cases) {
-    test(name, () => assert.deepEqual(plan(parts, options).adopt, expected));
+    test(name, () => assert.deepEqual(plan(parts, options).copy, expected));
   }
 });
 
@@ -131,8 +131,8 @@ describe("what is dropped", () => {
       const shared = part(`p${i}`, "A B* C* D*");
       const wanted = part("r", "A");
       const droppers = ["B", "C", "D"].filter((self) => {
-        const adopted = new Set([shared.root]);
-        const options = { self, adopted, freeBytes: 0 };
+        const kept = new Set([shared.root]);
+        const options = { self, kept, freeBytes: 0 };
         return plan([shared, wanted], options).drop.length > 0;
       });
       assert.equal(droppers.length, 2, `of p${i}: ${droppers.join(" ")}`);
@@ -149,7 +149,7 @@ test("members that see the same begin at different parts", () => {
   const parts = Array.from({ length: 64 }, (_, i) => part(`part ${i}`, "A"));
   const first = new Set(
     Array.from({ length: 8 }, (_, i) =>
-      plan(parts, { self: `member ${i}`, atOnce: 1 }).adopt.join(""),
+      plan(parts, { self: `member ${i}`, atOnce: 1 }).copy.join(""),
     ),
   );
   assert.ok(first.size >= 6, `${first.size} of 8`);
@@ -164,16 +164,16 @@ test("a cluster reaches its target within what each member offers, with few exce
     const seen = parts; // everybody looks at once, then everybody acts
     for (const self of members) {
       const own = held.get(self)!;
-      const { adopt, drop } = planSpareCopies({
+      const { copy, drop } = planSpareCopies({
         self,
         target: 4,
         parts: seen,
-        adopted: own,
+        kept: own,
         freeBytes: offered - own.size * spareCost(10 * MiB),
         atOnce: 2,
       });
       for (const root of drop) own.delete(root);
-      for (const root of adopt) own.add(root);
+      for (const root of copy) own.add(root);
       assert.ok(own.size * spareCost(10 * MiB) <= offered);
     }
     parts = parts.map((p) => ({

@@ -24,7 +24,7 @@ export interface SpareCopiesInput {
   target: number;
   parts: readonly KnownPart[];
   /** The parts in this member's spare folder, whole or downloading. */
-  adopted: ReadonlySet<Root>;
+  kept: ReadonlySet<Root>;
   /** Offered and unused bytes; below 0 if the limit was lowered. */
   freeBytes: number;
   /** How many downloads to begin now. */
@@ -33,7 +33,7 @@ export interface SpareCopiesInput {
 
 export interface SpareCopiesPlan {
   /** In this order; there is room after `drop`. */
-  adopt: Root[];
+  copy: Root[];
   drop: Root[];
   /** Parts with fewer whole copies than wanted, the rarest first. */
   underTarget: Root[];
@@ -45,14 +45,14 @@ export function spareCost(sizeBytes: number): number {
 }
 
 export function planSpareCopies(input: SpareCopiesInput): SpareCopiesPlan {
-  const { self, target, parts, adopted, atOnce } = input;
+  const { self, target, parts, kept, atOnce } = input;
   const byRarity = parts.toSorted(
     (a, b) =>
       copies(a) - copies(b) ||
       a.holders.length - b.holders.length ||
       rank(self, a.root) - rank(self, b.root),
   );
-  const mine = byRarity.filter(({ root }) => adopted.has(root)).toReversed();
+  const mine = byRarity.filter(({ root }) => kept.has(root)).toReversed();
   const drop: Root[] = [];
   let free = input.freeBytes;
   const dropOne = (part: KnownPart): number => {
@@ -64,10 +64,10 @@ export function planSpareCopies(input: SpareCopiesInput): SpareCopiesPlan {
   const spared = mine.filter(
     (part) => !drop.includes(part.root) && mayDrop(part, self, target),
   );
-  const adopt: Root[] = [];
+  const copy: Root[] = [];
   for (const part of byRarity) {
-    if (adopt.length >= atOnce) break;
-    if (part.holders.length >= target || adopted.has(part.root)) continue;
+    if (copy.length >= atOnce) break;
+    if (part.holders.length >= target || kept.has(part.root)) continue;
     if (part.holders.some(({ peer }) => peer === self)) continue;
     const cost = spareCost(part.sizeBytes);
     const room = spared.reduce((sum, p) => sum + spareCost(p.sizeBytes), free);
@@ -77,13 +77,13 @@ export function planSpareCopies(input: SpareCopiesInput): SpareCopiesPlan {
       if (next === undefined) break;
       free += dropOne(next);
     }
-    adopt.push(part.root);
+    copy.push(part.root);
     free -= cost;
   }
   const underTarget = byRarity
     .filter((part) => copies(part) < target)
     .map(({ root }) => root);
-  return { adopt, drop, underTarget };
+  return { copy, drop, underTarget };
 }
 
 function copies({ holders }: KnownPart): number {

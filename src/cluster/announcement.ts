@@ -62,7 +62,7 @@ export const Announcement = z.object({
   progress: z.object({ doneBytes: count, sizeBytes: count }).optional(),
   capacity: Capacity.optional(),
   /** Taken over because nobody else held it; given back when others do. */
-  adopted: z.boolean().optional(),
+  takenOver: z.boolean().optional(),
   /** Connected peers: the ends of their ids. */
   links: z.array(z.string().max(LINKS.characters)).max(LINKS.max).optional(),
   addresses: z.array(z.string().max(512)).max(16),

@@ -37,7 +37,7 @@ test("a node with several shards gives each back separately, and says goodbye fo
   await node.membership.hold(
     shard(1, {
       state: "downloading",
-      adopted: true,
+      takenOver: true,
       progress: { doneBytes: 1, sizeBytes: 2 },
     }),
   );
@@ -48,7 +48,7 @@ test("a node with several shards gives each back separately, and says goodbye fo
   assert.deepEqual(first?.capacity?.threads, 2);
   assert.ok(first?.links?.includes(rendezvous.host.peerId.slice(-8)));
   assert.deepEqual(
-    [second?.adopted, second?.progress],
+    [second?.takenOver, second?.progress],
     [true, { doneBytes: 1, sizeBytes: 2 }],
   );
   await node.membership.hold(shard(1));

@@ -1,9 +1,6 @@
 /** Who may read diagnostics, and what the page may reach. */
 import { isIP } from "node:net";
-
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || host.startsWith("127.");
-}
+import { isLoopback } from "../lib/index.ts";
 
 /** The name in a Host header, without port and brackets; undefined if it is invalid. */
 export function hostName(header: string | undefined): string | undefined {

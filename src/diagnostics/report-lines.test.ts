@@ -75,7 +75,7 @@ const tables: readonly {
           progress: { doneBytes: 999, sizeBytes: 1000 },
           memoryBytes: null,
           msPerToken: null,
-          adopted: true,
+          takenOver: true,
         },
       ],
     }),

@@ -107,7 +107,7 @@ const ROLES = {
 } as const satisfies Record<NodeStatus["role"], string>;
 
 function ownShardRow(shard: OwnShardStatus): string[] {
-  const { index, count, state, progress, adopted } = shard;
+  const { index, count, state, progress, takenOver } = shard;
   const loaded = state === "ready" || state === "draining";
   const way = state === "downloading" ? percentOf(progress) : "";
   const facts = [
@@ -118,7 +118,7 @@ function ownShardRow(shard: OwnShardStatus): string[] {
     shard.msPerToken === null
       ? undefined
       : `${shard.msPerToken.toPrecision(2)} ms/token`,
-    adopted ? "taken over" : undefined,
+    takenOver ? "taken over" : undefined,
   ].filter((fact) => fact !== undefined);
   return [
     `Shard ${index} of ${count}`,

@@ -101,7 +101,7 @@ test("an event of a report has flat fields for machines and lines for people", a
     peer: ME,
     upSeconds: 192,
     ownShards: ["0/8:ready"],
-    adopted: [],
+    takenOver: [],
     active: 1,
     max: 4,
     total: 12,

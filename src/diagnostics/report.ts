@@ -99,7 +99,7 @@ function fieldsOf(status: NodeStatus): EventFields {
     peer,
     upSeconds: Math.floor((status.nowMs - status.startedMs) / 1000),
     ownShards: shards.map((s) => `${s.index}/${s.count}:${s.state}`),
-    adopted: shards.filter((s) => s.adopted).map((s) => s.index),
+    takenOver: shards.filter((s) => s.takenOver).map((s) => s.index),
     active: sessions?.active,
     max: sessions?.max,
     total: sessions?.total,

@@ -1,9 +1,8 @@
 /** The gateway's life cycle: listen, answer, and stop without cutting off running answers. */
 import type { AddressInfo } from "node:net";
 import type { FastifyInstance } from "fastify";
-import { ShoalError, sleep, type ErrorCode } from "../lib/index.ts";
+import { isLoopback, ShoalError, sleep, type ErrorCode } from "../lib/index.ts";
 import { Exchanges } from "./exchange.ts";
-import { isLoopback } from "./guard.ts";
 import {
   gatewaySettings,
   type GatewayOptions,

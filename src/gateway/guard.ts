@@ -6,7 +6,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { isIP } from "node:net";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { ShoalError } from "../lib/index.ts";
+import { isLoopback, ShoalError } from "../lib/index.ts";
 
 export interface GuardOptions {
   host: string;
@@ -36,10 +36,6 @@ export function guard(app: FastifyInstance, options: GuardOptions): void {
   } else if (isLoopback(options.host)) {
     app.addHook("onRequest", async (request) => checkHost(request));
   }
-}
-
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || host.startsWith("127.");
 }
 
 /** The page's origin if it may use the API: it is listed, or it is the diagnostics page under the same name. */

@@ -8,6 +8,7 @@
 export * from "./errors.ts";
 export * from "./events.ts";
 export * from "./log.ts";
+export * from "./loopback.ts";
 export * from "./terminal.ts";
 export * from "./async.ts";
 export * from "./clock.ts";

@@ -18,7 +18,7 @@ export interface Holder extends Pick<
 > {
   capacity?: { freeMemoryBytes: number } | undefined;
   /** Taken over because nobody else held it. */
-  adopted?: boolean | undefined;
+  takenOver?: boolean | undefined;
 }
 
 /** The plan and its holders: the input of every placement decision. */

@@ -42,7 +42,7 @@ const swarm = (announcements: Holder[], nowMs: number) => ({
 const since = (announcements: Holder[], sinceMs = 0): CoverageHistory =>
   observeCoverage(NO_HISTORY, swarm(announcements, sinceMs));
 
-function adopters(
+function takers(
   announcements: Holder[],
   waitedMs: number = ADOPTION.uncoveredMs,
 ): Record<number, string> {
@@ -82,7 +82,7 @@ const cases: readonly {
     announcements: [
       holder("a", 0),
       holder("b", 1, { freeGiB: 9 }),
-      holder("b", 0, { freeGiB: 9, adopted: true }),
+      holder("b", 0, { freeGiB: 9, takenOver: true }),
     ],
     expected: { 2: "a" },
   },
@@ -122,17 +122,17 @@ const cases: readonly {
 ];
 
 for (const { name, announcements, waitedMs, expected } of cases) {
-  test(`adoption: ${name}`, () => {
-    assert.deepEqual(adopters(announcements, waitedMs), expected);
-    assert.deepEqual(adopters(announcements.toReversed(), waitedMs), expected);
+  test(`a take-over: ${name}`, () => {
+    assert.deepEqual(takers(announcements, waitedMs), expected);
+    assert.deepEqual(takers(announcements.toReversed(), waitedMs), expected);
   });
 }
 
 test("the reason names the duration and the node", () => {
   const history = since(two);
-  const [adoption] = takeOvers({ ...swarm(two, 42_000), history });
+  const [takeOver] = takeOvers({ ...swarm(two, 42_000), history });
   assert.match(
-    adoption?.reason ?? "",
+    takeOver?.reason ?? "",
     /^nobody has held shard 2 \(layers 4 to 5\) for 42 s; .* 3\.25 GiB would stay free$/,
   );
 });
@@ -184,7 +184,7 @@ test("property: nobody takes over beyond its memory, and no shard twice", () => 
 
 // ---- giving back
 
-const adopted = holder("a", 2, { adopted: true });
+const takenOver = holder("a", 2, { takenOver: true });
 const giveBack = (
   announcements: Holder[],
   waitedMs: number,
@@ -201,28 +201,28 @@ const keeps: readonly [
   waitedMs: number,
   target?: number,
 ][] = [
-  ["nobody else holds it", [adopted], 1e6],
+  ["nobody else holds it", [takenOver], 1e6],
   [
     "the other is not ready",
-    [adopted, holder("b", 2, { state: "loading" })],
+    [takenOver, holder("b", 2, { state: "loading" })],
     1e6,
   ],
   [
     "the other took it over too",
-    [adopted, holder("b", 2, { adopted: true })],
+    [takenOver, holder("b", 2, { takenOver: true })],
     1e6,
   ],
   [
     "the other is leaving",
-    [adopted, holder("b", 2, { state: "draining" })],
+    [takenOver, holder("b", 2, { state: "draining" })],
     1e6,
   ],
   [
     "the other has not been there for long",
-    [adopted, holder("b", 2)],
+    [takenOver, holder("b", 2)],
     ADOPTION.coveredMs - 1,
   ],
-  ["more copies are wanted", [adopted, holder("b", 2)], 1e6, 2],
+  ["more copies are wanted", [takenOver, holder("b", 2)], 1e6, 2],
 ];
 
 for (const [name, announcements, waitedMs, target] of keeps) {
@@ -232,7 +232,7 @@ for (const [name, announcements, waitedMs, target] of keeps) {
 }
 
 test("a shard that was taken over is given back when others have held it for a minute", () => {
-  const one = [adopted, holder("b", 2)];
+  const one = [takenOver, holder("b", 2)];
   assert.equal(
     giveBack(one, ADOPTION.coveredMs),
     "shard 2 has had another ready holder for 60 s",
@@ -246,7 +246,7 @@ test("a shard that was taken over is given back when others have held it for a m
 
 test("two nodes took over at once: one drops its copy before it is loaded", () => {
   const both = ["a", "b"].map((peer) =>
-    holder(peer, 2, { adopted: true, state: "downloading" }),
+    holder(peer, 2, { takenOver: true, state: "downloading" }),
   );
   const input = { ...swarm(both, 0), history: NO_HISTORY, shard: shards[2]! };
   const dropped = ["a", "b"].filter(
@@ -257,7 +257,7 @@ test("two nodes took over at once: one drops its copy before it is loaded", () =
 
 test("a copy that is not loaded yet is dropped when somebody is ready", () => {
   const all = [
-    holder("a", 2, { adopted: true, state: "downloading" }),
+    holder("a", 2, { takenOver: true, state: "downloading" }),
     holder("b", 2),
   ];
   assert.equal(giveBack(all, 0), "b holds shard 2 or comes first");

@@ -151,7 +151,7 @@ export function shouldGiveBack(input: GiveBackInput): string | undefined {
       ...claims.filter(
         (a) =>
           a.peer !== peer &&
-          a.adopted === true &&
+          a.takenOver === true &&
           turnOf(a.peer, shard.index) < turn,
       ),
     ][0];
@@ -166,9 +166,9 @@ export function shouldGiveBack(input: GiveBackInput): string | undefined {
 }
 
 function isAdoptionOf(holder: Holder, peer: string): boolean {
-  return holder.peer === peer && holder.adopted === true;
+  return holder.peer === peer && holder.takenOver === true;
 }
 
 function settled(holders: readonly Holder[]): Holder[] {
-  return holders.filter((a) => a.adopted !== true);
+  return holders.filter((a) => a.takenOver !== true);
 }

@@ -50,7 +50,7 @@ const PROGRESS_MS = 5_000;
 interface Own {
   readonly planned: PlannedShard;
   /** Taken over because nobody else held it. */
-  readonly adopted: boolean;
+  readonly takenOver: boolean;
   state: NodeState;
   progress?: { doneBytes: number; sizeBytes: number } | undefined;
   /** When the cluster last heard of the progress. */
@@ -78,8 +78,8 @@ export class NodeShards {
   }
 
   /** Shards taken on since nobody else held them. */
-  adopted(): PlannedShard[] {
-    return this.#owns.filter((o) => o.adopted).map(({ planned }) => planned);
+  takenOver(): PlannedShard[] {
+    return this.#owns.filter((o) => o.takenOver).map(({ planned }) => planned);
   }
 
   holds({ range }: Pick<PlannedShard, "range">): boolean {
@@ -101,8 +101,8 @@ export class NodeShards {
   }
 
   /** Says that this node will hold the shard, so that others take another. */
-  async claim(planned: PlannedShard, adopted = false): Promise<void> {
-    const own = this.#add(planned, adopted, "joining");
+  async claim(planned: PlannedShard, takenOver = false): Promise<void> {
+    const own = this.#add(planned, takenOver, "joining");
     try {
       await this.#announce(own);
     } catch (error) {
@@ -186,7 +186,7 @@ export class NodeShards {
 
   statuses(): OwnShardStatus[] {
     return this.#owns.map((own) => {
-      const { planned, state, engine, progress, adopted, sizeBytes } = own;
+      const { planned, state, engine, progress, takenOver, sizeBytes } = own;
       const { sessions, msPerToken } = this.#statsOf(own);
       return {
         ...planned.number,
@@ -200,7 +200,7 @@ export class NodeShards {
         progress: progress ?? null,
         sessions,
         msPerToken: msPerToken ?? null,
-        adopted,
+        takenOver,
       };
     });
   }
@@ -213,8 +213,13 @@ export class NodeShards {
     this.#announceLater(own);
   }
 
-  #add(planned: PlannedShard, adopted: boolean, state: NodeState): Own {
-    const own: Own = { planned, adopted, state, given: new AbortController() };
+  #add(planned: PlannedShard, takenOver: boolean, state: NodeState): Own {
+    const own: Own = {
+      planned,
+      takenOver,
+      state,
+      given: new AbortController(),
+    };
     this.#owns.push(own);
     return own;
   }
@@ -294,7 +299,7 @@ export class NodeShards {
 
   /** What the node says of a shard, asked at each announcement. */
   #say(own: Own): OwnState {
-    const { planned, state, engine, progress, adopted } = own;
+    const { planned, state, engine, progress, takenOver } = own;
     const { id, manifest, range, number } = planned;
     return {
       ...range,
@@ -307,7 +312,7 @@ export class NodeShards {
       contextLength: engine?.info?.contextLength ?? 0,
       batchTokens: engine?.batchTokens ?? 0,
       memoryBytes: engine?.info?.rssBytes,
-      adopted,
+      takenOver,
       progress,
       version: VERSION,
     };

@@ -61,7 +61,7 @@ export class Placement {
   #options: PlacementOptions;
   #plan: PlanShard[];
   #history: CoverageHistory = NO_HISTORY;
-  #adopting: Promise<void> | undefined;
+  #takingOver: Promise<void> | undefined;
 
   constructor(options: PlacementOptions) {
     this.#options = options;
@@ -103,7 +103,7 @@ export class Placement {
       }
       await sleep(PLACEMENT_DEFAULTS.watchMs, signal).catch(() => {});
     }
-    await this.#adopting;
+    await this.#takingOver;
   }
 
   /**
@@ -136,7 +136,7 @@ export class Placement {
       `taking shard ${nameOf(planned)}: a member asked for it`,
     );
     await shards.claim(planned, true);
-    this.#adopting = this.#adopt(planned);
+    this.#takingOver = this.#takeOver(planned);
   }
 
   #swarm(): Swarm & SessionRoom {
@@ -200,7 +200,7 @@ export class Placement {
     this.#history = observeCoverage(this.#history, input);
     const now = { ...input, history: this.#history };
     const mine: TakeOver | undefined = takeOvers(now).find(
-      (adoption) => adoption.peer === peer,
+      (takeOver) => takeOver.peer === peer,
     );
     if (mine !== undefined) {
       const planned = planOf(model, { index: mine.shard.index });
@@ -210,9 +210,9 @@ export class Placement {
         `taking over shard ${nameOf(planned)}: ${mine.reason}`,
       );
       await shards.claim(planned, true);
-      this.#adopting = this.#adopt(planned);
+      this.#takingOver = this.#takeOver(planned);
     }
-    for (const planned of shards.adopted()) {
+    for (const planned of shards.takenOver()) {
       const shard = this.#plan[planned.number.index];
       if (shard === undefined) continue;
       const reason = shouldGiveBack({ ...now, peer, shard });
@@ -223,7 +223,7 @@ export class Placement {
   }
 
   /** While it is fetched the watch goes on: someone else may have taken it first. */
-  async #adopt(planned: PlannedShard): Promise<void> {
+  async #takeOver(planned: PlannedShard): Promise<void> {
     const { shards, model, events } = this.#options;
     try {
       await shards.fetch(model, planned);

@@ -40,7 +40,7 @@ const ownShard = z.object({
   progress,
   sessions: sessionCounts,
   msPerToken: ms.nullable(),
-  adopted: z.boolean(),
+  takenOver: z.boolean(),
 });
 
 const connection = z.object({

@@ -42,7 +42,7 @@ export interface OwnShardStatus {
   sessions: SessionCounts;
   msPerToken: number | null;
   /** Taken over because nobody else held it; given back when others do. */
-  adopted: boolean;
+  takenOver: boolean;
 }
 
 export interface ConnectionStatus {

@@ -104,7 +104,7 @@ export class SpareCopies {
     if (spare !== undefined && wanted !== undefined && (await isOver(spare)))
       await spare.removeOthers(wanted());
     const here = (await spare?.parts(model.id)) ?? new Map<string, never>();
-    const adopted = new Set(
+    const kept = new Set(
       parts
         .map(({ root }) => root)
         .filter((root) => here.has(model.names.get(root) ?? "")),
@@ -113,37 +113,37 @@ export class SpareCopies {
       self: files.endpoint().peer,
       target: served.replication,
       parts,
-      adopted,
+      kept,
       freeBytes: (await spare?.freeBytes()) ?? 0,
       atOnce: spare === undefined ? 0 : SPARE_COPIES_DEFAULTS.atOnce,
     });
     this.#tell(model, plan.underTarget, served.replication);
     if (spare === undefined) return false;
     for (const root of await this.#makeRoom(spare, model, plan.drop))
-      adopted.delete(root);
+      kept.delete(root);
     const isWhole = (root: Root): boolean | undefined =>
       here.get(model.names.get(root) ?? "")?.isWhole;
-    const adopt = async (roots: readonly Root[]): Promise<boolean> => {
+    const copy = async (roots: readonly Root[]): Promise<boolean> => {
       const came = await Promise.all(
         roots
           .slice(0, SPARE_COPIES_DEFAULTS.atOnce)
-          .map((root) => this.#adopt(spare, model, parts, root)),
+          .map((root) => this.#copy(spare, model, parts, root)),
       );
       return came.includes(true);
     };
     // Downloads of an earlier run come first, because their room is taken already.
-    const begun = [...adopted].filter((root) => isWhole(root) === false);
-    if (begun.length > 0) return await adopt(begun);
+    const begun = [...kept].filter((root) => isWhole(root) === false);
+    if (begun.length > 0) return await copy(begun);
     // Complete but not shared: damaged meanwhile.
     const { isIndexed = () => false } = this.#options;
     const damaged = isIndexed()
-      ? [...adopted].filter((root) => isWhole(root) && !files.holds(root))
+      ? [...kept].filter((root) => isWhole(root) && !files.holds(root))
       : [];
     // The store finds it by itself, so no immediate scan is needed.
-    if (damaged.length > 0) await adopt(damaged);
-    if (plan.adopt.length === 0 && plan.underTarget.length > 0 && wanted)
+    if (damaged.length > 0) await copy(damaged);
+    if (plan.copy.length === 0 && plan.underTarget.length > 0 && wanted)
       return (await spare.removeOthers(wanted())).length > 0;
-    return await adopt(plan.adopt);
+    return await copy(plan.copy);
   }
 
   /** Returns the dropped ones: no more than necessary if others make room at the same time. */
@@ -194,7 +194,7 @@ export class SpareCopies {
       });
   }
 
-  async #adopt(
+  async #copy(
     spare: SpareFolder,
     model: Model,
     parts: readonly KnownPart[],

@@ -200,7 +200,7 @@ test("nodes without --shard take one each; a lost shard is taken over by the oth
   ]);
   await answering(url);
   assert.equal((await complete(url, PROMPT, 12)).text, before.text);
-  t.diagnostic(`adopted by ${left!.name}, which held ${taken[0]}`);
+  t.diagnostic(`taken over by ${left!.name}, which held ${taken[0]}`);
 
   // Well covered is what somebody else has held for a minute.
   const [index = ""] = (taken[1] ?? "").split("/");

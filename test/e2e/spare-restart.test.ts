@@ -50,7 +50,7 @@ async function setting(t: TestContext, uploadLimit?: number): Promise<Setting> {
 const isCovered = ({ message }: { message: string }): boolean =>
   message === "every part has 2 copies";
 
-const adopted = ({ seen }: Member): string[] =>
+const copied = ({ seen }: Member): string[] =>
   seen.flatMap(
     ({ message }) =>
       /^keeping a spare copy of (\S+) of/.exec(message)?.[1] ?? [],
@@ -118,7 +118,7 @@ test("spare copies survive kill -9: nothing is downloaded again, and they are st
   await first.when(isCovered, "all to be kept");
   const parts = await kept(spare);
   assert.ok(parts.length >= SHARDS);
-  assert.deepEqual(adopted(first).toSorted(), parts);
+  assert.deepEqual(copied(first).toSorted(), parts);
   const bytes = await folderBytes(spare);
   assert.ok(bytes <= ALL);
   await first.kill();
@@ -126,7 +126,7 @@ test("spare copies survive kill -9: nothing is downloaded again, and they are st
   const second = node(ALL);
   await second.whenReady();
   await second.when(isCovered, "its copies to count again");
-  assert.deepEqual(adopted(second), []);
+  assert.deepEqual(copied(second), []);
   assert.deepEqual(await kept(spare), parts);
   assert.equal(await folderBytes(spare), bytes);
 
@@ -193,12 +193,12 @@ test("killed while it copies, it continues from the verified pieces; damaged one
   await second.when(isCovered, "all to be kept");
   const parts = await kept(spare);
   assert.deepEqual(
-    [...adopted(second)].toSorted(),
-    parts.filter((part) => part === whole || !adopted(first).includes(part)),
+    [...copied(second)].toSorted(),
+    parts.filter((part) => part === whole || !copied(first).includes(part)),
   );
   const { downloaded } = await totalsOf(second);
   const sizes = await Promise.all(
-    adopted(second).map((part) =>
+    copied(second).map((part) =>
       stat(join(spare, models[0] ?? "", part)).then(({ size }) => size),
     ),
   );

@@ -78,7 +78,7 @@ export function nodeStatus(changes: Partial<NodeStatus> = {}): NodeStatus {
         progress: null,
         sessions: { active: 1, max: 4 },
         msPerToken: 8.3,
-        adopted: false,
+        takenOver: false,
       },
     ],
     connections: [],

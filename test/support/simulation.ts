@@ -87,7 +87,7 @@ const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 interface Shard {
   plan: PlanShard;
   state: NodeState;
-  adopted: boolean;
+  takenOver: boolean;
   record: HolderRecord | undefined;
 }
 
@@ -236,7 +236,7 @@ export class Simulation {
     every(MESH_MS, () => this.#mesh(node));
     every(EXPIRE_MS, () => {
       node.records.expire(this.#nowMs);
-      this.#adopt(node);
+      this.#takeOver(node);
     });
   }
 
@@ -312,11 +312,11 @@ export class Simulation {
       node.gossip.connected(peer, this.#nowMs);
   }
 
-  #hold(node: SimNode, plan: PlanShard, adopted: boolean): Shard {
+  #hold(node: SimNode, plan: PlanShard, takenOver: boolean): Shard {
     const shard: Shard = {
       plan,
       state: "downloading",
-      adopted,
+      takenOver,
       record: undefined,
     };
     node.shards.set(plan.index, shard);
@@ -334,7 +334,10 @@ export class Simulation {
     return shard.record;
   }
 
-  #announcement(node: SimNode, { plan, state, adopted }: Shard): Announcement {
+  #announcement(
+    node: SimNode,
+    { plan, state, takenOver }: Shard,
+  ): Announcement {
     return {
       v: 1,
       cluster: "simulated",
@@ -354,7 +357,7 @@ export class Simulation {
         freeMemoryBytes: (8 - 2 * node.shards.size) * GiB,
         threads: 4,
       },
-      adopted,
+      takenOver,
       links: [...node.links]
         .slice(0, LINKS.max)
         .map((other) => other.peer.slice(-LINKS.characters)),
@@ -384,8 +387,8 @@ export class Simulation {
     this.#flush(node);
   }
 
-  #fetch(node: SimNode, plan: PlanShard, adopted = false): void {
-    const shard = this.#hold(node, plan, adopted);
+  #fetch(node: SimNode, plan: PlanShard, takenOver = false): void {
+    const shard = this.#hold(node, plan, takenOver);
     const { index } = plan;
     const still = (fn: () => void) => (): void => {
       if (node.alive && node.shards.get(index) === shard) fn();
@@ -404,7 +407,7 @@ export class Simulation {
     this.#at(
       1_000,
       still(() => {
-        if (adopted) return;
+        if (takenOver) return;
         const other = shouldYield({ ...this.#swarm(node), peer: node.peer });
         if (other === undefined) return;
         this.#release(node, index);
@@ -423,20 +426,20 @@ export class Simulation {
   }
 
   /** As a node does when its view changes; only where the plan has a gap, or had one, or this node stepped in. */
-  #adopt(node: SimNode): void {
+  #takeOver(node: SimNode): void {
     const records = [...node.records.list(this.#nowMs), ...ownRecords(node)];
     const held = new Set(records.map((r) => r.announcement.shard.index));
-    const adopted = [...node.shards.values()].filter((s) => s.adopted);
+    const takenOver = [...node.shards.values()].filter((s) => s.takenOver);
     const { history } = node;
     const isCalm =
       held.size === this.#plan.length &&
       history.uncoveredSinceMs.size === 0 &&
-      adopted.length === 0;
+      takenOver.length === 0;
     if (isCalm) return;
     const swarm = { ...this.#swarm(node), nowMs: this.#nowMs };
     node.history = observeCoverage(history, swarm);
     const input = { ...swarm, history: node.history };
-    for (const { plan } of adopted)
+    for (const { plan } of takenOver)
       if (shouldGiveBack({ ...input, peer: node.peer, shard: plan }))
         this.#release(node, plan.index);
     const mine = takeOvers(input).find(({ peer }) => peer === node.peer);
