@@ -30,6 +30,8 @@ export const ENGINE_DEFAULTS = Object.freeze({
   loadTimeoutMs: 120_000,
   /** One decode of a chunk. A slow machine takes seconds, a stuck one never finishes. */
   decodeTimeoutMs: 60_000,
+  /** An engine that has not opened a sequence by then counts as silent. Below the gateway's wait (pipeline.ts), so that the error names the stage. */
+  silentMs: 6_000,
   /** Opening and freeing sequences waits at most behind one decode. */
   controlTimeoutMs: 65_000,
 });
@@ -58,6 +60,8 @@ export class StageEngine implements AsyncDisposable {
   #stopping = new AbortController();
   #down = new Set<(error: ShoalError) => void>();
   #up = new Set<(info: StageInfo) => void>();
+  #silent = false;
+  #silence = new Set<(silent: boolean) => void>();
   #supervision: Promise<void> = Promise.resolve();
 
   constructor(options: StageEngineOptions) {
@@ -73,6 +77,11 @@ export class StageEngine implements AsyncDisposable {
   /** The loaded shard; undefined while the engine is down. */
   get info(): StageInfo | undefined {
     return this.#info;
+  }
+
+  /** It lives, but a sequence waits to be opened for longer than `silentMs`. */
+  get silent(): boolean {
+    return this.#silent;
   }
 
   get pid(): number | undefined {
@@ -106,7 +115,12 @@ export class StageEngine implements AsyncDisposable {
     return () => this.#up.delete(listener);
   }
 
-  /** Makes `sequence` ready for a new session; the last stage needs `sampling` to draw tokens. */
+  /** Called when the engine becomes silent, and when it answers again. A silent engine that dies is down: `onDown` and `onUp` follow. */
+  onSilence(listener: (silent: boolean) => void): void {
+    this.#silence.add(listener);
+  }
+
+  /** Makes `sequence` ready for a new session; the last stage needs `sampling` to draw tokens. Throws DEADLINE if the engine is silent. */
   async openSequence(
     sequence: number,
     sampling: SamplingOptions | undefined,
@@ -114,9 +128,11 @@ export class StageEngine implements AsyncDisposable {
     const parts: Uint8Array[] = [bytesOf(Uint32Array.of(sequence))];
     if (sampling !== undefined)
       parts.push(Buffer.from(JSON.stringify(sampling)));
-    await this.#engine().request(Op.OpenSequence, parts, {
+    const engine = this.#engine();
+    const answer = engine.request(Op.OpenSequence, parts, {
       timeoutMs: ENGINE_DEFAULTS.controlTimeoutMs,
     });
+    await this.#unlessSilent(engine, answer);
   }
 
   async freeSequence(sequence: number): Promise<void> {
@@ -188,6 +204,38 @@ export class StageEngine implements AsyncDisposable {
     await this.stop();
   }
 
+  /** The request that is late is the probe, too: its answer ends the silence. If none comes, its timeout replaces the process. */
+  async #unlessSilent(
+    engine: EngineProcess,
+    answer: Promise<unknown>,
+  ): Promise<void> {
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      this.#tellSilence(true);
+      const onSettled = (): void => {
+        if (engine.alive) this.#tellSilence(false);
+      };
+      answer.then(onSettled, onSettled);
+      const { silentMs } = ENGINE_DEFAULTS;
+      const what = `the engine gave no answer within ${silentMs} ms`;
+      late.reject(new ShoalError("DEADLINE", what, { pid: engine.pid }));
+    }, ENGINE_DEFAULTS.silentMs);
+    try {
+      await Promise.race([answer, late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #tellSilence(silent: boolean): void {
+    if (silent === this.#silent) return;
+    this.#silent = silent;
+    const { events } = this.#options;
+    if (silent) events?.warn("ENGINE", "the engine does not answer");
+    else events?.info("ENGINE", "the engine answers again");
+    for (const listener of this.#silence) listener(silent);
+  }
+
   #engine(): EngineProcess {
     if (this.#process === undefined || this.#info === undefined) {
       throw new ShoalError(
@@ -238,6 +286,7 @@ export class StageEngine implements AsyncDisposable {
           new ShoalError("ENGINE_DIED", "the engine did not start"),
         ));
       this.#info = undefined;
+      this.#silent = false;
       if (signal.aborted) return;
       if (performance.now() - startedMs > 60_000) attempt = 0; // it ran well for a while, so this is not the same fault again
       this.#options.events?.error("ENGINE", error.message, {

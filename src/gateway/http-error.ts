@@ -50,6 +50,7 @@ const RETRY_AFTER_S: Partial<Record<ErrorCode, number>> = {
   SWARM_NOT_READY: 2,
   BUSY: 1,
   RATE_LIMITED: 1,
+  STAGE_FAILED: 2,
   SHUTTING_DOWN: 5,
 };
 

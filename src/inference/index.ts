@@ -4,7 +4,7 @@
  * sends each sampled token to stage 0 and to the gateway at once.
  *
  *     const service = new StageService({ host, events });        // on a node
- *     service.hold({ manifest, layerStart, layerEnd, engine });
+ *     service.hold({ manifest, layerStart, layerEnd, shard, engine });
  *     service.start();
  *
  *     const pipeline = new Pipeline(host);                       // on a gateway

@@ -177,12 +177,14 @@ export class Pipeline {
       link.send(head(session, FrameType.Open, stage), open);
     const ready = new Set<number>();
     while (ready.size < route.length) {
-      const missing = route.flatMap((_, index) =>
-        ready.has(index) ? [] : [index],
+      const missing = route.flatMap((stage, index) =>
+        ready.has(index)
+          ? []
+          : [`stage ${index} (${layersOf(stage)}, peer ${stage.peer})`],
       );
       const frame = await session.next(
         this.#openTimeoutMs,
-        `opening a session at stage ${missing.join(", ")}`,
+        `opening a session at ${missing.join(", ")}`,
       );
       if (frame.type === FrameType.Opened) ready.add(frame.stage);
     }

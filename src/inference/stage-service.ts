@@ -100,7 +100,7 @@ export class StageService {
     this.#held.push(held);
     shard.engine.onDown((error) => {
       for (const session of this.#all())
-        if (session.held === held) session.engineFailed(error);
+        if (session.held === held) session.fail(session.failureOf(error));
     });
   }
 
@@ -207,10 +207,12 @@ export class StageService {
         `${name} of model ${open.manifest} is not held here`,
       );
     const info = held.engine.info;
-    if (info === undefined)
-      throw new ShoalError("STAGE_FAILED", `${name} is restarting its engine`, {
+    if (info === undefined || held.engine.silent) {
+      const what = info === undefined ? "is restarting" : "waits for";
+      throw new ShoalError("STAGE_FAILED", `${name} ${what} its engine`, {
         stage: frame.stage,
       });
+    }
     if (held.draining)
       throw new ShoalError(
         "DRAINING",
@@ -232,7 +234,11 @@ export class StageService {
       const sampling = session.isLast ? open.sampling : undefined;
       [session.next] = await Promise.all([
         this.#connectNext(session),
-        held.engine.openSequence(session.sequence, sampling),
+        held.engine
+          .openSequence(session.sequence, sampling)
+          .catch((error: unknown) => {
+            throw session.failureOf(ShoalError.from(error));
+          }),
       ]);
     } catch (error) {
       session.close(ShoalError.from(error));

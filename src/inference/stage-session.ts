@@ -22,6 +22,8 @@ export interface HeldShard {
   manifest: string;
   layerStart: number;
   layerEnd: number;
+  /** Its number in the plan: a name for people. */
+  shard: { index: number; count: number };
   engine: StageEngine;
 }
 
@@ -142,17 +144,14 @@ export class StageSession {
   }
 
   /** The engine's own error, with this stage's name on it. */
-  engineFailed(error: ShoalError): void {
-    if (error.code === "CONTEXT_EXCEEDED") this.fail(error);
-    else
-      this.fail(
-        new ShoalError(
-          "STAGE_FAILED",
-          `${this.name} failed: ${error.message}`,
-          { stage: this.index, engine: error.code },
-          error,
-        ),
-      );
+  failureOf(error: ShoalError): ShoalError {
+    if (error.code === "CONTEXT_EXCEEDED") return error;
+    const { index: stage, held, open } = this;
+    const peer = open.route[stage]?.peer;
+    const { index: shard, count } = held.shard;
+    const what = `${this.name} failed: shard ${shard} of ${count} at peer ${peer}: ${error.message}`;
+    const details = { stage, shard, peer, engine: error.code };
+    return new ShoalError("STAGE_FAILED", what, details, error);
   }
 
   /** Frees the KV sequence. May be called twice. */
@@ -272,7 +271,7 @@ export class StageSession {
         await this.#decode(position, tokens, activations, sample);
         if (tokens.length === 1) this.#tellTimes(queueMs);
       },
-      fail: (error) => this.engineFailed(error),
+      fail: (error) => this.fail(this.failureOf(error)),
     });
   }
 

@@ -241,9 +241,13 @@ export class NodeShards {
     await this.#start(engine, source);
     if (!this.#served.has(source.id)) servePartsOf(commands, source);
     this.#served.add(source.id);
-    stages.hold({ manifest: source.id, ...own.planned.range, engine });
+    const { range, number: shard } = own.planned;
+    stages.hold({ manifest: source.id, ...range, shard, engine });
     engine.onDown(() => this.#become(own, "loading"));
     engine.onUp(() => this.#become(own, "ready"));
+    engine.onSilence((silent) =>
+      this.#become(own, silent ? "loading" : "ready"),
+    );
     own.state = "ready";
   }
 

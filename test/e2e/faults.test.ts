@@ -37,6 +37,12 @@ async function longChat(signal?: AbortSignal) {
   );
 }
 
+/** The process id of that node's engine. */
+function engineOf(node: string): number {
+  const parent = String(swarm.pidOf(node));
+  return Number(execFileSync("pgrep", ["-P", parent], { encoding: "utf8" }));
+}
+
 async function health(): Promise<{
   status: number;
   body: Record<string, unknown>;
@@ -231,10 +237,7 @@ for (const [name, send, status, code] of [
 }
 
 test("an engine that dies is named, restarted, and serves again", async () => {
-  const node = swarm.pidOf("node 1");
-  const engine = Number(
-    execFileSync("pgrep", ["-P", String(node)], { encoding: "utf8" }).trim(),
-  );
+  const engine = engineOf("node 1");
   const stream = await longChat();
   await assert.rejects(
     async () => {
@@ -259,6 +262,43 @@ test("an engine that dies is named, restarted, and serves again", async () => {
     temperature: 0,
   });
   assert.ok(reply.usage!.completion_tokens > 0);
+});
+
+test("an engine that stops answering makes its shard missing until it answers again", async () => {
+  const engine = engineOf("node 1");
+  const ask = async () =>
+    await fetch(`${swarm.apiUrl}/v1/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ model, prompt: "The", max_tokens: 4 }),
+      signal: AbortSignal.timeout(30_000),
+    });
+  process.kill(engine, "SIGSTOP");
+  try {
+    const first = await ask();
+    const text = await first.text();
+    assert.equal(first.status, 502, text);
+    assert.match(
+      text,
+      /stage 1 \(layers \d+-\d+\) failed: shard 1 of 3 at peer \w{40,}: the engine gave no answer/,
+    );
+    assert.match(first.headers.get("retry-after") ?? "", /^\d+$/);
+    // Until a silent engine is replaced 65 s pass: this comes from its silence.
+    using lateness = new Lateness();
+    const failedAt = performance.now();
+    await healthUntil((status) => status === 503);
+    const second = await ask();
+    const elapsedMs = performance.now() - failedAt - lateness.ms;
+    assert.equal(second.status, 503);
+    assert.match(await second.text(), /shard 1 of 3 is missing/);
+    assert.ok(elapsedMs < 10_000, `it took ${Math.round(elapsedMs)} ms`);
+  } finally {
+    process.kill(engine, "SIGCONT");
+  }
+  await healthUntil((status) => status === 200);
+  assert.equal(engineOf("node 1"), engine, "the same process serves on");
+  const again = await ask();
+  assert.equal(again.status, 200, await again.text());
 });
 
 test("a node that dies during a reply is named within 5 s, then the missing shard", async () => {
