@@ -120,3 +120,33 @@ test("when killed, it fails the running request, reports it, and is loaded again
     before,
   );
 });
+
+test("when stopped, it is silent until it goes on, or until another process replaces it", async (t) => {
+  const path = join(await temporaryFolder(t), "model.gguf");
+  await writeRandomModel(path, { layers: 2 });
+  await using engine = new StageEngine({ path, ...OPTIONS });
+  await engine.start();
+  const told: string[] = [];
+  const answers = Promise.withResolvers<void>();
+  engine.onSilence((silent) => {
+    told.push(silent ? "silent" : "answers");
+    if (!silent) answers.resolve();
+  });
+  const first = engine.pid!;
+  process.kill(first, "SIGSTOP");
+  await assert.rejects(engine.openSequence(0, undefined), { code: "DEADLINE" });
+  assert.ok(engine.silent);
+  process.kill(first, "SIGCONT");
+  await answers.promise;
+  assert.ok(!engine.silent);
+
+  process.kill(first, "SIGSTOP");
+  await assert.rejects(engine.openSequence(0, undefined), { code: "DEADLINE" });
+  const up = new Promise((resolve) => engine.onUp(resolve));
+  process.kill(first, "SIGKILL");
+  await up;
+  assert.ok(!engine.silent);
+  assert.notEqual(engine.pid, first);
+  await engine.openSequence(0, undefined);
+  assert.deepEqual(told, ["silent", "answers", "silent"]);
+});
