@@ -91,7 +91,7 @@ export function startGateway(
     stack.defer(() => backend.stop());
     backend.start();
 
-    await joinToStay(stack, {
+    const endReport = await joinToStay(stack, {
       ...options,
       host,
       membership,
@@ -106,6 +106,7 @@ export function startGateway(
       },
       signal,
     });
+    stack.defer(endReport);
     return {
       peerId: host.peerId,
       addresses: host.addresses(),

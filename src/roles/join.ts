@@ -48,12 +48,17 @@ export async function joinThroughBootstraps(
   await joined.promise;
 }
 
-/** As a member that is there for the cluster: it also tells of readiness, and keeps the cluster's record. */
+/**
+ * As a member that is there for the cluster: it also tells of readiness, and keeps the cluster's record. Returns the function that ends
+ * the telling: call it before the member leaves, because then the view loses its members.
+ */
 export async function joinToStay(
   stack: AsyncDisposableStack,
   options: JoinOptions & KeptRecordOptions,
-): Promise<void> {
-  stack.defer(reportReadiness(options.membership, options.events));
+): Promise<() => void> {
+  const endReport = reportReadiness(options.membership, options.events);
+  stack.defer(endReport);
   stack.defer(await keepClusterRecord(options));
   await joinThroughBootstraps(stack, options);
+  return endReport;
 }

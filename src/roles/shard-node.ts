@@ -245,7 +245,7 @@ class ShardNode {
 
   async #join(stack: AsyncDisposableStack): Promise<void> {
     const { host, membership } = this.#member;
-    await joinToStay(stack, {
+    const endReport = await joinToStay(stack, {
       ...this.#options,
       host,
       membership,
@@ -259,6 +259,7 @@ class ShardNode {
     stack.defer(() =>
       this.#stopping.abort(new ShoalError("ABORTED", "stopped")),
     );
+    stack.defer(endReport);
   }
 
   async #joinAt(rendezvous: string): Promise<void> {
