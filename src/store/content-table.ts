@@ -113,7 +113,7 @@ export class ContentTable {
   async readPiece(
     root: Root,
     index: number,
-    onChanged: (path: string) => void,
+    onChanged: (path: string, kind: ContentKind) => Promise<void>,
   ): Promise<Uint8Array> {
     const entry = this.#entries.get(root);
     if (entry === undefined) {
@@ -140,7 +140,7 @@ export class ContentTable {
       if (failed === undefined) return bytes;
       changed = failed;
       this.retain((other) => !other.stamps.has(failed));
-      onChanged(failed);
+      await onChanged(failed, place.kind);
     }
     throw new ShoalError(
       "CONTENT_CHANGED",

@@ -78,7 +78,7 @@ export class StoreIndexer {
       try {
         isMore = (await this.#indexOne(stamp)) || isMore;
       } catch (error) {
-        this.#fail(stamp, ShoalError.from(error));
+        await this.#fail(stamp, ShoalError.from(error));
       }
     }
     await this.#retainDerived();
@@ -160,7 +160,7 @@ export class StoreIndexer {
       return id;
     } catch (error) {
       const [stamp] = indexed.stamps;
-      if (stamp !== undefined) this.#fail(stamp, ShoalError.from(error));
+      if (stamp !== undefined) await this.#fail(stamp, ShoalError.from(error));
       return undefined;
     }
   }
@@ -180,7 +180,7 @@ export class StoreIndexer {
     const reason = indexed?.reason;
     // Reported once, however often it is checked.
     if (reason !== undefined && reason.message !== before?.message)
-      this.#fail(stamp, reason);
+      await this.#fail(stamp, reason);
     return indexed;
   }
 
@@ -333,12 +333,14 @@ export class StoreIndexer {
     }
   }
 
-  #fail(stamp: FileStamp, { code, message }: ShoalError): void {
+  async #fail(stamp: FileStamp, { code, message }: ShoalError): Promise<void> {
     const { events, onUnsettled } = this.#options;
     if (code === "ABORTED") return;
     const { path } = stamp;
-    // A model that cannot be cut is shared whole, which is harmless.
-    const level = code.startsWith("MODEL_") ? "debug" : "warn";
+    // Harmless: a model that cannot be cut is shared whole, and a removed file has no reader.
+    const isHarmless =
+      code.startsWith("MODEL_") || (await stampOf(path)) === undefined;
+    const level = isHarmless ? "debug" : "warn";
     events[level]("TORRENT", message, { path, code });
     if (code !== "CONTENT_CHANGED") return;
     this.#files.delete(path);

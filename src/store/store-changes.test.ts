@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { writeRandomModel } from "../../test/support/models.ts";
 import { openModel } from "../gguf/index.ts";
-import { isShoalError } from "../lib/index.ts";
+import { isShoalError, type ShoalEvent } from "../lib/index.ts";
 import {
   MODEL,
   named,
@@ -67,8 +67,35 @@ test("a second start hashes nothing, even with a damaged list of downloads", asy
   assert.equal(third.hashedBytes, first.hashedBytes);
 });
 
+const warningsOf = (events: readonly ShoalEvent[]): unknown[] =>
+  events
+    .filter(({ level }) => level === "warn")
+    .map(({ fields }) => fields["path"]);
+
+test("a removed file is reported without a warning, whether reading or a scan shows it", async (t) => {
+  const { models, start, events } = await storeFixture(t);
+  const [a, b] = [join(models, "a.gguf"), join(models, "b.gguf")];
+  await writeRandomModel(a, MODEL);
+  await copyFile(a, b);
+  const store = await start({ debounceMs: 3_600_000 });
+  const { root } = named(store, "a.gguf").metadata;
+  await rm(a);
+  await rm(b);
+  await assert.rejects(store.readPiece(root, 0), (error) =>
+    isShoalError(error, "CONTENT_CHANGED"),
+  );
+  const gone = events.filter(({ message }) =>
+    message.startsWith("a file is gone"),
+  );
+  const paths = new Set(gone.map(({ fields }) => fields["path"]));
+  assert.deepEqual(paths, new Set([a, b]));
+  await store.rescan();
+  assert.deepEqual(store.list(), []);
+  assert.deepEqual(warningsOf(events), []);
+});
+
 test("a changed file is shared under its new id and not under its old one", async (t) => {
-  const { models, start } = await storeFixture(t);
+  const { models, start, events } = await storeFixture(t);
   const path = join(models, "model.gguf");
   await writeRandomModel(path, MODEL);
   // Only reading shows the change.
@@ -84,6 +111,7 @@ test("a changed file is shared under its new id and not under its old one", asyn
   await assert.rejects(store.readPiece(layer, 0), (error) =>
     isShoalError(error, "CONTENT_CHANGED"),
   );
+  assert.ok(warningsOf(events).includes(path));
   assert.equal(store.get(layer), undefined);
   assert.equal(store.get(root), undefined);
   await store.rescan();

@@ -210,14 +210,10 @@ export class DiskStore implements ContentStore, AsyncDisposable {
     if (partial !== undefined && !this.#table.has(root))
       return await partial.read(index);
     try {
-      return await this.#table.readPiece(root, index, (path) => {
-        this.#options.events.warn(
-          "TORRENT",
-          "a file changed; it is no longer shared under its old id",
-          { path },
-        );
+      return await this.#table.readPiece(root, index, async (path, kind) => {
         this.#watch.soon();
         this.#tell();
+        await this.#reportChanged(path, kind);
       });
     } catch (error) {
       if (partial !== undefined && isShoalError(error, "CONTENT_CHANGED"))
@@ -337,6 +333,23 @@ export class DiskStore implements ContentStore, AsyncDisposable {
     }
     this.#tell();
     return true;
+  }
+
+  /** A removed file is no cause for worry: parts are removed once they are in their shard. */
+  async #reportChanged(path: string, kind: ContentKind): Promise<void> {
+    const { events } = this.#options;
+    if ((await stampOf(path)) === undefined) {
+      const level = kind === "part" ? "debug" : "info";
+      events[level]("TORRENT", "a file is gone; it is no longer shared", {
+        path,
+      });
+      return;
+    }
+    events.warn(
+      "TORRENT",
+      "a file changed; it is no longer shared under its old id",
+      { path },
+    );
   }
 
   /** Without those whose download finished or was discarded. */

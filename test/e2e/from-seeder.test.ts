@@ -8,6 +8,7 @@ import { splitModel } from "../../src/model/index.ts";
 import { shoal } from "../support/cli.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { assertGreedy, CONTEXT_LENGTH } from "../support/greedy.ts";
+import { seeded } from "../support/seeded.ts";
 import { DEMO_MODEL, startSwarm } from "../support/swarm.ts";
 
 const NODES = 4;
@@ -57,4 +58,40 @@ test("empty nodes download their shards, equal on every machine, and answer as l
   assert.ok((await readFile(out)).equals(await readFile(DEMO_MODEL)));
   const none = await shoal(["get", "nothing.gguf", ...at]);
   assert.match(none.stderr, /\(CONTENT_UNKNOWN\)/);
+});
+
+test("a node's first start warns of nothing, and a stop does not report the members it forgets", async (t) => {
+  const { members, seeder, at } = await seeded(t, 2);
+  const how = ["--threads", "1", "--context", "64"];
+  const nodes = ["node-0", "node-1"].map((name, i) =>
+    members.start(name, ["node", "--shard", `${i}/2`, ...how, ...at(name)]),
+  );
+  const gateway = members.start("gateway", [
+    "serve",
+    "--api-port",
+    "0",
+    ...at("gateway"),
+  ]);
+  const all = [gateway, seeder, ...nodes];
+  await Promise.all([...nodes, gateway].map((member) => member.swarmReady()));
+  // Until the shards are shared in place of their parts, which are removed.
+  for (const node of nodes)
+    await node.when(({ message, fields }) => {
+      return message === "sharing a content" && fields["kind"] === "shard";
+    }, "its shard shared");
+  const warnings = nodes.flatMap(({ name, seen }) =>
+    seen
+      .filter(({ level }) => level === "warn" || level === "error")
+      .map(({ message }) => `${name}: ${message}`),
+  );
+  assert.deepEqual(warnings, []);
+  const marks = all.map((member) => member.mark());
+  for (const member of all) await member.stop();
+  for (const [i, { name, seen }] of all.entries()) {
+    const told = seen.slice(marks[i]).map(({ message }) => message);
+    assert.ok(
+      !told.some((message) => message.includes("no node has joined")),
+      `${name}:\n${told.join("\n")}`,
+    );
+  }
 });
