@@ -65,10 +65,9 @@ describe("the page of a swarm", { skip: browserMissing }, () => {
         : undefined;
     pictures = asked ?? temporary!;
     await mkdir(pictures, { recursive: true });
-    [swarm, browser] = await Promise.all([
-      startSwarm({ nodes: NODES, fromSeeder: true }),
-      startBrowser(),
-    ]);
+    // One after the other: what has started is closed if the next fails.
+    browser = await startBrowser();
+    swarm = await startSwarm({ nodes: NODES, fromSeeder: true });
     rendezvous = await openPage(browser);
     gateway = await openPage(browser, { scheme: "dark" });
     await rendezvous.page.goto(urlOf("rendezvous"));
