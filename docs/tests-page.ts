@@ -56,7 +56,7 @@ These tests changed place or kind:
 | \`cli\`: a story by a model without a chat template | on 2 nodes, was 5; \`greedy\` has 5 |
 | \`package\`: a story by the globally installed program | on 1 node, was 4 |
 | \`download\`: from three sources, one dying, and from each other, over QUIC | over TCP only; one whole download over QUIC stays, and \`src/network\` proves both transports |
-| \`greedy\`: stories260K on 1 to 5 nodes | the nodes run in the test's process, each with its engine as a process; the demo model's nodes are still processes of their own |
+| \`greedy\`: stories260K on 1 to 5 nodes | the nodes run in the test's process, each with its engine as a process, and answer with 64 tokens in place of 128; the demo model's nodes are still processes of their own, with 128 |
 `;
 
 export function testsPage(): string {

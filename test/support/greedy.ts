@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { Llama } from "./llama.ts";
 import { complete } from "./swarm.ts";
 
-const MAX_TOKENS = 128;
 /** </s> of both models: banned, so that every text has all its tokens. */
 const END = 2;
 const PROMPTS = [
@@ -35,14 +34,14 @@ export const CONTEXT_LENGTH = 512;
 /** What llama.cpp answers to each prompt; it is asked once for all swarms. */
 const expected = new Map<string, readonly string[]>();
 
-function answersOf(model: string): readonly string[] {
+function answersOf(model: string, tokens: number): readonly string[] {
   const known = expected.get(model);
   if (known !== undefined) return known;
   using llama = new Llama(model, CONTEXT_LENGTH);
   const answers = PROMPTS.map((prompt) => {
-    const tokens = llama.greedy(llama.tokenize(prompt), MAX_TOKENS, END);
-    assert.equal(tokens.length, MAX_TOKENS);
-    return llama.text(tokens);
+    const answer = llama.greedy(llama.tokenize(prompt), tokens, END);
+    assert.equal(answer.length, tokens);
+    return llama.text(answer);
   });
   expected.set(model, answers);
   return answers;
@@ -52,14 +51,16 @@ function answersOf(model: string): readonly string[] {
 export async function assertGreedy(
   model: string,
   apiUrl: string,
+  /** Of each text; always the same for a model. */
+  tokens = 128,
 ): Promise<void> {
-  const answers = answersOf(model);
+  const answers = answersOf(model, tokens);
   // Two at a time: sessions beside each other must not change a token.
   let answered = 0;
   const waiting = PROMPTS.entries();
   const work = async (): Promise<void> => {
     for (const [i, prompt] of waiting) {
-      const reply = await complete(apiUrl, prompt, MAX_TOKENS, END);
+      const reply = await complete(apiUrl, prompt, tokens, END);
       assert.equal(reply.text, answers[i], prompt);
       answered++;
     }
