@@ -58,3 +58,11 @@ export async function unnamedShard(
     return undefined;
   }
 }
+
+/** For people. */
+export function nameOfWanted(shard: NamedShard | undefined): string {
+  if (shard === undefined) return "what the cluster needs most";
+  if ("layerStart" in shard)
+    return `layers ${shard.layerStart}-${shard.layerEnd - 1}`;
+  return `${shard.index}/${shard.count ?? "?"}`;
+}

@@ -29,6 +29,7 @@ import {
 import { DhtAnnouncer, type ShardOfPlan } from "./dht-announce.ts";
 import { joinToStay } from "./join.ts";
 import {
+  nameOfWanted,
   namedShard,
   type NamedShard,
   type ShardFolders,
@@ -387,13 +388,6 @@ function roomOf(
 
 function asInPlan({ id, number, range }: PlannedShard): ShardOfPlan {
   return { index: number.index, manifest: id, ...range };
-}
-
-function nameOfWanted(shard: NodeOptions["shard"]): string {
-  if (shard === undefined) return "what the cluster needs most";
-  if ("layerStart" in shard)
-    return `layers ${shard.layerStart}-${shard.layerEnd - 1}`;
-  return `${shard.index}/${shard.count ?? "?"}`;
 }
 
 function refuseOtherModel(view: ClusterView | undefined, model: string): void {

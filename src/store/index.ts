@@ -8,7 +8,7 @@
  *     const pieces = await store.read(root, offset, sizeBytes);
  */
 export { Hasher } from "./hasher.ts";
-export { hasBit, PieceSet } from "./piece-set.ts";
+export { exceeds, hasBit, PieceSet } from "./piece-set.ts";
 export {
   HASH_BYTES,
   isRoot,

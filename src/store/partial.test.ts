@@ -331,7 +331,7 @@ test(
 const WRITER = `
   import { open } from "node:fs/promises";
   import { Events } from "./src/lib/index.ts";
-  import { DiskStore } from "./src/torrent/store.ts";
+  import { DiskStore } from "./src/store/store.ts";
   const [folder, source, sizeBytes, root, hashes] = process.argv.slice(1);
   const pieceHashes = new Uint8Array(Buffer.from(hashes, "hex"));
   const store = new DiskStore({
@@ -385,7 +385,8 @@ test("killed at any moment, a download has every reported piece and no other", a
       said.add(Number(line));
       if (++lines === after) child.kill("SIGKILL");
     });
-    await once(child, "close");
+    const [, signal] = (await once(child, "close")) as [unknown, string];
+    assert.equal(signal, "SIGKILL"); // it was writing, and did not end by itself
     await assert.rejects(access(path));
   }
   const store = await start();

@@ -68,3 +68,8 @@ function countBits(bits: Uint8Array): number {
   for (let byte of bits) for (; byte !== 0; byte &= byte - 1) count++;
   return count;
 }
+
+/** Whether `bits` has a bit that `others` has not. */
+export function exceeds(bits: Uint8Array, others: Uint8Array): boolean {
+  return bits.some((byte, at) => (byte & ~(others[at] ?? 0)) !== 0);
+}

@@ -4,50 +4,25 @@
  * A piece is open (picker), in flight at one or two sources, being verified, or done. `#arrived` and `#missed` move it on; it is open again
  * when nobody has it in flight.
  */
-import {
-  abortable,
-  isShoalError,
-  ShoalError,
-  type Clock,
-  type EventSink,
-} from "../lib/index.ts";
-import { DownloadLinks, type SourceState } from "./download-links.ts";
+import { abortable, isShoalError, ShoalError } from "../lib/index.ts";
+import { DownloadLinks, type SourceState, takeAll } from "./download-links.ts";
 import type { DownloadOptions, DownloadProgress } from "./download-options.ts";
+import type { DownloadShared } from "./download-shared.ts";
+import { haveMissing, progressOf } from "./download-progress.ts";
 import { type PieceRequest, InFlight } from "./in-flight.ts";
 import { MetadataSearch } from "./metadata-search.ts";
-import type { PieceBuffers } from "./piece-buffers.ts";
 import { PiecePicker } from "./piece-picker.ts";
 import {
   PieceSet,
   pieceCount,
   pieceSize,
   type ContentMetadata,
-  type ContentStore,
   type PartialContent,
   type Root,
 } from "../store/index.ts";
-import { RateMeter, type ByteRate } from "./byte-rate.ts";
+import { RateMeter } from "./byte-rate.ts";
 import type { SourceLink, SourceSpec } from "./source.ts";
-import type { SourcePool } from "./source-pool.ts";
 import { DEFAULTS } from "./defaults.ts";
-
-/** What all downloads share. */
-export interface DownloadShared {
-  store: ContentStore;
-  pool: SourcePool;
-  buffers: PieceBuffers;
-  clock: Clock;
-  events: EventSink;
-  random: () => number;
-  stallMs: number;
-  limit: ByteRate;
-  memory: { usedBytes: number; maxBytes: number };
-  received: RateMeter;
-  /** Something may be requested: check soon. */
-  pump: () => void;
-  /** A piece was requested. */
-  onAsked: (root: Root, piece: number) => void;
-}
 
 export class ContentDownload {
   readonly root: Root;
@@ -143,23 +118,12 @@ export class ContentDownload {
   }
 
   progress(): DownloadProgress {
-    const { root, name } = this.#options;
-    const sizeBytes = this.#metadata?.sizeBytes ?? this.#options.sizeBytes;
-    const bytesPerSecond = this.#meter.bytesPerSecond;
-    const left = (sizeBytes ?? 0) - this.#doneBytes;
-    return {
-      root,
-      name,
-      sizeBytes,
+    return progressOf(this.#options, {
+      sizeBytes: this.#sizeBytes(),
       doneBytes: this.#doneBytes,
-      bytesPerSecond: Math.round(bytesPerSecond),
-      sources: this.#links.active.filter(({ link }) => link?.have?.count)
-        .length,
-      etaMs:
-        sizeBytes === undefined || bytesPerSecond < 1
-          ? undefined
-          : Math.round((left / bytesPerSecond) * 1000),
-    };
+      bytesPerSecond: this.#meter.bytesPerSecond,
+      sources: this.#links.active,
+    });
   }
 
   tellProgress(): void {
@@ -217,12 +181,15 @@ export class ContentDownload {
   async #begin(): Promise<void> {
     const { root, sources = [], path, name, kind, manifest } = this.#options;
     const { store, events } = this.#shared;
-    void this.#takeSources(sources);
+    const { signal } = this.#over;
+    takeAll(sources, signal, (spec) => this.addSource(spec)).catch(
+      (error: unknown) => this.fail(ShoalError.from(error)),
+    );
     const known =
       store.get(root)?.metadata ?? (await store.resumable(root, path));
     const { metadata, lastPiece } =
       known === undefined
-        ? await abortable(this.#search.found, this.#over.signal)
+        ? await abortable(this.#search.found, signal)
         : { metadata: known, lastPiece: undefined };
     const partial = await store.open(metadata, {
       path,
@@ -256,19 +223,6 @@ export class ContentDownload {
     this.#shared.pump();
   }
 
-  async #takeSources(
-    sources: Iterable<SourceSpec> | AsyncIterable<SourceSpec>,
-  ): Promise<void> {
-    try {
-      for await (const spec of sources) {
-        if (this.#over.signal.aborted) return;
-        this.addSource(spec);
-      }
-    } catch (error) {
-      this.fail(ShoalError.from(error));
-    }
-  }
-
   #onMetadataFailed(link: SourceLink, error: ShoalError): void {
     const attached = this.#links.active.find((a) => a.link === link);
     if (attached !== undefined) this.#links.drop(attached, error);
@@ -285,16 +239,11 @@ export class ContentDownload {
     const { have } = link;
     if (have === undefined || attached.nothingToAsk) return undefined;
     const waits = now - this.#lastPieceMs > DEFAULTS.quickMs;
-    const quick = have.isFull && !waits ? this.#links.quick() : [];
+    const isExpected =
+      have.isFull && !waits ? this.#links.expectedSoon() : () => false;
     const piece =
       this.#picker?.take(
-        (p) =>
-          have.has(p) &&
-          !link.isAsked(p) &&
-          !quick.some(
-            ({ counted, expected }) =>
-              counted?.has(p) === true || expected?.has(p) === true,
-          ),
+        (p) => have.has(p) && !link.isAsked(p) && !isExpected(p),
       ) ?? this.#inFlight.second(attached, link, now, this.#verifying);
     if (piece === undefined) attached.nothingToAsk = true;
     return piece;
@@ -386,13 +335,8 @@ export class ContentDownload {
     this.#doneBytes += sizeBytes;
     this.#meter.add(sizeBytes);
     this.#lastPieceMs = this.#shared.clock.now();
-    if (request !== undefined) {
-      request.attached.lostRaces = 0;
-      request.attached.proven = true;
-      request.attached.missed = 0;
-      request.attached.usefulMs = this.#lastPieceMs;
-      this.#shared.pool.delivered(request.attached.id);
-    }
+    if (request !== undefined)
+      this.#links.delivered(request.attached, this.#lastPieceMs);
     for (const other of this.#inFlight.take(piece))
       if (other !== request) this.#lostRace(other);
     if (this.#have?.isFull === true) this.#complete.resolve();
@@ -415,12 +359,7 @@ export class ContentDownload {
     request.controller.abort(
       new ShoalError("ABORTED", "another source was faster"),
     );
-    const { attached, link } = request;
-    if (link.waiting || ++attached.lostRaces < DEFAULTS.lostRaces) return;
-    this.#links.drop(
-      attached,
-      new ShoalError("DEADLINE", `${attached.id} is slower than the others`),
-    );
+    if (!request.link.waiting) this.#links.lostRace(request.attached);
   }
 
   /** The request ended without a piece, which is open again unless another source has it in flight. */
@@ -435,28 +374,23 @@ export class ContentDownload {
 
   #isAvailable(): boolean {
     if (this.#inFlight.size > 0 || this.#verifying.size > 0) return true;
-    const active = this.#links.active;
-    const have = this.#have;
-    if (have === undefined) return active.some(({ link }) => link?.have?.count);
-    return active.some(({ link }) => {
-      const bits = link?.have?.bits;
-      return bits?.some((byte, at) => (byte & ~(have.bits[at] ?? 0)) !== 0);
-    });
+    return haveMissing(this.#links.active, this.#have);
   }
 
   #unavailable(why: string, waitedMs: number): void {
-    const { name } = this.#options;
+    const { root } = this;
+    const [sizeBytes, doneBytes] = [this.#sizeBytes(), this.#doneBytes];
     this.fail(
       new ShoalError(
         "CONTENT_UNAVAILABLE",
-        `${name}: ${why} for ${Math.round(waitedMs / 1000)} s`,
-        {
-          root: this.root,
-          doneBytes: this.#doneBytes,
-          sizeBytes: this.#metadata?.sizeBytes ?? this.#options.sizeBytes,
-          waitedMs,
-        },
+        `${this.#options.name}: ${why} for ${Math.round(waitedMs / 1000)} s`,
+        { root, doneBytes, sizeBytes, waitedMs },
       ),
     );
+  }
+
+  /** Undefined until a source or the manifest told it. */
+  #sizeBytes(): number | undefined {
+    return this.#metadata?.sizeBytes ?? this.#options.sizeBytes;
   }
 }

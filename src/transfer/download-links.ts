@@ -67,14 +67,19 @@ export class DownloadLinks implements LinkListener {
    * Sources with only some pieces that deliver without delay: their present and expected pieces need not come from a seeder. So a seeder
    * uploads little more than each piece once, however many peers download.
    */
-  quick(): SourceState[] {
-    return this.active.filter(({ link }) => {
+  expectedSoon(): (piece: number) => boolean {
+    const quick = this.active.filter(({ link }) => {
       if (link?.have === undefined || link.have.isFull || link.waiting)
         return false;
       const rate = link.bytesPerSecond ?? Infinity;
       const bytes = link.outstandingBytes + PIECE_BYTES;
       return bytes / rate < DEFAULTS.quickMs / 1000;
     });
+    return (piece) =>
+      quick.some(
+        ({ counted, expected }) =>
+          counted?.has(piece) === true || expected?.has(piece) === true,
+      );
   }
 
   add(spec: SourceSpec): void {
@@ -161,6 +166,22 @@ export class DownloadLinks implements LinkListener {
   }
 
   /** The link is abandoned; the source is tried again later. */
+  /** It delivered a piece that was right. */
+  delivered(attached: SourceState, nowMs: number): void {
+    attached.lostRaces = 0;
+    attached.proven = true;
+    attached.missed = 0;
+    attached.usefulMs = nowMs;
+    this.#options.pool.delivered(attached.id);
+  }
+
+  /** Another source delivered the same piece first. */
+  lostRace(attached: SourceState): void {
+    if (++attached.lostRaces < DEFAULTS.lostRaces) return;
+    const why = `${attached.id} is slower than the others`;
+    this.drop(attached, new ShoalError("DEADLINE", why));
+  }
+
   drop(attached: SourceState, error: ShoalError): void {
     const { link } = attached;
     if (link === undefined) return;
@@ -306,5 +327,17 @@ export class DownloadLinks implements LinkListener {
       for (const piece of set ?? []) this.#picker?.change(piece, -1);
     }
     attached.counted = attached.expected = undefined;
+  }
+}
+
+/** Adds each source as it comes, until the signal. Rejects with what the iterable throws. */
+export async function takeAll(
+  sources: Iterable<SourceSpec> | AsyncIterable<SourceSpec>,
+  signal: AbortSignal,
+  add: (spec: SourceSpec) => void,
+): Promise<void> {
+  for await (const spec of sources) {
+    if (signal.aborted) return;
+    add(spec);
   }
 }

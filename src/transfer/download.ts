@@ -9,7 +9,8 @@ import {
   type EventSink,
 } from "../lib/index.ts";
 import type { Host } from "../network/index.ts";
-import { ContentDownload, type DownloadShared } from "./content-download.ts";
+import { ContentDownload } from "./content-download.ts";
+import type { DownloadShared } from "./download-shared.ts";
 import type { DownloadOptions, DownloadProgress } from "./download-options.ts";
 import type { OriginOptions } from "./http-origin.ts";
 import { PieceBuffers } from "./piece-buffers.ts";

@@ -1,5 +1,5 @@
 /** The messages between a node's main thread and its transfer thread: plain data, by structured clone. */
-import type { ErrorObject, ShoalEvent } from "../lib/index.ts";
+import type { ErrorObject, ShoalError, ShoalEvent } from "../lib/index.ts";
 import type { DownloadOptions, DownloadProgress } from "./download-options.ts";
 import type { SourceSpec } from "./source.ts";
 import type { TransferLimits } from "./transfer.ts";
@@ -43,3 +43,25 @@ export type FromWorker =
   | { all: Content[] }
   /** The thread's last message: it ends because of an uncaught error. */
   | { uncaught: string };
+
+/** A request without an answer yet. */
+export interface Asked {
+  question: Question;
+  resolve: (value: unknown) => void;
+  reject: (error: ShoalError) => void;
+  onProgress: ((progress: DownloadProgress) => void) | undefined;
+  /** A download's sources by identity, also for the next thread. */
+  sources: Map<string, SourceSpec>;
+  /** Why it is being stopped, if not by its signal. */
+  failure?: ShoalError;
+}
+
+/** Each kind of request without its number. */
+export type Unnumbered<Q = Question> = Q extends Question
+  ? Omit<Q, "id">
+  : never;
+
+/** Requests that the next thread gets again. */
+export function isRepeated(op: Question["op"]): boolean {
+  return op === "download" || op === "index";
+}

@@ -28,11 +28,14 @@ import type {
   TransferOptions,
   TransferStats,
 } from "./transfer.ts";
-import type {
-  FromWorker,
-  Question,
-  Setting,
-  ToWorker,
+import {
+  type Asked,
+  type FromWorker,
+  isRepeated,
+  type Question,
+  type Setting,
+  type ToWorker,
+  type Unnumbered,
 } from "./transfer-messages.ts";
 import type { Content, Root } from "../store/index.ts";
 
@@ -56,21 +59,6 @@ const SOUND_MS = 60_000;
 function withoutQuic(options: TransferOptions): TransferOptions {
   return { ...options, host: { ...options.host, quic: false } };
 }
-
-/** A request without an answer yet. */
-interface Asked {
-  question: Question;
-  resolve: (value: unknown) => void;
-  reject: (error: ShoalError) => void;
-  onProgress: ((progress: DownloadProgress) => void) | undefined;
-  /** A download's sources by identity, also for the next thread. */
-  sources: Map<string, SourceSpec>;
-  /** Why it is being stopped, if not by its signal. */
-  failure?: ShoalError;
-}
-
-/** Each kind of request without its number. */
-type Unnumbered<Q = Question> = Q extends Question ? Omit<Q, "id"> : never;
 
 export interface TransferThreadOptions {
   /** The thread's program. */
@@ -396,11 +384,6 @@ export class TransferThread implements Transfer {
     });
     this.#changed();
   }
-}
-
-/** Requests that the next thread gets again. */
-function isRepeated(op: Question["op"]): boolean {
-  return op === "download" || op === "index";
 }
 
 function died(message: string, cause?: unknown): ShoalError {

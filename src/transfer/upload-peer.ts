@@ -2,24 +2,19 @@
  * One requesting peer: its contents and its requests, served in order. Memory holds at most the piece being sent, the next one, and the
  * stream's queue.
  */
-import {
-  isShoalError,
-  ShoalError,
-  type Clock,
-  type EventSink,
-} from "../lib/index.ts";
+import { isShoalError, ShoalError } from "../lib/index.ts";
 import type { FrameStream } from "../network/index.ts";
 import {
+  exceeds,
   HASH_BYTES,
   pieceCount,
   hasBit,
   type Content,
-  type ContentStore,
   type Root,
 } from "../store/index.ts";
-import type { ByteRate, RateMeter } from "./byte-rate.ts";
 import { DEFAULTS } from "./defaults.ts";
-import type { SlotHolder, UploadSlots } from "./upload-slots.ts";
+import type { UploadShared } from "./upload-shared.ts";
+import type { SlotHolder } from "./upload-slots.ts";
 import {
   AnswerType,
   type Ask,
@@ -37,22 +32,6 @@ import {
   Reason,
   WHOLE,
 } from "./wire.ts";
-
-/** What the peers of an Uploads share. */
-export interface UploadShared {
-  store: ContentStore;
-  events: EventSink;
-  clock: Clock;
-  slots: UploadSlots;
-  limit: ByteRate;
-  sent: RateMeter;
-  /** False if the peer gets none of this content. */
-  allow: (peer: string, root: Root) => boolean;
-  /** Pieces sent, per content. */
-  onSent: (root: Root) => void;
-  onMalformed: (peer: string, error: ShoalError) => void;
-  slotLingerMs: number;
-}
 
 interface Channel {
   root: Root;
@@ -130,7 +109,11 @@ export class UploadPeer implements SlotHolder {
       return this.#stream.send(encodeReject(number, WHOLE, Reason.Changed));
     }
     const { told } = channel;
-    if (told === undefined || lost(told.have, content.have)) {
+    if (
+      told === undefined ||
+      told.have.length !== content.have.length ||
+      exceeds(told.have, content.have)
+    ) {
       return this.#sendMap(number, channel, content);
     }
     const gained: number[] = [];
@@ -395,10 +378,4 @@ export class UploadPeer implements SlotHolder {
       this.#shared.onMalformed(this.peer, error);
     }
   }
-}
-
-/** Something that was there is not any more. */
-function lost(before: Uint8Array, now: Uint8Array): boolean {
-  if (before.length !== now.length) return true;
-  return before.some((byte, at) => (byte & ~(now[at] ?? 0)) !== 0);
 }

@@ -12,7 +12,8 @@ import type { Host } from "../network/index.ts";
 import { ByteRate, RateMeter } from "./byte-rate.ts";
 import { DEFAULTS } from "./defaults.ts";
 import type { ContentStore, Root } from "../store/index.ts";
-import { UploadPeer, type UploadShared } from "./upload-peer.ts";
+import { UploadPeer } from "./upload-peer.ts";
+import type { UploadShared } from "./upload-shared.ts";
 import { UploadSlots } from "./upload-slots.ts";
 import { MAX_ANSWER_BYTES, MAX_ASK_BYTES, TORRENT_PROTOCOL } from "./wire.ts";
 
