@@ -59,7 +59,12 @@ const reasons: [string, Announcement[], string | null][] = [
   [
     "several have none",
     all.toSpliced(1, 2),
-    "shard 1 of 4 (layers 4-11) has no holder",
+    "shards 1-2 of 4 (layers 4-11) have no holder",
+  ],
+  [
+    "some that are not adjacent have none",
+    all.toSpliced(3, 1).toSpliced(1, 1),
+    "shards 1 (layers 4-7), 3 (layers 12-15) of 4 have no holder",
   ],
   [
     "one is downloaded",
@@ -99,6 +104,37 @@ for (const [name, announcements, reason] of reasons) {
     assert.equal(statusOf(announcements).reason, reason);
   });
 }
+
+/** "index: first layer-last layer" of each shard; "?" if unknown. */
+function layersIn(status: ClusterStatus): string[] {
+  return status.shards.map(({ index, layerStart, layerEnd }) =>
+    layerEnd > layerStart
+      ? `${index}: ${layerStart}-${layerEnd - 1}`
+      : `${index}: ?`,
+  );
+}
+
+test("each absent shard has its own layers, or none where they cannot be known", () => {
+  const first = { layerCount: 8, shard: { index: 0, count: 8 } };
+  const oneEach = statusOf([holder(0, { ...first, layerEnd: 1 })]);
+  assert.deepEqual(
+    layersIn(oneEach),
+    [0, 1, 2, 3, 4, 5, 6, 7].map((i) => `${i}: ${i}-${i}`),
+  );
+  assert.equal(oneEach.reason, "shards 1-7 of 8 (layers 1-7) have no holder");
+  assert.deepEqual(oneEach.missing, [1, 2, 3, 4, 5, 6, 7]);
+  const known = ["0: 0-3", "1: 4-7", "2: 8-11", "3: 12-15"];
+  assert.deepEqual(layersIn(statusOf(all.toSpliced(1, 1))), known);
+  assert.deepEqual(layersIn(statusOf([all[1]!, all[3]!])), known);
+  assert.deepEqual(layersIn(statusOf(all.toSpliced(1, 2))), [
+    "0: 0-3",
+    "1: ?",
+    "2: ?",
+    "3: 12-15",
+  ]);
+  const none = statusOf([], { manifest: "m", model: "demo", shards: 2 });
+  assert.deepEqual(layersIn(none), ["0: ?", "1: ?"]);
+});
 
 test("every shard of the plan has a line, its best state in it", () => {
   const status = statusOf([

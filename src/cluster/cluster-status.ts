@@ -60,9 +60,10 @@ interface Line {
   holders: readonly Announcement[];
 }
 
-/** One line per shard of the plan. Adjacent shards without holder show their joint layers, because nobody knows how they divide. */
+/** One line per shard of the plan. A shard whose layers nobody here knows has an empty range. */
 function shardLines(view: ClusterView | undefined, shardCount: number): Line[] {
   const count = Math.min(shardCount, STATUS_LIMITS.shards);
+  const layerCount = view?.layerCount ?? 0;
   const held = Map.groupBy(
     (view?.shards ?? [])
       .flatMap(({ holders }) => holders)
@@ -80,16 +81,43 @@ function shardLines(view: ClusterView | undefined, shardCount: number): Line[] {
     };
   });
   let start = 0;
-  for (const line of lines) {
-    if (line.layerStart < 0) line.layerStart = start;
-    else start = line.layerEnd;
-  }
-  let end = view?.layerCount ?? 0;
-  for (const line of lines.toReversed()) {
-    if (line.layerEnd < 0) line.layerEnd = Math.max(end, line.layerStart);
-    else end = line.layerStart;
+  for (const run of runsOf(lines)) {
+    const next = lines[(run.at(-1)?.index ?? 0) + 1];
+    const end = next?.layerStart ?? (count < shardCount ? 0 : layerCount);
+    if (run[0] !== undefined && run[0].holders.length === 0)
+      placeAbsent(run, start, Math.max(start, end));
+    start = run.at(-1)?.layerEnd ?? start;
   }
   return lines;
+}
+
+/** Adjacent shards, all with holders or all without. */
+function runsOf(lines: readonly Line[]): Line[][] {
+  const runs: Line[][] = [];
+  for (const line of lines) {
+    const last = runs.at(-1);
+    const isAbsent = line.holders.length === 0;
+    if (last !== undefined && (last[0]?.holders.length === 0) === isAbsent)
+      last.push(line);
+    else runs.push([line]);
+  }
+  return runs;
+}
+
+/**
+ * Absent shards between the layers `start` and `end`. The plan follows from the sizes of the layers, which the records do not say. So each
+ * shard's own layers are known if it is alone there, or if each has a single layer. Else the first shard has an empty range at `start`, the
+ * others at `end`: together they show the layers that are missing.
+ */
+function placeAbsent(run: readonly Line[], start: number, end: number): void {
+  const isOneEach = end - start === run.length;
+  for (const [i, line] of run.entries()) {
+    if (run.length === 1) [line.layerStart, line.layerEnd] = [start, end];
+    else if (isOneEach) {
+      line.layerStart = start + i;
+      line.layerEnd = start + i + 1;
+    } else line.layerStart = line.layerEnd = i === 0 ? start : end;
+  }
 }
 
 function stateOf(
@@ -103,7 +131,7 @@ function stateOf(
   return holders.length > 0 ? "downloading" : "offline";
 }
 
-/** The one reason why prompts cannot run: the shard that is furthest from ready. */
+/** The one reason why prompts cannot run: all shards without a holder, else the shard that is furthest from ready. */
 function reasonOf(
   { published }: ClusterFacts,
   view: ClusterView | undefined,
@@ -119,15 +147,12 @@ function reasonOf(
   );
   const [worst] = waiting.toSorted((a, b) => distance(a) - distance(b));
   if (worst === undefined) return "the available shards do not fit together";
-  const { index, layerStart, layerEnd, holders } = worst;
+  const { index, holders } = worst;
   const shard = `shard ${index} of ${lines.length}`;
   const [best] = holders.toSorted(
     (a, b) => PROGRESS.indexOf(b.state) - PROGRESS.indexOf(a.state),
   );
-  if (best === undefined) {
-    const layers = layerEnd > layerStart ? rangeText(layerStart, layerEnd) : "";
-    return `${shard}${layers} has no holder`;
-  }
+  if (best === undefined) return absentText(lines);
   const who = `…${best.peer.slice(-8)}`;
   switch (best.state) {
     case "downloading":
@@ -153,6 +178,31 @@ const PROGRESS: readonly Announcement["state"][] = [
 
 function distance({ holders }: Line): number {
   return Math.max(-1, ...holders.map((a) => PROGRESS.indexOf(a.state)));
+}
+
+/** Runs of absent shards that the reason names: a line. */
+const NAMED_RUNS = 8;
+
+/** "shards 1-3 (layers 4-15), 6 (layers 24-27) of 8 have no holder" */
+function absentText(lines: readonly Line[]): string {
+  const runs = runsOf(lines).filter(([first]) => first?.holders.length === 0);
+  const names = runs.slice(0, NAMED_RUNS).map((run) => {
+    const [first, last] = [run[0]?.index ?? 0, run.at(-1)?.index ?? 0];
+    const layerStart = run[0]?.layerStart ?? 0;
+    const layerEnd = run.at(-1)?.layerEnd ?? 0;
+    return {
+      numbers: first === last ? `${first}` : `${first}-${last}`,
+      layers: layerEnd > layerStart ? rangeText(layerStart, layerEnd) : "",
+    };
+  });
+  const [only] = names;
+  const isAlone = runs.length === 1 && runs[0]?.length === 1;
+  if (runs.length === 1 && only !== undefined)
+    return `${isAlone ? "shard" : "shards"} ${only.numbers} of ${lines.length}${only.layers} ${isAlone ? "has" : "have"} no holder`;
+  const more = runs.slice(NAMED_RUNS).flat().length;
+  const listed = names.map(({ numbers, layers }) => numbers + layers);
+  const others = more === 0 ? "" : ` and ${more} more`;
+  return `shards ${listed.join(", ")}${others} of ${lines.length} have no holder`;
 }
 
 function rangeText(layerStart: number, layerEnd: number): string {
