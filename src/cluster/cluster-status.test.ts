@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { announcementOf } from "../../test/support/announcements.ts";
 import type { Announcement } from "./announcement.ts";
-import { clusterStatus } from "./cluster-status.ts";
+import { clusterStatus, type PlanOf } from "./cluster-status.ts";
 import {
   nodeStatusThatFits,
   type ClusterStatus,
@@ -32,6 +32,7 @@ const all = [0, 1, 2, 3].map((index) => holder(index));
 function statusOf(
   announcements: readonly Announcement[],
   published?: { manifest: string; model: string; shards: number },
+  planOf?: PlanOf,
 ): ClusterStatus {
   const status = clusterStatus({
     cluster: "c",
@@ -40,6 +41,7 @@ function statusOf(
     published,
     refused: {},
     sinceMs: () => 7,
+    planOf,
   });
   assert.deepEqual(
     clusterStatusSchema.parse(status),
@@ -130,6 +132,17 @@ test("each absent shard has its own layers, or none where they cannot be known",
     "0: 0-3",
     "1: ?",
     "2: ?",
+    "3: 12-15",
+  ]);
+  const plan = [0, 4, 9, 12].map((layerStart, i) => ({
+    layerStart,
+    layerEnd: [4, 9, 12, 16][i]!,
+  }));
+  const gap = all.toSpliced(1, 2);
+  assert.deepEqual(layersIn(statusOf(gap, undefined, () => plan)), [
+    "0: 0-3",
+    "1: 4-8",
+    "2: 9-11",
     "3: 12-15",
   ]);
   const none = statusOf([], { manifest: "m", model: "demo", shards: 2 });

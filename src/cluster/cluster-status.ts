@@ -16,7 +16,14 @@ export interface ClusterFacts {
   published: Pick<ClusterRecord, "manifest" | "model" | "shards"> | undefined;
   refused: Record<string, number>;
   sinceMs: (announcement: Announcement) => number | undefined;
+  planOf?: PlanOf | undefined;
 }
+
+/** The layers of each shard of a model's plan, if this process has the model's manifest. */
+export type PlanOf = (
+  manifest: string,
+  shards: number,
+) => readonly { layerStart: number; layerEnd: number }[] | undefined;
 
 type ShardState = ClusterStatus["shards"][number]["state"];
 
@@ -24,7 +31,8 @@ export function clusterStatus(facts: ClusterFacts): ClusterStatus {
   const { announcements, published, ownPeer } = facts;
   const view = clusterView(announcements, published);
   const shardCount = view?.shardCount ?? published?.shards ?? null;
-  const lines = shardCount === null ? [] : shardLines(view, shardCount);
+  const lines =
+    shardCount === null ? [] : shardLines(view, shardCount, facts.planOf);
   const missing = lines
     .filter(({ holders }) => !holders.some((a) => a.state === "ready"))
     .map(({ index }) => index);
@@ -61,7 +69,11 @@ interface Line {
 }
 
 /** One line per shard of the plan. A shard whose layers nobody here knows has an empty range. */
-function shardLines(view: ClusterView | undefined, shardCount: number): Line[] {
+function shardLines(
+  view: ClusterView | undefined,
+  shardCount: number,
+  planOf: PlanOf | undefined,
+): Line[] {
   const count = Math.min(shardCount, STATUS_LIMITS.shards);
   const layerCount = view?.layerCount ?? 0;
   const held = Map.groupBy(
@@ -80,6 +92,16 @@ function shardLines(view: ClusterView | undefined, shardCount: number): Line[] {
       holders,
     };
   });
+  const isWhole = lines.every(({ holders }) => holders.length > 0);
+  const plan =
+    view === undefined || isWhole
+      ? undefined
+      : planOf?.(view.manifest, shardCount);
+  if (plan?.length === shardCount) {
+    for (const line of lines)
+      if (line.holders.length === 0) Object.assign(line, plan[line.index]);
+    return lines;
+  }
   let start = 0;
   for (const run of runsOf(lines)) {
     const next = lines[(run.at(-1)?.index ?? 0) + 1];

@@ -11,7 +11,7 @@ import {
   supersedes,
   unsealClusterRecord,
 } from "./cluster-record.ts";
-import { clusterStatus } from "./cluster-status.ts";
+import { clusterStatus, type PlanOf } from "./cluster-status.ts";
 import { RECORDS_PER_MESSAGE } from "./protocol.ts";
 import {
   ClusterRecords,
@@ -105,7 +105,7 @@ export class KnownCluster {
   }
 
   /** `own` is this process's announcements. */
-  status(own: readonly Announcement[] = []): ClusterStatus {
+  status(own: readonly Announcement[] = [], planOf?: PlanOf): ClusterStatus {
     const others = this.records.list(this.#clock.now());
     return clusterStatus({
       cluster: this.name,
@@ -114,6 +114,7 @@ export class KnownCluster {
       published: this.published,
       refused: this.refusals.toObject(),
       sinceMs: (a) => this.records.sinceMs(a),
+      planOf,
     });
   }
 

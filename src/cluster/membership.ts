@@ -29,6 +29,7 @@ import { SWARM_READY } from "./protocol.ts";
 import type { HolderRecord } from "./records.ts";
 import { CALL_TIMEOUT_MS, RendezvousLink } from "./rendezvous-link.ts";
 import type { ClusterStatus } from "../status/index.ts";
+import type { PlanOf } from "./cluster-status.ts";
 import { type ClusterView, clusterView } from "./view.ts";
 
 export interface MembershipOptions {
@@ -225,8 +226,8 @@ export class Membership {
   }
 
   /** The cluster as this node sees it, for people. */
-  status(): ClusterStatus {
-    return this.#known.status(this.#own.announcements());
+  status(planOf?: PlanOf): ClusterStatus {
+    return this.#known.status(this.#own.announcements(), planOf);
   }
 
   /** Called with every change of the view, and with the current one at once. Returns the function that unsubscribes. */

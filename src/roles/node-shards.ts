@@ -21,7 +21,7 @@ import {
   ShoalError,
   VERSION,
 } from "../lib/index.ts";
-import type { LayerRange } from "../model/index.ts";
+import { type LayerRange, planLayers } from "../model/index.ts";
 import type { Commands } from "../network/index.ts";
 
 export interface NodeShardsOptions {
@@ -183,6 +183,14 @@ export class NodeShards {
   async stop(): Promise<void> {
     await Promise.all(this.#owns.map(async ({ engine }) => engine?.stop()));
   }
+
+  /** The plan of a model that this node holds a shard of. */
+  readonly planOf = (id: string, count: number): LayerRange[] | undefined => {
+    const own = this.#owns.find(({ planned }) => planned.id === id);
+    const manifest = own?.planned.manifest;
+    if (manifest === undefined || count > manifest.layerCount) return undefined;
+    return planLayers(manifest, count);
+  };
 
   statuses(): OwnShardStatus[] {
     return this.#owns.map((own) => {

@@ -219,7 +219,7 @@ class ShardNode {
       host,
       commands,
       notReady: () => notReadyShards(shards.statuses()),
-      clusters: () => [membership.status()],
+      clusters: () => [membership.status(shards.planOf)],
       shards: () => shards.statuses(),
       torrents: () => torrentsOfMember(this.#files, membership.published()),
       sessions: () => sessionsOfNode(this.#stages, shards.statuses()),
