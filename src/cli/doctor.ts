@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { ENGINE_DEFAULTS } from "../engine/index.ts";
 import { showsColors, systemClock } from "../lib/index.ts";
+import { MIN_CONTEXT_TOKENS } from "../model/index.ts";
 import { type DoctorReport, runDoctor } from "../doctor/index.ts";
 import { common, examples, option, quiet } from "./options.ts";
 import { print, printLines } from "./output.ts";
@@ -53,7 +54,7 @@ export function doctorCommand(): Command {
       option(
         "--context <tokens>",
         "most tokens of one session",
-        wholeNumber(16, 1 << 24),
+        wholeNumber(MIN_CONTEXT_TOKENS, 1 << 24),
       ),
     )
     .addOption(

@@ -2,6 +2,7 @@
 import { Command, Option } from "commander";
 import { defaultThreads, ENGINE_DEFAULTS } from "../engine/index.ts";
 import { ShoalError } from "../lib/index.ts";
+import { MIN_CONTEXT_TOKENS } from "../model/index.ts";
 import { startNode } from "../roles/index.ts";
 import {
   common,
@@ -66,7 +67,7 @@ export function nodeCommand(): Command {
       option(
         "--context <tokens>",
         "most tokens of one session, prompt and reply together (default: the model's limit, up to 4096)",
-        wholeNumber(16, 1 << 24),
+        wholeNumber(MIN_CONTEXT_TOKENS, 1 << 24),
       ),
     )
     .addOption(

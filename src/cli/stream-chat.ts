@@ -1,7 +1,7 @@
 /** Streams one chat completion from a gateway: what `shoal chat` and `shoal up` print. */
 import { EventSourceParserStream } from "eventsource-parser/stream";
 import { z } from "zod";
-import { GATEWAY_DEFAULTS } from "../gateway/index.ts";
+import { errorOfAnswer, GATEWAY_DEFAULTS } from "../gateway/index.ts";
 import { isShoalError, ShoalError } from "../lib/index.ts";
 
 export interface ChatRequest {
@@ -216,8 +216,5 @@ function refusal(response: Response, answer: unknown): ShoalError {
 }
 
 function apiError({ error }: z.output<typeof Failure>): ShoalError {
-  return ShoalError.fromObject({
-    code: (error.code ?? "INTERNAL").toUpperCase(),
-    message: error.message,
-  });
+  return errorOfAnswer(error.code ?? null, error.message);
 }

@@ -7,6 +7,7 @@ import {
   PACKAGE_ROOT,
   ShoalError,
 } from "../lib/index.ts";
+import { MIN_CONTEXT_TOKENS } from "../model/index.ts";
 import {
   type LocalSwarm,
   type LocalSwarmProgress,
@@ -64,7 +65,7 @@ export function upCommand(): Command {
       option(
         "--context <tokens>",
         "most tokens of one session, prompt and reply together (default: the model's limit, up to 4096)",
-        wholeNumber(16, 1 << 24),
+        wholeNumber(MIN_CONTEXT_TOKENS, 1 << 24),
       ),
     )
     .addOption(

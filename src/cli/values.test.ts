@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { refusalOf } from "../../test/support/command-line.ts";
 import { bytes, layers, shardNumber, someBytes, targets } from "./values.ts";
 
 test("a shard is i/n, or i alone", () => {
@@ -37,4 +38,20 @@ test("addresses that can not be are refused before anything starts", () => {
     " b.example:4000",
   ]);
   assert.throws(() => targets("/ip4/nonsense"), { code: "ADDRESS_INVALID" });
+});
+
+test("a context that holds no prompt is refused before anything starts", async () => {
+  for (const command of ["node", "up", "doctor"]) {
+    for (const tokens of ["0", "1", "15"])
+      for (const [args, env] of [
+        [["--context", tokens], {}],
+        [[], { SHOAL_CONTEXT: tokens }],
+      ] as const)
+        assert.match(
+          (await refusalOf([command, ...args], env)) ?? "",
+          /Expected 16 to 16777216/,
+          `${command} ${tokens}`,
+        );
+    assert.equal(await refusalOf([command, "--context", "16"]), undefined);
+  }
 });

@@ -15,7 +15,7 @@ const REASON = /^llama_model_load: error loading model: (.+)$/;
 export function nativeReason(lines: readonly string[]): string | undefined {
   const found =
     firstMatch(lines, ABORT) ?? firstMatch(lines, REASON) ?? lines.at(-1);
-  return found?.slice(0, MAX_REASON_CHARS);
+  return found?.trim().slice(0, MAX_REASON_CHARS);
 }
 
 function firstMatch(

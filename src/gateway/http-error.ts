@@ -36,6 +36,17 @@ const OPENAI_CODES: Partial<Record<ErrorCode, string>> = {
   PARAMETER_UNSUPPORTED: "unsupported_parameter",
 };
 
+/** What a client of this API was told, as the error that it was here. */
+export function errorOfAnswer(
+  code: string | null,
+  message: string,
+): ShoalError {
+  const [own] = Object.entries(OPENAI_CODES).find(
+    ([, its]) => its === code,
+  ) ?? [code ?? "INTERNAL"];
+  return ShoalError.fromObject({ code: own.toUpperCase(), message });
+}
+
 /** Errors whose details are for the client; details of others (paths, peers) stay here. */
 const TELLING: ReadonlySet<ErrorCode> = new Set([
   "SWARM_NOT_READY",

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { defaultThreads, ENGINE_DEFAULTS } from "../engine/index.ts";
 import { startNode as startRole } from "../roles/index.ts";
+import { MIN_CONTEXT_TOKENS } from "../model/index.ts";
 import { check, someBytes, text, whole } from "./check.ts";
 import {
   type DiagnosticsOptions,
@@ -75,7 +76,7 @@ export const shardSchema = z
 /** Of a node's engine; also of one that a doctor is asked about. */
 export const engineFields = {
   modelDir: text("a folder").optional(),
-  contextLength: whole(16, 1 << 24).optional(),
+  contextLength: whole(MIN_CONTEXT_TOKENS, 1 << 24).optional(),
   sessions: whole(1, 256).default(ENGINE_DEFAULTS.sessions),
   memoryBytes: someBytes.optional(),
 };

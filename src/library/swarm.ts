@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { type Events, PACKAGE_ROOT } from "../lib/index.ts";
 import { type LocalSwarmProgress, startLocalSwarm } from "../roles/index.ts";
+import { MIN_CONTEXT_TOKENS } from "../model/index.ts";
 import { check, flag, port, text, whole } from "./check.ts";
 import { inContext, type StartContext } from "./run.ts";
 
@@ -47,7 +48,7 @@ const schema = z.strictObject({
   apiPort: port.optional(),
   rendezvousPort: port.optional(),
   diagnosticsPort: port.optional(),
-  contextLength: whole(16, 1 << 24).optional(),
+  contextLength: whole(MIN_CONTEXT_TOKENS, 1 << 24).optional(),
   threads: whole(1, 1024).optional(),
   fromSeeder: flag.optional(),
 });

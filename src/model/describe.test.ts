@@ -300,3 +300,17 @@ test(
     });
   },
 );
+
+test("a model whose context holds no prompt is refused by that name", async (t) => {
+  for (const contextLength of [0, 1, 15])
+    await assert.rejects(describeRandom(t, { contextLength }), {
+      code: "GGUF_CORRUPT",
+      message: new RegExp(
+        `llama\\.context_length is ${contextLength}: no prompt and reply fit`,
+      ),
+    });
+  assert.equal(
+    (await describeRandom(t, { contextLength: 16 })).contextLength,
+    16,
+  );
+});

@@ -38,6 +38,9 @@ export interface ModelDescription extends Pick<
 
 /** LLAMA_MAX_LAYERS (src/llama-hparams.h). */
 const MAX_LAYERS = 512;
+/** Below this no prompt and its reply fit; --context has the same bound. */
+export const MIN_CONTEXT_TOKENS = 16;
+
 /** A name is only displayed: long enough for every model on the hubs. */
 const MAX_NAME_LENGTH = 200;
 
@@ -66,12 +69,19 @@ export function describeModel(model: GgufModel): ModelDescription {
       `token_embd.weight is [${table?.shape.join(", ") ?? ""}], the metadata says [${embeddingLength ?? "?"}, ${vocabSize ?? "?"}]`,
     );
   }
+  const contextLength = uintOf(metadata, `${rules.name}.context_length`);
+  if (contextLength !== undefined && contextLength < MIN_CONTEXT_TOKENS) {
+    throw fail(
+      "GGUF_CORRUPT",
+      `${rules.name}.context_length is ${contextLength}: no prompt and reply fit in fewer than ${MIN_CONTEXT_TOKENS} tokens`,
+    );
+  }
   return {
     rules,
     name: nameOf(metadata, rules.name),
     layerCount,
     embeddingLength,
-    contextLength: uintOf(metadata, `${rules.name}.context_length`) ?? 0,
+    contextLength: contextLength ?? 0, // llama.cpp refuses a model without it
     vocabSize,
     quantization: quantizationOf(model),
     tied: !model.tensors.some(({ name }) => name === "output.weight"),

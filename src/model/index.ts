@@ -9,7 +9,11 @@
  *     await assembleShard({ source, manifest, range, path: "shard-0.gguf" });
  *     const shard = await readShard("shard-0.gguf"); // { isFirst: true, boundaryTensor: "l_out-1", embedding: { … }, … }
  */
-export { describeModel, type ModelDescription } from "./describe.ts";
+export {
+  describeModel,
+  MIN_CONTEXT_TOKENS,
+  type ModelDescription,
+} from "./describe.ts";
 export { buildManifest } from "./build-manifest.ts";
 export { type FileInfo, type GgufInfo, inspectFile } from "./inspect.ts";
 export {

@@ -205,3 +205,18 @@ test("a connection that breaks during the reply is reported in one line", async 
     ],
   );
 });
+
+test("what the gateway refuses keeps its own code and exit status", async () => {
+  await using short = await onLoopback();
+  short.backend.contextLength = 5;
+  const long = await chat(short.url, ["Tell me a story."]);
+  assert.equal(long.code, 65);
+  assert.match(
+    long.stderr,
+    /^shoal: prompt has \d+ tokens; the context \(prompt \+ reply\) is limited to 5 \(CONTEXT_EXCEEDED\)\n$/,
+  );
+  await using locked = await onLoopback({ apiKey: "sesame" });
+  const stranger = await chat(locked.url, ["Hi"]);
+  assert.equal(stranger.code, 77);
+  assert.match(stranger.stderr, /\(UNAUTHENTICATED\)\n$/);
+});
