@@ -96,25 +96,27 @@ test("bash", async (t) => {
   );
 });
 
-test("fish", async (t) => {
-  if (isMissing("fish")) return;
-  const folder = await place(t, "fish");
-  for (const each of CASES) {
-    const line = ["shoal", ...each.typed].join(" ");
-    const offered = linesOf(
-      "fish",
-      `source ./script; complete -C "${line}"`,
-      folder,
-    );
-    assertOffered(
-      each,
-      offered.map((word) => word.replace(/\/$/, "")),
-    );
-  }
-});
+test(
+  "fish",
+  { skip: isMissing("fish") && "fish is not installed" },
+  async (t) => {
+    const folder = await place(t, "fish");
+    for (const each of CASES) {
+      const line = ["shoal", ...each.typed].join(" ");
+      const offered = linesOf(
+        "fish",
+        `source ./script; complete -C "${line}"`,
+        folder,
+      );
+      assertOffered(
+        each,
+        offered.map((word) => word.replace(/\/$/, "")),
+      );
+    }
+  },
+);
 
-test("zsh", async (t) => {
-  if (isMissing("zsh")) return;
+test("zsh", { skip: isMissing("zsh") && "zsh is not installed" }, async (t) => {
   const folder = await place(t, "zsh");
   for (const each of CASES) {
     const child = spawn("script", ["-qec", "zsh -f -i", "/dev/null"], {
