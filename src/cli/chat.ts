@@ -4,7 +4,7 @@ import { Command } from "commander";
 import { GATEWAY_DEFAULTS } from "../gateway/index.ts";
 import { ShoalError } from "../lib/index.ts";
 import { examples, option } from "./options.ts";
-import { print } from "./output.ts";
+import { printJson, printReplyText } from "./output.ts";
 import { stopSignal } from "./run-role.ts";
 import { streamChat } from "./stream-chat.ts";
 import { decimal, url, wholeNumber } from "./values.ts";
@@ -53,7 +53,7 @@ export function chatCommand(): Command {
         (part) => (text += part),
         options,
       );
-      await print(JSON.stringify({ text, ...result }));
+      await printJson({ text, ...result });
       return;
     }
     await printReply((onText) => streamChat(api, request, onText, options));
@@ -67,11 +67,11 @@ export async function printReply<T>(
   let last = "\n";
   try {
     return await reply((text) => {
-      process.stdout.write(text);
+      printReplyText(text);
       last = text.at(-1) ?? last;
     });
   } finally {
-    if (last !== "\n") process.stdout.write("\n");
+    if (last !== "\n") printReplyText("\n");
   }
 }
 

@@ -5,7 +5,7 @@ import { showsColors, systemClock } from "../lib/index.ts";
 import { MIN_CONTEXT_TOKENS } from "../model/index.ts";
 import { type DoctorReport, runDoctor } from "../doctor/index.ts";
 import { common, examples, option, quiet } from "./options.ts";
-import { print, printLines } from "./output.ts";
+import { printJson, printLines } from "./output.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
 import { bytes, layers, listens, shardNumber, wholeNumber } from "./values.ts";
 
@@ -105,7 +105,7 @@ export function doctorCommand(): Command {
       },
       { events, paths: options.paths, signal: stopSignal() },
     );
-    if (flags.json === true) await print(JSON.stringify(report, undefined, 2));
+    if (flags.json === true) await printJson(report, 2);
     else
       await printLines(linesOf(report), {
         ascii: options.ascii,

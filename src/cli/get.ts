@@ -11,7 +11,7 @@ import {
   quiet,
   withMembership,
 } from "./options.ts";
-import { print, printLines } from "./output.ts";
+import { printJson, printLines, tell } from "./output.ts";
 import { sourcesInWords } from "./progress.ts";
 import { newEvents, showsBars, stopSignal } from "./run-role.ts";
 import type { TransferFlags } from "../weights/index.ts";
@@ -61,13 +61,11 @@ export function getCommand(): Command {
       { events, paths: common(self).paths, signal: stopSignal() },
     );
     if (flags.json === true)
-      await print(JSON.stringify(path === undefined ? files : { path }));
-    else if (path !== undefined) await print(path);
+      await printJson(path === undefined ? files : { path });
+    else if (path !== undefined) await printLines([path], { ascii: false });
     else await printLines(files.map(lineOf), common(self));
     if (path === undefined && files.length === 0)
-      process.stderr.write(
-        `nobody in cluster ${flags.cluster} shares anything\n`,
-      );
+      tell(`nobody in cluster ${flags.cluster} shares anything`);
     process.exit(0); // libp2p leaves sockets and timers that hold the loop for seconds
   });
 }
@@ -87,8 +85,8 @@ function progressLines(): NonNullable<GetFileOptions["onProgress"]> {
     if (performance.now() - toldMs < LINE_MS) return;
     toldMs = performance.now();
     const part = sizeBytes ? Math.floor((100 * doneBytes) / sizeBytes) : 0;
-    process.stderr.write(
-      `${name}: ${part} %  ${formatBytes(bytesPerSecond)}/s, ${sourcesInWords(sources)}\n`,
+    tell(
+      `${name}: ${part} %  ${formatBytes(bytesPerSecond)}/s, ${sourcesInWords(sources)}`,
     );
   };
 }

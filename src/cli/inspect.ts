@@ -4,7 +4,7 @@ import { inspectModelFile } from "../engine/index.ts";
 import { formatBytes } from "../lib/index.ts";
 import type { FileInfo, GgufInfo } from "../model/index.ts";
 import { common, examples, option } from "./options.ts";
-import { print, printLines } from "./output.ts";
+import { printJson, printLines } from "./output.ts";
 
 export function inspectCommand(): Command {
   const command = new Command("inspect")
@@ -19,7 +19,7 @@ export function inspectCommand(): Command {
   ).action(async (path: string, _, self: Command) => {
     const info = await inspectModelFile(path);
     if (self.opts<{ json?: boolean }>().json === true) {
-      await print(JSON.stringify(info));
+      await printJson(info);
       return;
     }
     const lines = linesOf(info);

@@ -2,7 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { ShoalError, VERSION } from "../lib/index.ts";
 import { COMMANDS } from "./commands.ts";
-import { guardOutput } from "./output.ts";
+import { guardOutput, tell } from "./output.ts";
 
 const EXIT_USAGE = 64;
 
@@ -52,16 +52,14 @@ function report(thrown: unknown): number {
   if (thrown instanceof CommanderError) {
     if (thrown.exitCode === 0) return 0; // --help, --version
     if (thrown.code === "commander.help") return EXIT_USAGE; // it printed the help itself
-    process.stderr.write(
-      `shoal: ${oneLine(thrown.message.replace(/^error: /, ""))} (USAGE)\n`,
-    );
+    tell(`shoal: ${oneLine(thrown.message.replace(/^error: /, ""))} (USAGE)`);
     return EXIT_USAGE;
   }
   const error = ShoalError.from(thrown);
   if (error.code === "OUTPUT_CLOSED") return error.exitCode; // nobody reads
-  process.stderr.write(`shoal: ${oneLine(error.message)} (${error.code})\n`);
+  tell(`shoal: ${oneLine(error.message)} (${error.code})`);
   if (error.code === "INTERNAL" && error.cause instanceof Error)
-    process.stderr.write(`${error.cause.stack}\n`);
+    tell(...(error.cause.stack ?? "").split("\n"));
   return error.exitCode;
 }
 

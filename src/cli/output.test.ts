@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
 import { lineWriter } from "./output.ts";
@@ -17,4 +19,15 @@ test("a log that nobody reads takes bounded memory, and tells how many lines are
   assert.equal(bytes, (3000 - missing) * line.length);
   write(line);
   assert.equal(bytes, (3001 - missing) * line.length);
+});
+
+test("only output.ts writes to standard output and standard error", () => {
+  const writers = globSync("**/*.ts", { cwd: import.meta.dirname }).filter(
+    (file) =>
+      !file.endsWith(".test.ts") &&
+      /\bstd(out|err)\.write\b|\bconsole\./.test(
+        readFileSync(join(import.meta.dirname, file), "utf8"),
+      ),
+  );
+  assert.deepEqual(writers, ["output.ts"]);
 });

@@ -1,10 +1,20 @@
 /**
- * Standard output and standard error, which can fail at any time: the reader of a pipe ends, a terminal is closed, a disk is full.
- * For a command that prints an answer this is the end; a role goes on without its log.
+ * Standard output and standard error. No other file of the commands writes to them, because names and messages of strangers are among
+ * what is written: here they become printable.
+ *
+ * Both can fail at any time: the reader of a pipe ends, a terminal is closed, a disk is full. For a command that prints an answer this is
+ * the end; a role goes on without its log.
  */
 import type { Writable } from "node:stream";
 import { getSystemErrorMessage } from "node:util";
-import { paintSigns, printable, ShoalError, toAscii } from "../lib/index.ts";
+import {
+  paintSigns,
+  printable,
+  printableJson,
+  printableText,
+  ShoalError,
+  toAscii,
+} from "../lib/index.ts";
 
 type Failed = (error: ShoalError) => void;
 
@@ -43,8 +53,24 @@ export function lineWriter(
   };
 }
 
-/** Resolves once `text` and a line break are written. Where they cannot be, it never does: what `guardOutput` was given ends the program. */
-export function print(text: string): Promise<void> {
+/** The answer of a command, for programs. */
+export async function printJson(value: object, indent?: number): Promise<void> {
+  await printAsIs(printableJson(value, indent));
+}
+
+/** Part of a reply, as it comes. A pipe gets it as it is, a terminal without what would command it. */
+export function printReplyText(text: string): void {
+  const { stdout } = process;
+  stdout.write(stdout.isTTY ? printableText(text) : text);
+}
+
+/** Lines beside the answer, on standard error. */
+export function tell(...lines: readonly string[]): void {
+  process.stderr.write(lines.map((line) => `${printable(line)}\n`).join(""));
+}
+
+/** For text that is printable. Resolves once `text` and a line break are written. Where they cannot be, it never does: what `guardOutput` was given ends the program. */
+export function printAsIs(text: string): Promise<void> {
   return new Promise((resolve) => {
     process.stdout.write(`${text}\n`, (error) => {
       if (!error) resolve();
@@ -62,7 +88,7 @@ export async function printLines(
     const text = color ? paintSigns(printable(line)) : printable(line);
     return ascii ? toAscii(text) : text;
   });
-  await print(shown.join("\n"));
+  await printAsIs(shown.join("\n"));
 }
 
 function outputError(error: NodeJS.ErrnoException): ShoalError {

@@ -3,7 +3,7 @@
  * moves that bar and is no line of the log. Lines are written above the bars.
  */
 import { MultiBar, Presets, type SingleBar } from "cli-progress";
-import type { ShoalEvent } from "../lib/index.ts";
+import { printable, type ShoalEvent } from "../lib/index.ts";
 
 /** Bars at once: what else moves is told by the log's lines. */
 const MAX_BARS = 6;
@@ -49,8 +49,9 @@ export class ProgressBars {
 
   /** True if the event was one of progress, and is shown. */
   take(event: ShoalEvent): boolean {
-    const { what, fraction, rate, sources } = event.fields;
-    if (typeof what !== "string" || typeof fraction !== "number") return false;
+    const { what: name, fraction, rate, sources } = event.fields;
+    if (typeof name !== "string" || typeof fraction !== "number") return false;
+    const what = printable(name);
     this.#sweep();
     const shown = this.#shown.get(what);
     if (fraction >= 1) {

@@ -12,7 +12,7 @@ import {
 } from "../lib/index.ts";
 import type { Role, RoleContext, RoleMessage } from "../roles/index.ts";
 import type { Common } from "./options.ts";
-import { lineWriter, outliveOutput } from "./output.ts";
+import { lineWriter, outliveOutput, tell as tellError } from "./output.ts";
 import { ProgressBars } from "./progress.ts";
 
 /** What is left after draining takes no longer than this, or is cut off: Ctrl-C on an idle role ends it within 5 s. */
@@ -27,7 +27,7 @@ export async function runRole(
 ): Promise<void> {
   const events = newEvents(options);
   outliveOutput(({ message }) => {
-    process.stderr.write(`shoal: ${message}; going on without a log\n`);
+    tellError(`shoal: ${message}; going on without a log`);
   });
   if (process.send !== undefined)
     events.subscribe((event) => tell({ type: "event", event }));

@@ -4,7 +4,7 @@ import { checkModel } from "../engine/index.ts";
 import { formatBytes } from "../lib/index.ts";
 import { splitModel } from "../model/index.ts";
 import { common, examples, option, quiet, required } from "./options.ts";
-import { print, printLines } from "./output.ts";
+import { printJson, printLines } from "./output.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
 import { wholeNumber } from "./values.ts";
 
@@ -46,7 +46,7 @@ export function splitCommand(): Command {
       sizeBytes: shard.sizeBytes,
     }));
     if (json === true) {
-      await print(JSON.stringify({ manifest: result.id, shards: written }));
+      await printJson({ manifest: result.id, shards: written });
       return;
     }
     const lines = written.map(

@@ -11,7 +11,7 @@ import {
 } from "../diagnostics/index.ts";
 import { showsColors } from "../lib/index.ts";
 import { common, examples, option, quiet, required } from "./options.ts";
-import { print } from "./output.ts";
+import { printAsIs, printJson } from "./output.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
 import { targets, url, wholeNumber } from "./values.ts";
 
@@ -67,7 +67,7 @@ export function statusCommand(): Command {
     const asked = await ask(flags, self);
     const isReady = isReadyBy(asked);
     if (flags.json === true) {
-      await print(JSON.stringify({ ready: isReady, ...asked }, undefined, 2));
+      await printJson({ ready: isReady, ...asked }, 2);
     } else {
       const { isTTY, columns } = process.stdout;
       const lines = linesOf(asked, {
@@ -75,7 +75,7 @@ export function statusCommand(): Command {
         color: showsColors(process.stdout),
         width: isTTY ? columns : undefined,
       });
-      await print(lines.join("\n"));
+      await printAsIs(lines.join("\n"));
     }
     process.exit(isReady ? 0 : EXIT_NOT_READY); // libp2p leaves sockets and timers that hold the loop for seconds
   });

@@ -1,6 +1,6 @@
 /** What `shoal top` shows: the report of `shoal status`, and above it the rates between two answers. Pure. */
 import type { NodeStatus } from "../status/index.ts";
-import { formatBytes } from "../lib/index.ts";
+import { formatBytes, printable } from "../lib/index.ts";
 import { reportLines, type ReportOptions } from "../diagnostics/index.ts";
 
 export interface Lost {
@@ -20,13 +20,13 @@ export function topLines(
     lost === undefined
       ? "q quits"
       : `no answer for ${lost.seconds} s: ${lost.why}; trying again; q quits`;
-  if (now === undefined) return [`shoal top  ${state}`];
+  if (now === undefined) return [printable(`shoal top  ${state}`)];
   return [
-    `shoal top  ${new Date(now.nowMs).toISOString().slice(11, 19)} UTC  ${state}`,
+    `shoal top  ${new Date(now.nowMs).toISOString().slice(11, 19)} UTC  ${printable(state)}`,
     ratesLine(now, before),
     "",
     ...reportLines(now, options),
-    ...sessionLines(now),
+    ...sessionLines(now).map((line) => printable(line)),
   ];
 }
 

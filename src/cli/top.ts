@@ -4,7 +4,7 @@ import type { NodeStatus } from "../status/index.ts";
 import { DIAGNOSTICS_DEFAULTS, askUrl } from "../diagnostics/index.ts";
 import { movesCursor, showsColors, ShoalError, sleep } from "../lib/index.ts";
 import { common, examples, option } from "./options.ts";
-import { print } from "./output.ts";
+import { printJson } from "./output.ts";
 import { stopSignal } from "./run-role.ts";
 import {
   ENTER_SCREEN,
@@ -60,7 +60,7 @@ export function topCommand(): Command {
       return node;
     };
     if (json === true) {
-      await print(JSON.stringify(await ask()));
+      await printJson(await ask());
       return;
     }
     await showTop({

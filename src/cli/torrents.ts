@@ -11,7 +11,7 @@ import {
   quiet,
   withMembership,
 } from "./options.ts";
-import { print, printLines } from "./output.ts";
+import { printJson, printLines } from "./output.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
 
 interface TorrentsFlags extends MembershipFlags {
@@ -36,8 +36,7 @@ export function torrentsCommand(): Command {
     const under = result.parts.filter(
       ({ copies }) => copies < result.target,
     ).length;
-    if (flags.json === true)
-      await print(JSON.stringify({ ...result, underTarget: under }));
+    if (flags.json === true) await printJson({ ...result, underTarget: under });
     else await printLines(linesOf(result, under), common(self));
     process.exit(0); // libp2p leaves sockets and timers that hold the loop for seconds
   });

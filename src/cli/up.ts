@@ -15,7 +15,7 @@ import {
 } from "../roles/index.ts";
 import { printReply, withSampling } from "./chat.ts";
 import { common, examples, option } from "./options.ts";
-import { outliveOutput } from "./output.ts";
+import { outliveOutput, tell } from "./output.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
 import { streamChat } from "./stream-chat.ts";
 import { port, wholeNumber } from "./values.ts";
@@ -23,7 +23,7 @@ import { port, wholeNumber } from "./values.ts";
 const DEMO_MODEL = join(PACKAGE_ROOT, "models/demo/shoal-demo.gguf");
 const ENTRY = join(PACKAGE_ROOT, "bin/shoal.js");
 
-/** Room for a story. */
+/** Room for a story. All but the reply goes to standard error, so that `shoal up --once > story.txt` holds the story. */
 const MAX_TOKENS = 256;
 
 interface UpFlags {
@@ -123,7 +123,7 @@ export function upCommand(): Command {
         events.emit(level, tag, `${progress.name}: ${message}`, fields);
       }
       const line = describe(progress);
-      if (line !== undefined) say(line);
+      if (line !== undefined) tell(line);
     };
     const { model, nodes, context, fromSeeder } = flags;
     const { apiPort, rendezvousPort, diagnosticsPort } = flags;
@@ -142,9 +142,9 @@ export function upCommand(): Command {
       { events, paths: options.paths, signal },
     );
     try {
-      say(
-        `ready after ${formatMs(performance.now() - startedMs)}: OpenAI's API at ${swarm.apiUrl}/v1, the page at ${swarm.statusUrl}
-`,
+      tell(
+        `ready after ${formatMs(performance.now() - startedMs)}: OpenAI's API at ${swarm.apiUrl}/v1, the page at ${swarm.statusUrl}`,
+        "",
       );
       await ask(swarm, flags, AbortSignal.any([signal, died.signal]));
       if (flags.once !== true) await stayUp(swarm, signal);
@@ -162,7 +162,7 @@ async function ask(
   signal: AbortSignal,
 ): Promise<void> {
   const { prompt, maxTokens, temperature, seed } = flags;
-  say(`> ${prompt}\n`);
+  tell(...`> ${prompt}`.split("\n"), "");
   const request = { prompt, maxTokens, temperature, seed };
   const result = await printReply((onText) =>
     streamChat(swarm.apiUrl, request, onText, { signal }),
@@ -172,22 +172,27 @@ async function ask(
     result.tokens > 1 && seconds > 0
       ? `${((result.tokens - 1) / seconds).toFixed(1)} tokens/s`
       : "-";
-  say(
-    `\n${result.tokens} tokens by ${flags.nodes} ${flags.nodes === 1 ? "node" : "nodes"}, ${rate}, first token after ${formatMs(result.firstTokenMs)}`,
+  tell(
+    "",
+    `${result.tokens} tokens by ${flags.nodes} ${flags.nodes === 1 ? "node" : "nodes"}, ${rate}, first token after ${formatMs(result.firstTokenMs)}`,
   );
   if (result.characters === 0)
     throw new ShoalError("STAGE_FAILED", "the reply is empty");
 }
 
 async function stayUp(swarm: LocalSwarm, signal: AbortSignal): Promise<void> {
-  say(
-    `\nThe swarm stays up until Ctrl-C. From another terminal, in this folder:\n\n    npm exec shoal -- chat --api ${swarm.apiUrl} "How do I add a node?"\n`,
+  tell(
+    "",
+    "The swarm stays up until Ctrl-C. From another terminal, in this folder:",
+    "",
+    `    npm exec shoal -- chat --api ${swarm.apiUrl} "How do I add a node?"`,
+    "",
   );
   if (!signal.aborted)
     await new Promise((resolve) =>
       signal.addEventListener("abort", resolve, { once: true }),
     );
-  say("stopping …");
+  tell("stopping …");
 }
 
 function describe(progress: LocalSwarmProgress): string | undefined {
@@ -203,9 +208,4 @@ function describe(progress: LocalSwarmProgress): string | undefined {
     default:
       return progress satisfies never;
   }
-}
-
-/** Everything but the reply goes to stderr, so that `shoal up --once > story.txt` holds the story. */
-function say(line: string): void {
-  process.stderr.write(`${line}\n`);
 }

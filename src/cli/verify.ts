@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { verifyShards } from "../engine/index.ts";
 import { ShoalError } from "../lib/index.ts";
 import { common, examples, option, quiet } from "./options.ts";
-import { print, printLines } from "./output.ts";
+import { printJson, printLines } from "./output.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
 import { wholeNumber } from "./values.ts";
 
@@ -48,7 +48,7 @@ export function verifyCommand(): Command {
       const exact =
         result.prefillDifference === 0 && result.decodeDifference === 0;
       const words = `${shards} shards give the whole model's logits, bit for bit`;
-      if (json === true) await print(JSON.stringify({ exact, ...result }));
+      if (json === true) await printJson({ exact, ...result });
       else
         await printLines(
           [

@@ -57,12 +57,14 @@ export function movesCursor(
   return stream.isTTY && env.TERM !== "dumb";
 }
 
+const COMMANDING = /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu;
+
 /**
  * Makes control characters visible, as `\x1b` or `\n`, and also those that change the direction of writing. Names and messages of other
  * machines end up in a log and must not command the terminal.
  */
 export function printable(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/gu, (c) => {
+  return text.replaceAll(COMMANDING, (c) => {
     if (c === "\n") return String.raw`\n`;
     if (c === "\t") return String.raw`\t`;
     const code = c.codePointAt(0) ?? 0;
@@ -70,6 +72,20 @@ export function printable(text: string): string {
       ? String.raw`\x${code.toString(16).padStart(2, "0")}`
       : String.raw`\u${code.toString(16).padStart(4, "0")}`;
   });
+}
+
+/** The same for a text of several lines, such as a model's reply: line breaks and tabs stay. */
+export function printableText(text: string): string {
+  return text.replaceAll(/[^\n\t]+/g, (part) => printable(part));
+}
+
+/** JSON that a terminal may show: JSON.stringify escapes some of those characters only. None stands outside a string but line breaks. */
+export function printableJson(value: object, indent?: number): string {
+  return JSON.stringify(value, undefined, indent).replaceAll(COMMANDING, (c) =>
+    c === "\n"
+      ? c
+      : String.raw`\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 /** ASCII only: letters lose their accents, signs become the nearest character, everything else a question mark. */

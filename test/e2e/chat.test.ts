@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
-import { Events, resolvePaths } from "../../src/lib/index.ts";
+import { Events, resolvePaths, ShoalError } from "../../src/lib/index.ts";
 import { startRendezvous } from "../../src/roles/index.ts";
 import { onLoopback } from "../fakes/gateway.ts";
 import {
@@ -219,4 +219,18 @@ test("what the gateway refuses keeps its own code and exit status", async () => 
   const stranger = await chat(locked.url, ["Hi"]);
   assert.equal(stranger.code, 77);
   assert.match(stranger.stderr, /\(UNAUTHENTICATED\)\n$/);
+});
+
+test("a reply commands no terminal, and reaches a pipe as it is; a gateway's error commands neither", async () => {
+  await using gateway = await onLoopback();
+  gateway.backend.script = ["red:\u001B[31m", "\tgreen\n"];
+  const raw = await chat(gateway.url, ["Hi"]);
+  assert.equal(raw.stdout, "red:\u001B[31m\tgreen\n");
+  const seen = await inTerminal(["chat", "--api", gateway.url, "Hi"]);
+  assert.equal(seen.replaceAll("\r", ""), "red:\\x1b[31m\tgreen\n");
+  gateway.backend.script = [
+    { throw: new ShoalError("STAGE_LOST", "stage \u001B[2J is lost") },
+  ];
+  const failed = await chat(gateway.url, ["Hi"]);
+  assert.match(failed.stderr, /stage \\x1b\[2J is lost \(STAGE_LOST\)\n$/);
 });

@@ -1,7 +1,7 @@
 /** `shoal completion`: prints a script that completes commands, options and values in a shell. It is made from the program itself. */
 import { Argument, Command, type Option } from "commander";
 import { examples } from "../options.ts";
-import { print } from "../output.ts";
+import { printAsIs } from "../output.ts";
 import { bashScript } from "./bash.ts";
 import type { CompletedCommand, CompletedOption, Values } from "./described.ts";
 import { fishScript } from "./fish.ts";
@@ -34,7 +34,7 @@ export function completionCommand(load: () => Promise<Command>): Command {
     const described = commands.map((command) =>
       describe(command, command.name() === "help" ? names : undefined),
     );
-    await print(SCRIPTS[shell](describe(program), described));
+    await printAsIs(SCRIPTS[shell](describe(program), described));
   });
 }
 
