@@ -91,7 +91,7 @@ export function withMembership(command: Command): Command {
       option(
         "--listen <addresses>",
         "addresses to listen on over QUIC and TCP: IP, IP:port or multiaddr",
-        listens,
+        (text) => listens(text),
       ).default(listens("0.0.0.0:0"), "all interfaces, any port"),
     )
     .addOption(

@@ -31,9 +31,9 @@ export function rendezvousCommand(): Command {
       option(
         "--listen <addresses>",
         "addresses to listen on over QUIC and TCP: IP, IP:port or multiaddr",
-        listens,
+        (text) => listens(text, NETWORK_DEFAULTS.port),
       ).default(
-        listens(`0.0.0.0:${NETWORK_DEFAULTS.port}`),
+        listens("0.0.0.0", NETWORK_DEFAULTS.port),
         `all interfaces, port ${NETWORK_DEFAULTS.port}`,
       ),
     )

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { refusalOf } from "../../test/support/command-line.ts";
-import { bytes, layers, shardNumber, someBytes, targets } from "./values.ts";
+import {
+  bytes,
+  layers,
+  listens,
+  shardNumber,
+  someBytes,
+  targets,
+} from "./values.ts";
 
 test("a shard is i/n, or i alone", () => {
   assert.deepEqual(shardNumber("3/8"), { index: 3, count: 8 });
@@ -32,7 +39,17 @@ test("sizes are as people write them", () => {
   assert.throws(() => someBytes("0kB"), /more than 0/);
 });
 
-test("addresses that can not be are refused before anything starts", () => {
+test("an address to listen on has any free port, unless it names one or the command has a port of its own", () => {
+  const at = (port: number): string[] => [
+    `/ip4/127.0.0.1/udp/${port}/quic-v1`,
+    `/ip4/127.0.0.1/tcp/${port}`,
+  ];
+  assert.deepEqual(listens("127.0.0.1"), at(0));
+  assert.deepEqual(listens("127.0.0.1:4000"), at(4000));
+  assert.deepEqual(listens("127.0.0.1", 51820), at(51820));
+});
+
+test("addresses that cannot be are refused before anything starts", () => {
   assert.deepEqual(targets("a.example, b.example:4000"), [
     "a.example",
     " b.example:4000",

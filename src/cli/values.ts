@@ -90,6 +90,7 @@ export function targets(text: string): string[] {
   return given;
 }
 
-export function listens(text: string): string[] {
-  return text.split(",").flatMap((part) => parseListen(part));
+/** Without a port, `defaultPort`; 0 is any free one. */
+export function listens(text: string, defaultPort = 0): string[] {
+  return text.split(",").flatMap((part) => parseListen(part, defaultPort));
 }

@@ -1,10 +1,8 @@
 /** Can this machine keep its identity and listen where it should? */
-import { createSocket } from "node:dgram";
 import { access, mkdir, open, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { isShoalError, ShoalError } from "../lib/index.ts";
-import { createHost } from "../network/index.ts";
+import { createHost, isPortTaken, listenPort } from "../network/index.ts";
 import type { Check, Examination } from "./examination.ts";
 import { note, ok, problem, type Finding } from "./finding.ts";
 
@@ -62,13 +60,9 @@ async function checkKey(
 export const checkPorts: Check = async (examination) => {
   const findings: Finding[] = [];
   for (const address of examination.options.listen) {
-    const [, , host = "", transport = "", portText = ""] = address.split("/");
-    const port = Number(portText);
-    if (!(port > 0)) continue;
-    const taken =
-      transport === "udp"
-        ? await udpTaken(host, port)
-        : await tcpTaken(host, port);
+    const { host, transport, port } = listenPort(address);
+    if (port === 0) continue;
+    const taken = await isPortTaken({ host, transport, port });
     const name = `${transport.toUpperCase()} port ${port} of ${host}`;
     if (!taken) findings.push(ok("port", `${name} is free`));
     else if (await isOwnNode(examination, host, transport, port))
@@ -110,30 +104,4 @@ async function isOwnNode(
     if (isShoalError(error)) return false;
     throw error;
   }
-}
-
-function tcpTaken(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "EADDRINUSE") resolve(true);
-      else reject(error);
-    });
-    server.listen({ host, port, exclusive: true }, () =>
-      server.close(() => resolve(false)),
-    );
-  });
-}
-
-function udpTaken(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const socket = createSocket(host.includes(":") ? "udp6" : "udp4");
-    socket.once("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "EADDRINUSE") resolve(true);
-      else reject(error);
-    });
-    socket.bind({ address: host, port, exclusive: true }, () =>
-      socket.close(() => resolve(false)),
-    );
-  });
 }

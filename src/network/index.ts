@@ -59,5 +59,6 @@ export type {
   RequestOptions,
 } from "./host.ts";
 export { verify } from "./identity.ts";
+export { isPortTaken, listenPort, refuseTakenPorts } from "./ports.ts";
 export type { HostMetrics } from "./libp2p.ts";
 export { PeerQuota } from "./peer-quota.ts";

@@ -11,7 +11,7 @@ import type { ClusterView, LoadShardRequest } from "../cluster/index.ts";
 import { StageService } from "../inference/index.ts";
 import { type Events, type Paths, ShoalError } from "../lib/index.ts";
 import { partsOf } from "../model/index.ts";
-import type { Host } from "../network/index.ts";
+import { type Host, refuseTakenPorts } from "../network/index.ts";
 import type { SessionRoom } from "../placement/index.ts";
 import {
   fetchModel,
@@ -183,6 +183,7 @@ class ShardNode {
     watch: RoleWatch,
   ): Promise<RoleInfo & { drain: () => Promise<void> }> {
     const { host } = this.#member;
+    await refuseTakenPorts(this.#options.listen);
     const at = await this.#show(stack, watch);
     this.#events.info(
       "CONFIG",

@@ -11,7 +11,7 @@ import {
 } from "node:fs/promises";
 import { createSocket } from "node:dgram";
 import { type AddressInfo, createServer } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { type GgufValue, writeGguf } from "../../src/gguf/index.ts";
 import { splitModel } from "../../src/model/index.ts";
@@ -389,6 +389,24 @@ test("a port in use is named", async (t) => {
     `127.0.0.1:${address.port}`,
   ]);
   assertError(rendezvous.stderr, "PORT_IN_USE");
+  const node = await shoal([
+    "node",
+    "--home",
+    home,
+    "--bootstrap",
+    "127.0.0.1:9",
+    "--cluster",
+    "c",
+    "--shard",
+    "0/2",
+    "--model-dir",
+    dirname(DEMO_MODEL),
+    "--listen",
+    `127.0.0.1:${address.port}`,
+  ]);
+  assertError(node.stderr, "PORT_IN_USE");
+  const story = node.stdout + node.stderr;
+  assert.doesNotMatch(story, /TENSOR_LOAD/, "the model is not loaded before");
   const serve = await shoal([
     "serve",
     "--home",
