@@ -129,12 +129,11 @@ export class MemberFiles extends SharedFiles {
   /** May be called twice. */
   async stop(): Promise<void> {
     this.#unsubscribe?.();
+    // First: what follows waits for others, and a process that must end does not wait for it.
+    if (this.#isStarted) await this.#tellTotals().catch(() => {}); // a thread that died has lost them
+    this.#isStarted = false;
     await this.#dht.stop();
     await this.#sync.stop();
-    if (this.#isStarted) {
-      this.#isStarted = false;
-      await this.#tellTotals().catch(() => {}); // a thread that died has lost them
-    }
     await this.#thread.stop();
   }
 
