@@ -23,10 +23,10 @@ const TOGETHER = join(import.meta.dirname, "support/together.ts");
 
 const PROCESSORS = availableParallelism();
 /** Files that run at the same time: some swarms beside each other, each of a dozen processes. */
-const MOST = PROCESSORS + 6;
+const MOST = PROCESSORS + 4;
 /** A file that has just begun has not shown yet what it takes. */
 const LOOK_MS = 1_500;
-const IDLE_ENOUGH = 0.35;
+const IDLE_ENOUGH = 0.4;
 /** Ends a hang. */
 const FILE_MS = 600_000;
 
@@ -83,24 +83,32 @@ function groups(files: readonly string[]): Group[] {
   const apart = files.filter((file) => APART.test(file));
   const rest = files.filter((file) => !APART.test(file));
   const rooms = Object.groupBy(rest, (file) => ROOM.exec(file)?.[1] ?? "");
-  // These have nothing to wait for, or little: beside the slowest, which wait most.
+  // First, and with a processor each: they hold real deadlines of seconds.
   const together = Object.values(rooms).filter((room) => room !== undefined);
-  return apart.map((file) => [file]).toSpliced(PROCESSORS, 0, ...together);
+  return [...together, ...apart.map((file) => [file])];
 }
 
 async function runAll(groups: readonly Group[]): Promise<void> {
   const waiting = [...groups];
   const running = new Set<Promise<void>>();
+  let rooms = 0;
   let look = busy();
   let lookMs = performance.now();
   while (waiting.length + running.size > 0) {
     const sinceMs = performance.now() - lookMs;
     const isRoom =
       running.size < PROCESSORS ||
-      (running.size < MOST && sinceMs > LOOK_MS && idle(look) > IDLE_ENOUGH);
+      (running.size < MOST &&
+        rooms === 0 &&
+        sinceMs > LOOK_MS &&
+        idle(look) > IDLE_ENOUGH);
     if (waiting.length > 0 && isRoom) {
-      const done = runGroup(waiting.shift()!).finally(() => {
+      const group = waiting.shift()!;
+      const isOfRoom = group.length > 1;
+      if (isOfRoom) rooms++;
+      const done = runGroup(group).finally(() => {
         running.delete(done);
+        if (isOfRoom) rooms--;
       });
       running.add(done);
     }
