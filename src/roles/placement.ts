@@ -240,3 +240,15 @@ export class Placement {
     }
   }
 }
+
+/** What a session of this node takes: no more than the model has. */
+export function roomOf(
+  { manifest }: ServedModel,
+  contextLength: number,
+  sessions: number,
+): SessionRoom {
+  return {
+    contextLength: Math.min(contextLength, manifest.contextLength),
+    sessions,
+  };
+}

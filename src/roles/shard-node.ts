@@ -12,7 +12,6 @@ import { StageService } from "../inference/index.ts";
 import { type Events, type Paths, ShoalError } from "../lib/index.ts";
 import { partsOf } from "../model/index.ts";
 import { type Host, refuseTakenPorts } from "../network/index.ts";
-import type { SessionRoom } from "../placement/index.ts";
 import {
   fetchModel,
   indexLater,
@@ -20,7 +19,6 @@ import {
   MemberFiles,
   type PlannedShard,
   planOf,
-  type ServedModel,
   servedModel,
   SpareCopies,
   SpareFolder,
@@ -50,7 +48,7 @@ import {
   torrentsOfMember,
   watchRole,
 } from "./own-status.ts";
-import { Placement } from "./placement.ts";
+import { Placement, roomOf } from "./placement.ts";
 import {
   composed,
   type Role,
@@ -374,17 +372,6 @@ class ShardNode {
       signal: this.#signal,
     };
   }
-}
-
-function roomOf(
-  { manifest }: ServedModel,
-  contextLength: number,
-  sessions: number,
-): SessionRoom {
-  return {
-    contextLength: Math.min(contextLength, manifest.contextLength),
-    sessions,
-  };
 }
 
 function asInPlan({ id, number, range }: PlannedShard): ShardOfPlan {
