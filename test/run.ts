@@ -23,7 +23,9 @@ const TOGETHER = join(import.meta.dirname, "support/together.ts");
 
 const PROCESSORS = availableParallelism();
 /** Files that run at the same time: some swarms beside each other, each of a dozen processes. */
-const MOST = PROCESSORS + 4;
+const MOST = PROCESSORS + 5;
+/** While rooms run: one swarm that mostly waits, since the rooms hold real deadlines of seconds. */
+const BESIDE_ROOMS = PROCESSORS + 1;
 /** A file that has just begun has not shown yet what it takes. */
 const LOOK_MS = 1_500;
 const IDLE_ENOUGH = 0.4;
@@ -83,7 +85,7 @@ function groups(files: readonly string[]): Group[] {
   const apart = files.filter((file) => APART.test(file));
   const rest = files.filter((file) => !APART.test(file));
   const rooms = Object.groupBy(rest, (file) => ROOM.exec(file)?.[1] ?? "");
-  // First, and with a processor each: they hold real deadlines of seconds.
+  // First: little else runs beside them.
   const together = Object.values(rooms).filter((room) => room !== undefined);
   return [...together, ...apart.map((file) => [file])];
 }
@@ -98,8 +100,7 @@ async function runAll(groups: readonly Group[]): Promise<void> {
     const sinceMs = performance.now() - lookMs;
     const isRoom =
       running.size < PROCESSORS ||
-      (running.size < MOST &&
-        rooms === 0 &&
+      (running.size < (rooms > 0 ? BESIDE_ROOMS : MOST) &&
         sinceMs > LOOK_MS &&
         idle(look) > IDLE_ENOUGH);
     if (waiting.length > 0 && isRoom) {
