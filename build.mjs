@@ -122,7 +122,10 @@ async function types() {
 function licences(modules) {
   const folders = new Set(
     modules
-      .map((id) => /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id)?.[0])
+      .map(
+        (id) =>
+          /^.*[\\/]node_modules[\\/](?:@[^\\/]+[\\/])?[^\\/]+/.exec(id)?.[0],
+      )
       .filter((folder) => folder !== undefined),
   );
   return [...folders].sort().map(licence).join("\n");

@@ -4,12 +4,18 @@ import { mkdirSync, statSync } from "node:fs";
 import module from "node:module";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { cacheFolder } from "./platform.js";
 
 const NEEDED = 24;
 if (Number(process.versions.node.split(".")[0]) < NEEDED) {
   const { restart } = await import("./restart.js");
   restart(NEEDED);
 } else {
+  if (process.env.SHOAL_WRAPPER_FD !== undefined) {
+    const { followWrapper } = await import("./restart.js");
+    followWrapper();
+  }
   useCompileCache();
   const program = await load();
   await program?.main(process.argv);
@@ -18,7 +24,8 @@ if (Number(process.versions.node.split(".")[0]) < NEEDED) {
 async function load() {
   const { NOT_BUILT, PROGRAM } = await import("./built.js");
   try {
-    return await import(PROGRAM);
+    // A URL: a path that begins with a drive is not one.
+    return await import(pathToFileURL(PROGRAM).href);
   } catch (error) {
     const { code } = /** @type {NodeJS.ErrnoException} */ (error);
     if (NOT_BUILT === undefined || code !== "ERR_MODULE_NOT_FOUND") throw error;
@@ -38,10 +45,10 @@ function useCompileCache() {
   const { env, getuid } = process;
   if ((env.NODE_COMPILE_CACHE ?? env.NODE_DISABLE_COMPILE_CACHE) !== undefined)
     return;
-  const cache = env.XDG_CACHE_HOME?.startsWith("/")
-    ? env.XDG_CACHE_HOME
-    : join(homedir(), ".cache");
-  const folder = join(cache, "shoal/compiled");
+  const folder = join(
+    cacheFolder(process.platform, env, homedir()),
+    "compiled",
+  );
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const { uid, mode } = statSync(folder);

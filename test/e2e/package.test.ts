@@ -22,6 +22,7 @@ import {
 } from "../support/package.ts";
 import { runProgram } from "../support/program.ts";
 import { ENTRY, ROOT } from "../support/swarm.ts";
+import { until } from "../support/until.ts";
 
 /** Those that need no other package. */
 const LIBRARY_EXAMPLES = [
@@ -162,6 +163,27 @@ describe("under an old Node", { skip: noOldNode }, () => {
       assert.deepEqual(await exited, [0, null], output);
       assert.deepEqual(processesOf(home), []);
     });
+
+  test("the program stops when the process that wraps it is killed", async (t) => {
+    const home = await temporaryFolder(t);
+    const args = ["rendezvous", "--home", home, "--listen", "127.0.0.1:0"];
+    const wrapper = spawn(
+      OLD_NODE ?? "",
+      [ENTRY, ...args, "--diagnostics-port", "0"],
+      { env, stdio: ["ignore", "pipe", "inherit"] },
+    );
+    t.after(() => wrapper.kill("SIGKILL"));
+    let output = "";
+    wrapper.stdout.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+      // It is up.
+      if (text.includes("[DHT]")) wrapper.kill("SIGKILL");
+    });
+    // The program writes there as well.
+    await once(wrapper.stdout, "close");
+    assert.match(output, /draining/);
+    await until("its end", () => processesOf(home).length === 0);
+  });
 
   test("its exit code is the program's, and so is the signal that ends it", async (t) => {
     const run = spawnSync(OLD_NODE ?? "", [ENTRY, "frob"], { env });
