@@ -51,7 +51,7 @@ export function withCommon(command: Command): Command {
     .addOption(
       option(
         "--home <dir>",
-        "folder for configuration, state and data (default: the XDG directories)",
+        "folder for configuration, state and data (default: the XDG directories; on Windows the application data)",
       ),
     )
     .addOption(

@@ -7,7 +7,7 @@ import {
   planShards,
   usableBytes,
 } from "../placement/index.ts";
-import { formatBytes } from "../lib/index.ts";
+import { availableMemory, formatBytes } from "../lib/index.ts";
 import { planLayers } from "../model/index.ts";
 import type { Check, Examination } from "./examination.ts";
 import { ok, problem, skipped } from "./finding.ts";
@@ -55,10 +55,7 @@ export const checkDisk: Check = async (examination) => {
 export const checkMemory: Check = (examination) => {
   const { options, manifest } = examination;
   const { sessions, memoryBytes } = options;
-  const available = Math.min(
-    process.availableMemory(),
-    memoryBytes ?? Infinity,
-  );
+  const available = Math.min(availableMemory(), memoryBytes ?? Infinity);
   const shard = wantedShard(examination);
   if (shard === undefined || manifest === undefined)
     return Promise.resolve([

@@ -16,5 +16,6 @@ export * from "./compare.ts";
 export * from "./units.ts";
 export * from "./paths.ts";
 export * from "./files.ts";
+export * from "./memory.ts";
 export * from "./merkle.ts";
 export * from "./package.ts";

@@ -16,8 +16,8 @@ export interface StartContext {
   /** Hears what happens, each event after it is a fact: what `shoal` logs. */
   onEvent?: ((event: ShoalEvent) => void) | undefined;
   /**
-   * The folder for keys, records and models. Default: the XDG directories, as for the command line. Of two roles of one kind each needs its
-   * own.
+   * The folder for keys, records and models. Default, as for the command line: the XDG directories, on Windows the application data. Of two
+   * roles of one kind each needs its own.
    */
   home?: string | undefined;
   /** Aborts the start. What has started is ended by `stop`. */

@@ -9,7 +9,12 @@ import { totalmem } from "node:os";
 import { join } from "node:path";
 import type { ClusterView, LoadShardRequest } from "../cluster/index.ts";
 import { StageService } from "../inference/index.ts";
-import { type Events, type Paths, ShoalError } from "../lib/index.ts";
+import {
+  availableMemory,
+  type Events,
+  type Paths,
+  ShoalError,
+} from "../lib/index.ts";
 import { partsOf } from "../model/index.ts";
 import { type Host, refuseTakenPorts } from "../network/index.ts";
 import {
@@ -356,7 +361,7 @@ class ShardNode {
   /** Memory that one more shard may take. */
   #freeMemory(): number {
     const { memoryBytes } = this.#options;
-    const free = process.availableMemory();
+    const free = availableMemory();
     if (memoryBytes === undefined) return free;
     const used = this.#shards
       .statuses()
