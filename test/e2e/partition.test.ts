@@ -280,7 +280,11 @@ describe("the network breaks:", { skip: namespacesMissing }, () => {
       await until("stage 2 to give stage 3 up", async () => {
         const prompt = stopwatch(t);
         const words = await refusal();
-        assert.match(words, /^502: stage [23] .*(was lost|cannot reach)/);
+        // On a busy machine a suspect may say that it lives only after the grace of a second: until then it is missing for the others.
+        assert.match(
+          words,
+          /^502: stage [23] .*(was lost|cannot reach)|^503: shard [23] of 4 is missing$/,
+        );
         assert.ok(prompt.lap(`refused ("${words.slice(0, 40)}…")`) < PROMPT_MS);
         return words.includes("stage 2 cannot reach stage 3");
       });
