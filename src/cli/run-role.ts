@@ -10,7 +10,12 @@ import {
   ShoalError,
   showsColors,
 } from "../lib/index.ts";
-import type { Role, RoleContext, RoleMessage } from "../roles/index.ts";
+import type {
+  Role,
+  RoleContext,
+  RoleMessage,
+  RoleOrder,
+} from "../roles/index.ts";
 import type { Common } from "./options.ts";
 import { lineWriter, outliveOutput, tell as tellError } from "./output.ts";
 import { ProgressBars } from "./progress.ts";
@@ -124,7 +129,7 @@ export function newEvents(
   return events;
 }
 
-/** Aborts at the first SIGINT, SIGTERM, SIGHUP (the terminal is closed) or loss of the parent. A second Ctrl-C ends the process at once. */
+/** Aborts at the first SIGINT, SIGTERM, SIGHUP (the terminal is closed), or word or loss of the parent. A second Ctrl-C ends it at once. */
 export function stopSignal(): AbortSignal {
   const controller = new AbortController();
   const stop = (): void => {
@@ -133,6 +138,9 @@ export function stopSignal(): AbortSignal {
   };
   process.on("SIGINT", stop);
   process.on("SIGTERM", stop);
+  process.on("message", (order: RoleOrder) => {
+    if (order === "stop") stop();
+  });
   // A shell may repeat what the terminal has sent already.
   for (const lost of ["SIGHUP", "disconnect"])
     process.on(lost, () => {

@@ -38,6 +38,10 @@ export interface StageInfo {
   rssBytes: number;
 }
 
+// A terminal sends Ctrl-C, and systemd SIGTERM, to this process too: sessions that the parent still finishes need it.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+  process.on(signal, () => {});
+
 const channel = new SyncChannel();
 const samplers = new Map<number, Sampler>();
 let stage: Stage | undefined;

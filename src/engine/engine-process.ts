@@ -49,6 +49,7 @@ export class EngineProcess implements AsyncDisposable {
   constructor() {
     this.#child = spawn(process.execPath, ["--max-semi-space-size=16", CHILD], {
       stdio: ["ignore", "ignore", "pipe", "pipe"],
+      windowsHide: true,
     });
     this.pid = this.#child.pid ?? -1;
     this.#socket = this.#child.stdio[3] as Socket;

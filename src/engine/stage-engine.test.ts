@@ -150,3 +150,22 @@ test("when stopped, it is silent until it goes on, or until another process repl
   await engine.openSequence(0, undefined);
   assert.deepEqual(told, ["silent", "answers", "silent"]);
 });
+
+test("a signal that reaches the whole terminal or service does not end it: its parent does", async (t) => {
+  const path = join(await temporaryFolder(t), "model.gguf");
+  await writeRandomModel(path, { layers: 2 });
+  await using engine = new StageEngine({ path, ...OPTIONS });
+  await engine.start();
+  await engine.openSequence(0, undefined);
+  const before = await engine.decode(0, 0, TOKENS, undefined, Want.Logits);
+  const first = engine.pid!;
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.kill(first, signal);
+    await engine.openSequence(0, undefined);
+    assert.deepEqual(
+      await engine.decode(0, 0, TOKENS, undefined, Want.Logits),
+      before,
+    );
+  }
+  assert.equal(engine.pid, first);
+});

@@ -19,6 +19,9 @@ export type RoleMessage =
   | { type: "event"; event: ShoalEvent }
   | { type: "failed"; error: ErrorObject };
 
+/** What the one that started it tells it: to stop as at SIGTERM. */
+export type RoleOrder = "stop";
+
 /** Last lines of a child's stderr kept to tell why it died. */
 const LOG_LINES_KEPT = 5;
 
@@ -49,6 +52,7 @@ export class ChildRole {
       stdio: ["ignore", "ignore", "pipe", "ipc"],
       env,
       detached: true,
+      windowsHide: true,
     });
     this.#child = child;
     let log: string[] = [];
@@ -118,10 +122,12 @@ export class ChildRole {
     );
   }
 
-  /** SIGTERM, and SIGKILL after `graceMs`. Resolves when it is gone. */
+  /** Asks it to stop, and kills it after `graceMs`. Resolves when it is gone. */
   async stop(graceMs: number): Promise<void> {
     this.#stopping = true;
-    this.#child.kill("SIGTERM");
+    // Not by SIGTERM, which kills on Windows. One without a channel stops anyway.
+    const order: RoleOrder = "stop";
+    if (this.#child.connected) this.#child.send(order, () => {});
     const forced = new AbortController();
     const kill = sleep(graceMs, forced.signal).then(
       () => this.#child.kill("SIGKILL"),

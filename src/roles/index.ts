@@ -6,7 +6,7 @@
  *     console.log(role.info.peerId);
  *     await role.stop();
  */
-export type { RoleMessage } from "./child-role.ts";
+export type { RoleMessage, RoleOrder } from "./child-role.ts";
 export { type ClientRole, startClient } from "./client.ts";
 export { startGateway } from "./gateway.ts";
 export { getFile, type GetFileOptions } from "./get-file.ts";
