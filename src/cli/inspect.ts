@@ -2,7 +2,7 @@
 import { Command } from "commander";
 import { inspectModelFile } from "../engine/index.ts";
 import { formatBytes } from "../lib/index.ts";
-import type { FileInfo, GgufInfo } from "../model/index.ts";
+import { type FileInfo, type GgufInfo, listOfCounts } from "../model/index.ts";
 import { common, examples, option } from "./options.ts";
 import { printJson, printLines } from "./output.ts";
 
@@ -45,6 +45,7 @@ function linesOf(info: FileInfo): Lines {
         ["context", info.contextLength],
         ["vocabulary", info.vocabSize],
         ["quantization", info.quantization],
+        ["shards", listOfCounts(info.shardCounts)],
         ["head", info.tied ? "tied to the embedding" : "separate"],
       ];
     case "shard":

@@ -64,6 +64,10 @@ export interface Native {
   logits(context: Pointer, index: number, vocabSize: number): Float32Array;
   contextPerSequence(context: Pointer): number;
   embeddingLength(model: Pointer): number;
+  /** Of a row to feed: wider than a row of the table where pictures could come with it. */
+  inputLength(model: Pointer): number;
+  /** `enum llama_rope_type`. */
+  ropeType(model: Pointer): number;
   layerCount(model: Pointer): number;
   trainedContext(model: Pointer): number;
   modelSizeBytes(model: Pointer): number;
@@ -76,6 +80,7 @@ export interface Native {
   tensorName(tensor: Pointer): string;
   tensorBytes(tensor: Pointer): number;
   readTensor(tensor: Pointer, into: Float32Array, sizeBytes: number): void;
+  writeTensor(tensor: Pointer, from: Float32Array, sizeBytes: number): void;
   typeTraits(type: number): TypeTraits;
   vocab(model: Pointer): Pointer;
   vocabSize(vocab: Pointer): number;

@@ -222,6 +222,9 @@ function bind(directory: string, onLog: NativeLog): Native {
   const tensorGet = base.func(
     "void ggml_backend_tensor_get(void* t, void* data, size_t offset, size_t size)",
   );
+  const tensorSet = base.func(
+    "void ggml_backend_tensor_set(void* t, const void* data, size_t offset, size_t size)",
+  );
   const nbytes = base.func("size_t ggml_nbytes(void* t)");
   const modelSize = llama.func("uint64 llama_model_size(void* model)");
   const tokenize = llama.func(
@@ -272,6 +275,8 @@ function bind(directory: string, onLog: NativeLog): Native {
       new Float32Array(koffi.view(logitsIth(context, index), vocabSize * 4)),
     contextPerSequence: llama.func("uint32 llama_n_ctx_seq(void* ctx)"),
     embeddingLength: llama.func("int32 llama_model_n_embd(void* model)"),
+    inputLength: llama.func("int32 llama_model_n_embd_inp(void* model)"),
+    ropeType: llama.func("int llama_model_rope_type(void* model)"),
     layerCount: llama.func("int32 llama_model_n_layer(void* model)"),
     trainedContext: llama.func("int32 llama_model_n_ctx_train(void* model)"),
     modelSizeBytes: (model) => Number(modelSize(model)),
@@ -281,6 +286,8 @@ function bind(directory: string, onLog: NativeLog): Native {
     tensorBytes: (tensor) => Number(nbytes(tensor)),
     readTensor: (tensor, into, sizeBytes) =>
       tensorGet(tensor, into, 0, sizeBytes),
+    writeTensor: (tensor, from, sizeBytes) =>
+      tensorSet(tensor, from, 0, sizeBytes),
     typeTraits: (type) => {
       const t = koffi.decode(getTraits(type), traits) as {
         blck_size: bigint;

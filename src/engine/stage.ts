@@ -3,7 +3,8 @@
  * child process (see child.ts) and is synchronous, because llama.cpp calls back on the decoding thread.
  *
  * How a stage gets its output out of unmodified llama.cpp: the scheduler asks for every tensor whether we want it. We want the last layer's
- * (`l_out-<i>`), copy it and answer false, which ends the graph before the dummy norm and head.
+ * (`l_out-<i>`), copy it and answer false, which ends the graph before the dummy norm and head. Where the graph treats its input first (a
+ * scale, a norm), we want the last node of that treatment too, and write the activations that came over it.
  */
 import { closeSync, openSync, readSync } from "node:fs";
 import type { ShardInfo } from "../model/index.ts";
@@ -16,6 +17,9 @@ import type {
   Pointer,
   TypeTraits,
 } from "./native-types.ts";
+
+/** LLAMA_ROPE_TYPE_MROPE and _IMROPE (include/llama.h). */
+const FOUR_POSITIONS: ReadonlySet<number> = new Set([8, 40]);
 
 export interface StageOptions {
   /** Tokens one session may hold, prompt and reply. */
@@ -89,6 +93,8 @@ class EmbeddingTable {
 
 export class Stage implements Disposable {
   readonly embeddingLength: number;
+  /** Values of a token between two stages. */
+  readonly activationLength: number;
   readonly contextLength: number;
   /** Only the last stage has logits. */
   readonly vocabSize: number;
@@ -98,10 +104,16 @@ export class Stage implements Disposable {
   #shard: ShardInfo;
   #batchTokens: number;
   #embedding: EmbeddingTable | undefined;
-  /** (batchTokens, n_embd): what the callback captured in the last decode. */
+  /** (batchTokens, activationLength): what the callback captured in the last decode. */
   #captured: Float32Array;
   #capturedBytes = 0;
+  /** (batchTokens, n_embd_inp): rows to feed, wider than a row of the table where pictures could come with them. */
   #inputRows: Float32Array;
+  #inputWidth: number;
+  /** What is to be written over the inject tensor in this decode. */
+  #inject: Float32Array | undefined;
+  /** Each position stands for time, height and width. */
+  #hasFourPositions: boolean;
   #batch: LlamaBatch;
   #sequence = new Int32Array(1);
 
@@ -123,9 +135,12 @@ export class Stage implements Disposable {
     const model = native.loadModel(shard.path, modelParams);
     this.model = model;
     this.embeddingLength = native.embeddingLength(model);
+    this.activationLength = shard.activationLength;
     this.vocabSize = native.vocabSize(native.vocab(model));
+    this.#inputWidth = native.inputLength(model);
+    this.#hasFourPositions = FOUR_POSITIONS.has(native.ropeType(model));
     this.#captured = new Float32Array(
-      shard.isLast ? 0 : options.batchTokens * this.embeddingLength,
+      shard.isLast ? 0 : options.batchTokens * this.activationLength,
     );
     try {
       this.context = native.newContext(model, this.#contextParams(options));
@@ -146,15 +161,13 @@ export class Stage implements Disposable {
       );
     }
     this.#inputRows = new Float32Array(
-      this.#embedding === undefined
-        ? 0
-        : options.batchTokens * this.embeddingLength,
+      this.#takesTokens ? 0 : options.batchTokens * this.#inputWidth,
     );
     this.#batch = {
       n_tokens: 0,
       token: null,
       embd: null,
-      pos: new Int32Array(options.batchTokens),
+      pos: new Int32Array(4 * options.batchTokens),
       n_seq_id: new Int32Array(options.batchTokens).fill(1),
       seq_id: new BigUint64Array(options.batchTokens).fill(
         native.addressOf(this.#sequence),
@@ -176,6 +189,8 @@ export class Stage implements Disposable {
       // Every row's activations are wanted, so every row counts as an output.
       params.n_outputs_max = options.batchTokens;
       params.n_outputs_max_per_seq = options.batchTokens;
+    }
+    if (!this.#shard.isLast || this.#injects) {
       params.cb_eval = this.#native.evalCallback((tensor, ask) =>
         this.#onTensor(tensor, ask),
       );
@@ -183,9 +198,29 @@ export class Stage implements Disposable {
     return params;
   }
 
+  /** Fed with token ids, not with rows. */
+  get #takesTokens(): boolean {
+    return this.#shard.isFirst && this.#shard.embedding === undefined;
+  }
+
+  get #injects(): boolean {
+    return !this.#shard.isFirst && this.#shard.injectTensor !== undefined;
+  }
+
   #onTensor(tensor: Pointer, ask: boolean): boolean {
+    const name = this.#native.tensorName(tensor);
+    const isInput = this.#injects && name === this.#shard.injectTensor;
     if (ask)
-      return this.#native.tensorName(tensor) === this.#shard.boundaryTensor;
+      return (
+        isInput || (!this.#shard.isLast && name === this.#shard.boundaryTensor)
+      );
+    if (isInput) {
+      const values = this.#inject;
+      if (values?.byteLength !== this.#native.tensorBytes(tensor)) return false; // decode reports it
+      this.#native.writeTensor(tensor, values, values.byteLength);
+      this.#inject = undefined;
+      return true;
+    }
     this.#capturedBytes = this.#native.tensorBytes(tensor);
     if (this.#capturedBytes > this.#captured.byteLength) return false;
     this.#native.readTensor(tensor, this.#captured, this.#capturedBytes);
@@ -194,7 +229,7 @@ export class Stage implements Disposable {
 
   /**
    * Decodes `tokens` (n) of one session at positions `position…position+n-1`. A stage after the first takes `activations`
-   * (n, n_embd) instead of looking the tokens up. Returns activations (n, n_embd), a view that the next decode overwrites, or
+   * (n, activationLength) instead of looking the tokens up. Returns activations (n, activationLength), a view that the next decode overwrites, or
    * undefined on the last stage, where the last row's logits are ready.
    */
   decode(
@@ -225,10 +260,8 @@ export class Stage implements Disposable {
     this.#setInput(tokens, activations);
     batch.n_tokens = n;
     this.#sequence[0] = sequence;
-    for (let i = 0; i < n; i++) {
-      batch.pos[i] = position + i;
-      batch.logits[i] = this.#shard.isLast ? 0 : 1;
-    }
+    for (let i = 0; i < n; i++) batch.logits[i] = this.#shard.isLast ? 0 : 1;
+    this.#setPositions(position, n);
     batch.logits[n - 1] = 1;
     this.#capturedBytes = 0;
     const status = this.#native.decode(this.context, batch);
@@ -239,8 +272,15 @@ export class Stage implements Disposable {
         tokens: n,
       });
     }
+    if (this.#inject !== undefined) {
+      this.#inject = undefined;
+      throw new ShoalError(
+        "ENGINE_FAILED",
+        `the graph has no ${this.#shard.injectTensor ?? "?"} of the activations' size`,
+      );
+    }
     if (this.#shard.isLast) return undefined;
-    const values = n * this.embeddingLength;
+    const values = n * this.activationLength;
     if (this.#capturedBytes !== values * 4) {
       throw new ShoalError(
         "ENGINE_FAILED",
@@ -254,27 +294,56 @@ export class Stage implements Disposable {
     const batch = this.#batch;
     batch.token = null;
     batch.embd = null;
-    if (this.#embedding !== undefined) {
-      const rows = this.#inputRows.subarray(
-        0,
-        tokens.length * this.embeddingLength,
-      );
-      this.#embedding.lookUp(tokens, rows);
-      batch.embd = rows;
-    } else if (this.#shard.isFirst) {
+    this.#inject = undefined;
+    if (this.#takesTokens) {
       batch.token = tokens;
-    } else {
-      if (
-        activations === undefined ||
-        activations.length !== tokens.length * this.embeddingLength
-      ) {
-        throw new ShoalError(
-          "ENGINE_FAILED",
-          `expected activations of ${tokens.length} × ${this.embeddingLength}, got ${activations?.length ?? 0} values`,
-        );
-      }
-      batch.embd = activations;
+      return;
     }
+    const n = tokens.length;
+    const given = this.#embedding === undefined ? activations : undefined;
+    if (
+      this.#embedding === undefined &&
+      given?.length !== n * this.activationLength
+    ) {
+      throw new ShoalError(
+        "ENGINE_FAILED",
+        `expected activations of ${n} × ${this.activationLength}, got ${given?.length ?? 0} values`,
+      );
+    }
+    if (given !== undefined && this.#injects) {
+      this.#inject = given;
+      batch.embd = this.#inputRows.subarray(0, n * this.#inputWidth);
+    } else batch.embd = this.#rowsToFeed(n, tokens, given);
+  }
+
+  /** (n, n_embd_inp) */
+  #rowsToFeed(
+    n: number,
+    tokens: Int32Array,
+    activations: Float32Array | undefined,
+  ): Float32Array {
+    const width = this.embeddingLength;
+    const isWider = this.#inputWidth > width;
+    if (activations !== undefined && !isWider) return activations;
+    const rows = this.#inputRows.subarray(0, n * this.#inputWidth);
+    const from = activations ?? (isWider ? new Float32Array(n * width) : rows);
+    if (activations === undefined) {
+      this.#embedding?.lookUp(tokens, from);
+      if (this.#shard.scalesRows) scale(from, Math.sqrt(width));
+    }
+    if (!isWider) return rows;
+    for (let i = 0; i < n; i++)
+      rows.set(from.subarray(i * width, (i + 1) * width), i * this.#inputWidth);
+    return rows;
+  }
+
+  /** llama.cpp spreads a text's positions over time, height and width by itself for token ids, not for rows. */
+  #setPositions(position: number, n: number): void {
+    const { pos } = this.#batch;
+    const blocks = this.#hasFourPositions && !this.#takesTokens ? 4 : 1;
+    for (let block = 0; block < blocks; block++)
+      for (let i = 0; i < n; i++)
+        pos[block * n + i] = block === 3 ? 0 : position + i;
   }
 
   /** The logits after the last decode, (n_vocab), copied. Last stage only. */
@@ -303,7 +372,7 @@ export class Stage implements Disposable {
         Int32Array.of(0),
         this.#shard.isFirst
           ? undefined
-          : new Float32Array(this.embeddingLength).fill(0.01),
+          : new Float32Array(this.activationLength).fill(0.01),
       ) ?? this.logits();
     this.freeSequence(0);
     if (!out.every(Number.isFinite)) {
@@ -322,4 +391,10 @@ export class Stage implements Disposable {
     this.#native.freeModel(this.model);
     this.#embedding?.close();
   }
+}
+
+/** In f32, as llama.cpp does. */
+function scale(values: Float32Array, by: number): void {
+  const factor = Math.fround(by);
+  for (const [i, value] of values.entries()) values[i] = value * factor;
 }

@@ -48,6 +48,12 @@ export class Output {
     for await (const chunk of source.chunks) await this.#bytes(chunk);
   }
 
+  /** Zeros as a hole, which takes no room on a disk that knows holes. Something must be written behind it. */
+  skip(sizeBytes: number): void {
+    this.#position += sizeBytes;
+    this.#options.onProgress?.(this.#position);
+  }
+
   /** Zeros up to the next multiple of `alignment`. */
   async pad(alignment: number): Promise<void> {
     const over = this.#position % alignment;

@@ -1,6 +1,5 @@
 /** Writes a shard from its parts, each a separate file, as a node does after downloading them. */
 import { readGguf } from "../gguf/index.ts";
-import { layerPart } from "./architectures.ts";
 import { shardLayout } from "./layout.ts";
 import {
   partById,
@@ -9,6 +8,7 @@ import {
   type ProgressOptions,
 } from "./manifest.ts";
 import { checkRange, type LayerRange } from "./plan.ts";
+import { layerPart } from "./tensor-parts.ts";
 import { writeShard } from "./write-shard.ts";
 
 export interface AssemblePartsOptions extends ProgressOptions {
@@ -24,7 +24,7 @@ export function partsOf(
   manifest: Manifest,
   { layerStart, layerEnd }: LayerRange,
 ): ManifestPart[] {
-  checkRange(manifest.layerCount, { layerStart, layerEnd });
+  checkRange(manifest, { layerStart, layerEnd });
   const isLast = layerEnd === manifest.layerCount;
   const ids = ["metadata"];
   if (layerStart === 0 || (isLast && manifest.tied)) ids.push("embedding");
@@ -39,7 +39,7 @@ export async function assembleFromParts(
   options: AssemblePartsOptions,
 ): Promise<number> {
   const { manifest, range, partPath } = options;
-  checkRange(manifest.layerCount, range);
+  checkRange(manifest, range);
   const { metadata } = await readGguf(partPath("metadata"));
   const layout = shardLayout(manifest, metadata, range);
   return await writeShard(layout, options, (segment) => ({

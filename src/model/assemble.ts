@@ -29,7 +29,7 @@ export interface AssembleOptions extends ProgressOptions {
 export async function assembleShard(options: AssembleOptions): Promise<number> {
   const { source, manifest, range, signal } = options;
   const { verify = true } = options;
-  checkRange(manifest.layerCount, range);
+  checkRange(manifest, range);
   checkSource(source, manifest);
   await using reader = new PartReader(source, signal);
   if (verify) {

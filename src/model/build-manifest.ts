@@ -15,7 +15,7 @@ export async function buildManifest(
   options: ProgressOptions = {},
 ): Promise<Manifest> {
   const { signal, onProgress } = options;
-  const { rules, parts, ...description } = describeModel(model);
+  const { recipe, parts, ...description } = describeModel(model);
   const sizes = parts.map(
     ({ id, tensors }) =>
       tensorsSizeBytes(tensors) +
@@ -37,9 +37,9 @@ export async function buildManifest(
     hashedParts.push({ ...part, sizeBytes: sizes[i] ?? 0, root });
   }
   return {
-    version: 1,
+    version: 2,
     ...description,
-    architecture: rules.name,
+    architecture: recipe.name,
     files: model.files.map(({ sizeBytes }) => ({ sizeBytes })),
     parts: hashedParts,
   };

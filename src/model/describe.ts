@@ -9,17 +9,14 @@ import {
   type GgufTensor,
 } from "../gguf/index.ts";
 import { ShoalError, type ErrorCode } from "../lib/index.ts";
-import {
-  ARCHITECTURES,
-  layerPart,
-  missingOfLayer,
-  partOf,
-  rulesOf,
-  type ArchitectureRules,
-} from "./architectures.ts";
+import { cutRules } from "./cut-rules.ts";
 import { isWholeShard, SHARD_KEYS } from "./keys.ts";
+import { layerCosts } from "./layer-costs.ts";
 import type { Manifest } from "./manifest.ts";
+import { layerNumbers, perLayerArrays } from "./per-layer.ts";
 import { quantizationOf } from "./quantization.ts";
+import { recipeOf, type Recipe } from "./recipes/index.ts";
+import { layerOf, missingTensor, partIds, partOf } from "./tensor-parts.ts";
 
 export interface ModelDescription extends Pick<
   Manifest,
@@ -30,8 +27,10 @@ export interface ModelDescription extends Pick<
   | "vocabSize"
   | "quantization"
   | "tied"
+  | "cuts"
+  | "layerCosts"
 > {
-  rules: ArchitectureRules;
+  recipe: Recipe;
   /** metadata, embedding, layer.0 …, output: each with its tensors in the files' order. */
   parts: readonly { id: string; tensors: readonly GgufTensor[] }[];
 }
@@ -47,14 +46,15 @@ const MAX_NAME_LENGTH = 200;
 export function describeModel(model: GgufModel): ModelDescription {
   const { metadata } = model;
   const fail = failIn(model);
-  const { rules, layerCount } = recognize(model);
-  checkPerLayerKeys(model, rules, layerCount);
-  const tensorsOf = partition(model, rules, layerCount);
+  const { recipe, layerCount } = recognize(model);
+  checkRefusals(model, recipe, layerCount);
+  checkPerLayerKeys(model, recipe);
+  const tensorsOf = partition(model, recipe, layerCount);
   const table = tensorsOf.get("embedding")?.[0];
-  const embeddingLength = uintOf(metadata, `${rules.name}.embedding_length`);
+  const embeddingLength = uintOf(metadata, `${recipe.name}.embedding_length`);
   const vocabSize =
     stringsOf(metadata, "tokenizer.ggml.tokens")?.length ??
-    uintOf(metadata, `${rules.name}.vocab_size`) ??
+    uintOf(metadata, `${recipe.name}.vocab_size`) ??
     table?.shape[1];
   const [width, rows, ...more] = table?.shape ?? [];
   if (
@@ -69,22 +69,24 @@ export function describeModel(model: GgufModel): ModelDescription {
       `token_embd.weight is [${table?.shape.join(", ") ?? ""}], the metadata says [${embeddingLength ?? "?"}, ${vocabSize ?? "?"}]`,
     );
   }
-  const contextLength = uintOf(metadata, `${rules.name}.context_length`);
+  const contextLength = uintOf(metadata, `${recipe.name}.context_length`);
   if (contextLength !== undefined && contextLength < MIN_CONTEXT_TOKENS) {
     throw fail(
       "GGUF_CORRUPT",
-      `${rules.name}.context_length is ${contextLength}: no prompt and reply fit in fewer than ${MIN_CONTEXT_TOKENS} tokens`,
+      `${recipe.name}.context_length is ${contextLength}: no prompt and reply fit in fewer than ${MIN_CONTEXT_TOKENS} tokens`,
     );
   }
   return {
-    rules,
-    name: nameOf(metadata, rules.name),
+    recipe,
+    name: nameOf(metadata, recipe.name),
     layerCount,
     embeddingLength,
     contextLength: contextLength ?? 0, // llama.cpp refuses a model without it
     vocabSize,
     quantization: quantizationOf(model),
     tied: !model.tensors.some(({ name }) => name === "output.weight"),
+    cuts: cutRules(recipe, metadata),
+    layerCosts: layerCosts(recipe, metadata, layerCount, tensorsOf),
     parts: partIds(layerCount).map((id) => ({
       id,
       tensors: tensorsOf.get(id) ?? [],
@@ -92,15 +94,9 @@ export function describeModel(model: GgufModel): ModelDescription {
   };
 }
 
-/** Ids of a model's parts, in the manifest's order. */
-export function partIds(layerCount: number): string[] {
-  const layers = Array.from({ length: layerCount }, (_, i) => layerPart(i));
-  return ["metadata", "embedding", ...layers, "output"];
-}
-
 /** Architecture and layer count, or why Shoal cannot run this model. */
 function recognize(model: GgufModel): {
-  rules: ArchitectureRules;
+  recipe: Recipe;
   layerCount: number;
 } {
   const { metadata, tensors } = model;
@@ -117,20 +113,17 @@ function recognize(model: GgufModel): {
   }
   const kind = stringOf(metadata, "general.type") ?? "model";
   if (kind !== "model") throw no(`its general.type is ${quote(kind)}`);
-  const layerCount = uintOf(metadata, `${architecture}.block_count`) ?? 0;
+  const { layerCount } = layerNumbers(metadata, architecture);
+  const recipe = recipeOf(
+    architecture,
+    `${basename(model.files[0]?.path ?? "")}: `,
+  );
   if (layerCount === 0) {
     throw no(
       `architecture ${quote(architecture)} without ${architecture.slice(0, 80)}.block_count`,
     );
   }
   if (tensors.length === 0) throw no("it holds a vocabulary, but no tensors");
-  const rules = rulesOf(architecture);
-  if (rules === undefined) {
-    throw fail(
-      "MODEL_ARCHITECTURE",
-      `architecture ${quote(architecture)} is not supported; supported are ${ARCHITECTURES.map(({ name }) => name).join(", ")}`,
-    );
-  }
   if (layerCount > MAX_LAYERS) {
     throw fail(
       "GGUF_LIMIT",
@@ -141,34 +134,54 @@ function recognize(model: GgufModel): {
   const causal = metadata.get(`${architecture}.attention.causal`)?.value;
   if (pooling !== 0 || causal === false)
     throw no("it is an embedding model: it makes vectors, not text");
-  if ((uintOf(metadata, `${architecture}.nextn_predict_layers`) ?? 0) > 0) {
-    throw fail(
-      "MODEL_ARCHITECTURE",
-      `architecture ${quote(architecture)} with layers that predict several tokens is not supported`,
-    );
-  }
-  return { rules, layerCount };
+  return { recipe, layerCount };
 }
 
-function checkPerLayerKeys(
+/** What its architecture's recipe refuses: numbers of layers and settings with which shards would not compute what the model does. */
+function checkRefusals(
   model: GgufModel,
-  rules: ArchitectureRules,
+  recipe: Recipe,
   layerCount: number,
 ): void {
-  for (const suffix of rules.perLayerKeys) {
-    const key = `${rules.name}.${suffix}`;
-    const entry = model.metadata.get(key);
-    if (entry?.type !== "array") continue;
-    if (entry.value.length !== layerCount) {
+  const { metadata } = model;
+  const refuse = (what: string, reason: string): never => {
+    throw failIn(model)(
+      "MODEL_ARCHITECTURE",
+      `architecture '${recipe.name}' ${what} is not supported: ${reason}`,
+    );
+  };
+  const count = recipe.refusedCounts?.[layerCount];
+  if (count !== undefined) refuse(`with ${layerCount} layers`, count);
+  for (const { key, above, reason } of recipe.refusedKeys ?? []) {
+    const value = uintOf(metadata, `${recipe.name}.${key}`) ?? 0;
+    if (value > above) refuse(`with a ${key} of ${value}`, reason);
+  }
+  for (const { key, layers, reason } of recipe.refusedWithout ?? []) {
+    if (layers.includes(layerCount) && !metadata.has(`${recipe.name}.${key}`))
+      refuse(`with ${layerCount} layers`, reason);
+  }
+}
+
+/** In most architectures llama.cpp takes the first layer's number of heads and widths for all, and a shard has another first layer. */
+function checkPerLayerKeys(model: GgufModel, recipe: Recipe): void {
+  const { blockCount } = layerNumbers(model.metadata, recipe.name);
+  for (const [key, { value }] of perLayerArrays(model.metadata, recipe.name)) {
+    if (value.length !== blockCount) {
       throw failIn(model)(
         "GGUF_CORRUPT",
-        `${key} has ${entry.value.length} values for ${layerCount} layers`,
+        `${key} has ${value.length} values for ${blockCount} layers`,
       );
     }
-    if (new Set<unknown>(entry.value).size > 1) {
+    const isShape =
+      /\.(?:feed_forward_length|attention\.head_count(?:_kv)?|expert_.*)$/;
+    if (
+      recipe.variesByLayer !== true &&
+      isShape.test(key) &&
+      new Set<unknown>(value as Iterable<unknown>).size > 1
+    ) {
       throw failIn(model)(
         "MODEL_ARCHITECTURE",
-        `architecture '${rules.name}' with a ${suffix} that differs by layer is not supported`,
+        `architecture '${recipe.name}' with a ${key.slice(recipe.name.length + 1)} that differs by layer is not supported`,
       );
     }
   }
@@ -176,51 +189,35 @@ function checkPerLayerKeys(
 
 function partition(
   model: GgufModel,
-  rules: ArchitectureRules,
+  recipe: Recipe,
   layerCount: number,
 ): Map<string, GgufTensor[]> {
   const fail = failIn(model);
   const parts = new Map(
     partIds(layerCount).map((id): [string, GgufTensor[]] => [id, []]),
   );
+  const { blockCount } = layerNumbers(model.metadata, recipe.name);
   for (const tensor of model.tensors) {
-    const part = parts.get(partOf(rules, tensor.name) ?? "");
+    const layer = layerOf(tensor.name) ?? 0;
+    // It only predicts further tokens.
+    if (layer >= layerCount && layer < blockCount) continue;
+    const part = parts.get(partOf(tensor.name) ?? "");
     if (part === undefined) {
       throw fail(
         "MODEL_TENSOR_UNKNOWN",
-        `tensor ${quote(tensor.name)} does not belong to a ${rules.name} model of ${layerCount} layers`,
+        `tensor ${quote(tensor.name)} does not belong to a ${recipe.name} model of ${layerCount} layers`,
         { tensor: tensor.name },
       );
     }
     part.push(tensor);
   }
-  const missing = missingTensor(parts, rules, layerCount);
+  const missing = missingTensor(parts, layerCount);
   if (missing !== undefined) {
     throw fail("MODEL_TENSOR_MISSING", `tensor ${missing} is missing`, {
       tensor: missing,
     });
   }
   return parts;
-}
-
-/** The first tensor that the parts lack to make a model. */
-export function missingTensor(
-  parts: ReadonlyMap<string, readonly { name: string }[]>,
-  rules: ArchitectureRules,
-  layerCount: number,
-): string | undefined {
-  const namesIn = (id: string): string[] =>
-    (parts.get(id) ?? []).map(({ name }) => name);
-  if (namesIn("embedding").length === 0) return "token_embd.weight";
-  for (let layer = 0; layer < layerCount; layer++) {
-    const prefix = `blk.${layer}.`;
-    const names = namesIn(layerPart(layer)).map((n) => n.slice(prefix.length));
-    const missing = missingOfLayer(rules, new Set(names));
-    if (missing !== undefined) return `${prefix}${missing}`;
-  }
-  return namesIn("output").includes("output_norm.weight")
-    ? undefined
-    : "output_norm.weight";
 }
 
 function nameOf(metadata: GgufMetadata, fallback: string): string {

@@ -33,10 +33,14 @@ export { writeMetadata } from "./parts.ts";
 export {
   checkRange,
   checkShardCount,
+  listOfCounts,
   planLayers,
+  shardCounts,
+  type CutRules,
   type LayerRange,
   type PlannedModel,
 } from "./plan.ts";
+export { SERVED, REFUSED, recipeOf, type Recipe } from "./recipes/index.ts";
 export { shardLayout, type ShardLayout, type ShardSegment } from "./layout.ts";
 export {
   assembleFromParts,

@@ -9,6 +9,7 @@ import {
   manifestId,
   MAX_MANIFEST_BYTES,
 } from "./manifest-codec.ts";
+import { shardCounts } from "./plan.ts";
 import { readShard } from "./shard.ts";
 
 export type FileInfo = ModelInfo | ShardFileInfo | OtherGgufInfo | ManifestInfo;
@@ -35,6 +36,8 @@ export interface ModelInfo extends GgufInfo {
   quantization: string;
   /** The embedding table is the head as well. */
   tied: boolean;
+  /** Into how many shards it can be cut, ascending. */
+  shardCounts: number[];
 }
 
 export interface ShardFileInfo extends GgufInfo {
@@ -85,8 +88,16 @@ export async function inspectFile(
     return { kind: "shard", ...gguf, manifest: shard.manifestId, ...range };
   }
   try {
-    const { rules: _, parts: __, ...about } = describeModel(model);
-    return { kind: "model", ...gguf, ...about };
+    const description = describeModel(model);
+    const {
+      recipe: _,
+      parts: __,
+      cuts: ___,
+      layerCosts: ____,
+      ...about
+    } = description;
+    const shards = shardCounts(description);
+    return { kind: "model", ...gguf, ...about, shardCounts: shards };
   } catch (error) {
     if (!isShoalError(error)) throw error;
     return { kind: "gguf", ...gguf, reason: error.message };

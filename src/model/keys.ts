@@ -1,5 +1,5 @@
 /** Shoal's own metadata keys, with which a shard file describes itself. llama.cpp ignores keys it does not know. */
-import { uintOf, type GgufMetadata } from "../gguf/index.ts";
+import { stringOf, uintOf, type GgufMetadata } from "../gguf/index.ts";
 
 export const SHARD_KEYS = {
   /** CID of the model's manifest. */
@@ -14,6 +14,24 @@ export const SHARD_KEYS = {
   embeddingSize: "shoal.embedding.size",
   embeddingRows: "shoal.embedding.rows",
 } as const;
+
+/** Whether these are the metadata of that shard already. */
+export function isShardOf(
+  metadata: GgufMetadata,
+  shard: {
+    manifest: string;
+    layerStart: number;
+    layerEnd: number;
+    layerCount: number;
+  },
+): boolean {
+  return (
+    stringOf(metadata, SHARD_KEYS.manifest) === shard.manifest &&
+    uintOf(metadata, SHARD_KEYS.layerStart) === shard.layerStart &&
+    uintOf(metadata, SHARD_KEYS.layerEnd) === shard.layerEnd &&
+    uintOf(metadata, SHARD_KEYS.layerCount) === shard.layerCount
+  );
+}
 
 /** A shard of all layers is the model itself with a few more keys. */
 export function isWholeShard(metadata: GgufMetadata): boolean {

@@ -11,10 +11,10 @@ import {
   type GgmlTypeName,
 } from "../gguf/index.ts";
 import { ShoalError } from "../lib/index.ts";
-import { ARCHITECTURES, partOf, rulesOf } from "./architectures.ts";
-import { missingTensor, partIds } from "./describe.ts";
 import type { Manifest } from "./manifest.ts";
 import { PART_ALIGNMENT, tensorsSizeBytes } from "./parts.ts";
+import { recipeOf } from "./recipes/index.ts";
+import { missingTensor, partIds, partOf } from "./tensor-parts.ts";
 
 /** A layer takes about 1 KiB, so 512 layers of a mixture model stay far below. */
 export const MAX_MANIFEST_BYTES = 16 * 1024 * 1024;
@@ -44,16 +44,29 @@ const tensorSchema = z
     sizeBytes,
   }));
 
+const MAX_LAYERS = 512;
+/** Layer numbers, ascending. */
+const layers = z
+  .array(size.max(MAX_LAYERS))
+  .max(MAX_LAYERS)
+  .refine((of) => of.every((layer, i) => i === 0 || layer > (of[i - 1] ?? 0)));
+
 const manifestSchema = z.strictObject({
-  version: z.literal(1),
+  version: z.literal(2),
   name: z.string().max(256),
   architecture: z.string().max(64),
-  layerCount: count.max(512),
+  layerCount: count.max(MAX_LAYERS),
   embeddingLength: count,
   contextLength: size,
   vocabSize: count,
   quantization: z.string().min(1).max(32),
   tied: z.boolean(),
+  cuts: z.strictObject({
+    borders: layers,
+    needs: z.array(layers.min(1)).max(8),
+    refusedLengths: layers,
+  }),
+  layerCosts: z.array(size).max(MAX_LAYERS),
   files: z
     .array(z.strictObject({ sizeBytes: count }))
     .min(1)
@@ -120,13 +133,7 @@ export function decodeManifest(bytes: Uint8Array): Manifest {
 }
 
 function checkParts(manifest: Manifest): void {
-  const rules = rulesOf(manifest.architecture);
-  if (rules === undefined) {
-    throw new ShoalError(
-      "MODEL_ARCHITECTURE",
-      `architecture '${manifest.architecture}' is not supported; supported are ${ARCHITECTURES.map(({ name }) => name).join(", ")}`,
-    );
-  }
+  recipeOf(manifest.architecture); // throws
   const ids = partIds(manifest.layerCount);
   if (
     manifest.parts.length !== ids.length ||
@@ -134,11 +141,12 @@ function checkParts(manifest: Manifest): void {
   ) {
     throw invalid(`its parts are not those of ${manifest.layerCount} layers`);
   }
+  checkCuts(manifest);
   const names = new Set<string>();
   for (const part of manifest.parts) {
     for (const tensor of part.tensors) {
       const { name, type, shape, fileIndex, offset, sizeBytes } = tensor;
-      if (partOf(rules, name) !== part.id)
+      if (partOf(name) !== part.id)
         throw invalid(`tensor ${name} does not belong to part ${part.id}`);
       if (names.has(name)) throw invalid(`tensor ${name} appears twice`);
       names.add(name);
@@ -159,7 +167,7 @@ function checkParts(manifest: Manifest): void {
       throw invalid(`the size of part ${part.id} does not match its tensors`);
   }
   const byId = new Map(manifest.parts.map(({ id, tensors }) => [id, tensors]));
-  const missing = missingTensor(byId, rules, manifest.layerCount);
+  const missing = missingTensor(byId, manifest.layerCount);
   if (missing !== undefined) throw invalid(`tensor ${missing} is missing`);
   const table = byId.get("embedding")?.[0];
   if (
@@ -171,6 +179,22 @@ function checkParts(manifest: Manifest): void {
   }
   if (manifest.tied === names.has("output.weight"))
     throw invalid("it is wrong about whether the head is tied");
+}
+
+/** The numbers are of layers that there are. */
+function checkCuts({ layerCount, cuts, layerCosts }: Manifest): void {
+  const { borders, needs, refusedLengths } = cuts;
+  const inside = (layers: readonly number[], from: number): boolean =>
+    (layers[0] ?? from) >= from && (layers.at(-1) ?? 0) < layerCount;
+  if (
+    !inside(borders, 1) ||
+    !inside(refusedLengths, 1) ||
+    !needs.every((of) => inside(of, 0)) ||
+    layerCosts.length !== layerCount
+  )
+    throw invalid(
+      `its rules for cutting are not those of ${layerCount} layers`,
+    );
 }
 
 function isSizeOf(

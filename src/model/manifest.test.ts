@@ -195,7 +195,7 @@ const INVALID: readonly [
   change: (manifest: Manifest) => unknown,
   message?: RegExp,
 ][] = [
-  ["version 2", (m) => ({ ...m, version: 2 })],
+  ["version 1", (m) => ({ ...m, version: 1 })],
   ["a field too many", (m) => ({ ...m, author: "me" })],
   ["a field too few", (m) => Object.fromEntries(Object.entries(m).slice(1))],
   ["no files", (m) => ({ ...m, files: [] })],
@@ -206,6 +206,24 @@ const INVALID: readonly [
     "a layer too few",
     (m) => ({ ...m, layerCount: 4 }),
     /parts are not those of 4 layers/,
+  ],
+  [
+    "a border behind the last layer",
+    (m) => ({ ...m, cuts: { ...m.cuts, borders: [1, 99] } }),
+    /rules for cutting are not those/,
+  ],
+  [
+    "borders out of order",
+    (m) => ({ ...m, cuts: { ...m.cuts, borders: [2, 1] } }),
+  ],
+  [
+    "a need that no layer meets",
+    (m) => ({ ...m, cuts: { ...m.cuts, needs: [[]] } }),
+  ],
+  [
+    "costs of other layers",
+    (m) => ({ ...m, layerCosts: [1] }),
+    /rules for cutting are not those/,
   ],
   ["too many layers", (m) => ({ ...m, layerCount: 513 })],
   [
@@ -314,9 +332,9 @@ test("bytes that are not a manifest are refused", async (t) => {
 
 test("a manifest of a family that this version does not know is refused by name", async (t) => {
   const manifest = await indexed(await randomModel(t));
-  const bytes = encodeManifest({ ...manifest, architecture: "gemma3" });
+  const bytes = encodeManifest({ ...manifest, architecture: "gemma3n" });
   assert.throws(() => decodeManifest(bytes), {
     code: "MODEL_ARCHITECTURE",
-    message: /architecture 'gemma3'/,
+    message: /architecture 'gemma3n' is not supported: llama\.cpp/,
   });
 });

@@ -3,6 +3,7 @@
  * give the same manifest, whatever the files are called. Its CID is the model's id.
  */
 import type { GgufTensor } from "../gguf/index.ts";
+import type { CutRules } from "./plan.ts";
 
 export interface ManifestPart {
   /** metadata, embedding, layer.0 …, output */
@@ -15,7 +16,7 @@ export interface ManifestPart {
 }
 
 export interface Manifest {
-  version: 1;
+  version: 2;
   /** `general.name`, else the architecture. Not the file's name. */
   name: string;
   architecture: string;
@@ -26,6 +27,10 @@ export interface Manifest {
   quantization: string;
   /** The embedding table is the head as well. */
   tied: boolean;
+  /** Where the model may be cut. */
+  cuts: CutRules;
+  /** Bytes of each layer that a token reads: of many experts only those that are used. */
+  layerCosts: readonly number[];
   /** The original files in order. */
   files: readonly { sizeBytes: number }[];
   parts: readonly ManifestPart[];

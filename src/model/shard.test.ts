@@ -45,6 +45,9 @@ test("a shard describes its input and output", async (t) => {
     layerCount: 4,
     embeddingLength: 64,
     contextLength: 128,
+    scalesRows: false,
+    activationLength: 64,
+    injectTensor: undefined,
   };
   for (const [layerStart, layerEnd, expected] of [
     [0, 1, { isFirst: true, isLast: false, boundaryTensor: "l_out-0" }],
@@ -126,7 +129,7 @@ const uint64 = (value: bigint): GgufValue => ({ type: "uint64", value });
 const WRONG: readonly [key: string, value: GgufValue, code: string][] = [
   [
     "general.architecture",
-    { type: "string", value: "gemma3" },
+    { type: "string", value: "gemma3n" },
     "MODEL_ARCHITECTURE",
   ],
   ["shoal.layer_end", uint32(5), "GGUF_CORRUPT"],

@@ -9,13 +9,15 @@ import {
   type GgufModel,
 } from "../gguf/index.ts";
 import { ShoalError } from "../lib/index.ts";
-import { rulesOf, type ArchitectureRules } from "./architectures.ts";
 import { describeModel } from "./describe.ts";
 import { SHARD_KEYS } from "./keys.ts";
 import { shardDataBytes } from "./layout.ts";
 import type { Manifest } from "./manifest.ts";
 import { encodeManifest, manifestId } from "./manifest-codec.ts";
+import { layerNumbers } from "./per-layer.ts";
 import type { LayerRange } from "./plan.ts";
+import { recipeOf, type Recipe } from "./recipes/index.ts";
+import { takesTokens } from "./shard-metadata.ts";
 
 export interface ShardInfo extends LayerRange {
   /** The file for llama.cpp to load; the first of a model in several files. */
@@ -34,10 +36,16 @@ export interface ShardInfo extends LayerRange {
   isFirst: boolean;
   /** Gives logits. */
   isLast: boolean;
-  /** Only of a first shard that is not the last: the table from which the stage feeds rows. */
+  /** Of a first shard that is fed with rows: the table they are in. */
   embedding?: EmbeddingTable;
+  /** Rows are multiplied by the square root of their width before they are fed. */
+  scalesRows: boolean;
+  /** Values that a token's activations have, between any two shards. */
+  activationLength: number;
   /** The graph's name for the output of the last of these layers. */
   boundaryTensor: string;
+  /** The graph's name for the node that activations are written over; undefined if they are fed as rows. */
+  injectTensor: string | undefined;
 }
 
 export interface EmbeddingTable {
@@ -103,14 +111,14 @@ export function checkShard(
 }
 
 function describeWhole(model: GgufModel): ShardInfo {
-  const { rules, layerCount, embeddingLength, contextLength } =
+  const { recipe, layerCount, embeddingLength, contextLength } =
     describeModel(model);
   const sizeBytes = totalBytes(model.files);
   return {
     path: model.files[0]?.path ?? "",
     sizeBytes,
     dataSizeBytes: sizeBytes - model.dataOffset,
-    architecture: rules.name,
+    architecture: recipe.name,
     layerStart: 0,
     layerEnd: layerCount,
     layerCount,
@@ -118,7 +126,7 @@ function describeWhole(model: GgufModel): ShardInfo {
     contextLength,
     isFirst: true,
     isLast: true,
-    boundaryTensor: rules.boundary(layerCount - 1),
+    ...passageOf(recipe, model, layerCount, embeddingLength),
   };
 }
 
@@ -132,14 +140,7 @@ function describeShard(model: GgufModel): ShardInfo {
       { path },
     );
   const architecture = stringOf(metadata, "general.architecture") ?? "";
-  const rules = rulesOf(architecture);
-  if (rules === undefined) {
-    throw new ShoalError(
-      "MODEL_ARCHITECTURE",
-      `${basename(path)}: a shard of an unsupported architecture, ${JSON.stringify(architecture.slice(0, 80))}`,
-      { path },
-    );
-  }
+  const recipe = recipeOf(architecture, `${basename(path)}: a shard of `);
   const uint = (key: string): number => uintOf(metadata, key) ?? NaN;
   const layerStart = uint(SHARD_KEYS.layerStart);
   const layerEnd = uint(SHARD_KEYS.layerEnd);
@@ -148,7 +149,8 @@ function describeShard(model: GgufModel): ShardInfo {
   // Written so that NaN, from a missing key, fails.
   if (!(layerStart < layerEnd && layerEnd <= layerCount))
     throw corrupt("layer numbers are not a range");
-  if (uint(`${architecture}.block_count`) !== layerEnd - layerStart)
+  // One more may be named that is not there (shard-metadata.ts).
+  if (layerNumbers(metadata, architecture).layerCount !== layerEnd - layerStart)
     throw corrupt("block_count differs from its number of layers");
   if (!(embeddingLength > 0)) throw corrupt("embedding_length is missing");
   const isFirst = layerStart === 0;
@@ -167,14 +169,35 @@ function describeShard(model: GgufModel): ShardInfo {
     isFirst,
     isLast,
     ...(isFirst &&
-      !isLast && { embedding: tableOf(model, embeddingLength, corrupt) }),
-    boundaryTensor: boundaryOf(rules, { layerStart, layerEnd }),
+      !isLast &&
+      !takesTokens(recipe, { layerStart, layerEnd }) && {
+        embedding: tableOf(model, embeddingLength, corrupt),
+      }),
+    ...passageOf(recipe, model, layerEnd - layerStart, embeddingLength),
   };
 }
 
-/** The layers are numbered from 0 in the file. */
-function boundaryOf(rules: ArchitectureRules, range: LayerRange): string {
-  return rules.boundary(range.layerEnd - range.layerStart - 1);
+/** How activations come in and go out. The layers are numbered from 0 in the file. */
+function passageOf(
+  recipe: Recipe,
+  { metadata }: GgufModel,
+  layers: number,
+  embeddingLength: number,
+): Pick<
+  ShardInfo,
+  "scalesRows" | "activationLength" | "boundaryTensor" | "injectTensor"
+> {
+  const { boundaryRows } = recipe;
+  const rows =
+    boundaryRows === undefined
+      ? 1
+      : (uintOf(metadata, `${recipe.name}.${boundaryRows}`) ?? 1);
+  return {
+    scalesRows: recipe.scalesRows === true,
+    activationLength: rows * embeddingLength,
+    boundaryTensor: recipe.boundary.replace("#", String(layers - 1)),
+    injectTensor: recipe.inject,
+  };
 }
 
 function tableOf(

@@ -39,7 +39,7 @@ export async function splitModel(options: SplitOptions): Promise<SplitResult> {
   const abort = signal === undefined ? {} : { signal };
   const source = await openModel(path, abort);
   // Checked before an hour of hashing, not after.
-  checkShardCount(describeModel(source).layerCount, shards);
+  checkShardCount(describeModel(source), shards);
   const manifest = await buildManifest(source, {
     ...abort,
     onProgress: (progress) => onProgress?.({ ...progress, phase: "index" }),

@@ -5,7 +5,7 @@ import { checkDiskSpace, ShoalError } from "../lib/index.ts";
 import type { ShardLayout, ShardSegment } from "./layout.ts";
 import type { ProgressOptions } from "./manifest.ts";
 
-export type PartSegment = Exclude<ShardSegment, { bytes: Uint8Array }>;
+export type PartSegment = Exclude<ShardSegment, { zeros: number }>;
 
 /** Returns the file's size. Throws DISK_FULL, FILE_UNWRITABLE; then there is no new file, and an older one is unchanged. */
 export async function writeShard(
@@ -24,9 +24,8 @@ export async function writeShard(
     async (output) => {
       await output.write(header);
       for (const segment of segments)
-        await output.write(
-          "bytes" in segment ? segment.bytes : sourceOf(segment),
-        );
+        if ("zeros" in segment) output.skip(segment.zeros);
+        else await output.write(sourceOf(segment));
       if (output.position !== sizeBytes) {
         throw new ShoalError(
           "INTERNAL",

@@ -18,7 +18,9 @@ test("KV has the width of a layer's matrices, separate or fused", () => {
     tensors,
   });
   const manifest = {
-    version: 1 as const,
+    version: 2 as const,
+    cuts: { borders: [1, 2], needs: [], refusedLengths: [] },
+    layerCosts: [0, 0, 0],
     name: "x",
     architecture: "llama",
     layerCount: 3,

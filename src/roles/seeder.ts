@@ -63,7 +63,7 @@ export function startSeeder(
     const { bootstraps, cluster, shards } = options;
     const model = await openModel(options.model, { signal });
     // Before it is read, which may take an hour.
-    checkShardCount(describeModel(model).layerCount, shards);
+    checkShardCount(describeModel(model), shards);
     checkOrigin(options.origin, model.files.length);
     await checkModel(model);
     const watch = watchRole("seeder", options.diagnostics, events);

@@ -184,8 +184,8 @@ async function partsOfShard(
   const found: { part: string; offset: number }[] = [];
   let offset = header.length;
   for (const segment of layout.segments) {
-    if ("bytes" in segment) {
-      offset += segment.bytes.length;
+    if ("zeros" in segment) {
+      offset += segment.zeros;
       continue;
     }
     const { part, partOffset } = segment;
@@ -208,7 +208,7 @@ async function indexOriginal(
   const stamps = found.filter((each) => each !== undefined);
   const contents = [itself];
   try {
-    const { rules, parts, ...description } = describeModel(model);
+    const { recipe, parts, ...description } = describeModel(model);
     const files = model.files.map(({ sizeBytes }) => ({ sizeBytes }));
     const planned: IndexedModel = {
       name: description.name,
@@ -219,9 +219,9 @@ async function indexOriginal(
           ranges: rangesOf(tensors, model.files),
         })),
       manifestOf: (hashed) => ({
-        version: 1,
+        version: 2,
         ...description,
-        architecture: rules.name,
+        architecture: recipe.name,
         files,
         parts: parts.map(({ id, tensors }) => {
           const { sizeBytes, root } = partHash(hashed, id);

@@ -209,7 +209,7 @@ export function planOf(
     const range = rangeOf(manifest, index, count);
     return { id, manifest, range, number: { index, count } };
   }
-  checkRange(manifest.layerCount, wanted);
+  checkRange(manifest, wanted);
   // For a range that is not in the plan: the number of the shard it begins in.
   const index = planLayers(manifest, count).findLastIndex(
     ({ layerStart }) => layerStart <= wanted.layerStart,

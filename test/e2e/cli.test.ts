@@ -254,15 +254,15 @@ const bad: [
         ]),
         tensors: [],
       }),
-    "MODEL_NOT_LANGUAGE",
+    "MODEL_ARCHITECTURE",
   ],
   [
     "another architecture",
     (path) =>
       writeGguf(path, {
         metadata: new Map<string, GgufValue>([
-          ["general.architecture", { type: "string", value: "gemma3" }],
-          ["gemma3.block_count", { type: "uint32", value: 2 }],
+          ["general.architecture", { type: "string", value: "gemma3n" }],
+          ["gemma3n.block_count", { type: "uint32", value: 2 }],
         ]),
         tensors: [
           {

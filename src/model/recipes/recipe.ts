@@ -1,0 +1,97 @@
+/**
+ * How the models of one architecture are cut, as data. The cutting code knows no architecture's name: one more is one more entry, proven
+ * by its certificate (src/engine/certificates.test.ts). What the fields stand for is in llama.cpp v0.5.0, src/models/<architecture>.cpp.
+ */
+
+/**
+ * Kinds of layers. A rule of an architecture may want a layer of a kind in each shard, because llama.cpp aborts when an input of its graph
+ * is read by no layer, or because its loader asserts that there is one.
+ */
+export type LayerKind =
+  /** Keeps a state of fixed size: Mamba, linear attention, a short convolution. */
+  | "recurrent"
+  | "attention"
+  /** Attention over a window of tokens. */
+  | "sliding"
+  | "full"
+  /** Feed-forward of many experts, of which a token takes a few. */
+  | "sparse"
+  /** Finds the tokens that it attends to by an index of its own. */
+  | "indexed"
+  /** Compresses the keys of 4 or of 128 tokens into one. */
+  | "compress4"
+  | "compress128";
+
+export interface Recipe {
+  /** `general.architecture`. */
+  name: string;
+  /** What people know its models by. */
+  models: string;
+
+  /** The graph's name for the output of layer `#`; `#` is the layer's number in the shard. Default `l_out-#`. */
+  boundary: string;
+  /** The key, after `<name>.`, of the number of rows that a layer passes on a token. Default: one row of `embedding_length`. */
+  boundaryRows?: string;
+  /**
+   * The graph's node that ends the treatment of the input (scale, norm, learned positions). A stage after the first writes the activations
+   * over it, so nothing of the treatment needs to be undone. Default: activations go in as they are.
+   */
+  inject?: string;
+  /** llama.cpp scales looked-up rows by the square root of their width, but not rows that are fed: the first stage does. */
+  scalesRows?: boolean;
+  /** The first stage takes token ids and holds the table, since its graph needs them. Default: rows of the table are fed. */
+  takesTokens?: boolean;
+  /** `embedding_scale` is 1 after the first stage; also where the file has no such key. */
+  embeddingScale?: boolean;
+
+  /** Sliding layers are told by a period: every `period`-th layer is full. Written as one value a layer, so that a shard may begin anywhere. */
+  slidingPeriod?: {
+    period: number;
+    /** The first layer of a period is the full one; else the last. */
+    fullFirst?: boolean;
+  };
+  /** Sliding layers are told by one value a layer, or by the period above. A shard without any gets a layer that is not there (see shard-metadata.ts). */
+  hasSliding?: boolean;
+  /** Recurrent layers are told by `full_attention_interval`, whose default this is. Written as one value a layer. */
+  attentionInterval?: number;
+  /** Recurrent layers are those without heads for keys in `attention.head_count_kv`. */
+  recurrentWithoutHeads?: boolean;
+  /** The number of heads and the width of the feed-forward may differ from layer to layer. */
+  variesByLayer?: boolean;
+  /** Keys and values that every shard gets if the file lacks them. */
+  writes?: readonly { key: string; value: number }[];
+
+  /** `output.weight` is required even beside an embedding table, so the last shard has a table that nobody reads. */
+  ownHead?: boolean;
+
+  /** Borders only at multiples of this number, or of these keys' values (after `<name>.`). */
+  borderStep?: readonly (number | string)[];
+  /** Every shard holds a layer of each of these kinds, as far as the model has them. */
+  needs?: readonly LayerKind[];
+  /** Borders only before a layer of this kind. */
+  borderBefore?: LayerKind;
+  /** A shard has at least so many layers. */
+  leastLayers?: number;
+  /** A shard may not have so many layers: llama.cpp would take it for another model. */
+  refusedLengths?: readonly number[];
+  /** A model of so many layers is refused, with the reason. */
+  refusedCounts?: Readonly<Record<number, string>>;
+  /** A model of so many layers that lacks the key is refused, with the reason. */
+  refusedWithout?: readonly {
+    key: string;
+    layers: readonly number[];
+    reason: string;
+  }[];
+  /** Models with such a value (above `above`) are refused, with the reason. */
+  refusedKeys?: readonly { key: string; above: number; reason: string }[];
+}
+
+const DEFAULTS = { boundary: "l_out-#" } as const;
+
+export function recipe(
+  name: string,
+  models: string,
+  rest: Partial<Omit<Recipe, "name" | "models">> = {},
+): Recipe {
+  return { ...DEFAULTS, name, models, ...rest };
+}
