@@ -1,8 +1,8 @@
 /** The proof that shards compute what the whole file computes: real engines, real processes, logits compared bit for bit. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ShoalError } from "../lib/index.ts";
+import { ShoalError, removeTree } from "../lib/index.ts";
 import { readShard, splitModel } from "../model/index.ts";
 import { Want } from "./channel.ts";
 import { StageEngine } from "./stage-engine.ts";
@@ -35,7 +35,7 @@ export async function verifyShards({
 }: VerifyOptions): Promise<VerifyResult> {
   await using stack = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), "shoal-verify-"));
-  stack.defer(() => rm(directory, { recursive: true, force: true }));
+  stack.defer(() => removeTree(directory));
   const split = await splitModel({ path, shards, outDir: directory, signal });
   const open = async (file: string): Promise<StageEngine> => {
     const engine = new StageEngine({

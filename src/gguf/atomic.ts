@@ -1,7 +1,7 @@
 /** Files that exist completely or not at all: they are written under a temporary name beside the target and renamed at the end. */
 import { randomBytes } from "node:crypto";
-import { open, rename, unlink, type FileHandle } from "node:fs/promises";
-import { reasonOf, writeAll, writeError } from "../lib/index.ts";
+import { open, unlink, type FileHandle } from "node:fs/promises";
+import { reasonOf, writeAll, writeError, moveFile } from "../lib/index.ts";
 import { openFile, readExactly } from "./files.ts";
 
 /** Bytes to write: in memory, from a range of a file, or generated. */
@@ -102,7 +102,7 @@ export async function writeAtomically(
     // Sync before the rename; otherwise a crash can leave the new name on an empty file.
     await handle.datasync();
     await handle.close();
-    await rename(temporary, path);
+    await moveFile(temporary, path);
     return output.position;
   } catch (error) {
     if (handle !== undefined) {

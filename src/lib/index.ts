@@ -16,6 +16,8 @@ export * from "./compare.ts";
 export * from "./units.ts";
 export * from "./paths.ts";
 export * from "./files.ts";
+export * from "./file-names.ts";
+export * from "./held-files.ts";
 export * from "./memory.ts";
 export * from "./merkle.ts";
 export * from "./package.ts";

@@ -1,9 +1,15 @@
 /** Cuts a model into all its shards at once: what `shoal split` does. */
 import { randomBytes } from "node:crypto";
-import { mkdir, realpath, rename, rm, rmdir } from "node:fs/promises";
+import { mkdir, realpath, rm, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { openModel, writeAtomically } from "../gguf/index.ts";
-import { checkDiskSpace, ShoalError, writeError } from "../lib/index.ts";
+import {
+  checkDiskSpace,
+  ShoalError,
+  writeError,
+  moveFile,
+  removeTree,
+} from "../lib/index.ts";
 import { assembleShard } from "./assemble.ts";
 import { buildManifest } from "./build-manifest.ts";
 import { describeModel } from "./describe.ts";
@@ -113,11 +119,11 @@ async function inPlaceOf<T>(
   try {
     const result = await work(folder);
     for (const name of names)
-      await rename(join(folder, name), join(outDir, name));
+      await moveFile(join(folder, name), join(outDir, name));
     await rm(folder, { recursive: true });
     return result;
   } catch (error) {
-    await rm(folder, { recursive: true, force: true });
+    await removeTree(folder);
     // `made` is the topmost folder that did not exist before.
     if (made !== undefined) await removeEmpty(outDir, dirname(made));
     throw writeError(error, outDir);

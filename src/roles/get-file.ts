@@ -1,7 +1,7 @@
 /** Fetches one listed content: what `shoal get` does. Joins as a reader, serves nothing when it is done. */
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
-import { ShoalError } from "../lib/index.ts";
+import { isPlainFileName, ShoalError } from "../lib/index.ts";
 import type { CatalogFile } from "../catalog/index.ts";
 import { isRoot } from "../store/index.ts";
 import type { DownloadProgress } from "../transfer/index.ts";
@@ -124,5 +124,5 @@ function fileNameOf({
   name,
   root,
 }: Pick<CatalogFile, "root" | "name">): string {
-  return /^[\w][\w. -]{0,200}$/.test(name) ? name : root;
+  return isPlainFileName(name) ? name : root;
 }

@@ -1,10 +1,10 @@
 /** Which parts of a cluster's model are kept by how many: what `shoal torrents` does. Joins as a reader; has no weights and serves none. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CLUSTER_RECORD_DEFAULTS } from "../cluster/index.ts";
 import { fetchParts } from "../weights/index.ts";
-import { ShoalError } from "../lib/index.ts";
+import { ShoalError, removeTree } from "../lib/index.ts";
 import type { Dht } from "../network/index.ts";
 import { CatalogSync } from "../catalog/index.ts";
 import { toRoot } from "../store/index.ts";
@@ -89,7 +89,7 @@ export async function listParts(
     spare: part.holders.filter(({ whole, spare }) => whole && spare).length,
   }));
   const folder = await mkdtemp(join(tmpdir(), "shoal-parts-"));
-  stack.defer(() => rm(folder, { recursive: true, force: true }));
+  stack.defer(() => removeTree(folder));
   const holders = [...membership.announcements(), ...bootstrapsOf(host)];
   const known = await fetchParts(commands, manifest, holders, folder)
     // A seeder announces nothing: it is known by what it provides.

@@ -5,7 +5,7 @@
  * Start: 1. ports are chosen, 2. the model is split (once; kept), 3. rendezvous, 4. nodes and gateway together, 5. the gateway says
  * that the swarm is ready.
  */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkModel, defaultThreads } from "../engine/index.ts";
@@ -16,6 +16,7 @@ import {
   type ShoalError,
   type ShoalEvent,
   withDeadline,
+  removeTree,
 } from "../lib/index.ts";
 import { ChildRole } from "./child-role.ts";
 import { choosePorts, type LocalSwarmPorts } from "./local-ports.ts";
@@ -121,7 +122,7 @@ async function startOn(
     return child;
   };
   const home = await mkdtemp(join(tmpdir(), "shoal-up-"));
-  stack.defer(() => rm(home, { recursive: true, force: true }));
+  stack.defer(() => removeTree(home));
   // Two steps for all processes: whoever says goodbye is still heard. Each step takes its grace once.
   stack.defer(async () => {
     const rest = children.filter(({ name }) => name !== RENDEZVOUS);

@@ -62,7 +62,7 @@ test("the record is there after a restart, and another key's is refused", async 
   const [ada, eve] = await keys(t);
   const first = await member(t, stateDir);
   await first.membership.publish(await record(ada, 7));
-  const file = `${encodeURIComponent(CLUSTER)}.record.json`;
+  const file = "friends%2fof%20mine.record.json";
   await untilThere(join(stateDir, "clusters", file));
 
   const second = await member(t, stateDir);
@@ -80,7 +80,7 @@ test("a damaged record is told of and not taken", async (t) => {
   const [ada] = await keys(t);
   const first = await member(t, stateDir);
   await first.membership.publish(await record(ada, 1));
-  const file = `${encodeURIComponent(CLUSTER)}.record.json`;
+  const file = "friends%2fof%20mine.record.json";
   const path = join(stateDir, "clusters", file);
   await untilThere(path);
   await writeFile(path, (await readFile(path, "utf8")).slice(0, 20));

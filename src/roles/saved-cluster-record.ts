@@ -6,7 +6,7 @@ import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Membership } from "../cluster/index.ts";
 import { writeAtomically } from "../gguf/index.ts";
-import { type EventSink, ShoalError } from "../lib/index.ts";
+import { type EventSink, fileNameFor, ShoalError } from "../lib/index.ts";
 
 export interface KeptRecordOptions {
   membership: Membership;
@@ -20,7 +20,7 @@ export async function keepClusterRecord(
   options: KeptRecordOptions,
 ): Promise<() => void> {
   const { membership, stateDir, cluster, events } = options;
-  const file = `${encodeURIComponent(cluster)}.record.json`;
+  const file = `${fileNameFor(cluster)}.record.json`;
   const path = join(stateDir, "clusters", file);
   const warn = (what: string) => (error: unknown) => {
     const { code, message } = ShoalError.from(error);

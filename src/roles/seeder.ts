@@ -4,8 +4,8 @@
  * Start: 1. the file is read and hashed (the hashes are kept), 2. host listening, a rendezvous connected, 3. the cluster's record
  * published, signed by the cluster's key, and every content listed. Stop: the reverse.
  */
-import { mkdir, readFile, rm, stat, symlink } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { mkdir, readFile, stat } from "node:fs/promises";
+import { basename, join } from "node:path";
 import {
   CLUSTER_RECORD_DEFAULTS,
   sealClusterRecord,
@@ -19,7 +19,7 @@ import {
 } from "../weights/index.ts";
 import { checkModel } from "../engine/index.ts";
 import { openModel } from "../gguf/index.ts";
-import { ShoalError, sleep } from "../lib/index.ts";
+import { fileNameFor, ShoalError, sleep } from "../lib/index.ts";
 import {
   checkShardCount,
   decodeManifest,
@@ -82,19 +82,14 @@ export function startSeeder(
     });
     const member = memberOf(host, { events, cluster });
     const { commands, membership } = member;
-    // Only this model, not what else lies beside it: a folder of links to its files.
-    const links = join(paths.state, "seeding", cluster);
-    await rm(links, { recursive: true, force: true });
-    await mkdir(links, { recursive: true });
-    for (const { path } of model.files)
-      await symlink(resolve(path), join(links, basename(path)));
     const files = new MemberFiles({
       host,
       ...options,
       commands,
       events,
       keyPath: join(paths.state, "seeder-transfer.key"),
-      directories: [links],
+      // Only this model, not what else lies beside it.
+      directories: model.files.map(({ path }) => path),
       stateDir: paths.state,
     });
     stack.defer(() => files.stop());
@@ -113,14 +108,16 @@ export function startSeeder(
     await files.index();
     const { id, manifestBytes } = await indexed(files);
     const manifest = decodeManifest(manifestBytes);
-    const metadataPath = join(links, `.${METADATA_FILE}`);
+    const own = join(paths.state, "seeding", fileNameFor(cluster));
+    await mkdir(own, { recursive: true });
+    const metadataPath = join(own, METADATA_FILE);
     await writeMetadata(model, metadataPath, { signal });
     servePartsOf(commands, { id, manifestBytes, metadataPath });
 
     await startMember(stack, member);
     // A host that is never started: the cluster's key as a signer.
     const key = await createHost({
-      keyPath: join(paths.state, "clusters", `${cluster}.key`),
+      keyPath: join(paths.state, "clusters", `${fileNameFor(cluster)}.key`),
     });
     const issuedMs = Date.now();
     const record = await sealClusterRecord(

@@ -3,9 +3,9 @@
  * They are kept in the state folder so that they can be shared like everything else.
  */
 import { hash } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { writeError } from "../lib/index.ts";
+import { writeError, moveFile, removeTree } from "../lib/index.ts";
 import { type FileStamp, writeWhole } from "./files.ts";
 
 const METADATA = "metadata.gguf";
@@ -31,7 +31,7 @@ export class DerivedFiles {
         readFile(path).catch(() => undefined),
         readFile(made),
       ]);
-      if (before?.equals(now) !== true) await rename(made, path);
+      if (before?.equals(now) !== true) await moveFile(made, path);
     } catch (error) {
       throw writeError(error, path);
     } finally {
@@ -60,7 +60,7 @@ export class DerivedFiles {
     for (const name of names) {
       if (wanted.has(name)) continue;
       const folder = join(this.#directory, name);
-      await rm(folder, { recursive: true, force: true });
+      await removeTree(folder);
       removed.add(folder);
     }
     return removed;

@@ -3,13 +3,14 @@
  * Each piece is verified before it is written and can be read from then on. At the end the file gets its name.
  */
 import { constants } from "node:fs";
-import { type FileHandle, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, open, rm } from "node:fs/promises";
 import { basename } from "node:path";
 import {
   type EventSink,
   ShoalError,
   readAll,
   writeError,
+  moveFile,
 } from "../lib/index.ts";
 import type { Hasher } from "./hasher.ts";
 import {
@@ -266,7 +267,7 @@ export class PartialFile implements PartialContent {
       );
     }
     if ((await stampOf(path)) !== undefined) refuseToOverwrite(path);
-    await rename(partPath, path);
+    await moveFile(partPath, path);
     await syncFolderOf(path);
   }
 

@@ -26,7 +26,10 @@ export interface Listing {
   isCut: boolean;
 }
 
-/** Regular files and links to them; files that begin with a dot or are still being written are ignored. */
+/**
+ * Those among `directories`, and those in the others: regular files and links to them, but none there that begins with a dot or is still
+ * being written.
+ */
 export async function listFiles(
   directories: readonly string[],
 ): Promise<Listing> {
@@ -36,7 +39,10 @@ export async function listFiles(
     states: [],
     isCut: false,
   };
-  for (const directory of directories) await walk(directory, 0, listing);
+  for (const directory of directories)
+    if ((await stampOf(directory)) === undefined)
+      await walk(directory, 0, listing);
+    else listing.files.push(directory);
   return listing;
 }
 

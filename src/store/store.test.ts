@@ -83,6 +83,21 @@ for (const [kind, model] of [
   });
 }
 
+test("of a file that is named itself, what lies beside it is not shared", async (t) => {
+  const { models, start } = await storeFixture(t);
+  const path = join(models, "model.gguf");
+  await writeRandomModel(path, MODEL);
+  await copyFile(path, join(models, "private.gguf"));
+  await writeFile(join(models, "notes.txt"), "mine");
+  const store = await start({ directories: [path] });
+  const paths = store.list().flatMap(({ ranges }) => ranges.map((r) => r.path));
+  assert.ok(paths.includes(path));
+  assert.deepEqual(
+    paths.filter((each) => each.startsWith(models) && each !== path),
+    [],
+  );
+});
+
 test("shards share the parts in them from their positions", async (t) => {
   const { models, folder, start } = await storeFixture(t);
   const path = join(folder, "model.gguf");

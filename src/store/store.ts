@@ -34,7 +34,7 @@ import type {
 } from "./types.ts";
 
 export interface DiskStoreOptions {
-  /** Scanned with their subfolders. A missing one counts as empty. */
+  /** Scanned with their subfolders; single files too. A missing one counts as empty. */
   directories: readonly string[];
   /** Hashes, manifests, the list of downloads. */
   stateDir: string;

@@ -37,7 +37,7 @@ export interface MemberFilesOptions extends TransferFlags {
   listen: readonly string[];
   /** Of the transfers' own identity; undefined: one for this run. */
   keyPath?: string | undefined;
-  /** Shared, with their folders. */
+  /** Shared, with their folders; single files too. */
   directories: readonly string[];
   /** One of them, with the spare copies. */
   spareDir?: string | undefined;

@@ -2,9 +2,9 @@
  * The two small parts of a model that a gateway needs before it can tokenize: the manifest, proved by its CID, and the metadata part,
  * proved by its root in the manifest. Holders answer GET_PART in pieces; holders that give wrong bytes are skipped.
  */
-import { mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, open, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { MerkleHasher, ShoalError } from "../lib/index.ts";
+import { MerkleHasher, ShoalError, moveFile } from "../lib/index.ts";
 import { decodeManifest, type Manifest, manifestId } from "../model/index.ts";
 import { Attached, type Commands } from "../network/index.ts";
 import { GET_PART } from "../cluster/index.ts";
@@ -193,7 +193,7 @@ async function keep(path: string, bytes: Uint8Array): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`;
   try {
     await writeFile(temporary, bytes);
-    await rename(temporary, path);
+    await moveFile(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
     throw new ShoalError(

@@ -2,10 +2,10 @@
  * A rendezvous as a permanent seed: it keeps copies of its clusters' parts, as a member with spare disk does, and the clusters' records,
  * also across restarts. A new node finds model and weights even if no member is left.
  */
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { RendezvousService, Sealed } from "../cluster/index.ts";
-import { type EventSink, ShoalError } from "../lib/index.ts";
+import { type EventSink, ShoalError, moveFile } from "../lib/index.ts";
 import type { Commands } from "../network/index.ts";
 import type { CatalogService } from "../catalog/index.ts";
 import type { Content } from "../store/index.ts";
@@ -184,7 +184,7 @@ export class RendezvousSeed {
     if (text === this.#saved) return;
     await mkdir(this.#options.stateDir, { recursive: true });
     await writeFile(`${this.#recordsPath}.tmp`, text);
-    await rename(`${this.#recordsPath}.tmp`, this.#recordsPath);
+    await moveFile(`${this.#recordsPath}.tmp`, this.#recordsPath);
     this.#saved = text;
   }
 }

@@ -4,7 +4,12 @@
  */
 import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { type EventSink, formatBytes, ShoalError } from "../lib/index.ts";
+import {
+  type EventSink,
+  formatBytes,
+  ShoalError,
+  removeTree,
+} from "../lib/index.ts";
 
 /** Extensions of an unfinished download: its bytes and their state. */
 const UNFINISHED = /\.part(?:\.state(?:\.[0-9a-f]+\.tmp)?)?$/;
@@ -107,8 +112,7 @@ export class SpareFolder {
     const others = (await namesIn(this.directory)).filter(
       (name) => !wanted.has(name),
     );
-    for (const name of others)
-      await rm(join(this.directory, name), { recursive: true, force: true });
+    for (const name of others) await removeTree(join(this.directory, name));
     return others;
   }
 

@@ -1,9 +1,14 @@
 /** A model's shards, cut once and kept by the model's id and the number of shards. */
-import { readFile, rename, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { MANIFEST_FILE } from "./model-parts.ts";
 import type { GgufModel } from "../gguf/index.ts";
-import { type EventSink, formatBytes } from "../lib/index.ts";
+import {
+  type EventSink,
+  formatBytes,
+  moveFile,
+  removeTree,
+} from "../lib/index.ts";
 import {
   buildManifest,
   encodeManifest,
@@ -43,7 +48,7 @@ export async function splitOnce(
   const temporary = `${directory}.${process.pid}.tmp`;
   try {
     await splitModel({ path, shards, outDir: temporary, signal });
-    await rename(temporary, directory).catch(async (error: unknown) => {
+    await moveFile(temporary, directory).catch(async (error: unknown) => {
       // Another process was faster, with the same bytes.
       if (
         !Buffer.from(bytes).equals(
@@ -55,7 +60,7 @@ export async function splitOnce(
         throw error;
     });
   } finally {
-    await rm(temporary, { recursive: true, force: true });
+    await removeTree(temporary);
   }
   return { directory, manifest };
 }
