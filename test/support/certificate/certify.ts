@@ -1,11 +1,11 @@
 /** Cuts a model at every border it may be cut at and compares the logits of its shards with those of the whole, bit for bit. */
 import { join } from "node:path";
-import { readShard } from "../../../src/model/index.ts";
 import {
   assembleShard,
   buildManifest,
   type LayerRange,
   planLayers,
+  readShard,
   shardCounts,
 } from "../../../src/model/index.ts";
 import { openModel } from "../../../src/gguf/index.ts";
@@ -26,11 +26,15 @@ export interface Certificate {
   cuts: string[];
 }
 
-/** Throws at the first difference. `say` is told what begins, since llama.cpp may end the process. */
+/**
+ * Throws at the first difference. `say` is told what begins, since llama.cpp may end the process; `spoil` may change a shard, to see that it
+ * is noticed.
+ */
 export async function certify(
   path: string,
   folder: string,
   say: (what: string) => void = () => {},
+  spoil?: (shard: string, layerStart: number) => Promise<void>,
 ): Promise<Certificate> {
   const source = await openModel(path);
   const manifest = await buildManifest(source);
@@ -55,6 +59,7 @@ export async function certify(
       const file = join(folder, `${range.layerStart}-${range.layerEnd}.gguf`);
       const to = { source, manifest, range, path: file, verify: false };
       await assembleShard(to);
+      await spoil?.(file, range.layerStart);
       shards.push(await readShard(file));
     }
     const actual = await run(shards, manifest.vocabSize);

@@ -1,0 +1,73 @@
+/** What is certified: a tiny model of each architecture that is served, and again with each setting that its source treats specially. */
+import { SERVED } from "../../../src/model/index.ts";
+import type { TinyOptions } from "./settings.ts";
+
+export interface CertificateCase extends TinyOptions {
+  architecture: string;
+  /** What is special about it. */
+  variant?: string;
+}
+
+const NO_WINDOW = {
+  variant: "without a sliding window",
+  keys: { "attention.sliding_window": undefined },
+} as const;
+/** As most files have it: llama.cpp's own pattern. */
+const OWN_PATTERN = {
+  variant: "with the pattern of its architecture",
+  keys: { "attention.sliding_window_pattern": undefined },
+} as const;
+
+const SPECIAL: readonly CertificateCase[] = [
+  {
+    architecture: "llama",
+    variant: "with experts",
+    keys: { expert_count: 2, expert_used_count: 2 },
+  },
+  {
+    // Told by its number of layers; without q_lora.
+    architecture: "deepseek2",
+    variant: "of 27 layers, as V2 Lite",
+    layers: 27,
+    keys: {
+      "attention.q_lora_rank": undefined,
+      expert_gating_func: undefined,
+    },
+  },
+  {
+    architecture: "deepseek2",
+    variant: "of 26 layers",
+    layers: 26,
+    keys: { "attention.q_lora_rank": undefined },
+  },
+  ...["gemma2", "gemma3", "plamo3", "gpt-oss", "laguna", "mellum"].map(
+    (architecture) => ({ architecture, layers: 9, ...OWN_PATTERN }),
+  ),
+  ...["cohere2", "exaone4", "exaone-moe", "olmo2", "muse-glimmer"].map(
+    (architecture) => ({ architecture, layers: 12, ...OWN_PATTERN }),
+  ),
+  ...["olmo2", "exaone4", "llama4"].map((architecture) => ({
+    architecture,
+    ...NO_WINDOW,
+  })),
+  ...["qwen3next", "qwen35", "qwen35moe"].map((architecture) => ({
+    architecture,
+    variant: "whose every fourth layer attends",
+    layers: 12,
+    keys: { full_attention_interval: 4 },
+  })),
+  ...["qwen3vl", "qwen3vlmoe"].map((architecture) => ({
+    architecture,
+    variant: "with layers that take pictures",
+    keys: { n_deepstack_layers: 3 },
+  })),
+];
+
+export const CASES: readonly CertificateCase[] = [
+  ...SERVED.map(({ name }) => ({ architecture: name })),
+  ...SPECIAL,
+];
+
+export function caseName({ architecture, variant }: CertificateCase): string {
+  return variant === undefined ? architecture : `${architecture} ${variant}`;
+}
