@@ -4,6 +4,7 @@ import { existsSync, globSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { test } from "node:test";
 import { errorsPage } from "../docs/errors-page.ts";
+import { familiesPage } from "../docs/families-page.ts";
 import { testsPage } from "../docs/tests-page.ts";
 import { ERROR_HELP } from "../src/lib/error-help.ts";
 import { commandNames, optionsOf, refusalOf } from "./support/command-line.ts";
@@ -17,6 +18,10 @@ const DOCUMENTS = globSync(["*.md", "{docs,deploy,examples}/**/*.md"], {
 
 test("docs/ERRORS.md is what `npm run docs` writes", () => {
   assert.equal(read("docs/ERRORS.md"), errorsPage());
+});
+
+test("docs/FAMILIES.md is what `npm run docs` writes", () => {
+  assert.equal(read("docs/FAMILIES.md"), familiesPage());
 });
 
 test("docs/TESTS.md is what `npm run docs` writes", () => {

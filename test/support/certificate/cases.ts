@@ -27,7 +27,7 @@ const SPECIAL: readonly CertificateCase[] = [
   {
     // Told by its number of layers; without q_lora.
     architecture: "deepseek2",
-    variant: "of 27 layers, as V2 Lite",
+    variant: "as V2 Lite",
     layers: 27,
     keys: {
       "attention.q_lora_rank": undefined,
@@ -36,7 +36,7 @@ const SPECIAL: readonly CertificateCase[] = [
   },
   {
     architecture: "deepseek2",
-    variant: "of 26 layers",
+    variant: "as V2 Lite, with another count",
     layers: 26,
     keys: { "attention.q_lora_rank": undefined },
   },
