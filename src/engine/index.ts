@@ -14,6 +14,7 @@ export { bytesOf, intsOf, Want } from "./channel.ts";
 export { checkModel, inspectModelFile } from "./check-model.ts";
 export * from "./chat-template.ts";
 export type { StageInfo } from "./child.ts";
+export { findLibraries, type Libraries } from "./libraries.ts";
 export * from "./sampling.ts";
 export {
   type DecodeResult,

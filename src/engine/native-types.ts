@@ -47,6 +47,8 @@ export interface TypeTraits {
 export interface Native {
   /** Where the libraries were found. */
   directory: string;
+  /** Of llama.cpp: "0.5.0". */
+  readonly version: string;
   systemInfo(): string;
   modelDefaultParams(): ModelParams;
   contextDefaultParams(): ContextParams;

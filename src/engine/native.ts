@@ -1,15 +1,14 @@
 /**
  * The whole native surface: every llama.cpp and ggml symbol that Shoal calls, with types and struct layouts. No other file names one. Bound
- * by koffi to the unmodified libraries of `@node-llama-cpp/<platform>` 3.22.1, which are llama.cpp v0.5.0.
+ * by koffi to the unmodified libraries of `@node-llama-cpp/<platform>`: 3.22.1, which is llama.cpp v0.5.0, or 3.21.1, which is v0.4.0.
  *
  * Struct layouts: include/llama.h at v0.5.0. They are checked against the library's own defaults on load, so another version is refused
  * instead of misread.
  */
-import { readdirSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import koffi, { type LibraryHandle } from "koffi";
 import { type ErrorDetails, ShoalError } from "../lib/index.ts";
+import { findLibraries, type Libraries } from "./libraries.ts";
 import { LOG_ERROR, nativeReason } from "./native-log.ts";
 import type { Native, NativeLog, Pointer } from "./native-types.ts";
 
@@ -73,7 +72,7 @@ const CONTEXT_PARAMS = {
   ctx_other: "void*",
 } as const;
 
-/** The defaults of v0.5.0: values at both ends and in the middle of each struct, so that a shift is noticed. */
+/** The defaults of both versions: values at both ends and in the middle of each struct, so that a shift is noticed. */
 const EXPECTED_MODEL = {
   n_gpu_layers: -1,
   split_mode: 1,
@@ -98,10 +97,8 @@ const EXPECTED_CONTEXT = {
   kv_unified: false,
 };
 
-const PLATFORMS: Readonly<Record<string, string>> = {
-  "linux-x64": "linux-x64",
-  "linux-arm64": "linux-arm64",
-};
+/** Of llama.cpp, with the same structs and defaults. The packages for mac and Windows have the older one. */
+const VERSIONS: readonly string[] = ["0.4.0", "0.5.0"];
 
 let loaded: Native | undefined;
 
@@ -114,41 +111,15 @@ export function loadNative(onLog: NativeLog = () => {}): Native {
   return loaded;
 }
 
-function findLibraries(): string {
-  const name = PLATFORMS[`${process.platform}-${process.arch}`];
-  try {
-    if (name === undefined)
-      throw new Error("no prebuilt llama.cpp for this platform");
-    // The package's main is dist/index.js; the libraries are in bins/<platform> beside dist.
-    const entry = createRequire(import.meta.url).resolve(
-      `@node-llama-cpp/${name}`,
-    );
-    return join(dirname(dirname(entry)), "bins", name);
-  } catch (error) {
-    throw new ShoalError(
-      "ENGINE_UNAVAILABLE",
-      `no inference engine for ${process.platform}-${process.arch}: the optional package @node-llama-cpp/${name ?? "?"} is not installed`,
-      { platform: process.platform, arch: process.arch },
-      error,
-    );
-  }
-}
-
-function bind(directory: string, onLog: NativeLog): Native {
-  const files = readdirSync(directory);
-  const open = (prefix: string): LibraryHandle => {
-    const file = files.find((name) => name.startsWith(prefix));
-    if (file === undefined)
-      throw new ShoalError(
-        "ENGINE_UNAVAILABLE",
-        `no ${prefix}* in ${directory}`,
-        { directory },
-      );
-    return koffi.load(join(directory, file), { global: true });
-  };
-  const base = open("libggml-base");
-  const ggml = open("libggml.");
-  const llama = open("libllama.v");
+function bind(libraries: Libraries, onLog: NativeLog): Native {
+  const { directory, version } = libraries;
+  if (!VERSIONS.includes(version)) throw otherVersion(version);
+  // Each finds those that it needs among the open ones, also where a system does not look into the library's own folder.
+  const open = (file: string): LibraryHandle =>
+    koffi.load(join(directory, file), { global: true });
+  const base = open(libraries.base);
+  const ggml = open(libraries.ggml);
+  const llama = open(libraries.llama);
 
   koffi.proto("bool shoal_eval_cb(void *tensor, bool ask, void *user_data)");
   koffi.proto("bool shoal_progress_cb(float progress, void *user_data)");
@@ -249,6 +220,7 @@ function bind(directory: string, onLog: NativeLog): Native {
 
   const native: Native = {
     directory,
+    version,
     systemInfo: llama.func("const char* llama_print_system_info()"),
     modelDefaultParams: llama.func(
       "llama_model_params llama_model_default_params()",
@@ -362,31 +334,30 @@ function bind(directory: string, onLog: NativeLog): Native {
       koffi.register(callback, "shoal_progress_cb *") as Pointer,
     addressOf: (array) => koffi.address(array),
   };
-  checkLayout(
-    "llama_model_params",
-    native.modelDefaultParams(),
-    EXPECTED_MODEL,
-  );
-  checkLayout(
-    "llama_context_params",
-    native.contextDefaultParams(),
-    EXPECTED_CONTEXT,
-  );
+  checkLayout(version, native.modelDefaultParams(), EXPECTED_MODEL);
+  checkLayout(version, native.contextDefaultParams(), EXPECTED_CONTEXT);
   return native;
 }
 
-function checkLayout(
-  name: string,
-  actual: Record<string, unknown>,
-  expected: Record<string, unknown>,
+/** Throws ENGINE_UNAVAILABLE if the library's own defaults are not what these structs read as. */
+export function checkLayout(
+  version: string,
+  actual: Readonly<Record<string, unknown>>,
+  expected: Readonly<Record<string, unknown>>,
 ): void {
-  for (const [field, value] of Object.entries(expected)) {
-    if (actual[field] !== value) {
-      throw new ShoalError(
-        "ENGINE_UNAVAILABLE",
-        `the llama.cpp libraries are not v0.5.0: ${name}.${field} is ${String(actual[field])}, expected ${String(value)}`,
-        { struct: name, field },
+  for (const [field, value] of Object.entries(expected))
+    if (actual[field] !== value)
+      throw otherVersion(
+        version,
+        `: its default of ${field} is ${String(actual[field])}, not ${String(value)}`,
       );
-    }
-  }
+}
+
+function otherVersion(version: string, why = ""): ShoalError {
+  const taken = VERSIONS.map((each) => `v${each}`).join(" and ");
+  return new ShoalError(
+    "ENGINE_UNAVAILABLE",
+    `the libraries are llama.cpp v${version}${why}; this program takes ${taken}`,
+    { version },
+  );
 }
