@@ -144,13 +144,18 @@ function tokenizerOf(s: Settings): [string, GgufValue][] {
       ...template,
     ];
   }
+  return [...byteTokenizer(s.vocabSize), ...template];
+}
+
+/** A SentencePiece vocabulary of bytes and filler pieces, at least 259 tokens. */
+export function byteTokenizer(vocabSize: number): [string, GgufValue][] {
   const byteTokens = Array.from(
     { length: 256 },
     (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`,
   );
   const tokens = ["<unk>", "<s>", "</s>", ...byteTokens];
-  for (let i = 0; tokens.length < s.vocabSize; i++) tokens.push(piece(i));
-  if (tokens.length > s.vocabSize)
+  for (let i = 0; tokens.length < vocabSize; i++) tokens.push(piece(i));
+  if (tokens.length > vocabSize)
     throw new Error(`vocab "bytes" needs a vocabSize of ${tokens.length}`);
   // llama.cpp's token types: 1 normal, 2 unknown, 3 control, 6 byte.
   const types = tokens.map((_, i) =>
@@ -175,7 +180,6 @@ function tokenizerOf(s: Settings): [string, GgufValue][] {
     ["tokenizer.ggml.eos_token_id", { type: "uint32", value: 2 }],
     ["tokenizer.ggml.unknown_token_id", { type: "uint32", value: 0 }],
     ["tokenizer.ggml.add_bos_token", { type: "bool", value: true }],
-    ...template,
   ];
 }
 
