@@ -14,6 +14,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   store: ["lib", "gguf", "model"],
   transfer: ["lib", "network", "store"],
   catalog: ["lib", "network", "store"],
+  hub: ["lib", "gguf"],
   cluster: ["lib", "network", "status"],
   placement: ["lib", "model", "status", "cluster"],
   weights: [
@@ -67,6 +68,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   ],
   library: [
     "lib",
+    "hub",
     "model",
     "engine",
     "network",
@@ -80,6 +82,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   cli: [
     "lib",
     "gguf",
+    "hub",
     "model",
     "engine",
     "network",

@@ -2,10 +2,9 @@
  * Reads a GGUF header front to back in bounded chunks. It returns only what was in the file; everything else is an error with its position.
  */
 import { Buffer } from "node:buffer";
-import type { FileHandle } from "node:fs/promises";
 import { basename } from "node:path";
 import { reasonOf, ShoalError, type ErrorCode } from "../lib/index.ts";
-import { readExactly } from "./files.ts";
+import type { ByteFile } from "./files.ts";
 import { MAX_HEADER_BYTES } from "./limits.ts";
 import { decodeText } from "./text.ts";
 
@@ -15,22 +14,17 @@ const CHUNK_BYTES = 256 * 1024;
 export class HeaderCursor {
   readonly path: string;
   readonly sizeBytes: number;
-  #handle: FileHandle;
+  #file: ByteFile;
   #signal: AbortSignal | undefined;
   #buffer: Buffer = Buffer.alloc(0);
   /** The next byte to return, in the buffer, and the buffer's position in the file. */
   #at = 0;
   #base = 0;
 
-  constructor(
-    handle: FileHandle,
-    path: string,
-    sizeBytes: number,
-    signal: AbortSignal | undefined,
-  ) {
-    this.#handle = handle;
+  constructor(file: ByteFile, path: string, signal: AbortSignal | undefined) {
+    this.#file = file;
     this.path = path;
-    this.sizeBytes = sizeBytes;
+    this.sizeBytes = file.sizeBytes;
     this.#signal = signal;
   }
 
@@ -126,12 +120,7 @@ export class HeaderCursor {
     const buffered = Math.min(target.length, this.#buffer.length - this.#at);
     target.set(this.bytes(buffered));
     if (buffered === target.length) return;
-    await readExactly(
-      this.#handle,
-      this.path,
-      target.subarray(buffered),
-      this.offset,
-    );
+    await this.#file.read(target.subarray(buffered), this.offset);
     this.#base = this.offset + target.length - buffered;
     this.#at = 0;
     this.#buffer = Buffer.alloc(0);
@@ -147,9 +136,7 @@ export class HeaderCursor {
     );
     const next = Buffer.allocUnsafe(size);
     rest.copy(next);
-    await readExactly(
-      this.#handle,
-      this.path,
+    await this.#file.read(
       next.subarray(rest.length),
       this.offset + rest.length,
     );

@@ -39,3 +39,20 @@ export async function readExactly(
     { path, offset: offset + done },
   );
 }
+
+/** Where the bytes of a file come from: this disk, or a server. */
+export interface ByteFile {
+  readonly sizeBytes: number;
+  /** Fills `into`, or throws. */
+  read(into: Uint8Array, offset: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function openBytes(path: string): Promise<ByteFile> {
+  const { handle, sizeBytes } = await openFile(path);
+  return {
+    sizeBytes,
+    read: (into, offset) => readExactly(handle, path, into, offset),
+    close: () => handle.close(),
+  };
+}

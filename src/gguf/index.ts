@@ -48,5 +48,5 @@ export {
   type Output,
   type WriteOptions,
 } from "./atomic.ts";
-export { openFile, readExactly } from "./files.ts";
+export { type ByteFile, openBytes, openFile, readExactly } from "./files.ts";
 export { DEFAULT_ALIGNMENT, MAX_TENSOR_NAME_BYTES } from "./limits.ts";

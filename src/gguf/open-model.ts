@@ -2,7 +2,12 @@
 import { basename, dirname, join } from "node:path";
 import { ShoalError } from "../lib/index.ts";
 import { MAX_SPLIT_FILES } from "./limits.ts";
-import { readGguf, type GgufFile, type GgufTensor } from "./read.ts";
+import {
+  readGguf,
+  type GgufFile,
+  type GgufTensor,
+  type ReadOptions,
+} from "./read.ts";
 import { uintOf, type GgufMetadata } from "./values.ts";
 
 export interface GgufModel {
@@ -20,7 +25,7 @@ const SPLIT_NAME = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/;
 /** `path`: a single file, or any one of a model's files. */
 export async function openModel(
   path: string,
-  options: { signal?: AbortSignal } = {},
+  options: ReadOptions = {},
 ): Promise<GgufModel> {
   const given = await readGguf(path, options);
   const count = uintOf(given.metadata, "split.count") ?? 1;
@@ -67,7 +72,7 @@ function splitPaths(path: string, count: number): string[] {
 
 async function readSplits(
   paths: readonly string[],
-  options: { signal?: AbortSignal },
+  options: ReadOptions,
 ): Promise<GgufFile[]> {
   const files: GgufFile[] = [];
   const names = new Set<string>();
@@ -106,7 +111,7 @@ async function readSplits(
 
 async function readSplit(
   path: string,
-  options: { signal?: AbortSignal; fileIndex: number },
+  options: ReadOptions,
 ): Promise<GgufFile> {
   try {
     return await readGguf(path, options);

@@ -9,7 +9,7 @@
  * Source: ggml/include/gguf.h and ggml/src/gguf.cpp of llama.cpp v0.5.0. Version 3 only added big-endian files, which nobody publishes.
  */
 import { HeaderCursor } from "./cursor.ts";
-import { openFile } from "./files.ts";
+import { type ByteFile, openBytes } from "./files.ts";
 import { ggmlTypeOfId, tensorSize, type GgmlTypeName } from "./ggml-types.ts";
 import {
   DEFAULT_ALIGNMENT,
@@ -51,6 +51,8 @@ export interface ReadOptions {
   signal?: AbortSignal;
   /** The value of the tensors' `fileIndex`. */
   fileIndex?: number;
+  /** Opens a file by its path. Default: from this disk. */
+  open?: (path: string) => Promise<ByteFile>;
 }
 
 /** Reads and checks a file's header. Tensor data is not read, but must be in the file. */
@@ -58,10 +60,10 @@ export async function readGguf(
   path: string,
   options: ReadOptions = {},
 ): Promise<GgufFile> {
-  const { signal, fileIndex = 0 } = options;
-  const { handle, sizeBytes } = await openFile(path);
+  const { signal, fileIndex = 0, open = openBytes } = options;
+  const file = await open(path);
   try {
-    const cursor = new HeaderCursor(handle, path, sizeBytes, signal);
+    const cursor = new HeaderCursor(file, path, signal);
     const { version, tensorCount, entryCount } = await readPreamble(cursor);
     const metadata = await readMetadata(cursor, entryCount);
     const alignment = alignmentOf(cursor, metadata);
@@ -76,10 +78,10 @@ export async function readGguf(
       metadata,
       tensors,
       dataOffset,
-      sizeBytes,
+      sizeBytes: file.sizeBytes,
     };
   } finally {
-    await handle.close();
+    await file.close();
   }
 }
 

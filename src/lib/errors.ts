@@ -72,6 +72,17 @@ const CODES = {
   TRANSFER_DIED: [502, 70],
   ORIGIN_FAILED: [502, 69],
   ORIGIN_INVALID: [502, 76],
+  // hub
+  HUB_NOT_FOUND: [404, 66],
+  HUB_CHOICE: [422, 64],
+  HUB_DENIED: [403, 77],
+  HUB_RATE_LIMITED: [429, 75],
+  HUB_UNREACHABLE: [503, 69],
+  HUB_CERTIFICATE: [502, 69],
+  HUB_OFFLINE: [503, 66],
+  HUB_INVALID: [502, 76],
+  HUB_CHANGED: [409, 75],
+  HUB_CHECKSUM: [422, 65],
   // cluster
   ANNOUNCEMENT_INVALID: [400, 76],
   /** The peer speaks another version of the protocol. */

@@ -9,6 +9,7 @@
 export type EventTag =
   | "CONFIG"
   | "TORRENT"
+  | "HUB"
   | "TENSOR_LOAD"
   | "SHARD"
   | "ENGINE"

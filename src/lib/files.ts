@@ -40,15 +40,21 @@ function errnoOf(error: unknown): string | undefined {
     : undefined;
 }
 
+/** Room for this user on the disk of a folder. Undefined if it cannot be told. */
+export async function freeDiskBytes(
+  folder: string,
+): Promise<number | undefined> {
+  const found = await statfs(folder).catch(() => undefined);
+  return found && found.bavail * found.bsize;
+}
+
 /** Throws DISK_FULL. If the folder cannot be checked, the write itself will tell. */
 export async function checkDiskSpace(
   folder: string,
   neededBytes: number,
 ): Promise<void> {
-  const found = await statfs(folder).catch(() => undefined);
-  if (found === undefined) return;
-  const freeBytes = found.bavail * found.bsize;
-  if (freeBytes >= neededBytes) return;
+  const freeBytes = await freeDiskBytes(folder);
+  if (freeBytes === undefined || freeBytes >= neededBytes) return;
   throw new ShoalError(
     "DISK_FULL",
     `${folder} has ${formatBytes(freeBytes)} free, ${formatBytes(neededBytes)} are needed`,

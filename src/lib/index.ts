@@ -18,6 +18,7 @@ export * from "./paths.ts";
 export * from "./files.ts";
 export * from "./file-names.ts";
 export * from "./held-files.ts";
+export * from "./http.ts";
 export * from "./memory.ts";
 export * from "./merkle.ts";
 export * from "./package.ts";

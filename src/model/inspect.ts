@@ -1,6 +1,11 @@
 /** Describes a file by its header: a model, a shard, a GGUF that cannot be served, or a manifest. */
 import { open } from "node:fs/promises";
-import { openModel, stringOf, type GgufModel } from "../gguf/index.ts";
+import {
+  openModel,
+  type ReadOptions,
+  stringOf,
+  type GgufModel,
+} from "../gguf/index.ts";
 import { isShoalError, ShoalError } from "../lib/index.ts";
 import { describeModel } from "./describe.ts";
 import { SHARD_KEYS } from "./keys.ts";
@@ -76,7 +81,7 @@ export interface ManifestInfo {
 /** Throws what reading a GGUF or a manifest throws. */
 export async function inspectFile(
   path: string,
-  options: { signal?: AbortSignal } = {},
+  options: ReadOptions = {},
 ): Promise<FileInfo> {
   if (path.endsWith(".cbor")) return await inspectManifest(path);
   const model = await openModel(path, options);

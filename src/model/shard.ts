@@ -3,6 +3,7 @@ import { basename } from "node:path";
 import {
   GGML_TYPES,
   openModel,
+  type ReadOptions,
   stringOf,
   tensorSizeBytes,
   uintOf,
@@ -61,7 +62,7 @@ export interface EmbeddingTable {
 /** Reads only the header. Throws what reading a GGUF throws, and MODEL_NOT_LANGUAGE, MODEL_ARCHITECTURE, MODEL_TENSOR_… for a plain one. */
 export async function readShard(
   path: string,
-  options: { signal?: AbortSignal } = {},
+  options: ReadOptions = {},
 ): Promise<ShardInfo> {
   const model = await openModel(path, options);
   return model.metadata.has(SHARD_KEYS.manifest)

@@ -3,7 +3,14 @@
  * much, something compressed or nothing at all, or redirect. ORIGIN_INVALID: it will fail the next time too. ORIGIN_FAILED, DEADLINE: it
  * may not.
  */
-import { deadline, ShoalError, type Clock } from "../lib/index.ts";
+import {
+  type Clock,
+  deadline,
+  fetchFailure,
+  isRedirect,
+  retryAfterMs,
+  ShoalError,
+} from "../lib/index.ts";
 import { DEFAULTS } from "./defaults.ts";
 
 export interface HttpRangeOptions {
@@ -159,9 +166,7 @@ export class HttpRanges {
     if (error instanceof ShoalError) return error;
     if (signal.aborted && signal.reason instanceof ShoalError)
       return signal.reason;
-    const cause = error instanceof Error ? error.cause : undefined;
-    const why = cause instanceof Error ? cause.message : String(error);
-    return failed(range, why, {}, error);
+    return failed(range, fetchFailure(error).why, {}, error);
   }
 }
 
@@ -175,7 +180,10 @@ function checkHead(response: Response, range: Range): number {
   if (status === 429 || status >= 500) {
     throw failed(range, `it answers ${status}`, {
       status,
-      retryAfterMs: retryAfterMs(headers.get("retry-after")),
+      retryAfterMs: retryAfterMs(
+        headers.get("retry-after"),
+        DEFAULTS.originRetryMaxMs,
+      ),
     });
   }
   if (status !== 206 && status !== 200)
@@ -204,16 +212,6 @@ function checkHead(response: Response, range: Range): number {
   return 0;
 }
 
-/** RFC 9110, section 10.2.3: seconds or a date. Undefined if missing or invalid. */
-function retryAfterMs(header: string | null): number | undefined {
-  if (header === null) return undefined;
-  const ms = /^\d+$/.test(header)
-    ? Number(header) * 1000
-    : Date.parse(header) - Date.now();
-  if (Number.isNaN(ms)) return undefined;
-  return Math.max(0, Math.min(ms, DEFAULTS.originRetryMaxMs));
-}
-
 function redirectTarget(
   range: Range,
   from: string,
@@ -229,10 +227,6 @@ function redirectTarget(
       "it redirects to an invalid address, or to plain HTTP",
     );
   return target.href;
-}
-
-function isRedirect(status: number): boolean {
-  return [301, 302, 303, 307, 308].includes(status);
 }
 
 /** Never the whole address: its query may be a secret. */
