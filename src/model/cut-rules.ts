@@ -16,8 +16,8 @@ export function cutRules(recipe: Recipe, metadata: GgufMetadata): CutRules {
     .reduce(leastCommonMultiple, 1);
   const before =
     borderBefore === undefined
-      ? undefined
-      : new Set(layersOfKind(borderBefore, recipe, metadata));
+      ? []
+      : layersOfKind(borderBefore, recipe, metadata);
   // llama.cpp takes the size of all heads from the first layer, which so must have some.
   const heads = numbersOf(metadata, `${recipe.name}.attention.head_count`);
   const borders = Array.from(
@@ -27,7 +27,7 @@ export function cutRules(recipe: Recipe, metadata: GgufMetadata): CutRules {
     (layer) =>
       layer > 0 &&
       layer % step === 0 &&
-      (before?.has(layer) ?? true) &&
+      (before.length === 0 || before.includes(layer)) &&
       heads?.[layer] !== 0,
   );
   const tooShort = Array.from({ length: leastLayers - 1 }, (_, i) => i + 1);

@@ -13,7 +13,7 @@ import { cutRules } from "./cut-rules.ts";
 import { isWholeShard, SHARD_KEYS } from "./keys.ts";
 import { layerCosts } from "./layer-costs.ts";
 import type { Manifest } from "./manifest.ts";
-import { layerNumbers, perLayerArrays } from "./per-layer.ts";
+import { layerNumbers, numbersOf, perLayerArrays } from "./per-layer.ts";
 import { quantizationOf } from "./quantization.ts";
 import { recipeOf, type Recipe } from "./recipes/index.ts";
 import { layerOf, missingTensor, partIds, partOf } from "./tensor-parts.ts";
@@ -150,26 +150,39 @@ function checkRefusals(
       `architecture '${recipe.name}' ${what} is not supported: ${reason}`,
     );
   };
-  const count = recipe.refusedCounts?.[layerCount];
-  if (count !== undefined) refuse(`with ${layerCount} layers`, count);
-  for (const { key, above, reason } of recipe.refusedKeys ?? []) {
-    const value = uintOf(metadata, `${recipe.name}.${key}`) ?? 0;
-    if (value > above) refuse(`with a ${key} of ${value}`, reason);
-  }
-  for (const { key, layers, reason } of recipe.refusedWithout ?? []) {
-    if (layers.includes(layerCount) && !metadata.has(`${recipe.name}.${key}`))
+  const uint = (key: string): number | undefined =>
+    uintOf(metadata, `${recipe.name}.${key}`);
+  for (const { layers, from, reason } of recipe.refusedCounts ?? []) {
+    if (layerCount === layers || layerCount >= (from ?? Infinity))
       refuse(`with ${layerCount} layers`, reason);
+  }
+  for (const { key, above, equal, reason } of recipe.refusedKeys ?? []) {
+    const value = uint(key);
+    if (value !== undefined && (value > (above ?? Infinity) || value === equal))
+      refuse(`with ${key} ${value}`, reason);
+  }
+  const pictures = recipe.picturesByLayer ?? "";
+  if (numbersOf(metadata, `${recipe.name}.${pictures}`)?.includes(0) === true)
+    refuse(`with a 0 in ${pictures}`, "layers read the embedding again");
+  for (const { key, reason, ...when } of recipe.refusedWithout ?? []) {
+    if (metadata.has(`${recipe.name}.${key}`)) continue;
+    if (
+      when.layers?.includes(layerCount) === true ||
+      (uint("context_length") ?? 0) >= (when.fromContext ?? Infinity)
+    )
+      refuse(`without ${key}`, reason);
   }
 }
 
 /** In most architectures llama.cpp takes the first layer's number of heads and widths for all, and a shard has another first layer. */
 function checkPerLayerKeys(model: GgufModel, recipe: Recipe): void {
-  const { blockCount } = layerNumbers(model.metadata, recipe.name);
+  const { blockCount, layerCount } = layerNumbers(model.metadata, recipe.name);
   for (const [key, { value }] of perLayerArrays(model.metadata, recipe.name)) {
-    if (value.length !== blockCount) {
+    // With or without the layers that only predict further tokens.
+    if (value.length !== blockCount && value.length !== layerCount) {
       throw failIn(model)(
         "GGUF_CORRUPT",
-        `${key} has ${value.length} values for ${blockCount} layers`,
+        `${key} has ${value.length} values for ${layerCount} layers`,
       );
     }
     const isShape =
@@ -197,10 +210,14 @@ function partition(
     partIds(layerCount).map((id): [string, GgufTensor[]] => [id, []]),
   );
   const { blockCount } = layerNumbers(model.metadata, recipe.name);
+  const ahead: string[] = [];
   for (const tensor of model.tensors) {
     const layer = layerOf(tensor.name) ?? 0;
     // It only predicts further tokens.
-    if (layer >= layerCount && layer < blockCount) continue;
+    if (layer >= layerCount && layer < blockCount) {
+      ahead.push(tensor.name);
+      continue;
+    }
     const part = parts.get(partOf(tensor.name) ?? "");
     if (part === undefined) {
       throw fail(
@@ -211,7 +228,12 @@ function partition(
     }
     part.push(tensor);
   }
-  const missing = missingTensor(parts, layerCount);
+  const isBare =
+    ahead.length > 0 && !ahead.some((name) => name.includes(".nextn."));
+  const missing =
+    isBare && recipe.computesBareLayers === true
+      ? `blk.${layerCount}.nextn.*`
+      : missingTensor(parts, layerCount);
   if (missing !== undefined) {
     throw fail("MODEL_TENSOR_MISSING", `tensor ${missing} is missing`, {
       tensor: missing,

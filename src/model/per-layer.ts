@@ -19,7 +19,6 @@ const SLICED: ReadonlySet<string> = new Set([
   "attention.compress_ratios",
   "swiglu_clamp_exp",
   "swiglu_clamp_shexp",
-  "deepstack_mapping",
 ]);
 /** The same, without an architecture before them. */
 const SLICED_GLOBAL = new Set([
@@ -152,6 +151,10 @@ export function layersOfKind(
     case "indexed": {
       const types = values("attention.indexer.types");
       return where((layer) => types[layer] === 1);
+    }
+    case "rotating": {
+      const pattern = values("attention.rope_pattern");
+      return where((layer) => (pattern[layer] ?? 0) !== 0);
     }
     case "compress4":
     case "compress128": {

@@ -40,8 +40,17 @@ export function shardMetadata(
     const count = uintOf(metadata, `${recipe.name}.${suffix}`);
     if (count !== undefined) set(suffix, Math.max(0, count - layerStart));
   }
+  if (recipe.picturesByLayer !== undefined)
+    entries.delete(`${recipe.name}.${recipe.picturesByLayer}`);
   for (const { key, value } of recipe.writes ?? [])
     if (!has(key)) set(key, value);
+  if (recipe.residualByDepth !== undefined && !has("residual_scale")) {
+    // In f32, as llama.cpp computes it.
+    const root = Math.fround(Math.sqrt(layerCount));
+    const value = Math.fround(Math.fround(recipe.residualByDepth) / root);
+    const key = `${recipe.name}.residual_scale`;
+    entries.set(key, { type: "float32", value });
+  }
   if (recipe.embeddingScale === true && layerStart > 0) {
     const key = `${recipe.name}.embedding_scale`;
     entries.set(key, { type: "float32", value: 1 });

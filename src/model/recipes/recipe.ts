@@ -18,6 +18,8 @@ export type LayerKind =
   | "sparse"
   /** Finds the tokens that it attends to by an index of its own. */
   | "indexed"
+  /** Turns queries and keys by their position (RoPE), told by one value a layer. */
+  | "rotating"
   /** Compresses the keys of 4 or of 128 tokens into one. */
   | "compress4"
   | "compress128";
@@ -58,8 +60,18 @@ export interface Recipe {
   recurrentWithoutHeads?: boolean;
   /** The number of heads and the width of the feed-forward may differ from layer to layer. */
   variesByLayer?: boolean;
+  /**
+   * The key of an array with a number a layer, of the part of a picture that the layer adds. A text adds zeros, so shards leave the key out;
+   * 0 would be the text's own rows, and such a model is refused.
+   */
+  picturesByLayer?: string;
   /** Keys and values that every shard gets if the file lacks them. */
   writes?: readonly { key: string; value: number }[];
+  /** A file without `residual_scale` means this number, divided by the root of the number of layers. Every shard gets the whole model's. */
+  residualByDepth?: number;
+
+  /** Layers that should predict further tokens are computed like the others if they have no `nextn` tensors. Such a model is refused. */
+  computesBareLayers?: boolean;
 
   /** `output.weight` is required even beside an embedding table, so the last shard has a table that nobody reads. */
   ownHead?: boolean;
@@ -68,22 +80,28 @@ export interface Recipe {
   borderStep?: readonly (number | string)[];
   /** Every shard holds a layer of each of these kinds, as far as the model has them. */
   needs?: readonly LayerKind[];
-  /** Borders only before a layer of this kind. */
+  /** Borders only before a layer of this kind. Of a model that does not tell its layers' kinds all are of it. */
   borderBefore?: LayerKind;
   /** A shard has at least so many layers. */
   leastLayers?: number;
   /** A shard may not have so many layers: llama.cpp would take it for another model. */
   refusedLengths?: readonly number[];
-  /** A model of so many layers is refused, with the reason. */
-  refusedCounts?: Readonly<Record<number, string>>;
-  /** A model of so many layers that lacks the key is refused, with the reason. */
+  /** A model of `layers` layers, or of `from` and more, is refused. */
+  refusedCounts?: readonly { layers?: number; from?: number; reason: string }[];
+  /** A model that lacks the key is refused if it has so many layers, or a context of at least `fromContext` tokens. */
   refusedWithout?: readonly {
     key: string;
-    layers: readonly number[];
+    layers?: readonly number[];
+    fromContext?: number;
     reason: string;
   }[];
-  /** Models with such a value (above `above`) are refused, with the reason. */
-  refusedKeys?: readonly { key: string; above: number; reason: string }[];
+  /** A model whose value is above `above`, or is `equal`, is refused. */
+  refusedKeys?: readonly {
+    key: string;
+    above?: number;
+    equal?: number;
+    reason: string;
+  }[];
 }
 
 const DEFAULTS = { boundary: "l_out-#" } as const;

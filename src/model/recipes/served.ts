@@ -3,6 +3,10 @@ import { recipe, type Recipe } from "./recipe.ts";
 
 const OWN_HEAD = { ownHead: true } as const;
 const EMBEDDING_SCALE = { embeddingScale: true } as const;
+const GRANITE = {
+  ...EMBEDDING_SCALE,
+  picturesByLayer: "deepstack_mapping",
+} as const;
 /** A hybrid whose attention layers have heads, its recurrent layers none. */
 const HYBRID = {
   recurrentWithoutHeads: true,
@@ -21,7 +25,21 @@ const otherScale = (model: string): string =>
   `llama.cpp scales the attention of ${model} by its number of layers, which a shard has not`;
 
 /** DeepSeek V2 lite is told by its number of layers; it has no q_lora. */
-const LITE_LENGTHS = { refusedLengths: [26, 27] } as const;
+const DEEPSEEK2 = {
+  refusedLengths: [26, 27],
+  writes: [
+    { key: "attention.q_lora_rank", value: 0 },
+    { key: "expert_gating_func", value: 1 },
+  ],
+  refusedWithout: [
+    {
+      key: "expert_gating_func",
+      layers: [47, 48],
+      reason:
+        "llama.cpp guesses it from the number of layers, which a shard has not; convert the model again",
+    },
+  ],
+} as const;
 
 export const SERVED: readonly Recipe[] = [
   recipe("afmoe", "AFM MoE (Arcee Trinity)", {
@@ -43,27 +61,26 @@ export const SERVED: readonly Recipe[] = [
     ...sliding(4),
     needs: ["sliding"],
   }),
-  recipe("cohere2moe", "Cohere 2 MoE", sliding(4, true)),
-  recipe("command-r", "Command R"),
+  recipe("cohere2moe", "Cohere 2 MoE", {
+    ...sliding(4, true),
+    needs: ["sliding"],
+  }),
+  recipe("command-r", "Command R", {
+    refusedCounts: [
+      {
+        from: 64,
+        reason:
+          "llama.cpp looks for the norms of Command R+ by the number of layers, which a shard has not",
+      },
+    ],
+  }),
   recipe("dbrx", "DBRX", OWN_HEAD),
   recipe("deci", "Nemotron 51B, Llama 3.3 Nemotron Super", {
     variesByLayer: true,
   }),
   recipe("deepseek", "DeepSeek MoE 16B"),
   recipe("deepseek2", "DeepSeek V2, V3 and R1, Kimi K2, GLM 4.7 Flash", {
-    ...LITE_LENGTHS,
-    writes: [
-      { key: "attention.q_lora_rank", value: 0 },
-      { key: "expert_gating_func", value: 1 },
-    ],
-    refusedWithout: [
-      {
-        key: "expert_gating_func",
-        layers: [47, 48],
-        reason:
-          "without expert_gating_func llama.cpp guesses it from the number of layers, which a shard has not; convert the model again",
-      },
-    ],
+    ...DEEPSEEK2,
   }),
   recipe("deepseek4", "DeepSeek V4", {
     ...OWN_HEAD,
@@ -71,11 +88,13 @@ export const SERVED: readonly Recipe[] = [
     boundaryRows: "hyper_connection.count",
     inject: "hc_init",
     takesTokens: true,
+    computesBareLayers: true,
     needs: ["compress4", "compress128"],
   }),
   recipe("dots1", "dots.llm1", OWN_HEAD),
   recipe("dots3note", "dots.note", {
     ...SLIDING_ARRAY,
+    variesByLayer: true,
     needs: ["sliding", "full"],
   }),
   recipe("ernie4_5", "ERNIE 4.5"),
@@ -89,12 +108,14 @@ export const SERVED: readonly Recipe[] = [
     needs: ["sliding"],
   }),
   recipe("exaone4", "EXAONE 4", {
-    ...sliding(4),
-    needs: ["sliding"],
     refusedLengths: [64],
-    refusedCounts: {
-      64: "llama.cpp turns the sliding window on by the number of layers, which a shard has not",
-    },
+    refusedCounts: [
+      {
+        layers: 64,
+        reason:
+          "llama.cpp turns the sliding window on by the number of layers, which a shard has not",
+      },
+    ],
   }),
   recipe("falcon", "Falcon"),
   recipe("falcon-h1", "Falcon H1"),
@@ -103,13 +124,13 @@ export const SERVED: readonly Recipe[] = [
     ...sliding(2),
     inject: "inp_scaled",
     refusedLengths: [46],
-    refusedCounts: { 46: otherScale("Gemma 2 27B") },
+    refusedCounts: [{ layers: 46, reason: otherScale("Gemma 2 27B") }],
   }),
   recipe("gemma3", "Gemma 3", {
     ...sliding(6),
     scalesRows: true,
     refusedLengths: [62],
-    refusedCounts: { 62: otherScale("Gemma 3 27B") },
+    refusedCounts: [{ layers: 62, reason: otherScale("Gemma 3 27B") }],
   }),
   recipe("gemma4", "Gemma 4", {
     ...SLIDING_ARRAY,
@@ -130,16 +151,27 @@ export const SERVED: readonly Recipe[] = [
       },
     ],
   }),
-  recipe("glm-dsa", "GLM 5"),
+  recipe("glm-dsa", "GLM 5", {
+    borderBefore: "indexed",
+    refusedWithout: [
+      {
+        key: "attention.indexer.types",
+        fromContext: 1_048_576,
+        reason:
+          "llama.cpp has them by the layers' numbers in the whole model; convert the model again",
+      },
+    ],
+  }),
   recipe("glm4", "GLM 4, GLM Z1"),
   recipe("glm4moe", "GLM 4.5, 4.6 and 4.7"),
   recipe("gpt-oss", "gpt-oss", { ...sliding(2), ...OWN_HEAD }),
   recipe("gpt2", "GPT-2", { inject: "inpL" }),
   recipe("gptneox", "GPT-NeoX, Pythia", OWN_HEAD),
-  recipe("granite", "Granite 3", EMBEDDING_SCALE),
+  recipe("granite", "Granite 3", GRANITE),
   recipe("granite_swa", "Granite with sliding windows", {
     ...SLIDING_ARRAY,
-    ...EMBEDDING_SCALE,
+    ...GRANITE,
+    needs: ["rotating"],
   }),
   recipe("granitehybrid", "Granite 4", { ...HYBRID, ...EMBEDDING_SCALE }),
   recipe("granitemoe", "Granite 3 MoE", EMBEDDING_SCALE),
@@ -170,6 +202,13 @@ export const SERVED: readonly Recipe[] = [
   recipe("llama4", "Llama 4", {
     ...sliding(4),
     borderStep: [4, "interleave_moe_layer_step"],
+    refusedKeys: [
+      {
+        key: "attention.sliding_window",
+        equal: 0,
+        reason: "llama.cpp leaves the positions out of its last layer",
+      },
+    ],
   }),
   recipe("maincoder", "Maincoder"),
   recipe("mamba", "Mamba"),
@@ -185,11 +224,11 @@ export const SERVED: readonly Recipe[] = [
     ...OWN_HEAD,
     variesByLayer: true,
   }),
-  recipe("minicpm", "MiniCPM", EMBEDDING_SCALE),
+  recipe("minicpm", "MiniCPM", { ...EMBEDDING_SCALE, residualByDepth: 1.4 }),
   recipe("minimax-m2", "MiniMax M2", OWN_HEAD),
   recipe("minimax-m3", "MiniMax M3", { ...OWN_HEAD, needs: ["sparse"] }),
   recipe("mistral3", "Ministral 3, Mistral Large 3"),
-  recipe("mistral4", "Mistral 4"),
+  recipe("mistral4", "Mistral 4", DEEPSEEK2),
   recipe("mpt", "MPT"),
   recipe("muse-glimmer", "Muse Glimmer", {
     ...sliding(4),
