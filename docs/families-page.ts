@@ -68,6 +68,7 @@ const KINDS: Readonly<Record<string, string>> = {
   full: "a layer with full attention",
   sparse: "a layer of experts",
   indexed: "a layer with an indexer",
+  rotating: "a layer with RoPE",
   compress4: "a layer that compresses 4 tokens",
   compress128: "a layer that compresses 128 tokens",
 };
@@ -109,15 +110,21 @@ function certifiedWith(name: string): string {
 
 function refusalsOf(recipe: Recipe): string {
   return [
-    ...Object.entries(recipe.refusedCounts ?? {}).map(
-      ([count, reason]) => `${count} layers: ${reason}`,
+    ...(recipe.refusedCounts ?? []).map(({ layers, from, reason }) =>
+      layers === undefined
+        ? `${from ?? 0} layers or more: ${reason}`
+        : `${layers} layers: ${reason}`,
     ),
-    ...(recipe.refusedKeys ?? []).map(
-      ({ key, above, reason }) => `\`${key}\` above ${above}: ${reason}`,
+    ...(recipe.refusedKeys ?? []).map(({ key, above, equal, reason }) =>
+      above === undefined
+        ? `\`${key}\` ${equal ?? 0}: ${reason}`
+        : `\`${key}\` above ${above}: ${reason}`,
     ),
     ...(recipe.refusedWithout ?? []).map(
-      ({ key, layers, reason }) =>
-        `${layers.join(" or ")} layers without \`${key}\`: ${reason}`,
+      ({ key, layers, fromContext, reason }) =>
+        layers === undefined
+          ? `a context of ${fromContext ?? 0} tokens without \`${key}\`: ${reason}`
+          : `${layers.join(" or ")} layers without \`${key}\`: ${reason}`,
     ),
   ].join("; ");
 }

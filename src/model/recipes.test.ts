@@ -1,7 +1,12 @@
 /** What recipes do to metadata: where a model may be cut, what its shards are told, and what is refused because llama.cpp counts layers. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { GgufMetadata, GgufTensor, GgufValue } from "../gguf/index.ts";
+import type {
+  GgufMetadata,
+  GgufModel,
+  GgufTensor,
+  GgufValue,
+} from "../gguf/index.ts";
 import { cutRules } from "./cut-rules.ts";
 import { describeModel } from "./describe.ts";
 import { recipeOf } from "./recipes/index.ts";
@@ -162,7 +167,7 @@ test("refused: a further layer that has nothing to predict with, where llama.cpp
 function model(
   architecture: string,
   keys: Readonly<Record<string, GgufValue>>,
-): Parameters<typeof describeModel>[0] {
+): GgufModel {
   const names = [
     "token_embd.weight",
     ...Array.from({ length: LAYERS }, (_, i) => `blk.${i}.attn_norm.weight`),
@@ -178,7 +183,5 @@ function model(
   }));
   const metadata = metadataOf(architecture, keys);
   const files = [{ path: "model.gguf", sizeBytes: 4096 }];
-  return { metadata, tensors, files, dataOffset: 0 } as unknown as Parameters<
-    typeof describeModel
-  >[0];
+  return { metadata, tensors, files, dataOffset: 0 };
 }

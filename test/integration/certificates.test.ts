@@ -105,12 +105,13 @@ test("each architecture that the library knows is served or refused with a reaso
   for (const reason of Object.values(REFUSED)) assert.match(reason, /\w+ \w+/);
 });
 
-for (const { name, refusedCounts = {} } of SERVED) {
-  for (const [count, reason] of Object.entries(refusedCounts)) {
+for (const { name, refusedCounts = [] } of SERVED) {
+  for (const { layers, from, reason } of refusedCounts) {
+    const count = layers ?? from ?? 0;
     test(`a ${name} model of ${count} layers is refused with the reason`, async (t) => {
       const path = join(await temporaryFolder(t), "model.gguf");
       await writeTinyModel(path, name, {
-        layers: Number(count),
+        layers: count,
         keys: { "attention.key_length": 64, "attention.value_length": 64 },
       });
       const model = await openModel(path);

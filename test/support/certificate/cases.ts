@@ -56,6 +56,38 @@ const SPECIAL: readonly CertificateCase[] = [
     layers: 12,
     keys: { full_attention_interval: 4 },
   })),
+  {
+    architecture: "minicpm",
+    variant: "without scales",
+    keys: {
+      residual_scale: undefined,
+      embedding_scale: undefined,
+      logit_scale: undefined,
+    },
+  },
+  {
+    architecture: "glm-dsa",
+    variant: "whose layers share indexers",
+    keys: { "attention.indexer.types": [1, 0, 0, 1, 0, 1, 1, 0] },
+  },
+  {
+    architecture: "granite_swa",
+    variant: "with layers without RoPE",
+    keys: { "attention.rope_pattern": [1, 0, 1, 1, 0, 0, 1, 0] },
+  },
+  ...["granite", "granite_swa"].map((architecture) => ({
+    architecture,
+    variant: "with layers that take pictures",
+    // -1, no picture, as a uint32.
+    keys: {
+      deepstack_mapping: [-1, -1, 1, -1, 2, -1, -1, 3].map((i) => i >>> 0),
+    },
+  })),
+  ...["glm4moe", "exaone4", "qwen35", "mimo2"].map((architecture) => ({
+    architecture,
+    variant: "with a layer that predicts further tokens",
+    predicts: true,
+  })),
   ...["qwen3vl", "qwen3vlmoe"].map((architecture) => ({
     architecture,
     variant: "with layers that take pictures",

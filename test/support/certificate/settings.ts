@@ -316,6 +316,8 @@ export interface TinyOptions {
   sizes?: Partial<Sizes>;
   /** Beside, or instead of, those of the architecture. */
   keys?: Keys;
+  /** One more layer, like the last, that only predicts further tokens. */
+  predicts?: boolean;
   /** Instead of the bare vocabulary. */
   tokenizer?: ReadonlyMap<string, GgufValue>;
 }

@@ -9,7 +9,9 @@ import { loadNative } from "../../../src/engine/native.ts";
 import type { Pointer } from "../../../src/engine/native-types.ts";
 import {
   encodeHeader,
+  type GgufValue,
   type TensorSource,
+  uintOf,
   writeGguf,
 } from "../../../src/gguf/index.ts";
 import { Random } from "../random.ts";
@@ -118,7 +120,44 @@ export async function writeTinyModel(
   }
   if (tensors.size === 0)
     throw new Error(`${architecture}: llama.cpp asked for no tensor`);
-  await writeGguf(path, { metadata, tensors: [...tensors.values()] });
+  const all = [...tensors.values()];
+  if (options.predicts === true)
+    all.push(...furtherLayer(architecture, metadata, all));
+  await writeGguf(path, { metadata, tensors: all });
+}
+
+/** The last layer again and what makes it predict; the key-values count it. llama.cpp skips it, so it asks for none of this. */
+function furtherLayer(
+  architecture: string,
+  metadata: Map<string, GgufValue>,
+  tensors: readonly TensorSource[],
+): TensorSource[] {
+  const set = (key: string, value: number): unknown =>
+    metadata.set(`${architecture}.${key}`, { type: "uint32", value });
+  const layers = uintOf(metadata, `${architecture}.block_count`) ?? 0;
+  const width = uintOf(metadata, `${architecture}.embedding_length`) ?? 0;
+  set("block_count", layers + 1);
+  set("nextn_predict_layers", 1);
+  for (const [key, entry] of metadata) {
+    if (entry.type !== "array" || entry.element !== "uint32") continue;
+    if (entry.value.length !== layers) continue;
+    const value = Uint32Array.of(...entry.value, 0);
+    metadata.set(key, { ...entry, value });
+  }
+  const last = `blk.${layers - 1}.`;
+  const further = `blk.${layers}.`;
+  return [
+    ...tensors
+      .filter(({ name }) => name.startsWith(last))
+      .map((of) => ({ ...of, name: further + of.name.slice(last.length) })),
+    ...[
+      { name: "eh_proj", shape: [2 * width, width] },
+      { name: "enorm", shape: [width] },
+      { name: "hnorm", shape: [width] },
+    ].map(({ name, shape }) =>
+      randomTensor(`${further}nextn.${name}.weight`, { type: F32, shape }),
+    ),
+  ];
 }
 
 /** `ggml_tensor`: type at byte 0, ne[4] at byte 16. */
