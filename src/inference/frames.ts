@@ -17,8 +17,8 @@ import { TIMES_BYTES } from "./stage-times.ts";
 
 export const PIPELINE_PROTOCOL = "/shoal/pipeline/1.0.0";
 export const HEADER_BYTES = 32;
-/** One chunk of activations and its header: 128 tokens × 16,384 × 4 bytes = 8 MiB, and room. */
-export const MAX_FRAME_BYTES = 8 * 1024 * 1024 + 64 * 1024;
+/** One chunk of activations and its header: 128 tokens × 32,768 × 4 bytes = 16 MiB, and room. DeepSeek V4 passes on 28,672 values a token. */
+export const MAX_FRAME_BYTES = 16 * 1024 * 1024 + 64 * 1024;
 /** OPEN's body: a route of MAX_STAGES with their addresses. */
 const MAX_OPEN_BYTES = 256 * 1024;
 /** ERROR's body. */
