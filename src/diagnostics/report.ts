@@ -4,6 +4,7 @@
  *
  *     stack.defer(startReports({ status: () => nodeStatus(…), events }));
  */
+import { constants } from "node:os";
 import type { ClusterStatus, NodeStatus } from "../status/index.ts";
 import {
   type Clock,
@@ -59,8 +60,8 @@ const reportAll = (): void => {
 };
 
 function onSignal(report: () => void): () => void {
-  // Windows has no such signal.
-  if (process.platform === "win32") return () => {};
+  // Not on Windows.
+  if (!("SIGUSR2" in constants.signals)) return () => {};
   if (asked.size === 0) process.on("SIGUSR2", reportAll);
   asked.add(report);
   return () => {

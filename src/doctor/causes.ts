@@ -68,7 +68,7 @@ export const CAUSES = [
   {
     code: "CLOCK_OFF",
     next: ({ whose }) =>
-      `set ${say(whose)}: records carry a time, and other members refuse wrong ones (timedatectl set-ntp true)`,
+      `set ${say(whose)}: records carry a time, and other members refuse wrong ones (on Linux: timedatectl set-ntp true)`,
   },
   {
     code: "DHT_BROKEN",
@@ -139,7 +139,7 @@ export const CAUSES = [
   {
     code: "MEMBER_CLOCK",
     next: () =>
-      "set the clock of the refused member (its log says `announcement refused`): timedatectl set-ntp true",
+      "set the clock of the refused member (its log says `announcement refused`); on Linux: timedatectl set-ntp true",
   },
   {
     code: "MEMBER_MODEL",

@@ -305,7 +305,7 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, Help>> = {
   ],
   CLOCK_SKEW: [
     "The clocks of two machines differ by more than 30 s.",
-    "Set the clock of the one that is wrong (`timedatectl set-ntp true`).",
+    "Set the clock of the one that is wrong (on Linux: `timedatectl set-ntp true`).",
   ],
   CLUSTER_UNKNOWN: [
     "The process that was asked knows no cluster of that name.",

@@ -129,6 +129,20 @@ test("JSON: one object a line, and a field never takes the place of the line's o
   });
 });
 
+test("JSON shows no character that commands a terminal, and says the same", () => {
+  const text = "a\u001B[1m\u009Bb\u202Ec\u2028d\n";
+  const line = logged({ format: "json" }, (events) =>
+    events.info("MSG", text, { name: text }),
+  );
+  assert.doesNotMatch(
+    line.slice(0, -1),
+    /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/u,
+  );
+  const { msg, name } = JSON.parse(line) as { msg: string; name: string };
+  assert.deepEqual([msg, name], [text, text]);
+  assert.ok(line.endsWith("}\n"));
+});
+
 test("with colours a line says the same", () => {
   const tell = (events: Events): void => {
     events.warn("CLUSTER", "two words", { n: 1 });

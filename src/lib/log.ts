@@ -13,6 +13,7 @@ import {
   type ShoalEvent,
 } from "./events.ts";
 import {
+  escapedJson,
   paint,
   paintSigns,
   printable,
@@ -59,7 +60,7 @@ function jsonReader({ level, write }: LogOptions): EventReader {
   const formatters = { level: (label: string) => ({ level: label }) };
   const logger = pino(
     { level, base: null, timestamp: false, formatters },
-    { write },
+    { write: (line) => write(escapedJson(line)) },
   );
   return ({ timeMs, level: of, tag, message, fields }) => {
     const named = Object.entries(fields).map(([key, value]) => [

@@ -81,7 +81,12 @@ export function printableText(text: string): string {
 
 /** JSON that a terminal may show: JSON.stringify escapes some of those characters only. None stands outside a string but line breaks. */
 export function printableJson(value: object, indent?: number): string {
-  return JSON.stringify(value, undefined, indent).replaceAll(COMMANDING, (c) =>
+  return escapedJson(JSON.stringify(value, undefined, indent));
+}
+
+/** JSON text with those characters escaped. */
+export function escapedJson(text: string): string {
+  return text.replaceAll(COMMANDING, (c) =>
     c === "\n"
       ? c
       : String.raw`\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,

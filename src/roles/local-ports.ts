@@ -1,8 +1,8 @@
 /** The ports of a swarm on this machine: the standard ones, so that people find them, or free ones. */
-import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { ShoalError } from "../lib/index.ts";
+import { isPortTaken } from "../network/index.ts";
 
 export interface LocalSwarmPorts {
   /** UDP and TCP. */
@@ -36,20 +36,20 @@ export async function choosePorts(
   const choose = async (
     name: keyof LocalSwarmPorts,
     port: number | undefined,
-    isFree: (port: number) => Promise<boolean> = isFreeTcp,
+    transports: readonly string[] = ["tcp"],
   ): Promise<number> => {
     const wanted = port ?? (rest === "standard" ? STANDARD[name] : 0);
     if (wanted === 0) return await anyPort();
-    if (await isFree(wanted)) return wanted;
+    const free = await Promise.all(transports.map((t) => isFree(t, wanted)));
+    if (!free.includes(false)) return wanted;
     if (port === undefined) return await anyPort();
     throw new ShoalError("PORT_IN_USE", `port ${port} is in use`, { port });
   };
   return {
-    rendezvous: await choose(
-      "rendezvous",
-      asked.rendezvousPort,
-      async (port) => (await isFreeTcp(port)) && (await isFreeUdp(port)),
-    ),
+    rendezvous: await choose("rendezvous", asked.rendezvousPort, [
+      "tcp",
+      "udp",
+    ]),
     diagnostics: await choose("diagnostics", asked.diagnosticsPort),
     api: await choose("api", asked.apiPort),
   };
@@ -57,39 +57,23 @@ export async function choosePorts(
 
 async function anyPort(): Promise<number> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const port = await tcpPort(0);
-    if (port !== undefined && (await isFreeUdp(port))) return port;
+    const port = await anyTcpPort();
+    if (await isFree("udp", port)) return port;
   }
   throw new ShoalError("PORT_IN_USE", "no port is free");
 }
 
-async function isFreeTcp(port: number): Promise<boolean> {
-  return (await tcpPort(port)) !== undefined;
+async function isFree(transport: string, port: number): Promise<boolean> {
+  const where = { host: HOST, transport, port };
+  return !(await isPortTaken(where).catch(() => true));
 }
 
-/** The port, which was listened on and is free again; undefined if it cannot be listened on. */
-async function tcpPort(port: number): Promise<number | undefined> {
-  const server = createServer();
-  try {
-    await once(server.listen(port, HOST), "listening");
-  } catch {
-    return undefined;
-  }
-  const found = (server.address() as AddressInfo).port;
+/** It is free again. */
+async function anyTcpPort(): Promise<number> {
+  const server = createServer().listen(0, HOST);
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
   server.close();
   await once(server, "close");
-  return found;
-}
-
-async function isFreeUdp(port: number): Promise<boolean> {
-  const socket = createSocket("udp4");
-  try {
-    socket.bind(port, HOST);
-    await once(socket, "listening");
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.close();
-  }
+  return port;
 }

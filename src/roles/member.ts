@@ -11,6 +11,7 @@ import {
   createHost,
   type Host,
   type HostMetrics,
+  refuseTakenPorts,
 } from "../network/index.ts";
 
 export interface RoleHostOptions {
@@ -22,13 +23,14 @@ export interface RoleHostOptions {
   metrics?: HostMetrics | undefined;
 }
 
-/** A host whose identity and database outlive the process. */
-export function createRoleHost({
+/** A host whose identity and database outlive the process. Throws PORT_IN_USE, before models are read or hashed. */
+export async function createRoleHost({
   name,
   paths,
   ...options
 }: RoleHostOptions): Promise<Host> {
-  return createHost({
+  await refuseTakenPorts(options.listen);
+  return await createHost({
     ...options,
     keyPath: join(paths.state, `${name}.key`),
     datastorePath: join(paths.state, `${name}-datastore`),

@@ -16,7 +16,7 @@ import {
   ShoalError,
 } from "../lib/index.ts";
 import { partsOf } from "../model/index.ts";
-import { type Host, refuseTakenPorts } from "../network/index.ts";
+import type { Host } from "../network/index.ts";
 import {
   fetchModel,
   indexLater,
@@ -186,7 +186,6 @@ class ShardNode {
     watch: RoleWatch,
   ): Promise<RoleInfo & { drain: () => Promise<void> }> {
     const { host } = this.#member;
-    await refuseTakenPorts(this.#options.listen);
     const at = await this.#show(stack, watch);
     this.#events.info(
       "CONFIG",

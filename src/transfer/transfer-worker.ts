@@ -122,12 +122,11 @@ function tellContents(): void {
 
 /** Only Linux has a priority per thread. */
 function yieldToTokens(): void {
-  if (process.platform !== "linux") return;
   try {
     const thread = readlinkSync("/proc/thread-self").split("/").at(-1);
     setPriority(Number(thread), NICENESS);
   } catch {
-    // Without /proc it keeps the normal priority.
+    // Elsewhere it keeps the normal one.
   }
 }
 

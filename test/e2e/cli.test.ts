@@ -407,6 +407,23 @@ test("a port in use is named", async (t) => {
   assertError(node.stderr, "PORT_IN_USE");
   const story = node.stdout + node.stderr;
   assert.doesNotMatch(story, /TENSOR_LOAD/, "the model is not loaded before");
+  const seeder = await shoal([
+    "seed",
+    DEMO_MODEL,
+    "--home",
+    home,
+    "--bootstrap",
+    "127.0.0.1:9",
+    "--cluster",
+    "c",
+    "--shards",
+    "2",
+    "--listen",
+    `127.0.0.1:${address.port}`,
+  ]);
+  assertError(seeder.stderr, "PORT_IN_USE");
+  const told = seeder.stdout + seeder.stderr;
+  assert.doesNotMatch(told, /TORRENT/, "the model is not hashed before");
   const serve = await shoal([
     "serve",
     "--home",

@@ -76,7 +76,7 @@ export interface NativeQuic {
 export function loadNativeQuic():
   | { native: NativeQuic; reason?: undefined }
   | { native?: undefined; reason: string } {
-  const name = packageName();
+  const name = quicPackage(process.platform, process.arch, libcHere());
   try {
     const native = createRequire(import.meta.url)(name) as NativeQuic;
     return { native };
@@ -91,22 +91,21 @@ export function loadNativeQuic():
   }
 }
 
-function packageName(): string {
-  const { platform, arch } = process;
-  const abi =
-    platform === "linux"
-      ? isMusl()
-        ? "-musl"
-        : "-gnu"
-      : platform === "win32"
-        ? "-msvc"
-        : "";
-  return `@chainsafe/libp2p-quic-${platform}-${arch}${abi}`;
+/** Not every platform has one. */
+export function quicPackage(
+  platform: string,
+  arch: string,
+  libc: "glibc" | "musl",
+): string {
+  const abi = { linux: libc === "musl" ? "-musl" : "-gnu", win32: "-msvc" };
+  const suffix = abi[platform as keyof typeof abi] ?? "";
+  return `@chainsafe/libp2p-quic-${platform}-${arch}${suffix}`;
 }
 
-function isMusl(): boolean {
+/** Of this system, if it is Linux. */
+function libcHere(): "glibc" | "musl" {
   const report = process.report.getReport() as {
     header?: { glibcVersionRuntime?: string };
   };
-  return report.header?.glibcVersionRuntime === undefined;
+  return report.header?.glibcVersionRuntime === undefined ? "musl" : "glibc";
 }
