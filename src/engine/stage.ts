@@ -180,8 +180,10 @@ export class Stage implements Disposable {
     const params = this.#native.contextDefaultParams();
     params.n_ctx = options.contextLength * options.sessions;
     params.n_seq_max = options.sessions;
-    params.n_batch = options.batchTokens;
-    params.n_ubatch = options.batchTokens; // one decode is one graph run, so the callback captures all rows together
+    // One decode is one graph run, so the callback captures all rows together. llama.cpp tries a batch of all sessions, the same number of
+    // tokens for each; the graph of Kimi Linear aborts if that does not work out.
+    params.n_ubatch = roundUp(options.batchTokens, options.sessions);
+    params.n_batch = params.n_ubatch;
     params.n_threads = options.threads;
     params.n_threads_batch = options.threads;
     params.kv_unified = false; // a session's rows are laid out the same whatever the others do, so its result is bit-exact
@@ -391,6 +393,10 @@ export class Stage implements Disposable {
     this.#native.freeModel(this.model);
     this.#embedding?.close();
   }
+}
+
+function roundUp(value: number, to: number): number {
+  return Math.ceil(value / to) * to;
 }
 
 /** In f32, as llama.cpp does. */
