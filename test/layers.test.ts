@@ -14,7 +14,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   store: ["lib", "gguf", "model"],
   transfer: ["lib", "network", "store"],
   catalog: ["lib", "network", "store"],
-  hub: ["lib", "gguf"],
+  hub: ["lib", "gguf", "model"],
   cluster: ["lib", "network", "status"],
   placement: ["lib", "model", "status", "cluster"],
   weights: [

@@ -1,5 +1,6 @@
 /** `shoal get`: fetches any listed file; without a name, tells what there is. */
 import { Command } from "commander";
+import { isRemote } from "../hub/index.ts";
 import { formatBytes } from "../lib/index.ts";
 import { getFile, type GetFileOptions } from "../roles/index.ts";
 import {
@@ -28,14 +29,17 @@ const LINE_MS = 10_000;
 export function getCommand(): Command {
   const command = new Command("get")
     .description(
-      "download a file that a cluster shares; without a name, list the files",
+      "download a file that a cluster shares, or a model of the model hub; without a name, list what the cluster shares",
     )
-    .argument("[name]", "name of the file, or the root of its content")
+    .argument(
+      "[name]",
+      "name of the file, or the root of its content; or hf:owner/repo:Q4_K_M, or an https: address, which needs no cluster",
+    )
     .optionsGroup("File options:")
     .addOption(
       option(
         "--out <path>",
-        "file or folder to write to (default: its name, in this folder)",
+        "file or folder to write to (default: its name, in this folder; a model of the hub stays in the hub's cache)",
       ),
     )
     .addOption(option("--json", "print the list, or the path, as JSON"));
@@ -44,8 +48,14 @@ export function getCommand(): Command {
     command,
     "shoal get --bootstrap rendezvous.example.org --cluster friends",
     "shoal get model.gguf --bootstrap rendezvous.example.org --cluster friends",
+    "shoal get hf:owner/repo:Q4_K_M",
   ).action(async (wanted: string | undefined, _, self: Command) => {
     const flags = self.opts<GetFlags>();
+    if (wanted !== undefined && isRemote(wanted)) {
+      const { getModel } = await import("./get-model.ts");
+      await getModel(wanted, flags, self);
+      return;
+    }
     // Standard output is the answer's.
     const events = newEvents(quiet(self, "warn"), process.stderr);
     const { files, path } = await getFile(

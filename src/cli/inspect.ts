@@ -1,23 +1,31 @@
 /** `shoal inspect`: what a file is: a model, a shard of one, or a manifest. */
 import { Command } from "commander";
 import { inspectModelFile } from "../engine/index.ts";
+import { findModel, isRemote } from "../hub/index.ts";
 import { formatBytes } from "../lib/index.ts";
 import { type FileInfo, type GgufInfo, listOfCounts } from "../model/index.ts";
-import { common, examples, option } from "./options.ts";
-import { printJson, printLines } from "./output.ts";
+import { common, examples, option, quiet } from "./options.ts";
+import { printJson, printLines, tell } from "./output.ts";
+import { newEvents, stopSignal } from "./run-role.ts";
 
 export function inspectCommand(): Command {
   const command = new Command("inspect")
-    .description("show what a file is: a model, a shard or a manifest")
-    .argument("<file>", "GGUF file or manifest")
+    .description(
+      "show what a file is: a model, a shard or a manifest. Of a file of the model hub, or at an https: address, only the header is read",
+    )
+    .argument(
+      "<file>",
+      "GGUF file or manifest, hf:owner/repo:Q4_K_M of the model hub, or an https: address",
+    )
     .optionsGroup("Output options:")
     .addOption(option("--json", "print it as JSON"));
   return examples(
     command,
     "shoal inspect model.gguf",
     "shoal inspect shards/manifest.cbor --json",
+    "shoal inspect hf:owner/repo:Q4_K_M",
   ).action(async (path: string, _, self: Command) => {
-    const info = await inspectModelFile(path);
+    const info = await inspect(path, self);
     if (self.opts<{ json?: boolean }>().json === true) {
       await printJson(info);
       return;
@@ -29,6 +37,20 @@ export function inspectCommand(): Command {
       common(self),
     );
   });
+}
+
+/** Of a model that is not on this machine, llama.cpp is not asked: it would need the file. */
+async function inspect(path: string, self: Command): Promise<FileInfo> {
+  if (!isRemote(path)) return await inspectModelFile(path);
+  const events = newEvents(quiet(self, "warn"), process.stderr);
+  const { paths } = common(self);
+  const signal = stopSignal();
+  const found = await findModel(path, { events, paths, signal });
+  const { open, isHere } = found;
+  if (open === undefined || isHere)
+    return await inspectModelFile(found.path, { signal });
+  tell(`${path} is not on this machine: only its header is read`);
+  return await inspectModelFile(found.path, { signal, open });
 }
 
 type Lines = [name: string, value: string | number][];

@@ -35,6 +35,10 @@ function asUsage<T>(parse: (text: string) => T): (text: string) => T {
   };
 }
 
+/** Of an argument that `localModel` (src/hub) understands. */
+export const MODEL_HELP =
+  "GGUF file (of a model in several files, any one), hf:owner/repo:Q4_K_M of the model hub, or an https: address; what is not on this machine is fetched";
+
 /** At the end of a command's help. */
 export function examples(command: Command, ...lines: string[]): Command {
   const title = lines.length === 1 ? "Example:" : "Examples:";

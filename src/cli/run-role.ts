@@ -3,6 +3,8 @@
  * tells a parent over IPC what became fact (roles/child-role.ts).
  */
 import { flushCompileCache } from "node:module";
+import type { Command } from "commander";
+import { isRemote } from "../hub/index.ts";
 import {
   Events,
   logReader,
@@ -16,7 +18,7 @@ import type {
   RoleMessage,
   RoleOrder,
 } from "../roles/index.ts";
-import type { Common } from "./options.ts";
+import { type Common, common, quiet } from "./options.ts";
 import { lineWriter, outliveOutput, tell as tellError } from "./output.ts";
 import { ProgressBars } from "./progress.ts";
 
@@ -86,6 +88,12 @@ export function showsBars(
   stream: NodeJS.WriteStream,
 ): boolean {
   return options.log === "text" && movesCursor(stream);
+}
+
+/** The log of a command that works with a model file: where one has to be fetched it says more. */
+export function newModelEvents(command: Command, model: string): Events {
+  const options = isRemote(model) ? common(command) : quiet(command, "warn");
+  return newEvents(options, process.stderr);
 }
 
 export function newEvents(

@@ -1,5 +1,6 @@
 /** `shoal seed`: publishes a model for a cluster and serves it from its file. */
 import { Command } from "commander";
+import { localModel } from "../hub/index.ts";
 import { startSeeder } from "../roles/index.ts";
 import {
   common,
@@ -7,6 +8,7 @@ import {
   examples,
   type MembershipFlags,
   membershipOf,
+  MODEL_HELP,
   option,
   required,
   withDiagnostics,
@@ -26,7 +28,7 @@ interface SeedFlags extends MembershipFlags, TransferFlags {
 export function seedCommand(): Command {
   const command = new Command("seed")
     .description("publish a model for a cluster and share it")
-    .argument("<model>", "GGUF file; of a model in several files, any one")
+    .argument("<model>", MODEL_HELP)
     .optionsGroup("Model options:")
     .addOption(
       option(
@@ -55,6 +57,7 @@ export function seedCommand(): Command {
   return examples(
     command,
     "shoal seed model.gguf --bootstrap rendezvous.example.org --cluster friends --shards 3",
+    "shoal seed hf:owner/repo:Q4_K_M --bootstrap rendezvous.example.org --cluster friends --shards 3",
   ).action(async (model: string, _, self: Command) => {
     const flags = self.opts<SeedFlags>();
     const options = {
@@ -66,6 +69,10 @@ export function seedCommand(): Command {
       replication: flags.replication,
       ...transfersOf(flags),
     };
-    await runRole(common(self), (context) => startSeeder(options, context));
+    await runRole(common(self), async (context) => {
+      const { shards } = options;
+      const path = await localModel(model, { ...context, shards });
+      return await startSeeder({ ...options, model: path }, context);
+    });
   });
 }

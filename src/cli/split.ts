@@ -1,11 +1,12 @@
 /** `shoal split`: cuts a model into shards that stock llama.cpp loads. */
 import { Command } from "commander";
 import { checkModel } from "../engine/index.ts";
+import { localModel } from "../hub/index.ts";
 import { formatBytes } from "../lib/index.ts";
 import { splitModel } from "../model/index.ts";
-import { common, examples, option, quiet, required } from "./options.ts";
+import { common, examples, MODEL_HELP, option, required } from "./options.ts";
 import { printJson, printLines } from "./output.ts";
-import { newEvents, stopSignal } from "./run-role.ts";
+import { newModelEvents, stopSignal } from "./run-role.ts";
 import { wholeNumber } from "./values.ts";
 
 interface SplitFlags {
@@ -17,7 +18,7 @@ interface SplitFlags {
 export function splitCommand(): Command {
   const command = new Command("split")
     .description("cut a GGUF into shards and write its manifest")
-    .argument("<model>", "GGUF file; of a model in several files, any one")
+    .argument("<model>", MODEL_HELP)
     .optionsGroup("Split options:")
     .addOption(
       option("--shards <n>", "number of shards", wholeNumber(1, 65_535)),
@@ -27,17 +28,25 @@ export function splitCommand(): Command {
   return examples(
     command,
     "shoal split model.gguf --shards 3 --out shards/",
-  ).action(async (path: string, _, self: Command) => {
+  ).action(async (model: string, _, self: Command) => {
     const { shards, out, json } = self.opts<SplitFlags>();
-    newEvents(quiet(self, "warn"), process.stderr);
+    const events = newModelEvents(self, model);
     const outDir = required(out, "--out");
     const count = required(shards, "--shards");
+    const signal = stopSignal();
+    const { paths } = common(self);
+    const path = await localModel(model, {
+      events,
+      paths,
+      signal,
+      shards: count,
+    });
     await checkModel(path);
     const result = await splitModel({
       path,
       shards: count,
       outDir,
-      signal: stopSignal(),
+      signal,
     });
     const written = result.shards.map((shard, index) => ({
       file: `shard-${index}.gguf`,

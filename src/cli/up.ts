@@ -7,6 +7,7 @@ import {
   PACKAGE_ROOT,
   ShoalError,
 } from "../lib/index.ts";
+import { isRemote, localModel } from "../hub/index.ts";
 import { MIN_CONTEXT_TOKENS } from "../model/index.ts";
 import {
   type LocalSwarm,
@@ -14,7 +15,7 @@ import {
   startLocalSwarm,
 } from "../roles/index.ts";
 import { printReply, withSampling } from "./chat.ts";
-import { common, examples, option } from "./options.ts";
+import { common, examples, MODEL_HELP, option } from "./options.ts";
 import { outliveOutput, tell } from "./output.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
 import { streamChat } from "./stream-chat.ts";
@@ -27,7 +28,7 @@ const ENTRY = join(PACKAGE_ROOT, "bin/shoal.js");
 const MAX_TOKENS = 256;
 
 interface UpFlags {
-  model: string;
+  model?: string;
   nodes: number;
   prompt: string;
   maxTokens: number;
@@ -47,11 +48,12 @@ export function upCommand(): Command {
     .description(
       "start a rendezvous, shard nodes and a gateway on this machine, and ask a first question",
     )
+    .argument("[model]", MODEL_HELP)
     .optionsGroup("Swarm options:")
     .addOption(
-      option("--model <file>", "GGUF file to serve").default(
-        DEMO_MODEL,
-        "the demo model",
+      option(
+        "--model <model>",
+        "the same as the argument; default: the demo model",
       ),
     )
     .addOption(
@@ -104,17 +106,20 @@ export function upCommand(): Command {
   return examples(
     command,
     "shoal up",
-    "shoal up --once --nodes 8 --model model.gguf --prompt 'Hello!'",
-  ).action(async (_, self: Command) => {
+    "shoal up model.gguf --once --nodes 8 --prompt 'Hello!'",
+    "shoal up hf:owner/repo:Q4_K_M",
+  ).action(async (argument: string | undefined, _, self: Command) => {
     const flags = self.opts<UpFlags>();
     const options = common(self);
-    const logLevel = flags.verbose === true ? "debug" : "warn";
+    const model = modelOf(argument, self);
+    const usual = isRemote(model) ? "info" : "warn";
+    const logLevel = flags.verbose === true ? "debug" : usual;
     const events = newEvents({ ...options, logLevel }, process.stderr);
     // With nobody to read the reply the swarm is stopped, in order.
     const unread = new AbortController();
     outliveOutput((error) => unread.abort(error));
     const signal = AbortSignal.any([stopSignal(), unread.signal]);
-    const startedMs = performance.now();
+    const { paths } = options;
     const died = new AbortController();
     const onProgress = (progress: LocalSwarmProgress): void => {
       if (progress.type === "died") died.abort(progress.error);
@@ -125,12 +130,19 @@ export function upCommand(): Command {
       const line = describe(progress);
       if (line !== undefined) tell(line);
     };
-    const { model, nodes, context, fromSeeder } = flags;
+    const { nodes, context, fromSeeder } = flags;
     const { apiPort, rendezvousPort, diagnosticsPort } = flags;
+    const path = await localModel(model, {
+      events,
+      paths,
+      signal,
+      shards: nodes,
+    });
+    const startedMs = performance.now();
     const swarm = await startLocalSwarm(
       {
         entry: ENTRY,
-        model,
+        model: path,
         nodes,
         apiPort,
         rendezvousPort,
@@ -139,7 +151,7 @@ export function upCommand(): Command {
         fromSeeder,
         onProgress,
       },
-      { events, paths: options.paths, signal },
+      { events, paths, signal },
     );
     try {
       tell(
@@ -154,6 +166,18 @@ export function upCommand(): Command {
     }
     process.exit(0);
   });
+}
+
+/** The argument goes before a variable and the configuration file. */
+function modelOf(argument: string | undefined, self: Command): string {
+  const { model = DEMO_MODEL } = self.opts<UpFlags>();
+  if (argument !== undefined && self.getOptionValueSource("model") === "cli")
+    throw new ShoalError(
+      "USAGE",
+      "name the model once: as the argument, or with --model",
+      { option: "--model" },
+    );
+  return argument ?? model;
 }
 
 async function ask(

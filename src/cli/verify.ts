@@ -1,10 +1,11 @@
 /** `shoal verify`: proves on the real engine that the shards give the whole model's logits, bit for bit. */
 import { Command } from "commander";
 import { verifyShards } from "../engine/index.ts";
+import { localModel } from "../hub/index.ts";
 import { ShoalError } from "../lib/index.ts";
-import { common, examples, option, quiet } from "./options.ts";
+import { common, examples, MODEL_HELP, option } from "./options.ts";
 import { printJson, printLines } from "./output.ts";
-import { newEvents, stopSignal } from "./run-role.ts";
+import { newModelEvents, stopSignal } from "./run-role.ts";
 import { wholeNumber } from "./values.ts";
 
 interface VerifyFlags {
@@ -18,7 +19,7 @@ export function verifyCommand(): Command {
     .description(
       "prove that the shards give the whole model's logits, bit for bit",
     )
-    .argument("<model>", "GGUF file")
+    .argument("<model>", MODEL_HELP)
     .optionsGroup("Verify options:")
     .addOption(
       option(
@@ -36,14 +37,17 @@ export function verifyCommand(): Command {
     )
     .addOption(option("--json", "print the differences as JSON"));
   return examples(command, "shoal verify model.gguf --shards 3").action(
-    async (path: string, _, self: Command) => {
+    async (model: string, _, self: Command) => {
       const { shards, threads, json } = self.opts<VerifyFlags>();
-      newEvents(quiet(self, "warn"), process.stderr);
+      const events = newModelEvents(self, model);
+      const signal = stopSignal();
+      const { paths } = common(self);
+      const path = await localModel(model, { events, paths, signal, shards });
       const result = await verifyShards({
         path,
         shards,
         threads,
-        signal: stopSignal(),
+        signal,
       });
       const exact =
         result.prefillDifference === 0 && result.decodeDifference === 0;

@@ -1,5 +1,5 @@
 /** Whether llama.cpp loads a model, told before anybody hashes, cuts or fetches it. Reads all of the file but its weights. */
-import { type GgufModel, openModel } from "../gguf/index.ts";
+import { type GgufModel, openModel, type ReadOptions } from "../gguf/index.ts";
 import { isShoalError, ShoalError } from "../lib/index.ts";
 import { describeModel, type FileInfo, inspectFile } from "../model/index.ts";
 import { Op } from "./channel.ts";
@@ -36,13 +36,13 @@ export async function checkModel(given: GgufModel | string): Promise<boolean> {
   }
 }
 
-/** What a file is, and of a model whether llama.cpp loads it. */
+/** What a file is, and of a model whether llama.cpp loads it. Of a file that lies elsewhere (`open`) only the header is read. */
 export async function inspectModelFile(
   path: string,
-  options: { signal?: AbortSignal } = {},
+  options: ReadOptions = {},
 ): Promise<FileInfo> {
   const info = await inspectFile(path, options);
-  if (info.kind !== "model") return info;
+  if (info.kind !== "model" || options.open !== undefined) return info;
   try {
     await checkModel(path);
     return info;

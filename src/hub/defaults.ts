@@ -29,8 +29,8 @@ export const DEFAULTS = Object.freeze({
   apiPages: 200,
   /** A path in a repository, in characters. */
   pathChars: 1_024,
-  /** Read at once of a header that lies on a server: a vocabulary takes one to six of them. */
-  headerReadBytes: 2 * MiB,
+  /** Read at once of a header that lies on a server: a vocabulary takes one to ten of them. */
+  headerReadBytes: MiB,
   /** One file. Hubs cap it at 50 GB, others may not. */
   fileBytes: 2 ** 40,
   /** A token file. Tokens have 37 characters. */

@@ -22,7 +22,7 @@ import type { CacheOptions } from "./hub-cache.ts";
 import { PartialFile } from "./partial-file.ts";
 import { planAddress } from "./plan-address.ts";
 import { planHub, type PlanContext } from "./plan-hub.ts";
-import { parseReference } from "./reference.ts";
+import { isRemote, parseReference } from "./reference.ts";
 import { remoteBytes } from "./remote-header.ts";
 import type { FetchPlan, FileProgress, PlannedFile } from "./remote-file.ts";
 import { type HubSettings, hubSettings } from "./settings.ts";
@@ -57,8 +57,8 @@ export async function findModel(
   reference: string,
   context: FetchContext,
 ): Promise<FoundModel> {
+  if (!isRemote(reference)) return local(reference);
   const { plan, downloads } = await planOf(reference, context);
-  if (plan === undefined) return local(reference);
   for (const file of plan.files)
     if (file.remote === undefined) await file.place?.(false);
   return {
@@ -73,8 +73,8 @@ export async function fetchModel(
   reference: string,
   context: FetchContext,
 ): Promise<FoundModel> {
+  if (!isRemote(reference)) return local(reference);
   const { plan, downloads } = await planOf(reference, context);
-  if (plan === undefined) return local(reference);
   const { events, signal, check } = context;
   const missing = plan.files.filter(({ remote }) => remote !== undefined);
   if (missing.length === 0) {
@@ -98,7 +98,7 @@ export async function fetchModel(
 async function planOf(
   reference: string,
   context: FetchContext,
-): Promise<{ plan: FetchPlan | undefined; downloads: DownloadContext }> {
+): Promise<{ plan: FetchPlan; downloads: DownloadContext }> {
   const settings = context.settings ?? (await hubSettings());
   const limits = { ...DEFAULTS, ...context.limits };
   const { events, signal, onProgress } = context;
@@ -110,18 +110,12 @@ async function planOf(
     settings,
     ...(context.link && { link: context.link }),
   };
-  switch (named.kind) {
-    case "path":
-      return { plan: undefined, downloads };
-    case "hub":
-      return { plan: await planHub(named, planning), downloads };
-    case "address": {
-      const folder = join(context.paths.data, "downloads");
-      return { plan: await planAddress(named, folder, planning), downloads };
-    }
-    default:
-      return named satisfies never;
-  }
+  const folder = join(context.paths.data, "downloads");
+  const plan =
+    named.kind === "hub"
+      ? await planHub(named, planning)
+      : await planAddress(named, folder, planning);
+  return { plan, downloads };
 }
 
 /** Said before anything is fetched. Throws DISK_FULL. */

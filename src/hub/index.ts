@@ -14,6 +14,11 @@ export {
   findModel,
   type FoundModel,
 } from "./fetch-model.ts";
+export {
+  localFiles,
+  localModel,
+  type LocalModelContext,
+} from "./local-model.ts";
 export { isRemote } from "./reference.ts";
 export type { FileProgress } from "./remote-file.ts";
 export { type HubSettings, hubSettings } from "./settings.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isShoalError } from "../lib/index.ts";
-import { isSafePath, parseReference } from "./reference.ts";
+import { isRemote, isSafePath, parseReference } from "./reference.ts";
 
 const HUB = "https://huggingface.co";
 const hub = (repo: string, revision: string, rest: object = {}): object => ({
@@ -17,9 +17,6 @@ const COMMIT = "0123456789abcdef0123456789abcdef01234567";
 const SUM = "ab".repeat(32);
 
 const MEANINGS: readonly (readonly [string, object])[] = [
-  ["model.gguf", { kind: "path", path: "model.gguf" }],
-  ["/a/hf:b.gguf", { kind: "path", path: "/a/hf:b.gguf" }],
-  ["C:\\models\\m.gguf", { kind: "path", path: "C:\\models\\m.gguf" }],
   ["hf:o/r", hub("o/r", "main")],
   ["HF:o/r", hub("o/r", "main")],
   ["hf://o/r:q8_0", hub("o/r", "main", { tag: "q8_0" })],
@@ -69,6 +66,16 @@ const MEANINGS: readonly (readonly [string, object])[] = [
     { kind: "address", url: "http://[::1]/m.gguf", sha256: undefined },
   ],
 ];
+
+test("what is a path is not looked up anywhere", () => {
+  for (const path of [
+    "model.gguf",
+    "/a/hf:b.gguf",
+    "C:\\models\\m.gguf",
+    "hf/o/r",
+  ])
+    assert.ok(!isRemote(path), path);
+});
 
 for (const [text, meaning] of MEANINGS)
   test(`${text} is understood`, () => {

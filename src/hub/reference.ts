@@ -1,7 +1,6 @@
 /**
- * How a model is named:
+ * How a model is named that is not a path:
  *
- *     model.gguf                                 a file
  *     hf:owner/repo                              of a repository, the usual quantization
  *     hf:owner/repo:Q4_K_M                       … this quantization
  *     hf:owner/repo/folder/file.gguf             … this file
@@ -30,12 +29,7 @@ export interface AddressReference {
   sha256?: string | undefined;
 }
 
-export interface PathReference {
-  kind: "path";
-  path: string;
-}
-
-export type ModelReference = HubReference | AddressReference | PathReference;
+export type ModelReference = HubReference | AddressReference;
 
 const HUB_HOSTS = new Set(["huggingface.co", "hf.co"]);
 const REPO = /^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9_][\w.-]{0,95}$/;
@@ -52,9 +46,8 @@ export function isRemote(text: string): boolean {
   return /^(hf:|https?:\/\/)/i.test(text);
 }
 
-/** Throws USAGE. Addresses of files on the hub (`endpoint` or huggingface.co) become references to the hub. */
+/** Of a text that is remote. Throws USAGE. Addresses of files on the hub (`endpoint` or huggingface.co) become references to the hub. */
 export function parseReference(text: string, endpoint: string): ModelReference {
-  if (!isRemote(text)) return { kind: "path", path: text };
   if (/^hf:/i.test(text)) return parseHub(text);
   return parseAddress(text, endpoint);
 }

@@ -51,6 +51,10 @@ export function text(what: string, maxChars = 4096): z.ZodString {
     .max(maxChars, { error: `must have at most ${maxChars} characters` });
 }
 
+/** What an option `model` must be. */
+export const MODEL =
+  "the path of a GGUF, or a reference like hf:owner/repo:Q4_K_M or https://…";
+
 export const flag = z.boolean({ error: "must be true or false" });
 export const port = whole(0, 65_535);
 /** Node's timers take no more. */

@@ -43,6 +43,10 @@ export type {
   TransferOptions,
 } from "./member-options.ts";
 export {
+  type FetchedModel,
+  fetchModel,
+  type FetchModelOptions,
+  type FetchProgress,
   inspectModel,
   splitModel,
   type SplitOptions,

@@ -5,16 +5,23 @@ import {
   verifyShards as verify,
   type VerifyResult,
 } from "../engine/index.ts";
-import { reasonOf, ShoalError } from "../lib/index.ts";
+import { findModel, localFiles, localModel } from "../hub/index.ts";
+import {
+  Events,
+  type Paths,
+  reasonOf,
+  resolvePaths,
+  ShoalError,
+} from "../lib/index.ts";
 import {
   type FileInfo,
   type LayerRange,
   splitModel as split,
 } from "../model/index.ts";
-import { callback, check, signal, text, whole } from "./check.ts";
+import { callback, check, MODEL, signal, text, whole } from "./check.ts";
 
 export interface SplitOptions {
-  /** The GGUF; of a model in several files, any one. */
+  /** The GGUF (of a model in several files, any one), or a reference like `hf:owner/repo:Q4_K_M`: what is not here is fetched. */
   model: string;
   /** How many shards to cut it into. */
   shards: number;
@@ -40,7 +47,7 @@ export interface SplitResult {
 }
 
 export interface VerifyOptions {
-  /** The GGUF. */
+  /** The GGUF, or a reference like `hf:owner/repo:Q4_K_M`. */
   model: string;
   /** How many shards to cut it into. Default: 2. */
   shards?: number | undefined;
@@ -54,7 +61,28 @@ export interface VerifyReport extends VerifyResult {
   exact: boolean;
 }
 
-const model = text("the path of a GGUF");
+export interface FetchModelOptions {
+  /** `hf:owner/repo:Q4_K_M`, `hf:owner/repo/file.gguf`, `https://…`, or a path, which is returned as it is. */
+  model: string;
+  onProgress?: ((progress: FetchProgress) => void) | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+export interface FetchProgress {
+  /** The file's name. */
+  name: string;
+  doneBytes: number;
+  sizeBytes: number;
+  bytesPerSecond: number;
+}
+
+export interface FetchedModel {
+  /** The first file: what other functions take as `model`. */
+  path: string;
+  files: readonly string[];
+}
+
+const model = text(MODEL);
 const shards = whole(1, 65_535);
 const splitSchema = z.strictObject({
   model,
@@ -63,8 +91,13 @@ const splitSchema = z.strictObject({
   onProgress: callback<(progress: SplitProgress) => void>().optional(),
   signal: signal.optional(),
 });
+const fetchSchema = z.strictObject({
+  model,
+  onProgress: callback<(progress: FetchProgress) => void>().optional(),
+  signal: signal.optional(),
+});
 const inspectSchema = z.strictObject({
-  path: text("the path of a GGUF or a manifest"),
+  path: text(`${MODEL}, or the path of a manifest`),
   signal: signal.optional(),
 });
 const verifySchema = z.strictObject({
@@ -79,9 +112,13 @@ export async function splitModel(options: SplitOptions): Promise<SplitResult> {
   const given = check("splitModel", splitSchema, options);
   const { outDir, onProgress, signal: ending } = given;
   return await asOurs(ending, async () => {
-    await checkModel(given.model);
+    const path = await localModel(given.model, {
+      ...surroundings(ending),
+      shards: given.shards,
+    });
+    await checkModel(path);
     const result = await split({
-      path: given.model,
+      path,
       shards: given.shards,
       outDir,
       ...(ending && { signal: ending }),
@@ -92,16 +129,22 @@ export async function splitModel(options: SplitOptions): Promise<SplitResult> {
   });
 }
 
-/** What a file is: a model, a shard of one, another GGUF, or a manifest. Reads no weights. */
+/** What a file is: a model, a shard of one, another GGUF, or a manifest. Reads no weights; of a file that has to be fetched, only the header. */
 export async function inspectModel(
   path: string,
   options: { signal?: AbortSignal | undefined } = {},
 ): Promise<FileInfo> {
   const given = check("inspectModel", inspectSchema, { path, ...options });
   const { signal: ending } = given;
-  return await asOurs(ending, () =>
-    inspectModelFile(path, ending === undefined ? {} : { signal: ending }),
-  );
+  return await asOurs(ending, async () => {
+    const { signal: until, ...rest } = surroundings(ending);
+    const found = await findModel(path, { ...rest, signal: until });
+    const { open, isHere } = found;
+    return await inspectModelFile(found.path, {
+      signal: until,
+      ...(open !== undefined && !isHere && { open }),
+    });
+  });
 }
 
 /** Proves on the real engine that a model's shards compute what the whole file computes. Needs memory and disk for the model twice. */
@@ -110,19 +153,43 @@ export async function verifyShards(
 ): Promise<VerifyReport> {
   const given = check("verifyShards", verifySchema, options);
   const { signal: ending = new AbortController().signal } = given;
-  const result = await asOurs(ending, () =>
-    verify({
-      path: given.model,
-      shards: given.shards,
-      threads: given.threads,
-      signal: ending,
-    }),
-  );
+  const { shards: count, threads } = given;
+  const result = await asOurs(ending, async () => {
+    const around = { ...surroundings(ending), shards: count };
+    const path = await localModel(given.model, around);
+    return await verify({ path, shards: count, threads, signal: ending });
+  });
   const { prefillDifference, decodeDifference } = result;
   return {
     ...result,
     exact: prefillDifference === 0 && decodeDifference === 0,
   };
+}
+
+/** The model's files on this disk. What is not there is fetched, and continued if it was begun. */
+export async function fetchModel(
+  options: FetchModelOptions,
+): Promise<FetchedModel> {
+  const given = check("fetchModel", fetchSchema, options);
+  const { model: reference, signal: ending, onProgress } = given;
+  return await asOurs(ending, async () => {
+    const { path, files } = await localFiles(reference, {
+      ...surroundings(ending),
+      onProgress,
+    });
+    return { path, files };
+  });
+}
+
+/** For functions that have no events and no home of their own. */
+function surroundings(ending: AbortSignal | undefined): {
+  events: Events;
+  paths: Paths;
+  signal: AbortSignal;
+} {
+  const { signal: never } = new AbortController();
+  const events = new Events();
+  return { events, paths: resolvePaths(undefined), signal: ending ?? never };
 }
 
 /** An abort is told as ABORTED, whatever the program gave as its reason. */

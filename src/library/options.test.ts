@@ -61,7 +61,11 @@ const REFUSED: [call: unknown, options: unknown, sentence: RegExp][] = [
     /`seedLimitBytes` is missing: it must be given together/,
   ],
   [startRendezvous, { api: "here" }, /`api` must be a URL$/],
-  [startSeeder, MEMBER, /`model` is missing: it must be the path of a GGUF$/],
+  [
+    startSeeder,
+    MEMBER,
+    /`model` is missing: it must be the path of a GGUF, or a reference/,
+  ],
   [
     startSeeder,
     NODE({ model: "m", shards: 1, origin: ["ftp://x"] }),
@@ -81,8 +85,16 @@ const REFUSED: [call: unknown, options: unknown, sentence: RegExp][] = [
   [askStatus, { url: "file:///etc" }, /`url` must be an HTTP or HTTPS URL/],
   [splitModel, { model: "m", shards: 2 }, /`outDir` is missing/],
   [splitModel, { model: "m", shards: 0, outDir: "o" }, /`shards` must be a/],
-  [verifyShards, { model: "" }, /`model` must be the path of a GGUF$/],
-  [inspectModel, 7, /^inspectModel: `path` must be the path of a GGUF or a/],
+  [
+    verifyShards,
+    { model: "" },
+    /`model` must be the path of a GGUF, or a reference/,
+  ],
+  [
+    inspectModel,
+    7,
+    /^inspectModel: `path` must be the path of a GGUF, .* or the path of a manifest$/,
+  ],
 ];
 
 for (const [call, options, sentence] of REFUSED)

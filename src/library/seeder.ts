@@ -1,6 +1,7 @@
 import { z } from "zod";
+import { localModel } from "../hub/index.ts";
 import { startSeeder as startRole } from "../roles/index.ts";
-import { check, text, whole } from "./check.ts";
+import { check, MODEL, text, whole } from "./check.ts";
 import {
   type DiagnosticsOptions,
   diagnosticsFields,
@@ -16,7 +17,7 @@ import { running, type RunningRole, type StartContext } from "./run.ts";
 
 export interface SeederOptions
   extends MemberOptions, DiagnosticsOptions, TransferOptions {
-  /** The GGUF; of a model in several files, any one. */
+  /** The GGUF (of a model in several files, any one), or a reference: `hf:owner/repo:Q4_K_M`, `https://…`. What is not here is fetched. */
   model: string;
   /** How many shards the cluster cuts it into. */
   shards: number;
@@ -30,7 +31,7 @@ const schema = z.strictObject({
   ...memberFields,
   ...diagnosticsFields,
   ...transferFields,
-  model: text("the path of a GGUF"),
+  model: text(MODEL),
   shards: whole(1, 65_535),
   replication: whole(1, 64).optional(),
   origin: z
@@ -53,10 +54,12 @@ export async function startSeeder(
     ...membershipOf(given),
     ...transfersOf(given),
     diagnostics: diagnosticsOf(given),
-    model,
     shards,
     replication,
     origin,
   };
-  return await running("startSeeder", context, (c) => startRole(role, c));
+  return await running("startSeeder", context, async (c) => {
+    const path = await localModel(model, { ...c, shards });
+    return await startRole({ ...role, model: path }, c);
+  });
 }

@@ -1,16 +1,17 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { type Events, PACKAGE_ROOT } from "../lib/index.ts";
+import { localModel } from "../hub/index.ts";
 import { type LocalSwarmProgress, startLocalSwarm } from "../roles/index.ts";
 import { MIN_CONTEXT_TOKENS } from "../model/index.ts";
-import { check, flag, port, text, whole } from "./check.ts";
+import { check, flag, MODEL, port, text, whole } from "./check.ts";
 import { inContext, type StartContext } from "./run.ts";
 
 /** Each process needs memory for the runtime beside its shard. */
 const MAX_NODES = 64;
 
 export interface SwarmOptions {
-  /** The GGUF to serve. Default: the demo model that comes with the package. */
+  /** The GGUF to serve, or a reference (`hf:owner/repo:Q4_K_M`, `https://…`). Default: the demo model that comes with the package. */
   model?: string | undefined;
   /** Nodes, each a process. Default: 4. */
   nodes?: number | undefined;
@@ -43,7 +44,7 @@ export interface RunningSwarm extends AsyncDisposable {
 }
 
 const schema = z.strictObject({
-  model: text("the path of a GGUF").optional(),
+  model: text(MODEL).optional(),
   nodes: whole(1, MAX_NODES).default(4),
   apiPort: port.optional(),
   rendezvousPort: port.optional(),
@@ -69,10 +70,13 @@ export async function startSwarm(
   const { value: swarm, ended } = await inContext(
     "startSwarm",
     context,
-    (c) => {
+    async (c) => {
+      const { nodes: shards } = given;
+      const path = await localModel(model, { ...c, shards });
       const onProgress = (step: LocalSwarmProgress): void =>
         tell(c.events, step);
-      return startLocalSwarm({ entry, model, ...given, onProgress }, c);
+      const swarm = { entry, model: path, ...given, onProgress };
+      return await startLocalSwarm(swarm, c);
     },
   );
   const stop = async (): Promise<void> => {
