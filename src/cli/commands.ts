@@ -60,7 +60,7 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
     },
     {
       name: "get",
-      summary: "download a file that a cluster shares, or list the files",
+      summary: "download what a cluster shares or a model of the hub; or list",
       load: async () => (await import("./get.ts")).getCommand(),
     },
     {
