@@ -84,6 +84,8 @@ function bordersOf(recipe: Recipe): string {
       `before each layer that is a multiple of ${steps.join(" and ")}`,
     );
   }
+  if (recipe.layersOnTokens !== undefined)
+    rules.push(`from layer \`${recipe.layersOnTokens}\` on`);
   if (borderBefore !== undefined)
     rules.push(`before ${KINDS[borderBefore] ?? borderBefore}`);
   if (needs.length > 0) {

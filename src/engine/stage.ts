@@ -202,7 +202,8 @@ export class Stage implements Disposable {
 
   /** Fed with token ids, not with rows. */
   get #takesTokens(): boolean {
-    return this.#shard.isFirst && this.#shard.embedding === undefined;
+    const { isFirst, embedding, takesTokens } = this.#shard;
+    return isFirst ? embedding === undefined : takesTokens;
   }
 
   get #injects(): boolean {
@@ -297,7 +298,7 @@ export class Stage implements Disposable {
     batch.token = null;
     batch.embd = null;
     this.#inject = undefined;
-    if (this.#takesTokens) {
+    if (this.#takesTokens && this.#shard.isFirst) {
       batch.token = tokens;
       return;
     }
@@ -314,7 +315,9 @@ export class Stage implements Disposable {
     }
     if (given !== undefined && this.#injects) {
       this.#inject = given;
-      batch.embd = this.#inputRows.subarray(0, n * this.#inputWidth);
+      // What is fed is replaced, but must be valid: the vocabulary may be of one token.
+      if (this.#takesTokens) batch.token = new Int32Array(n);
+      else batch.embd = this.#inputRows.subarray(0, n * this.#inputWidth);
     } else batch.embd = this.#rowsToFeed(n, tokens, given);
   }
 

@@ -14,6 +14,8 @@ export function cutRules(recipe: Recipe, metadata: GgufMetadata): CutRules {
         : (uintOf(metadata, `${recipe.name}.${of}`) ?? 1),
     )
     .reduce(leastCommonMultiple, 1);
+  const onTokens = recipe.layersOnTokens ?? "";
+  const first = uintOf(metadata, `${recipe.name}.${onTokens}`) ?? 0;
   const before =
     borderBefore === undefined
       ? []
@@ -26,6 +28,7 @@ export function cutRules(recipe: Recipe, metadata: GgufMetadata): CutRules {
   ).filter(
     (layer) =>
       layer > 0 &&
+      layer >= first &&
       layer % step === 0 &&
       (before.length === 0 || before.includes(layer)) &&
       heads?.[layer] !== 0,

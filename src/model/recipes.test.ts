@@ -105,6 +105,15 @@ test("a layer that uses the index of the one before it begins no shard", () => {
   assert.deepEqual(rules(), [1, 2, 3, 4, 5, 6, 7]);
 });
 
+test("layers that read the token ids stay in the first shard", () => {
+  const keys = { hash_layer_count: uint32(3) };
+  const { borders } = cutRules(
+    recipeOf("deepseek4"),
+    metadataOf("deepseek4", keys),
+  );
+  assert.deepEqual(borders, [3, 4, 5, 6, 7]);
+});
+
 test("a hybrid's shards need both kinds of layers", () => {
   const heads = perLayer(0, 0, 2, 0, 0, 2, 0, 0);
   const { needs } = cutRules(

@@ -39,6 +39,8 @@ export interface ShardInfo extends LayerRange {
   isLast: boolean;
   /** Of a first shard that is fed with rows: the table they are in. */
   embedding?: EmbeddingTable;
+  /** Fed with token ids: of the first shard the text's, of the others those of a placeholder. */
+  takesTokens: boolean;
   /** Rows are multiplied by the square root of their width before they are fed. */
   scalesRows: boolean;
   /** Values that a token's activations have, between any two shards. */
@@ -186,7 +188,11 @@ function passageOf(
   embeddingLength: number,
 ): Pick<
   ShardInfo,
-  "scalesRows" | "activationLength" | "boundaryTensor" | "injectTensor"
+  | "takesTokens"
+  | "scalesRows"
+  | "activationLength"
+  | "boundaryTensor"
+  | "injectTensor"
 > {
   const { boundaryRows } = recipe;
   const rows =
@@ -194,6 +200,7 @@ function passageOf(
       ? 1
       : (uintOf(metadata, `${recipe.name}.${boundaryRows}`) ?? 1);
   return {
+    takesTokens: recipe.takesTokens === true,
     scalesRows: recipe.scalesRows === true,
     activationLength: rows * embeddingLength,
     boundaryTensor: recipe.boundary.replace("#", String(layers - 1)),

@@ -41,8 +41,13 @@ export interface Recipe {
   inject?: string;
   /** llama.cpp scales looked-up rows by the square root of their width, but not rows that are fed: the first stage does. */
   scalesRows?: boolean;
-  /** The first stage takes token ids and holds the table, since its graph needs them. Default: rows of the table are fed. */
+  /**
+   * The graph takes rows that are fed for a picture, so every stage is fed with token ids: the first with the text's, and it holds the
+   * table; the others with token 0, and what the graph makes of it is replaced at `inject`. Default: the first is fed with rows of the table.
+   */
   takesTokens?: boolean;
+  /** The key of the number of first layers that read the token ids. They stay in the first shard. */
+  layersOnTokens?: string;
   /** `embedding_scale` is 1 after the first stage; also where the file has no such key. */
   embeddingScale?: boolean;
 

@@ -16,7 +16,6 @@ export const REFUSED: Readonly<Record<string, string>> = {
   bert: ENCODER,
   chameleon: "llama.cpp holds only half of it",
   clip: "it turns pictures into input for another model; the model itself is served as text",
-  cogvlm: LATER,
   "deepseek2-ocr": LATER,
   deepseek32: LATER,
   dflash: DRAFT,

@@ -3,6 +3,7 @@ import { recipe, type Recipe } from "./recipe.ts";
 
 const OWN_HEAD = { ownHead: true } as const;
 const EMBEDDING_SCALE = { embeddingScale: true } as const;
+const TOKENS = { takesTokens: true, inject: "embd" } as const;
 const GRANITE = {
   ...EMBEDDING_SCALE,
   picturesByLayer: "deepstack_mapping",
@@ -57,6 +58,7 @@ export const SERVED: readonly Recipe[] = [
   recipe("bloom", "BLOOM", { inject: "inp_norm-0" }),
   recipe("chatglm", "ChatGLM 3, GLM 4 9B"),
   recipe("codeshell", "CodeShell", OWN_HEAD),
+  recipe("cogvlm", "CogVLM", TOKENS),
   recipe("cohere2", "Command R7B, Command A", {
     ...sliding(4),
     needs: ["sliding"],
@@ -88,6 +90,7 @@ export const SERVED: readonly Recipe[] = [
     boundaryRows: "hyper_connection.count",
     inject: "hc_init",
     takesTokens: true,
+    layersOnTokens: "hash_layer_count",
     computesBareLayers: true,
     needs: ["compress4", "compress128"],
   }),
@@ -162,8 +165,8 @@ export const SERVED: readonly Recipe[] = [
       },
     ],
   }),
-  recipe("glm4", "GLM 4, GLM Z1"),
-  recipe("glm4moe", "GLM 4.5, 4.6 and 4.7"),
+  recipe("glm4", "GLM 4, GLM Z1", TOKENS),
+  recipe("glm4moe", "GLM 4.5, 4.6 and 4.7", TOKENS),
   recipe("gpt-oss", "gpt-oss", { ...sliding(2), ...OWN_HEAD }),
   recipe("gpt2", "GPT-2", { inject: "inpL" }),
   recipe("gptneox", "GPT-NeoX, Pythia", OWN_HEAD),

@@ -57,6 +57,23 @@ const SPECIAL: readonly CertificateCase[] = [
     keys: { full_attention_interval: 4 },
   })),
   {
+    architecture: "deepseek4",
+    variant: "whose first layers read the token ids",
+    keys: { hash_layer_count: 2 },
+    optional: [
+      "blk.0.ffn_gate_tid2eid.weight",
+      "blk.1.ffn_gate_tid2eid.weight",
+      "blk.*.exp_probs_b_vl.bias",
+    ],
+  },
+  ...["glm4", "glm4moe", "hunyuan_vl", "ernie4_5", "ernie4_5-moe"].map(
+    (architecture) => ({
+      architecture,
+      variant: "without positions of pictures",
+      keys: { "rope.dimension_sections": undefined },
+    }),
+  ),
+  {
     architecture: "minicpm",
     variant: "without scales",
     keys: {

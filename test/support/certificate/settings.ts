@@ -316,6 +316,8 @@ export interface TinyOptions {
   sizes?: Partial<Sizes>;
   /** Beside, or instead of, those of the architecture. */
   keys?: Keys;
+  /** Tensors beside those of the architecture: `*` stands for each layer. */
+  optional?: readonly string[];
   /** One more layer, like the last, that only predicts further tokens. */
   predicts?: boolean;
   /** Instead of the bare vocabulary. */
@@ -357,7 +359,8 @@ export function settingsOf(
     metadata.set(key, value);
   const interval = Number(keys.full_attention_interval);
   const keepsState = (layer: number): boolean => (layer + 1) % interval !== 0;
-  const optional = (special.optional ?? []).flatMap((name) => {
+  const names = [...(special.optional ?? []), ...(options.optional ?? [])];
+  const optional = names.flatMap((name) => {
     if (!/[*+]/.test(name)) return [name];
     const layers = each(sizes, (i) => i);
     const those = name.includes("+") ? layers.filter(keepsState) : layers;

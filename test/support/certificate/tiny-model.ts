@@ -72,7 +72,8 @@ export async function writeTinyModel(
   const attempt = (names: readonly string[]): number | undefined => {
     const specs = names.map((name) => ({
       name,
-      type: "F32" as const,
+      // Tables of experts by token.
+      type: name.includes("tid2eid") ? ("I32" as const) : ("F32" as const),
       shape: [1],
     }));
     const { header, endOffset } = encodeHeader({ metadata, tensors: specs });
