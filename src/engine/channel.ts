@@ -34,6 +34,8 @@ export const Op = {
   Memory: 7,
   /** JSON {path} → Json {}. Loads all but the weights. */
   CheckModel: 8,
+  /** JSON {backend} → Json {version, devices}. */
+  Devices: 9,
 } as const;
 export type Op = (typeof Op)[keyof typeof Op];
 

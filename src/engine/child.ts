@@ -14,8 +14,11 @@ import {
   SyncChannel,
   Want,
 } from "./channel.ts";
+import { describeDevices } from "./native-devices.ts";
+import type { Backend } from "./libraries.ts";
 import { loadNative } from "./native.ts";
 import { LOG_ERROR, LOG_WARNING } from "./native-log.ts";
+import type { Native } from "./native-types.ts";
 import { Sampler } from "./sampler.ts";
 import type { SamplingOptions } from "./sampling.ts";
 import { Stage, type StageOptions } from "./stage.ts";
@@ -47,10 +50,6 @@ const samplers = new Map<number, Sampler>();
 let stage: Stage | undefined;
 let vocabulary: Vocabulary | undefined;
 
-loadNative((level, text) => {
-  if (level === LOG_WARNING || level === LOG_ERROR) process.stderr.write(text); // warnings and errors; the parent keeps the last lines
-});
-
 for (let frame = channel.read(); frame !== undefined; frame = channel.read()) {
   try {
     const reply = await handle(frame);
@@ -74,6 +73,7 @@ function handle(frame: Frame): object | Uint8Array | Promise<object> {
     case Op.LoadStage:
       return loadStage(json(body) as LoadStageRequest, frame.id);
     case Op.LoadVocabulary:
+      load("cpu");
       vocabulary = new Vocabulary((json(body) as { path: string }).path);
       return vocabulary.describe();
     case Op.Tokenize: {
@@ -98,15 +98,28 @@ function handle(frame: Frame): object | Uint8Array | Promise<object> {
       return { rssBytes: process.memoryUsage.rss() };
     case Op.CheckModel:
       return checkModel((json(body) as { path: string }).path);
+    case Op.Devices:
+      return describeDevices(
+        load((json(body) as { backend: Backend }).backend),
+      );
     default:
       throw new ShoalError("ENGINE_FAILED", `unknown engine op ${frame.op}`);
   }
+}
+
+/** A process has one library: the first that is loaded. */
+function load(backend: Backend): Native {
+  return loadNative((level, text) => {
+    if (level === LOG_WARNING || level === LOG_ERROR)
+      process.stderr.write(text); // the parent keeps the last lines
+  }, backend);
 }
 
 async function loadStage(
   request: LoadStageRequest,
   id: number,
 ): Promise<StageInfo> {
+  load(request.backend ?? "cpu");
   const shard = await readShard(request.path);
   const startedMs = performance.now();
   stage = new Stage(shard, request, (fraction) => {
@@ -129,7 +142,7 @@ async function loadStage(
 
 /** Key-values, vocabulary and the shape of each tensor; nothing is allocated for the weights. */
 function checkModel(path: string): object {
-  const native = loadNative();
+  const native = load("cpu");
   const params = native.modelDefaultParams();
   params.no_alloc = true;
   params.load_mode = 0; // LLAMA_LOAD_MODE_NONE: mapping the file would assert that it is allocated

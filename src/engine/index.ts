@@ -14,7 +14,20 @@ export { bytesOf, intsOf, Want } from "./channel.ts";
 export { checkModel, inspectModelFile } from "./check-model.ts";
 export * from "./chat-template.ts";
 export type { StageInfo } from "./child.ts";
-export { findLibraries, type Libraries } from "./libraries.ts";
+export { listDevices } from "./devices.ts";
+export {
+  type Backend,
+  BACKENDS,
+  findLibraries,
+  type Libraries,
+  packageSpec,
+} from "./libraries.ts";
+export {
+  type Device,
+  type DeviceKind,
+  type DeviceList,
+  isGpu,
+} from "./native-devices.ts";
 export * from "./sampling.ts";
 export {
   type DecodeResult,

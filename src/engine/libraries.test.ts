@@ -1,8 +1,23 @@
 /** The engine's libraries on every platform, by the files that are in the packages. */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
-import { findLibraries, librariesAmong, packageFor } from "./libraries.ts";
+import { PACKAGE_ROOT } from "../lib/index.ts";
+import { temporaryFolder } from "../../test/support/folder.ts";
+import {
+  findLibraries,
+  librariesAmong,
+  type Machine,
+  packageFor,
+  packageSpec,
+} from "./libraries.ts";
 import { checkLayout } from "./native.ts";
+
+const ours = JSON.parse(
+  readFileSync(join(PACKAGE_ROOT, "package.json"), "utf8"),
+) as { optionalDependencies: Readonly<Record<string, string>> };
 
 /** What is in `bins` of each package beside one file per kind of processor, as on 2026-11-26: base, ggml, llama, version, others. */
 const FILES: Readonly<
@@ -98,16 +113,86 @@ test("each platform has its package; others are refused by name", () => {
     ["win32", "x64", "win-x64"],
   ] as const)
     assert.equal(packageFor(platform, arch), name);
-  assert.throws(() => findLibraries("freebsd", "x64"), {
+  assert.equal(packageFor("linux", "arm64", "vulkan"), undefined);
+  assert.throws(() => findLibraries("cpu", machine("freebsd", "x64")), {
     code: "ENGINE_UNAVAILABLE",
     message: /freebsd-x64: there is no prebuilt llama\.cpp/,
   });
-  // npm installs it on its platform only.
-  assert.throws(() => findLibraries("win32", "x64"), {
+  assert.throws(() => findLibraries("cuda", machine("darwin", "x64")), {
+    code: "GPU_UNAVAILABLE",
+    message: "there is no prebuilt llama.cpp with cuda for darwin-x64",
+  });
+  assert.throws(() => findLibraries("cpu", machine("win32", "x64")), {
     code: "ENGINE_UNAVAILABLE",
     message: /package @node-llama-cpp\/win-x64 is not installed/,
   });
+  assert.throws(() => findLibraries("vulkan", machine("win32", "x64")), {
+    code: "GPU_UNAVAILABLE",
+    message:
+      "the package @node-llama-cpp/win-x64-vulkan@3.21.1 is not installed",
+  });
 });
+
+test("a graphics card's package has the version of the CPU's, so both are the same llama.cpp", () => {
+  for (const [platform, name] of [
+    ["linux", "linux-x64"],
+    ["linux", "linux-arm64"],
+    ["darwin", "mac-arm64-metal"],
+    ["win32", "win-x64"],
+  ] as const)
+    assert.equal(
+      packageSpec(platform, name),
+      `@node-llama-cpp/${name}@${ours.optionalDependencies[`@node-llama-cpp/${name}`]}`,
+    );
+});
+
+test("a package is found in SHOAL_ENGINES, unpacked or installed, then in each folder's node_modules, in order", async (t) => {
+  const home = await temporaryFolder(t);
+  const [engines, first, second] = ["engines", "first", "second"].map((name) =>
+    join(home, name),
+  ) as [string, string, string];
+  const at = (folder: string): string =>
+    join(folder, "node_modules/@node-llama-cpp/linux-x64-vulkan");
+  const search = { ...machine("linux", "x64"), folders: [first, second] };
+  const found = (): string => findLibraries("vulkan", search).directory;
+  await place(at(second));
+  assert.equal(found(), join(at(second), "bins/linux-x64-vulkan"));
+  await place(at(first));
+  assert.equal(found(), join(at(first), "bins/linux-x64-vulkan"));
+  const inEngines = { ...search, engines };
+  await place(at(engines));
+  assert.equal(
+    findLibraries("vulkan", inEngines).directory,
+    join(at(engines), "bins/linux-x64-vulkan"),
+  );
+  await place(join(engines, "linux-x64-vulkan"));
+  assert.equal(
+    findLibraries("vulkan", inEngines).directory,
+    join(engines, "linux-x64-vulkan/bins/linux-x64-vulkan"),
+  );
+  assert.throws(() => findLibraries("cuda", inEngines), {
+    code: "GPU_UNAVAILABLE",
+  });
+});
+
+function machine(platform: string, arch: string): Machine {
+  return { platform, arch, folders: [] };
+}
+
+/** A package with the files' names, as npm unpacks it. */
+async function place(folder: string): Promise<void> {
+  const bins = join(folder, "bins/linux-x64-vulkan");
+  await mkdir(bins, { recursive: true });
+  await mkdir(join(folder, "dist"));
+  await writeFile(join(folder, "dist/index.js"), "");
+  await writeFile(
+    join(folder, "package.json"),
+    JSON.stringify({ main: "dist/index.js" }),
+  );
+  const [base, ggml, llama] = FILES["linux-x64-vulkan 3.22.1"] ?? [];
+  for (const file of [base, ggml, llama])
+    await writeFile(join(bins, file ?? ""), "");
+}
 
 test("a library that tells no version, or other defaults, is refused; the reason names the versions that are taken", () => {
   assert.throws(

@@ -14,7 +14,24 @@ export interface LlamaBatch {
   logits: Int8Array;
 }
 
+/** What a library can compute on, as `ggml_backend_dev_…` tells it. */
+export interface NativeDevice {
+  /** A `ggml_backend_dev_t`. */
+  pointer: Pointer;
+  /** "Vulkan0" */
+  name: string;
+  /** "NVIDIA GeForce RTX 4090" */
+  description: string;
+  /** `enum ggml_backend_dev_type`: 0 CPU, 1 GPU, 2 integrated GPU, 3 an accelerator that helps the CPU. */
+  type: number;
+  freeBytes: number;
+  totalBytes: number;
+}
+
 export interface ModelParams {
+  /** Pointers of devices and a 0 after them; null: every GPU. */
+  devices: BigUint64Array | null;
+  /** -1: all. */
   n_gpu_layers: number;
   progress_callback: Pointer | null;
   vocab_only: boolean;
@@ -49,6 +66,7 @@ export interface Native {
   directory: string;
   /** Of llama.cpp: "0.5.0". */
   readonly version: string;
+  devices(): NativeDevice[];
   systemInfo(): string;
   modelDefaultParams(): ModelParams;
   contextDefaultParams(): ContextParams;

@@ -8,9 +8,14 @@
 import { join } from "node:path";
 import koffi, { type LibraryHandle } from "koffi";
 import { type ErrorDetails, ShoalError } from "../lib/index.ts";
-import { findLibraries, type Libraries } from "./libraries.ts";
+import { type Backend, findLibraries, type Libraries } from "./libraries.ts";
 import { LOG_ERROR, nativeReason } from "./native-log.ts";
-import type { Native, NativeLog, Pointer } from "./native-types.ts";
+import type {
+  Native,
+  NativeDevice,
+  NativeLog,
+  Pointer,
+} from "./native-types.ts";
 
 const MODEL_PARAMS = {
   devices: "void*",
@@ -103,11 +108,14 @@ const VERSIONS: readonly string[] = ["0.4.0", "0.5.0"];
 let loaded: Native | undefined;
 
 /**
- * The bound libraries, loaded on first use for the whole process, as dlopen does. Throws ENGINE_UNAVAILABLE. `onLog` receives the
- * libraries' log; only the first call's counts.
+ * The bound libraries, loaded on first use for the whole process, as dlopen does. Throws ENGINE_UNAVAILABLE, or GPU_UNAVAILABLE for another
+ * `backend` than the CPU. `onLog` receives the libraries' log. Only the first call's parameters count.
  */
-export function loadNative(onLog: NativeLog = () => {}): Native {
-  loaded ??= bind(findLibraries(), onLog);
+export function loadNative(
+  onLog: NativeLog = () => {},
+  backend: Backend = "cpu",
+): Native {
+  loaded ??= bind(findLibraries(backend), onLog);
   return loaded;
 }
 
@@ -218,9 +226,36 @@ function bind(libraries: Libraries, onLog: NativeLog): Native {
     "void* llama_init_from_model(void* model, llama_context_params params)",
   );
 
+  const deviceCount = ggml.func("size_t ggml_backend_dev_count()");
+  const deviceGet = ggml.func("void* ggml_backend_dev_get(size_t index)");
+  const deviceName = base.func("const char* ggml_backend_dev_name(void* dev)");
+  const deviceText = base.func(
+    "const char* ggml_backend_dev_description(void* dev)",
+  );
+  const deviceType = base.func("int ggml_backend_dev_type(void* dev)");
+  const deviceMemory = base.func(
+    "void ggml_backend_dev_memory(void* dev, _Out_ size_t* free, _Out_ size_t* total)",
+  );
+  const device = (index: number): NativeDevice => {
+    const pointer = deviceGet(index) as Pointer;
+    const free: [number | bigint] = [0];
+    const total: [number | bigint] = [0];
+    deviceMemory(pointer, free, total);
+    return {
+      pointer,
+      name: deviceName(pointer) as string,
+      description: deviceText(pointer) as string,
+      type: deviceType(pointer) as number,
+      freeBytes: Number(free[0]),
+      totalBytes: Number(total[0]),
+    };
+  };
+
   const native: Native = {
     directory,
     version,
+    devices: () =>
+      Array.from({ length: Number(deviceCount()) }, (_, i) => device(i)),
     systemInfo: llama.func("const char* llama_print_system_info()"),
     modelDefaultParams: llama.func(
       "llama_model_params llama_model_default_params()",

@@ -7,6 +7,7 @@ import { backoffMs, type EventSink, ShoalError, sleep } from "../lib/index.ts";
 import { bytesOf, floatsOf, intsOf, Op, Want } from "./channel.ts";
 import type { LoadStageRequest, StageInfo } from "./child.ts";
 import { EngineProcess } from "./engine-process.ts";
+import type { Backend } from "./libraries.ts";
 import type { SamplingOptions } from "./sampling.ts";
 
 export interface StageEngineOptions {
@@ -17,6 +18,10 @@ export interface StageEngineOptions {
   sessions?: number;
   batchTokens?: number;
   threads?: number;
+  /** What computes, as in StageOptions. */
+  backend?: Backend;
+  device?: string;
+  gpuLayers?: number;
   events?: EventSink;
   onProgress?: (fraction: number) => void;
 }
@@ -53,8 +58,8 @@ export type DecodeResult =
   | { kind: "nothing" };
 
 export class StageEngine implements AsyncDisposable {
-  #options: Required<Omit<StageEngineOptions, "events" | "onProgress">> &
-    Pick<StageEngineOptions, "events" | "onProgress">;
+  #options: StageEngineOptions &
+    Required<Pick<StageEngineOptions, "sessions" | "batchTokens" | "threads">>;
   #process: EngineProcess | undefined;
   #info: StageInfo | undefined;
   #stopping = new AbortController();
@@ -250,25 +255,15 @@ export class StageEngine implements AsyncDisposable {
     const child = new EngineProcess();
     this.#process = child;
     try {
-      const {
-        path,
-        contextLength,
-        sessions,
-        batchTokens,
-        threads,
-        onProgress,
-      } = this.#options;
-      const request: LoadStageRequest = {
-        path,
-        contextLength,
-        sessions,
-        batchTokens,
-        threads,
-      };
-      this.#info = await child.requestJson<StageInfo>(Op.LoadStage, request, {
-        timeoutMs: ENGINE_DEFAULTS.loadTimeoutMs,
-        ...(onProgress === undefined ? {} : { onProgress }),
-      });
+      const { events: _, onProgress, ...request } = this.#options;
+      this.#info = await child.requestJson<StageInfo>(
+        Op.LoadStage,
+        request satisfies LoadStageRequest,
+        {
+          timeoutMs: ENGINE_DEFAULTS.loadTimeoutMs,
+          ...(onProgress === undefined ? {} : { onProgress }),
+        },
+      );
       return this.#info;
     } catch (error) {
       await child.stop();

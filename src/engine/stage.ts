@@ -6,20 +6,23 @@
  * (`l_out-<i>`), copy it and answer false, which ends the graph before the dummy norm and head. Where the graph treats its input first (a
  * scale, a norm), we want the last node of that treatment too, and write the activations that came over it.
  */
-import { closeSync, openSync, readSync } from "node:fs";
 import type { ShardInfo } from "../model/index.ts";
 import { ShoalError } from "../lib/index.ts";
+import { devicesFor } from "./native-devices.ts";
+import { EmbeddingTable } from "./embedding-table.ts";
+import type { Backend } from "./libraries.ts";
 import { loadNative } from "./native.ts";
 import type {
   ContextParams,
   LlamaBatch,
   Native,
   Pointer,
-  TypeTraits,
 } from "./native-types.ts";
 
 /** LLAMA_ROPE_TYPE_MROPE and _IMROPE (include/llama.h). */
 const FOUR_POSITIONS: ReadonlySet<number> = new Set([8, 40]);
+
+const ALL_LAYERS = -1;
 
 export interface StageOptions {
   /** Tokens one session may hold, prompt and reply. */
@@ -29,66 +32,12 @@ export interface StageOptions {
   /** The most tokens in one decode: a prefill chunk. */
   batchTokens: number;
   threads: number;
-}
-
-/** Reads rows of the embedding table behind the shard's tensors, with the arithmetic of ggml_get_rows. */
-class EmbeddingTable {
-  #fd: number;
-  #traits: TypeTraits;
-  #row: Uint8Array;
-  #offset: number;
-  #width: number;
-  #rows: number;
-
-  constructor(
-    native: Native,
-    path: string,
-    table: { type: number; offset: number; rows: number },
-    width: number,
-  ) {
-    this.#fd = openSync(path, "r");
-    this.#traits = native.typeTraits(table.type);
-    this.#row = new Uint8Array(
-      (width / this.#traits.blockSize) * this.#traits.blockBytes,
-    );
-    this.#offset = table.offset;
-    this.#width = width;
-    this.#rows = table.rows;
-  }
-
-  /** tokens (n) → out (n, n_embd). */
-  lookUp(tokens: Int32Array, out: Float32Array): void {
-    for (const [i, token] of tokens.entries()) {
-      if (token < 0 || token >= this.#rows) {
-        throw new ShoalError(
-          "ENGINE_FAILED",
-          `token ${token} is outside the vocabulary of ${this.#rows}`,
-          { token },
-        );
-      }
-      const got = readSync(
-        this.#fd,
-        this.#row,
-        0,
-        this.#row.length,
-        this.#offset + token * this.#row.length,
-      );
-      if (got !== this.#row.length)
-        throw new ShoalError(
-          "FILE_UNREADABLE",
-          "the embedding table ends early",
-          { token },
-        );
-      const row = out.subarray(i * this.#width, (i + 1) * this.#width);
-      if (this.#traits.toFloat === undefined)
-        row.set(new Float32Array(this.#row.buffer, 0, this.#width));
-      else this.#traits.toFloat(this.#row, row, this.#width);
-    }
-  }
-
-  close(): void {
-    closeSync(this.#fd);
-  }
+  /** Whose library is loaded; "cpu" where none is named. */
+  backend?: Backend;
+  /** One of the library's GPUs by name; all of them where none is named. */
+  device?: string;
+  /** Layers that go to the GPU; all where no number is given. */
+  gpuLayers?: number;
 }
 
 export class Stage implements Disposable {
@@ -128,6 +77,8 @@ export class Stage implements Disposable {
     this.#shard = shard;
     this.#batchTokens = options.batchTokens;
     const modelParams = native.modelDefaultParams();
+    modelParams.devices = devicesFor(native, options);
+    modelParams.n_gpu_layers = options.gpuLayers ?? ALL_LAYERS;
     modelParams.progress_callback = native.progressCallback((fraction) => {
       onProgress(fraction);
       return true;

@@ -115,6 +115,10 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, Help>> = {
     "llama.cpp's libraries are missing, are of another version, or do not exist for this platform.",
     "Install with optional packages (do not use `npm ci --omit=optional`), on Linux x64 or arm64.",
   ],
+  GPU_UNAVAILABLE: [
+    "The graphics card that was asked for is not there, its driver does not work, or llama.cpp's package for it is not installed.",
+    "Install the package that the message names, beside Shoal or globally, or let the CPU compute.",
+  ],
   ENGINE_LOAD_FAILED: [
     "llama.cpp could not load the shard or the vocabulary, or the test run after loading gave invalid numbers.",
     "Free memory, or lower `--context` or `--sessions`. If memory is not the problem, the file is damaged: fetch it again.",

@@ -36,6 +36,8 @@ const CODES = {
   SHARD_NOT_FOUND: [404, 66],
   // engine
   ENGINE_UNAVAILABLE: [500, 69],
+  /** The graphics card, driver or library that was asked for is not there. */
+  GPU_UNAVAILABLE: [500, 69],
   ENGINE_LOAD_FAILED: [500, 70],
   ENGINE_DIED: [502, 70],
   ENGINE_FAILED: [500, 70],
