@@ -45,6 +45,7 @@ test("a shard describes its input and output", async (t) => {
     layerCount: 4,
     embeddingLength: 64,
     contextLength: 128,
+    takesTokens: false,
     scalesRows: false,
     activationLength: 64,
     injectTensor: undefined,
