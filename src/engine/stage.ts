@@ -140,8 +140,8 @@ export class Stage implements Disposable {
     params.kv_unified = false; // a session's rows are laid out the same whatever the others do, so its result is bit-exact
     if (!this.#shard.isLast) {
       // Every row's activations are wanted, so every row counts as an output.
-      params.n_outputs_max = options.batchTokens;
-      params.n_outputs_max_per_seq = options.batchTokens;
+      params.n_outputs_max = params.n_batch;
+      params.n_outputs_max_per_seq = params.n_batch;
     }
     if (!this.#shard.isLast || this.#injects) {
       params.cb_eval = this.#native.evalCallback((tensor, ask) =>
