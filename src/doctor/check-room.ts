@@ -8,7 +8,7 @@ import {
   usableBytes,
 } from "../placement/index.ts";
 import { availableMemory, formatBytes } from "../lib/index.ts";
-import { planLayers } from "../model/index.ts";
+import { planLayers, shardCounts } from "../model/index.ts";
 import type { Check, Examination } from "./examination.ts";
 import { ok, problem, skipped } from "./finding.ts";
 
@@ -98,7 +98,8 @@ function wantedShard({
   if (shard !== undefined && !("index" in shard))
     return planShards(manifest, [shard])[0];
   const count = shard?.count ?? status?.shardCount ?? undefined;
-  if (count === undefined || count > manifest.layerCount) return undefined;
+  if (count === undefined || !shardCounts(manifest).includes(count))
+    return undefined;
   const plan = planShards(manifest, planLayers(manifest, count));
   if (shard !== undefined) return plan[shard.index];
   const missing = plan.filter(({ index }) => status?.missing.includes(index));

@@ -295,6 +295,11 @@ test(
       layerCosts: [2, 3, 4, 5, 6].map((part) =>
         parts[part]!.tensors.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
       ),
+      // 4 heads of 8, keys and values, of 2 bytes each.
+      layerMemory: Array(5).fill({
+        bytesPerToken: 4 * 8 * 2 * 2,
+        bytesPerSession: 0,
+      }),
     });
   },
 );

@@ -12,6 +12,7 @@ import { ShoalError, type ErrorCode } from "../lib/index.ts";
 import { cutRules } from "./cut-rules.ts";
 import { isWholeShard, SHARD_KEYS } from "./keys.ts";
 import { layerCosts } from "./layer-costs.ts";
+import { layerMemory } from "./layer-memory.ts";
 import type { Manifest } from "./manifest.ts";
 import { layerNumbers, numbersOf, perLayerArrays } from "./per-layer.ts";
 import { quantizationOf } from "./quantization.ts";
@@ -29,6 +30,7 @@ export interface ModelDescription extends Pick<
   | "tied"
   | "cuts"
   | "layerCosts"
+  | "layerMemory"
 > {
   recipe: Recipe;
   /** metadata, embedding, layer.0 …, output: each with its tensors in the files' order. */
@@ -87,6 +89,7 @@ export function describeModel(model: GgufModel): ModelDescription {
     tied: !model.tensors.some(({ name }) => name === "output.weight"),
     cuts: cutRules(recipe, metadata),
     layerCosts: layerCosts(recipe, metadata, layerCount, tensorsOf),
+    layerMemory: layerMemory(recipe, metadata, layerCount, tensorsOf),
     parts: partIds(layerCount).map((id) => ({
       id,
       tensors: tensorsOf.get(id) ?? [],

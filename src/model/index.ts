@@ -40,6 +40,7 @@ export {
   type LayerRange,
   type PlannedModel,
 } from "./plan.ts";
+export type { LayerMemory } from "./layer-memory.ts";
 export { SERVED, REFUSED, recipeOf, type Recipe } from "./recipes/index.ts";
 export { shardLayout, type ShardLayout, type ShardSegment } from "./layout.ts";
 export {

@@ -99,6 +99,7 @@ export async function inspectFile(
       parts: __,
       cuts: ___,
       layerCosts: ____,
+      layerMemory: _____,
       ...about
     } = description;
     const shards = shardCounts(description);

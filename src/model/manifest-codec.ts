@@ -67,6 +67,9 @@ const manifestSchema = z.strictObject({
     refusedLengths: layers,
   }),
   layerCosts: z.array(size).max(MAX_LAYERS),
+  layerMemory: z
+    .array(z.strictObject({ bytesPerToken: size, bytesPerSession: size }))
+    .max(MAX_LAYERS),
   files: z
     .array(z.strictObject({ sizeBytes: count }))
     .min(1)
@@ -182,7 +185,12 @@ function checkParts(manifest: Manifest): void {
 }
 
 /** The numbers are of layers that there are. */
-function checkCuts({ layerCount, cuts, layerCosts }: Manifest): void {
+function checkCuts({
+  layerCount,
+  cuts,
+  layerCosts,
+  layerMemory,
+}: Manifest): void {
   const { borders, needs, refusedLengths } = cuts;
   const inside = (layers: readonly number[], from: number): boolean =>
     (layers[0] ?? from) >= from && (layers.at(-1) ?? 0) < layerCount;
@@ -190,7 +198,8 @@ function checkCuts({ layerCount, cuts, layerCosts }: Manifest): void {
     !inside(borders, 1) ||
     !inside(refusedLengths, 1) ||
     !needs.every((of) => inside(of, 0)) ||
-    layerCosts.length !== layerCount
+    layerCosts.length !== layerCount ||
+    layerMemory.length !== layerCount
   )
     throw invalid(
       `its rules for cutting are not those of ${layerCount} layers`,

@@ -225,6 +225,21 @@ const INVALID: readonly [
     (m) => ({ ...m, layerCosts: [1] }),
     /rules for cutting are not those/,
   ],
+  [
+    "memory of other layers",
+    (m) => ({ ...m, layerMemory: m.layerMemory.slice(1) }),
+    /rules for cutting are not those/,
+  ],
+  [
+    "memory below zero",
+    (m) => ({
+      ...m,
+      layerMemory: m.layerMemory.map(() => ({
+        bytesPerToken: -1,
+        bytesPerSession: 0,
+      })),
+    }),
+  ],
   ["too many layers", (m) => ({ ...m, layerCount: 513 })],
   [
     "parts out of order",

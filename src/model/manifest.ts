@@ -3,6 +3,7 @@
  * give the same manifest, whatever the files are called. Its CID is the model's id.
  */
 import type { GgufTensor } from "../gguf/index.ts";
+import type { LayerMemory } from "./layer-memory.ts";
 import type { CutRules } from "./plan.ts";
 
 export interface ManifestPart {
@@ -31,6 +32,8 @@ export interface Manifest {
   cuts: CutRules;
   /** Bytes of each layer that a token reads: of many experts only those that are used. */
   layerCosts: readonly number[];
+  /** What each layer keeps of a session. */
+  layerMemory: readonly LayerMemory[];
   /** The original files in order. */
   files: readonly { sizeBytes: number }[];
   parts: readonly ManifestPart[];

@@ -1,26 +1,24 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { planShards } from "./shard-needs.ts";
+import { MEMORY, needsOf, planShards } from "./shard-needs.ts";
 
-test("KV has the width of a layer's matrices, separate or fused", () => {
-  const tensor = (name: string, ...shape: number[]) => ({
-    name,
-    shape,
-    type: "F32" as const,
-    fileIndex: 0,
-    offset: 0,
-    sizeBytes: 0,
-  });
-  const part = (id: string, sizeBytes: number, tensors = [] as never[]) => ({
-    id,
-    sizeBytes,
-    root: new Uint8Array(32),
-    tensors,
-  });
+const part = (id: string, sizeBytes: number) => ({
+  id,
+  sizeBytes,
+  root: new Uint8Array(32),
+  tensors: [],
+});
+const memory = (bytesPerToken: number, bytesPerSession: number) => ({
+  bytesPerToken,
+  bytesPerSession,
+});
+
+test("a shard needs its parts, the keys and values of each token and the states of each session", () => {
   const manifest = {
     version: 2 as const,
     cuts: { borders: [1, 2], needs: [], refusedLengths: [] },
     layerCosts: [0, 0, 0],
+    layerMemory: [memory(64, 0), memory(0, 4096), memory(32, 512)],
     name: "x",
     architecture: "llama",
     layerCount: 3,
@@ -33,20 +31,8 @@ test("KV has the width of a layer's matrices, separate or fused", () => {
     parts: [
       part("metadata", 1),
       part("embedding", 10),
-      {
-        ...part("layer.0", 100),
-        tensors: [
-          tensor("blk.0.attn_k.weight", 64, 16),
-          tensor("blk.0.attn_v.weight", 64, 16),
-        ],
-      },
-      {
-        ...part("layer.1", 200),
-        tensors: [
-          tensor("blk.1.attn_qkv.weight", 64, 80),
-          tensor("blk.1.attn_output.weight", 64, 64),
-        ],
-      },
+      part("layer.0", 100),
+      part("layer.1", 200),
       part("layer.2", 400),
       part("output", 1000),
     ],
@@ -61,14 +47,21 @@ test("KV has the width of a layer's matrices, separate or fused", () => {
       layerStart: 0,
       layerEnd: 2,
       weightBytes: 1 + 10 + 100 + 200,
-      kvBytesPerToken: (16 + 16) * 2 + 16 * 2,
+      kvBytesPerToken: 64,
+      stateBytesPerSession: 4096,
     },
     {
       index: 1,
       layerStart: 2,
       layerEnd: 3,
       weightBytes: 1 + 10 + 400 + 1000,
-      kvBytesPerToken: 2 * 64 * 2,
+      kvBytesPerToken: 32,
+      stateBytesPerSession: 512,
     },
   ]);
+  const [, last] = planned;
+  // 300 tokens take the room of 512.
+  const needs = needsOf(last!, { contextLength: 300, sessions: 3 });
+  assert.equal(needs.kvBytes, 3 * (512 * 32 + 512));
+  assert.equal(needs.totalBytes, 1411 + needs.kvBytes + MEMORY.engineBytes);
 });

@@ -2,8 +2,8 @@
 import { type LayerRange, type Manifest, partsOf } from "../model/index.ts";
 
 export const MEMORY = Object.freeze({
-  /** K and V are f16, llama.cpp's default and the type that is exact against it. */
-  kvElementBytes: 2,
+  /** llama.cpp keeps room for a multiple of so many tokens a session. */
+  contextStep: 256,
   /** The engine's process (47 MiB of it bare Node), its libraries, and the buffers for computing 128 tokens. */
   engineBytes: 256 * 1024 * 1024,
   /** This fraction of the free memory stays free, for the page cache and everything else on the machine. */
@@ -14,7 +14,10 @@ export const MEMORY = Object.freeze({
 export interface PlanShard extends LayerRange {
   index: number;
   weightBytes: number;
+  /** Keys and values of one token. */
   kvBytesPerToken: number;
+  /** States of fixed size (recurrent layers) of one session. */
+  stateBytesPerSession: number;
 }
 
 /** The manifest's shards in these ranges (`planLayers`). */
@@ -24,39 +27,25 @@ export function planShards(
 ): PlanShard[] {
   return ranges.map(({ layerStart, layerEnd }, index) => {
     const parts = partsOf(manifest, { layerStart, layerEnd });
-    const sum = (of: (part: (typeof parts)[number]) => number): number =>
-      parts.reduce((total, part) => total + of(part), 0);
+    const layers = manifest.layerMemory.slice(layerStart, layerEnd);
     return {
       index,
       layerStart,
       layerEnd,
-      weightBytes: sum((part) => part.sizeBytes),
-      kvBytesPerToken: sum((part) =>
-        part.id.startsWith("layer.") ? kvBytesOf(manifest, part) : 0,
-      ),
+      weightBytes: sum(parts.map(({ sizeBytes }) => sizeBytes)),
+      kvBytesPerToken: sum(layers.map((layer) => layer.bytesPerToken)),
+      stateBytesPerSession: sum(layers.map((layer) => layer.bytesPerSession)),
     };
   });
 }
 
-/** A layer's K and V rows are as wide as its matrices say; a fused one holds Q too, which is as wide as the output's rows are long. */
-function kvBytesOf(
-  { embeddingLength }: Manifest,
-  { tensors }: Pick<Manifest["parts"][number], "tensors">,
-): number {
-  const shapeOf = (name: string): readonly number[] | undefined =>
-    tensors.find((tensor) => tensor.name.endsWith(`.${name}.weight`))?.shape;
-  const k = shapeOf("attn_k")?.[1];
-  const v = shapeOf("attn_v")?.[1];
-  const qkv = shapeOf("attn_qkv")?.[1];
-  const q = shapeOf("attn_output")?.[0];
-  const fused = qkv === undefined || q === undefined ? undefined : qkv - q;
-  const apart = k === undefined || v === undefined ? undefined : k + v;
-  // If unknown, as wide as the model, which no model with shared heads exceeds.
-  return (apart ?? fused ?? 2 * embeddingLength) * MEMORY.kvElementBytes;
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 export interface ShardNeeds {
   weightBytes: number;
+  /** Of all sessions: keys, values and states. */
   kvBytes: number;
   engineBytes: number;
   totalBytes: number;
@@ -70,8 +59,11 @@ export interface SessionRoom {
 }
 
 export function needsOf(shard: PlanShard, room: SessionRoom): ShardNeeds {
-  const { weightBytes, kvBytesPerToken } = shard;
-  const kvBytes = kvBytesPerToken * room.contextLength * room.sessions;
+  const { weightBytes, kvBytesPerToken, stateBytesPerSession } = shard;
+  const { contextStep } = MEMORY;
+  const tokens = Math.ceil(room.contextLength / contextStep) * contextStep;
+  const kvBytes =
+    (kvBytesPerToken * tokens + stateBytesPerSession) * room.sessions;
   const { engineBytes } = MEMORY;
   const totalBytes = weightBytes + kvBytes + engineBytes;
   return { weightBytes, kvBytes, engineBytes, totalBytes };

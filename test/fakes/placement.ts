@@ -25,6 +25,7 @@ function shardOf(weight: number, index = 0): PlanShard {
     layerEnd: index * 2 + 2,
     weightBytes: weight * GiB,
     kvBytesPerToken: 1024,
+    stateBytesPerSession: 0,
   };
 }
 

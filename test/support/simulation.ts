@@ -146,6 +146,7 @@ export class Simulation {
       layerEnd: (index + 1) * LAYERS_PER_SHARD,
       weightBytes: GiB,
       kvBytesPerToken: 4096,
+      stateBytesPerSession: 0,
     }));
     this.#padding = {
       record: "x".repeat(options.recordBytes),

@@ -23,9 +23,10 @@ const I32 = 26;
 /** Standard deviation of the weights. */
 const DEVIATION = 0.1;
 
-const log: string[] = [];
+/** What llama.cpp said since the last model was written. */
+export const nativeLog: string[] = [];
 // At once: only the first to load the library hears its log.
-const native = loadNative((_, text) => log.push(text));
+const native = loadNative((_, text) => nativeLog.push(text));
 let bound: ReturnType<typeof bind> | undefined;
 
 function bind() {
@@ -86,7 +87,7 @@ export async function writeTinyModel(
       ctx: null,
     }) as Pointer;
     unlinkSync(temporary);
-    log.length = 0;
+    nativeLog.length = 0;
     const model = initFromUser(
       gguf,
       set,
@@ -98,7 +99,7 @@ export async function writeTinyModel(
       native.freeModel(model);
       return undefined;
     }
-    const said = log.join("");
+    const said = nativeLog.join("");
     const wanted = /expected \d+, got (\d+)/.exec(said)?.[1];
     if (wanted === undefined)
       throw new Error(`${architecture}: ${said.trim().slice(-400)}`);
