@@ -7,6 +7,7 @@ import { errorsPage } from "../docs/errors-page.ts";
 import { familiesPage } from "../docs/families-page.ts";
 import { testsPage } from "../docs/tests-page.ts";
 import { ERROR_HELP } from "../src/lib/error-help.ts";
+import { SERVED } from "../src/model/index.ts";
 import { commandNames, optionsOf, refusalOf } from "./support/command-line.ts";
 
 const root = resolve(import.meta.dirname, "..");
@@ -26,6 +27,12 @@ test("docs/FAMILIES.md is what `npm run docs` writes", () => {
 
 test("docs/TESTS.md is what `npm run docs` writes", () => {
   assert.equal(read("docs/TESTS.md"), testsPage());
+});
+
+test("docs/PLATFORMS.md names each architecture that needs a newer llama.cpp than some platforms have", () => {
+  const page = read("docs/PLATFORMS.md");
+  for (const { name, since } of SERVED)
+    assert.equal(page.includes(`\`${name}\``), since !== undefined, name);
 });
 
 test("every error code is used by the program", () => {

@@ -6,7 +6,7 @@
  * (`l_out-<i>`), copy it and answer false, which ends the graph before the dummy norm and head. Where the graph treats its input first (a
  * scale, a norm), we want the last node of that treatment too, and write the activations that came over it.
  */
-import type { ShardInfo } from "../model/index.ts";
+import { refuseOlderEngine, type ShardInfo } from "../model/index.ts";
 import { ShoalError } from "../lib/index.ts";
 import { devicesFor } from "./native-devices.ts";
 import { EmbeddingTable } from "./embedding-table.ts";
@@ -73,6 +73,7 @@ export class Stage implements Disposable {
     onProgress: (fraction: number) => void = () => {},
   ) {
     const native = loadNative();
+    refuseOlderEngine(shard.architecture, native.version);
     this.#native = native;
     this.#shard = shard;
     this.#batchTokens = options.batchTokens;

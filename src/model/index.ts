@@ -41,7 +41,13 @@ export {
   type PlannedModel,
 } from "./plan.ts";
 export type { LayerMemory } from "./layer-memory.ts";
-export { SERVED, REFUSED, recipeOf, type Recipe } from "./recipes/index.ts";
+export {
+  SERVED,
+  REFUSED,
+  recipeOf,
+  refuseOlderEngine,
+  type Recipe,
+} from "./recipes/index.ts";
 export { shardLayout, type ShardLayout, type ShardSegment } from "./layout.ts";
 export {
   assembleFromParts,

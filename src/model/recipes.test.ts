@@ -9,7 +9,7 @@ import type {
 } from "../gguf/index.ts";
 import { cutRules } from "./cut-rules.ts";
 import { describeModel } from "./describe.ts";
-import { recipeOf } from "./recipes/index.ts";
+import { recipeOf, refuseOlderEngine, SERVED } from "./recipes/index.ts";
 import { shardMetadata } from "./shard-metadata.ts";
 
 const LAYERS = 8;
@@ -194,3 +194,16 @@ function model(
   const files = [{ path: "model.gguf", sizeBytes: 4096 }];
   return { metadata, tensors, files, dataOffset: 0 };
 }
+
+test("an older llama.cpp is refused for the architectures that need a newer one, and for no other", () => {
+  for (const { name, since } of SERVED) {
+    for (const version of ["0.5.0", "0.5.1", "0.10.0", "1.0.0"])
+      refuseOlderEngine(name, version);
+    if (since === undefined) refuseOlderEngine(name, "0.4.0");
+    else
+      assert.throws(() => refuseOlderEngine(name, "0.4.0"), {
+        code: "MODEL_ARCHITECTURE",
+      });
+  }
+  assert.equal(SERVED.filter(({ since }) => since === "0.5.0").length, 15);
+});

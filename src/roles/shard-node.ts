@@ -8,6 +8,7 @@
 import { totalmem } from "node:os";
 import { join } from "node:path";
 import type { ClusterView, LoadShardRequest } from "../cluster/index.ts";
+import { findLibraries } from "../engine/index.ts";
 import { StageService } from "../inference/index.ts";
 import {
   availableMemory,
@@ -15,7 +16,7 @@ import {
   type Paths,
   ShoalError,
 } from "../lib/index.ts";
-import { partsOf } from "../model/index.ts";
+import { partsOf, refuseOlderEngine } from "../model/index.ts";
 import type { Host } from "../network/index.ts";
 import {
   fetchModel,
@@ -295,6 +296,8 @@ class ShardNode {
       events,
       signal,
     });
+    // Before gigabytes are fetched.
+    refuseOlderEngine(model.manifest.architecture, findLibraries().version);
     if (shard !== undefined) {
       const planned = planOf(model, shard);
       await this.#shards.claim(planned);

@@ -24,3 +24,15 @@ export function recipeOf(architecture: string, where = ""): Recipe {
     { architecture: name },
   );
 }
+
+/** Throws MODEL_ARCHITECTURE if this version of llama.cpp ("0.4.0") does not compute the architecture's shards as the whole model. */
+export function refuseOlderEngine(architecture: string, version: string): void {
+  const { since } = recipeOf(architecture);
+  if (since === undefined) return;
+  if (version.localeCompare(since, "en", { numeric: true }) >= 0) return;
+  throw new ShoalError(
+    "MODEL_ARCHITECTURE",
+    `architecture '${architecture}' needs llama.cpp v${since}; this machine's is v${version} (docs/PLATFORMS.md)`,
+    { architecture, since, version },
+  );
+}

@@ -30,6 +30,9 @@ export interface Recipe {
   /** What people know its models by. */
   models: string;
 
+  /** Older versions of llama.cpp ("0.5.0") do not know it, or read its shards otherwise. Default: all that Shoal takes. */
+  since?: string;
+
   /** The graph's name for the output of layer `#`; `#` is the layer's number in the shard. Default `l_out-#`. */
   boundary: string;
   /** The key, after `<name>.`, of the number of rows that a layer passes on a token. Default: one row of `embedding_length`. */

@@ -1,6 +1,8 @@
 /** The architectures that are served. Each is exact against the whole model: src/engine/certificates.test.ts. */
 import { recipe, type Recipe } from "./recipe.ts";
 
+/** llama.cpp v0.4.0 takes a pattern for sliding layers where a shard has one value a layer, or does not know the architecture. */
+const SINCE_5 = { since: "0.5.0" } as const;
 const OWN_HEAD = { ownHead: true } as const;
 const EMBEDDING_SCALE = { embeddingScale: true } as const;
 const TOKENS = { takesTokens: true, inject: "embd" } as const;
@@ -44,6 +46,7 @@ const DEEPSEEK2 = {
 
 export const SERVED: readonly Recipe[] = [
   recipe("afmoe", "AFM MoE (Arcee Trinity)", {
+    ...SINCE_5,
     ...sliding(4),
     inject: "inp_embd_scaled",
     borderStep: [4],
@@ -60,6 +63,7 @@ export const SERVED: readonly Recipe[] = [
   recipe("codeshell", "CodeShell", OWN_HEAD),
   recipe("cogvlm", "CogVLM", TOKENS),
   recipe("cohere2", "Command R7B, Command A", {
+    ...SINCE_5,
     ...sliding(4),
     needs: ["sliding"],
   }),
@@ -106,6 +110,7 @@ export const SERVED: readonly Recipe[] = [
   }),
   recipe("exaone", "EXAONE 3"),
   recipe("exaone-moe", "K-EXAONE", {
+    ...SINCE_5,
     ...sliding(4),
     ...OWN_HEAD,
     needs: ["sliding"],
@@ -124,12 +129,14 @@ export const SERVED: readonly Recipe[] = [
   recipe("falcon-h1", "Falcon H1"),
   recipe("gemma", "Gemma", { inject: "inp_scaled" }),
   recipe("gemma2", "Gemma 2", {
+    ...SINCE_5,
     ...sliding(2),
     inject: "inp_scaled",
     refusedLengths: [46],
     refusedCounts: [{ layers: 46, reason: otherScale("Gemma 2 27B") }],
   }),
   recipe("gemma3", "Gemma 3", {
+    ...SINCE_5,
     ...sliding(6),
     scalesRows: true,
     refusedLengths: [62],
@@ -167,7 +174,7 @@ export const SERVED: readonly Recipe[] = [
   }),
   recipe("glm4", "GLM 4, GLM Z1", TOKENS),
   recipe("glm4moe", "GLM 4.5, 4.6 and 4.7", TOKENS),
-  recipe("gpt-oss", "gpt-oss", { ...sliding(2), ...OWN_HEAD }),
+  recipe("gpt-oss", "gpt-oss", { ...SINCE_5, ...sliding(2), ...OWN_HEAD }),
   recipe("gpt2", "GPT-2", { inject: "inpL" }),
   recipe("gptneox", "GPT-NeoX, Pythia", OWN_HEAD),
   recipe("granite", "Granite 3", GRANITE),
@@ -185,6 +192,7 @@ export const SERVED: readonly Recipe[] = [
   recipe("hunyuan_vl", "Hunyuan VL"),
   recipe("hy_v3", "Hunyuan V3"),
   recipe("hy_v4", "Hunyuan V4", {
+    ...SINCE_5,
     ...OWN_HEAD,
     inject: "hc_init",
     boundaryRows: "hyper_connection.count",
@@ -195,7 +203,11 @@ export const SERVED: readonly Recipe[] = [
   recipe("jais2", "Jais 2"),
   recipe("jamba", "Jamba", HYBRID),
   recipe("kimi-linear", "Kimi Linear", { ...HYBRID, ...OWN_HEAD }),
-  recipe("laguna", "Laguna", { ...sliding(4, true), variesByLayer: true }),
+  recipe("laguna", "Laguna", {
+    ...SINCE_5,
+    ...sliding(4, true),
+    variesByLayer: true,
+  }),
   recipe("lfm2", "LFM2", HYBRID),
   recipe("lfm2moe", "LFM2 MoE", HYBRID),
   recipe(
@@ -217,12 +229,14 @@ export const SERVED: readonly Recipe[] = [
   recipe("mamba", "Mamba"),
   recipe("mamba2", "Mamba 2"),
   recipe("maple", "Maple", {
+    ...SINCE_5,
     ...SLIDING_ARRAY,
     ...OWN_HEAD,
     needs: ["sliding"],
   }),
-  recipe("mellum", "Mellum", { ...sliding(4), ...OWN_HEAD }),
+  recipe("mellum", "Mellum", { ...SINCE_5, ...sliding(4), ...OWN_HEAD }),
   recipe("mimo2", "MiMo V2", {
+    ...SINCE_5,
     ...SLIDING_ARRAY,
     ...OWN_HEAD,
     variesByLayer: true,
@@ -234,6 +248,7 @@ export const SERVED: readonly Recipe[] = [
   recipe("mistral4", "Mistral 4", DEEPSEEK2),
   recipe("mpt", "MPT"),
   recipe("muse-glimmer", "Muse Glimmer", {
+    ...SINCE_5,
     ...sliding(4),
     ...OWN_HEAD,
     inject: "embd_norm",
@@ -254,7 +269,7 @@ export const SERVED: readonly Recipe[] = [
     boundary: "nemotron_h_block_out-#",
   }),
   recipe("olmo", "OLMo"),
-  recipe("olmo2", "OLMo 2 and 3", { ...sliding(4), ...OWN_HEAD }),
+  recipe("olmo2", "OLMo 2 and 3", { ...SINCE_5, ...sliding(4), ...OWN_HEAD }),
   recipe("olmoe", "OLMoE", OWN_HEAD),
   recipe("openelm", "OpenELM", { variesByLayer: true }),
   recipe("orion", "Orion", OWN_HEAD),
@@ -265,7 +280,7 @@ export const SERVED: readonly Recipe[] = [
   recipe("phimoe", "Phi 3.5 MoE", OWN_HEAD),
   recipe("plamo", "PLaMo", OWN_HEAD),
   recipe("plamo2", "PLaMo 2", { ...HYBRID, boundary: "ffn_residual-#" }),
-  recipe("plamo3", "PLaMo 3", sliding(8)),
+  recipe("plamo3", "PLaMo 3", { ...SINCE_5, ...sliding(8) }),
   recipe("qwen", "Qwen 1", OWN_HEAD),
   recipe("qwen2", "Qwen 1.5, 2 and 2.5, DeepSeek R1 Distill Qwen"),
   recipe("qwen2moe", "Qwen 1.5 MoE, Qwen 2 MoE", OWN_HEAD),
@@ -285,7 +300,7 @@ export const SERVED: readonly Recipe[] = [
     refusedLengths: [4],
   }),
   recipe("smollm3", "SmolLM3", { borderStep: [4] }),
-  recipe("spark2_5", "Spark 2.5", SLIDING_ARRAY),
+  recipe("spark2_5", "Spark 2.5", { ...SINCE_5, ...SLIDING_ARRAY }),
   recipe("stablelm", "StableLM", OWN_HEAD),
   recipe("starcoder", "StarCoder", { inject: "inpL" }),
   recipe("starcoder2", "StarCoder 2"),
