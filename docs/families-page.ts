@@ -69,6 +69,7 @@ const KINDS: Readonly<Record<string, string>> = {
   sparse: "a layer of experts",
   indexed: "a layer with an indexer",
   rotating: "a layer with RoPE",
+  experts: "a layer with experts",
   compress4: "a layer that compresses 4 tokens",
   compress128: "a layer that compresses 128 tokens",
 };

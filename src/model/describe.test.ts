@@ -214,13 +214,18 @@ for (const [what, code, message, extraMetadata] of REFUSED) {
   });
 }
 
-test("refused: a model without its table", async (t) => {
-  const missing = "token_embd.weight";
-  const keepTensor = (name: string): boolean => name !== missing;
-  await assert.rejects(describeRandom(t, { keepTensor }), {
-    code: "MODEL_TENSOR_MISSING",
-    message: `model.gguf: tensor ${missing} is missing`,
-  });
+test("refused: a model without its table, a layer or anything behind the layers", async (t) => {
+  for (const [left, missing] of [
+    ["token_embd.weight", "token_embd.weight"],
+    ["blk.1.", "blk.1.*"],
+    ["output", "output.weight"],
+  ] as const) {
+    const keepTensor = (name: string): boolean => !name.startsWith(left);
+    await assert.rejects(describeRandom(t, { keepTensor }), {
+      code: "MODEL_TENSOR_MISSING",
+      message: `model.gguf: tensor ${missing} is missing`,
+    });
+  }
 });
 
 test("layers that only predict further tokens belong to no part", async (t) => {

@@ -148,6 +148,10 @@ export function layersOfKind(
       );
       return where((layer) => layer >= (dense ?? 0));
     }
+    case "experts": {
+      const used = values("expert_used_count");
+      return where((layer) => (used[layer] ?? 0) > 0);
+    }
     case "indexed": {
       const types = values("attention.indexer.types");
       return where((layer) => types[layer] === 1);

@@ -16,6 +16,8 @@ export type LayerKind =
   | "full"
   /** Feed-forward of many experts, of which a token takes a few. */
   | "sparse"
+  /** Uses some of many experts, told by a number a layer. */
+  | "experts"
   /** Finds the tokens that it attends to by an index of its own. */
   | "indexed"
   /** Turns queries and keys by their position (RoPE), told by one value a layer. */

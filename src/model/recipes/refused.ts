@@ -7,8 +7,6 @@ const DRAFT = "it only drafts for another model";
 const NUMBERED = "llama.cpp computes a layer by its number in the whole model";
 const FIRST_LAYER = "every layer reads what the first layer computed";
 
-const LATER = "it has no certificate yet";
-
 export const REFUSED: Readonly<Record<string, string>> = {
   arwkv7: FIRST_LAYER,
   baichuan:
@@ -16,8 +14,6 @@ export const REFUSED: Readonly<Record<string, string>> = {
   bert: ENCODER,
   chameleon: "llama.cpp holds only half of it",
   clip: "it turns pictures into input for another model; the model itself is served as text",
-  "deepseek2-ocr": LATER,
-  deepseek32: LATER,
   dflash: DRAFT,
   dream: DIFFUSION,
   eagle3: DRAFT,
@@ -37,17 +33,16 @@ export const REFUSED: Readonly<Record<string, string>> = {
   minicpm3: NUMBERED,
   "minimax-01": NUMBERED,
   "modern-bert": ENCODER,
-  nemotron_h_moe: LATER,
   "neo-bert": ENCODER,
   "nomic-bert": ENCODER,
   "nomic-bert-moe": ENCODER,
-  plm: LATER,
+  plm: "llama.cpp loads it, but aborts when it computes",
   pockettts: SPEECH,
   qwen3tts: SPEECH,
   qwen4exp: "layers read the token ids",
   rnd1: DIFFUSION,
-  rwkv6: LATER,
-  rwkv6qwen2: LATER,
+  rwkv6:
+    "the treatment of its input ends in a node without a name, where nothing can be put in",
   rwkv7: FIRST_LAYER,
   t5: "it has an encoder beside its layers",
   t5encoder: ENCODER,

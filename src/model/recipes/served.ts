@@ -88,6 +88,8 @@ export const SERVED: readonly Recipe[] = [
   recipe("deepseek2", "DeepSeek V2, V3 and R1, Kimi K2, GLM 4.7 Flash", {
     ...DEEPSEEK2,
   }),
+  recipe("deepseek2-ocr", "DeepSeek OCR"),
+  recipe("deepseek32", "DeepSeek V3.2"),
   recipe("deepseek4", "DeepSeek V4", {
     ...OWN_HEAD,
     boundary: "l_last-#",
@@ -268,6 +270,11 @@ export const SERVED: readonly Recipe[] = [
     ...HYBRID,
     boundary: "nemotron_h_block_out-#",
   }),
+  recipe("nemotron_h_moe", "Nemotron 3 Nano and Super", {
+    ...HYBRID,
+    boundary: "nemotron_h_block_out-#",
+    needs: ["recurrent", "attention", "experts"],
+  }),
   recipe("olmo", "OLMo"),
   recipe("olmo2", "OLMo 2 and 3", { ...SINCE_5, ...sliding(4), ...OWN_HEAD }),
   recipe("olmoe", "OLMoE", OWN_HEAD),
@@ -293,6 +300,10 @@ export const SERVED: readonly Recipe[] = [
   recipe("qwen3vl", "Qwen 3 VL"),
   recipe("qwen3vlmoe", "Qwen 3 VL MoE"),
   recipe("refact", "Refact"),
+  recipe("rwkv6qwen2", "QRWKV 6", {
+    ...OWN_HEAD,
+    borderStep: ["rescale_every_n_layers"],
+  }),
   recipe("seed_oss", "Seed OSS"),
   recipe("smallthinker", "SmallThinker", {
     ...sliding(4, true),

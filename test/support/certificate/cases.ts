@@ -66,6 +66,11 @@ const SPECIAL: readonly CertificateCase[] = [
       "blk.*.exp_probs_b_vl.bias",
     ],
   },
+  {
+    architecture: "nemotron_h_moe",
+    variant: "whose layers use different numbers of experts",
+    keys: { expert_used_count: [0, 0, 2, 0, 0, 1, 0, 0] },
+  },
   ...["glm4", "glm4moe", "hunyuan_vl", "ernie4_5", "ernie4_5-moe"].map(
     (architecture) => ({
       architecture,

@@ -73,6 +73,17 @@ const LINEAR: Special = {
 };
 const ROWS = { "hyper_connection.count": 4 } as const;
 
+/** Recurrent, attention and feed-forward layers in turn. */
+const NEMOTRON: Special = {
+  keys: (sizes) => ({
+    "attention.head_count_kv": each(sizes, (i) =>
+      i % 3 === 1 ? sizes.heads : 0,
+    ),
+    feed_forward_length: each(sizes, (i) => (i % 3 < 2 ? 0 : sizes.forward)),
+  }),
+  optional: ["blk.*.ssm_conv1d.bias"],
+};
+
 const SPECIAL: Readonly<Record<string, Special>> = {
   afmoe: { mixture: true, sizes: { heads: 4, kvHeads: 2, layers: 12 } },
   apertus: {},
@@ -90,6 +101,8 @@ const SPECIAL: Readonly<Record<string, Special>> = {
   dbrx: MIXTURE,
   deepseek: MIXTURE,
   deepseek2: compressed(),
+  "deepseek2-ocr": { mixture: true, sizes: SMALL },
+  deepseek32: compressed(),
   deepseek4: {
     mixture: true,
     sizes: { width: 512, heads: 8, kvHeads: 1, forward: 512 },
@@ -202,15 +215,14 @@ const SPECIAL: Readonly<Record<string, Special>> = {
     sizes: { heads: 4, kvHeads: 2 },
     keys: everySecondSlides,
   },
-  nemotron_h: {
+  nemotron_h: NEMOTRON,
+  nemotron_h_moe: {
+    ...NEMOTRON,
+    mixture: true,
     keys: (sizes) => ({
-      // Recurrent, attention and feed-forward layers in turn.
-      "attention.head_count_kv": each(sizes, (i) =>
-        i % 3 === 1 ? sizes.heads : 0,
-      ),
-      feed_forward_length: each(sizes, (i) => (i % 3 < 2 ? 0 : sizes.forward)),
+      ...NEMOTRON.keys?.(sizes),
+      moe_latent_size: undefined,
     }),
-    optional: ["blk.*.ssm_conv1d.bias"],
   },
   olmoe: MIXTURE,
   phi3: { optional: ["blk.*.attn_qkv.weight"] },
@@ -225,6 +237,16 @@ const SPECIAL: Readonly<Record<string, Special>> = {
   qwen3moe: MIXTURE,
   qwen3next: { ...LINEAR, mixture: true },
   qwen3vlmoe: MIXTURE,
+  rwkv6qwen2: {
+    keys: ({ width, heads }) => ({
+      time_mix_extra_dim: 64,
+      time_decay_extra_dim: 128,
+      token_shift_count: 1,
+      rescale_every_n_layers: 0,
+      "wkv.head_size": width / heads,
+    }),
+    optional: ["blk.*.time_mix_lerp_fused.weight"],
+  },
   // A shard may not have 4 layers, and borders are at multiples of 4.
   smallthinker: { mixture: true, sizes: { layers: 16 } },
   smollm3: { sizes: { layers: 12 } },
@@ -316,6 +338,8 @@ export interface TinyOptions {
   sizes?: Partial<Sizes>;
   /** Beside, or instead of, those of the architecture. */
   keys?: Keys;
+  /** Without output.weight: the head is the embedding table. */
+  tied?: boolean;
   /** Tensors beside those of the architecture: `*` stands for each layer. */
   optional?: readonly string[];
   /** One more layer, like the last, that only predicts further tokens. */
@@ -366,7 +390,8 @@ export function settingsOf(
     const those = name.includes("+") ? layers.filter(keepsState) : layers;
     return those.map((layer) => name.replace(/[*+]/, String(layer)));
   });
-  return { sizes, metadata, optional: ["output.weight", ...optional] };
+  const head = options.tied === true ? [] : ["output.weight"];
+  return { sizes, metadata, optional: [...head, ...optional] };
 }
 
 function valueOf(value: Value): GgufValue {
