@@ -5,7 +5,8 @@ import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { sha256 } from "../../test/support/hub.ts";
+import { sha256, type StorageFault } from "../../test/support/hub.ts";
+import type { ErrorCode } from "../lib/index.ts";
 import {
   halfDone,
   refused,
@@ -130,6 +131,47 @@ test("a file that the hub replaces meanwhile is not fetched under the old name",
   hub.storageFault = { bytes: randomBytes(SIZE + 1) };
   await assert.rejects(fetch(), refused("HUB_CHANGED", /has 3000001 bytes/));
 });
+
+const LIES: readonly (readonly [string, StorageFault, ErrorCode])[] = [
+  [
+    "more bytes than the file has",
+    {
+      ignoreRange: true,
+      headers: { "content-length": undefined },
+      bytes: randomBytes(SIZE + 9),
+    },
+    "HUB_INVALID",
+  ],
+  [
+    "compressed bytes",
+    { headers: { "content-encoding": "gzip" } },
+    "HUB_INVALID",
+  ],
+  [
+    "another range",
+    { headers: { "content-range": `bytes 5-${SIZE - 1}/${SIZE}` } },
+    "HUB_INVALID",
+  ],
+  [
+    "a range of another file",
+    { headers: { "content-range": `bytes 0-${SIZE}/${SIZE + 1}` } },
+    "HUB_CHANGED",
+  ],
+  ["no range", { headers: { "content-range": "bytes" } }, "HUB_INVALID"],
+  ["no file", { status: 404 }, "HUB_NOT_FOUND"],
+  ["416", { status: 416 }, "HUB_INVALID"],
+];
+
+for (const [what, fault, code] of LIES)
+  test(`a storage that sends ${what} is refused: ${code}`, async (t) => {
+    const { hub, fetch, blobs } = await scene(t);
+    hub.storageFault = fault;
+    await assert.rejects(fetch(), refused(code));
+    assert.deepEqual(
+      (await blobs()).filter((name) => !name.endsWith(".incomplete")),
+      [],
+    );
+  });
 
 test("a silent connection is given up and another one continues", async (t) => {
   const at = await scene(t);

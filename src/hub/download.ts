@@ -193,11 +193,8 @@ function isWhole(
   const range = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(
     headers.get("content-range") ?? "",
   );
-  const total =
-    status === 200
-      ? length && Number(length)
-      : range?.[3] !== "*" && Number(range?.[3]);
-  if (typeof total === "number" && total !== sizeBytes)
+  const total = status === 200 ? length : range?.[3];
+  if (total != null && total !== "*" && Number(total) !== sizeBytes)
     throw new ShoalError(
       "HUB_CHANGED",
       `${file.name}: the file has ${total} bytes on the server now, not ${sizeBytes}; run the command again`,

@@ -70,13 +70,14 @@ export class PartialFile {
       if (await isComplete(options)) return undefined;
       const { free, taken } = await claimsOn(options);
       if (await claimFirst(free, mine)) break;
-      if (taken === 0 && (await create(mine))) break;
+      if (taken === 0 && (await createAlone(mine, options))) break;
       if (waits === 0)
         events.info(
           "HUB",
           `${basename(target)}: another process is fetching it; waiting for it`,
         );
-      await sleep(limits.waitMs, signal);
+      // Not all at once, or those who made way for each other would meet again.
+      await sleep(limits.waitMs * (0.5 + Math.random()), signal);
     }
     const handle = await open(mine, "r+");
     const file = new PartialFile(options, mine, handle);
@@ -276,12 +277,19 @@ async function claimFirst(
   return false;
 }
 
-async function create(path: string): Promise<boolean> {
+/** False if another process did the same at this moment: then this one makes way. */
+async function createAlone(
+  mine: string,
+  options: PartialFileOptions,
+): Promise<boolean> {
   try {
-    await (await open(path, "wx")).close();
-    return true;
+    await (await open(mine, "wx")).close();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-    throw writeError(error, path);
+    throw writeError(error, mine);
   }
+  const { taken } = await claimsOn(options);
+  if (taken <= 1) return true;
+  await unlink(mine).catch(() => {});
+  return false;
 }

@@ -87,6 +87,33 @@ test("an answer that is not the hub's is refused", async (t) => {
   await assert.rejects(fetch(), refused("HUB_INVALID", /more than 5 times/));
 });
 
+test("an answer without end is not read to its end", async (t) => {
+  const { hub, fetch } = await scene(t);
+  for (let i = 0; i < 100; i++)
+    hub.repos["o/r"]!.files[`${i}.gguf`] = Buffer.alloc(1);
+  await assert.rejects(
+    fetch("hf:o/r", { limits: { apiBytes: 5_000 } }),
+    refused("HUB_INVALID", /longer than 5000 bytes/),
+  );
+  await hub.stop();
+  const paged = await scene(t, { pageSize: 1 });
+  await assert.rejects(
+    paged.fetch("hf:o/r", { limits: { apiPages: 1 } }),
+    refused("HUB_INVALID", /more than 1 pages/),
+  );
+});
+
+test("the next page on another host does not get the token", async (t) => {
+  const token = "hf_token";
+  const { hub, fetch } = await scene(t, { token, pageSize: 1 });
+  hub.nextPageAt = hub.storage;
+  await assert.rejects(fetch("hf:o/r", { token }), refused("HUB_NOT_FOUND"));
+  const [request] = hub.requestsTo("storage");
+  assert.ok(
+    request !== undefined && request.headers.authorization === undefined,
+  );
+});
+
 test("paths and checksums of a hostile list are left out", async (t) => {
   const { hub, model, fetch } = await scene(t);
   hub.repos["o/r"]!.files["../../../../m-Q8_0.gguf"] = model;

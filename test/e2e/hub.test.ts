@@ -3,7 +3,13 @@ import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { ANY_PORTS, type Run, type RunOptions, shoal } from "../support/cli.ts";
+import {
+  ANY_PORTS,
+  inTerminal,
+  type Run,
+  type RunOptions,
+  shoal,
+} from "../support/cli.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { sha256, TestHub } from "../support/hub.ts";
 import { DEMO_MODEL } from "../support/swarm.ts";
@@ -16,6 +22,7 @@ interface Place {
   model: Buffer;
   home: string;
   blobs: string;
+  env: Record<string, string>;
   run: (args: readonly string[], options?: RunOptions) => Promise<Run>;
 }
 
@@ -37,6 +44,7 @@ async function place(t: TestContext): Promise<Place> {
     model,
     home,
     blobs,
+    env,
     run: (args, options = {}) =>
       shoal([...args, "--home", home], { ...options, env }),
   };
@@ -172,4 +180,24 @@ test("get, inspect and split take what the hub has; Ctrl-C keeps what came; wron
     none.stderr,
     /has no Q8_0\. There is: Q4_K_M \(3\.\d+ MiB\) \(HUB_CHOICE\)/,
   );
+});
+
+test("two processes that want the same at once fetch it once; a terminal sees how far it is", async (t) => {
+  const at = await place(t);
+  const { hub, model, run, home } = at;
+  hub.storageFault = { delayMs: 10 }; // 2 s and more for the file
+  const reference = "hf:shoal/demo-GGUF";
+  const [shown, got] = await Promise.all([
+    inTerminal(["get", reference, "--home", home], at.env),
+    run(["get", reference]),
+  ]);
+  assert.equal(got.code, 0, got.stderr);
+  assert.ok((await readFile(got.stdout.trim())).equals(model));
+  assert.ok(shown.includes(got.stdout.trim()));
+  assert.match(shown, /\d+ % {2}shoal-demo-Q4_K_M\.gguf {2}.*iB\/s/);
+  const whole = hub
+    .requestsTo("storage")
+    .filter(({ headers }) => headers.range?.endsWith("-"));
+  assert.equal(whole.length, 1, "one of them waited");
+  assert.match(got.stderr + shown, /another process is fetching it/);
 });

@@ -8,6 +8,8 @@
  *                                            X-Linked-Etag, ETag                                 get_hf_file_metadata
  *     refusals                               X-Error-Code, X-Error-Message                       hf_raise_for_status
  *
+ * huggingface_hub 2.0.0 itself downloads from it, and finds in its cache what Shoal has put there.
+ *
  * Faults come on demand: each is a function that may change or break one answer.
  */
 import { createHash } from "node:crypto";
@@ -48,7 +50,8 @@ export interface StorageFault {
   /** 200 with the whole file, whatever range was asked for. */
   ignoreRange?: boolean;
   status?: number;
-  headers?: Record<string, string>;
+  /** Undefined: not that one. */
+  headers?: Record<string, string | undefined>;
   /** In place of the file's bytes. */
   bytes?: Buffer;
   etag?: string;
@@ -74,6 +77,8 @@ export class TestHub {
   /** Answers of the hub itself, in place of the right ones. */
   readonly hubFaults: { status: number; headers?: Record<string, string> }[] =
     [];
+  /** Where the hub says that the next page is. Default: on the hub. */
+  nextPageAt: string | undefined;
   /** What the hub says about a file's size. */
   sizeOf = (bytes: Buffer): number => bytes.length;
   /** What the hub says about a file in front of its storage. */
@@ -92,7 +97,9 @@ export class TestHub {
     const hub = new TestHub(options);
     t.after(() => hub.stop());
     hub.endpoint = await listening(hub.#hub);
-    hub.storage = await listening(hub.#storage);
+    // By another name too: huggingface_hub takes one host for one server.
+    const storage = await listening(hub.#storage);
+    hub.storage = storage.replace("127.0.0.1", "localhost");
     return hub;
   }
 
@@ -219,7 +226,7 @@ export class TestHub {
     if (end < entries.length)
       response.setHeader(
         "link",
-        `<${this.endpoint}/api/models/${repo}/tree/${commit}?recursive=true&cursor=${end}>; rel="next"`,
+        `<${this.nextPageAt ?? this.endpoint}/api/models/${repo}/tree/${commit}?recursive=true&cursor=${end}>; rel="next"`,
       );
     response.setHeader("content-type", "application/json; charset=utf-8");
     response.end(JSON.stringify(entries.slice(cursor, end)));
@@ -267,18 +274,23 @@ export class TestHub {
       this.repos[`${owner}/${name}`]?.files[decodeURIComponent(path ?? "")];
     const bytes = fault.bytes ?? right;
     if (fault.status !== undefined || bytes === undefined) {
-      response.writeHead(fault.status ?? 404, fault.headers).end();
+      response
+        .writeHead(fault.status ?? 404, present(fault.headers ?? {}))
+        .end();
       return;
     }
     const etag = fault.etag ?? `"${sha256(bytes).slice(0, 32)}"`;
     const body = rangeOf(request.headers, bytes, etag, fault);
-    response.writeHead(body.status, {
-      etag,
-      "content-length": body.bytes.length,
-      "accept-ranges": "bytes",
-      ...body.headers,
-      ...fault.headers,
-    });
+    response.writeHead(
+      body.status,
+      present({
+        etag,
+        "content-length": String(body.bytes.length),
+        "accept-ranges": "bytes",
+        ...body.headers,
+        ...fault.headers,
+      }),
+    );
     if (request.method === "HEAD" || body.bytes.length === 0) {
       response.end();
       return;
@@ -335,6 +347,16 @@ function refuse(
     "content-type": "application/json; charset=utf-8",
   });
   response.end(JSON.stringify({ error: message }));
+}
+
+function present(
+  headers: Record<string, string | undefined>,
+): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(headers).flatMap(([name, value]) =>
+      value === undefined ? [] : [[name, value]],
+    ),
+  );
 }
 
 /** What a repository's .gitattributes puts into LFS. */
