@@ -1,6 +1,6 @@
 /**
  * How the models of one architecture are cut, as data. The cutting code knows no architecture's name: one more is one more entry, proven
- * by its certificate (src/engine/certificates.test.ts). What the fields stand for is in llama.cpp v0.5.0, src/models/<architecture>.cpp.
+ * by its certificate (test/integration/certificates.test.ts). What the fields stand for is in llama.cpp v0.5.0, src/models/<architecture>.cpp.
  */
 
 /**

@@ -1,4 +1,4 @@
-/** The architectures that are served. Each is exact against the whole model: src/engine/certificates.test.ts. */
+/** The architectures that are served. Each is exact against the whole model: test/integration/certificates.test.ts. */
 import { recipe, type Recipe } from "./recipe.ts";
 
 /** llama.cpp v0.4.0 takes a pattern for sliding layers where a shard has one value a layer, or does not know the architecture. */
