@@ -16,7 +16,8 @@ const ROOT = resolve(import.meta.dirname, "..");
 const SECONDS = join(import.meta.dirname, "seconds.json");
 const FILES = ["test/e2e/*.test.ts", "src/**/*.test.ts", "test/**/*.test.ts"];
 /** Each of these files has a process of its own: it starts others, or computes for long. */
-const APART = /^test\/e2e\/|certificates|hostile-memory|exactness|dht-contents/;
+const APART =
+  /^test\/e2e\/|certificates|quantizations|hostile-memory|exactness|dht-contents/;
 /** Rooms whose files wait for sockets: a room has a process. All other files compute, and have one together. A process loads the program once. */
 const ROOM = /^src\/(cluster|network|transfer)\//;
 const TOGETHER = join(import.meta.dirname, "support/together.ts");
