@@ -49,6 +49,13 @@ const CHUNK_BYTES = 2 * 1024 * 1024;
 /** A chunk takes 2 ms to hash; nobody needs progress that often. */
 const PROGRESS_INTERVAL_MS = 100;
 
+/**
+ * For the next job: a model has hundreds of parts, one job each, and what the collector has not freed yet would add up to many of them.
+ */
+const unused: [Buffer, Buffer][] = [];
+/** Two jobs often run at once, more seldom. */
+const KEPT = 2;
+
 const aborted = new Set<number>();
 const running = new Set<number>();
 
@@ -116,13 +123,11 @@ async function run(order: HashOrder & { type: "hash" }): Promise<void> {
   const { id, ranges, sizeBytes, isOnly } = order;
   const hasher = new PieceHasher(sizeBytes, { isOnly });
   const reader = new RangeReader(ranges);
+  const buffers = unused.pop() ?? newBuffers();
   try {
     let doneBytes = 0;
     let reportedMs = Date.now();
-    let [current, next] = [
-      Buffer.alloc(CHUNK_BYTES),
-      Buffer.alloc(CHUNK_BYTES),
-    ];
+    let [current, next] = buffers;
     let filled = await reader.fill(current);
     while (filled > 0) {
       const reading = reader.fill(next);
@@ -139,9 +144,15 @@ async function run(order: HashOrder & { type: "hash" }): Promise<void> {
       if (aborted.has(id)) throw new ShoalError("ABORTED", "aborted");
     }
     report({ type: "done", id, pieceHashes: hasher.finish() });
+    // Not after a failure: a read may still be under way into one of them.
+    if (unused.length < KEPT) unused.push(buffers);
   } finally {
     await reader.close();
   }
+}
+
+function newBuffers(): [Buffer, Buffer] {
+  return [Buffer.alloc(CHUNK_BYTES), Buffer.alloc(CHUNK_BYTES)];
 }
 
 /** Ranges of files, one after the other, as one stream. */
