@@ -3,7 +3,12 @@ import { Command } from "commander";
 import { inspectModelFile } from "../engine/index.ts";
 import { findModel, isRemote } from "../hub/index.ts";
 import { formatBytes } from "../lib/index.ts";
-import { type FileInfo, type GgufInfo, listOfCounts } from "../model/index.ts";
+import {
+  type FileInfo,
+  type GgufInfo,
+  listOfCounts,
+  servedAsText,
+} from "../model/index.ts";
 import { common, examples, option, quiet } from "./options.ts";
 import { printJson, printLines, tell } from "./output.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
@@ -69,6 +74,9 @@ function linesOf(info: FileInfo): Lines {
         ["quantization", info.quantization],
         ["shards", listOfCounts(info.shardCounts)],
         ["head", info.tied ? "tied to the embedding" : "separate"],
+        ...(info.projectors.length > 0
+          ? ([["images", servedAsText(info.projectors)]] satisfies Lines)
+          : []),
       ];
     case "shard":
       return [

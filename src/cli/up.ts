@@ -8,7 +8,7 @@ import {
   ShoalError,
 } from "../lib/index.ts";
 import { isRemote, localModel } from "../hub/index.ts";
-import { MIN_CONTEXT_TOKENS } from "../model/index.ts";
+import { MIN_CONTEXT_TOKENS, servedAsText } from "../model/index.ts";
 import {
   type LocalSwarm,
   type LocalSwarmProgress,
@@ -222,7 +222,12 @@ async function stayUp(swarm: LocalSwarm, signal: AbortSignal): Promise<void> {
 function describe(progress: LocalSwarmProgress): string | undefined {
   switch (progress.type) {
     case "model":
-      return `${progress.name}: ${progress.layers} layers, ${formatBytes(progress.sizeBytes)}`;
+      return [
+        `${progress.name}: ${progress.layers} layers, ${formatBytes(progress.sizeBytes)}`,
+        ...(progress.projectors.length > 0
+          ? [servedAsText(progress.projectors)]
+          : []),
+      ].join(", ");
     case "ready":
       return `${progress.name} ready  ${progress.info.url ?? progress.info.addresses[0] ?? ""}`;
     case "died":

@@ -48,6 +48,7 @@ export {
   refuseOlderEngine,
   type Recipe,
 } from "./recipes/index.ts";
+export { projectorsBeside, servedAsText } from "./projectors.ts";
 export { shardLayout, type ShardLayout, type ShardSegment } from "./layout.ts";
 export {
   assembleFromParts,

@@ -15,6 +15,7 @@ import {
   MAX_MANIFEST_BYTES,
 } from "./manifest-codec.ts";
 import { shardCounts } from "./plan.ts";
+import { projectorsBeside } from "./projectors.ts";
 import { readShard } from "./shard.ts";
 
 export type FileInfo = ModelInfo | ShardFileInfo | OtherGgufInfo | ManifestInfo;
@@ -43,6 +44,8 @@ export interface ModelInfo extends GgufInfo {
   tied: boolean;
   /** Into how many shards it can be cut, ascending. */
   shardCounts: number[];
+  /** Files beside it that turn images or sound into its input: left out, it is served as text. */
+  projectors: string[];
 }
 
 export interface ShardFileInfo extends GgufInfo {
@@ -103,7 +106,16 @@ export async function inspectFile(
       ...about
     } = description;
     const shards = shardCounts(description);
-    return { kind: "model", ...gguf, ...about, shardCounts: shards };
+    // What lies beside a file elsewhere is not known.
+    const projectors =
+      options.open === undefined ? await projectorsBeside(path) : [];
+    return {
+      kind: "model",
+      ...gguf,
+      ...about,
+      shardCounts: shards,
+      projectors,
+    };
   } catch (error) {
     if (!isShoalError(error)) throw error;
     return { kind: "gguf", ...gguf, reason: error.message };

@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkModel, defaultThreads } from "../engine/index.ts";
 import { type GgufModel, openModel } from "../gguf/index.ts";
-import { describeModel } from "../model/index.ts";
+import { describeModel, projectorsBeside } from "../model/index.ts";
 import {
   isShoalError,
   type ShoalError,
@@ -45,7 +45,13 @@ export interface LocalSwarmOptions {
 }
 
 export type LocalSwarmProgress =
-  | { type: "model"; name: string; layers: number; sizeBytes: number }
+  | {
+      type: "model";
+      name: string;
+      layers: number;
+      sizeBytes: number;
+      projectors: string[];
+    }
   | { type: "ready"; name: string; info: RoleInfo }
   | { type: "event"; name: string; event: ShoalEvent }
   | { type: "died"; name: string; error: ShoalError };
@@ -79,7 +85,9 @@ export async function startLocalSwarm(
   const model = await openModel(options.model);
   const { name, layerCount: layers } = describeModel(model);
   const sizeBytes = model.files.reduce((sum, file) => sum + file.sizeBytes, 0);
-  options.onProgress?.({ type: "model", name, layers, sizeBytes });
+  const projectors = await projectorsBeside(options.model);
+  const about = { name, layers, sizeBytes, projectors };
+  options.onProgress?.({ type: "model", ...about });
   try {
     return await startOn(ports, model, options, context);
   } catch (error) {

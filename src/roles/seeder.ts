@@ -25,6 +25,8 @@ import {
   decodeManifest,
   describeModel,
   manifestId,
+  projectorsBeside,
+  servedAsText,
   writeMetadata,
 } from "../model/index.ts";
 import { createHost } from "../network/index.ts";
@@ -80,6 +82,9 @@ export function startSeeder(
       bootstrap: bootstraps,
       peer: host.peerId,
     });
+    const projectors = await projectorsBeside(options.model);
+    if (projectors.length > 0)
+      events.info("CONFIG", `the model is ${servedAsText(projectors)}`);
     const member = memberOf(host, { events, cluster });
     const { commands, membership } = member;
     const files = new MemberFiles({
