@@ -154,6 +154,8 @@ export class Hasher implements AsyncDisposable {
       name: "shoal-hash",
       // The process's own arguments (`--eval`) are not for its threads.
       execArgv: [],
+      // What it makes are short-lived strings: more room for them only takes memory.
+      resourceLimits: { maxYoungGenerationSizeMb: 3 },
     });
     worker.on("message", (report: HashReport) => this.#receive(report));
     const onEnd = (error?: Error): void => {
