@@ -112,13 +112,19 @@ function keysAndValues(
     (uint("attention.key_length_mla") ?? 0) > 0 &&
     (uint("attention.value_length_mla") ?? 0) > 0;
   const indexKey = uint("attention.indexer.key_length") ?? 0;
+  // 0: the layer uses the index of one before it.
+  const indexTypes = numbersOf(
+    metadata,
+    `${recipe.name}.attention.indexer.types`,
+  );
   return (layer) => {
     const isSliding = sliding?.[layer] === 1;
     const count = keyHeads(layer) ?? heads(layer) ?? 0;
     const values = isCompressed ? 0 : isSliding ? slidingValue : value;
     return {
       own: count * ((isSliding ? slidingKey : key) + values),
-      index: indexKey + (isCompressed ? 0 : value),
+      index:
+        indexTypes?.[layer] === 0 ? 0 : indexKey + (isCompressed ? 0 : value),
     };
   };
 }
