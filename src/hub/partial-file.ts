@@ -234,7 +234,10 @@ async function claimsOn({
     if (!name.startsWith(prefix) || !name.endsWith(SUFFIX)) continue;
     const path = join(folder, name);
     const found = await stat(path).catch(() => undefined);
-    if (found === undefined) continue; // renamed meanwhile
+    if (found === undefined) {
+      taken++; // renamed at this moment: look again
+      continue;
+    }
     const owner = name.slice(prefix.length, -SUFFIX.length);
     const isOld =
       Date.now() - found.mtimeMs > limits.abandonedMs &&
