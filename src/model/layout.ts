@@ -5,10 +5,12 @@
  *     first        token ids → activations  the embedding table lies behind the tensors, where llama.cpp does not look: the stage reads
  *                                           rows from it and feeds them as `embd`
  *     middle       activations → activations
- *     last         activations → logits     the head is token_embd.weight, which llama.cpp takes for a missing output.weight
+ *     last         activations → logits     the head is token_embd.weight, which llama.cpp takes for a missing output.weight; where an
+ *                                           architecture requires output.weight, token_embd.weight is a hole in the file
  *
- * A shard before the last pretends to have a vocabulary of one, with a row of zeros for it and a norm of ones: llama.cpp requires both and
- * never computes with them. Each part is one range of bytes. Nothing in the file depends on the number of shards.
+ * A shard before the last pretends to have a vocabulary of one, with zeros for its row and norm: llama.cpp requires both and never computes
+ * with them. Each part is one range of bytes. Nothing in the file depends on the number of shards. What differs by architecture is in its
+ * recipe (recipes/).
  */
 import {
   alignUp,
