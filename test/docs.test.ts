@@ -74,7 +74,7 @@ for (const path of [...DOCUMENTS, "src/lib/error-help.ts"])
         refusals.push(`${command.join(" ")}: ${refusal}`);
     }
     assert.deepEqual(refusals, []);
-    const known = new Set(FOREIGN);
+    const known = new Set([...FOREIGN, ...VARIABLES]);
     for (const command of await commandNames())
       for (const name of await optionsOf(command)) known.add(name);
     const named = text.match(/(?<![\w-])--[a-z][a-z-]*|SHOAL_[A-Z_]+/g) ?? [];
@@ -83,6 +83,9 @@ for (const path of [...DOCUMENTS, "src/lib/error-help.ts"])
       [],
     );
   });
+
+/** Of no option. */
+const VARIABLES = ["SHOAL_ENGINES"];
 
 /** Of other programs. */
 const FOREIGN = [

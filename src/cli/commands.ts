@@ -88,6 +88,11 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
   ],
   "Other commands:": [
     {
+      name: "devices",
+      summary: "list the graphics cards and processors that can compute here",
+      load: async () => (await import("./devices.ts")).devicesCommand(),
+    },
+    {
       name: "completion",
       summary: "print a completion script for bash, zsh or fish",
       load: async (whole) =>

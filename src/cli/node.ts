@@ -14,12 +14,13 @@ import {
   withDiagnostics,
   withMembership,
 } from "./options.ts";
+import { type GpuFlags, withGpu } from "./gpu-options.ts";
 import { runRole } from "./run-role.ts";
 import type { TransferFlags } from "../weights/index.ts";
 import { transfersOf, withTransfers } from "./transfer-options.ts";
 import { bytes, layers, shardNumber, wholeNumber } from "./values.ts";
 
-interface NodeFlags extends MembershipFlags, TransferFlags {
+interface NodeFlags extends MembershipFlags, TransferFlags, GpuFlags {
   shard?: { index: number; count?: number };
   layers?: { layerStart: number; layerEnd: number };
   modelDir?: string;
@@ -83,7 +84,8 @@ export function nodeCommand(): Command {
         "threads that compute",
         wholeNumber(1, 1024),
       ).default(defaultThreads(), "half of the cores"),
-    )
+    );
+  withGpu(command)
     .optionsGroup("Sharing options:")
     .addOption(
       option(
@@ -113,6 +115,8 @@ export function nodeCommand(): Command {
       contextLength: flags.context,
       sessions: flags.sessions,
       threads: flags.threads,
+      gpu: flags.gpu,
+      gpuLayers: flags.gpuLayers,
       memoryBytes: flags.memory,
       diagnostics: diagnosticsOf(self),
       seed: flags.seed,

@@ -15,6 +15,7 @@ import {
   startLocalSwarm,
 } from "../roles/index.ts";
 import { printReply, withSampling } from "./chat.ts";
+import { type GpuFlags, withGpu } from "./gpu-options.ts";
 import { common, examples, MODEL_HELP, option } from "./options.ts";
 import { outliveOutput, tell } from "./output.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
@@ -27,7 +28,7 @@ const ENTRY = join(PACKAGE_ROOT, "bin/shoal.js");
 /** Room for a story. All but the reply goes to standard error, so that `shoal up --once > story.txt` holds the story. */
 const MAX_TOKENS = 256;
 
-interface UpFlags {
+interface UpFlags extends GpuFlags {
   model?: string;
   nodes: number;
   prompt: string;
@@ -77,7 +78,8 @@ export function upCommand(): Command {
       ),
     )
     .addOption(new Option("--once", "stop after the first reply"))
-    .addOption(new Option("--verbose", "show the log of every process"))
+    .addOption(new Option("--verbose", "show the log of every process"));
+  withGpu(command)
     .optionsGroup("Port options (0 picks a free port):")
     .addOption(
       option(
@@ -130,7 +132,7 @@ export function upCommand(): Command {
       const line = describe(progress);
       if (line !== undefined) tell(line);
     };
-    const { nodes, context, fromSeeder } = flags;
+    const { nodes, context, gpu, gpuLayers, fromSeeder } = flags;
     const { apiPort, rendezvousPort, diagnosticsPort } = flags;
     const path = await localModel(model, {
       events,
@@ -148,6 +150,8 @@ export function upCommand(): Command {
         rendezvousPort,
         diagnosticsPort,
         contextLength: context,
+        gpu,
+        gpuLayers,
         fromSeeder,
         onProgress,
       },

@@ -1,14 +1,15 @@
 /** `shoal verify`: proves on the real engine that the shards give the whole model's logits, bit for bit. */
 import { Command } from "commander";
-import { verifyShards } from "../engine/index.ts";
+import { chooseGpu, engineOn, verifyShards } from "../engine/index.ts";
 import { localModel } from "../hub/index.ts";
 import { ShoalError } from "../lib/index.ts";
+import { type GpuFlags, withGpu } from "./gpu-options.ts";
 import { common, examples, MODEL_HELP, option } from "./options.ts";
 import { printJson, printLines } from "./output.ts";
 import { newModelEvents, stopSignal } from "./run-role.ts";
 import { wholeNumber } from "./values.ts";
 
-interface VerifyFlags {
+interface VerifyFlags extends GpuFlags {
   shards: number;
   threads: number;
   json?: boolean;
@@ -34,19 +35,25 @@ export function verifyCommand(): Command {
         "threads that compute",
         wholeNumber(1, 1024),
       ).default(1),
-    )
+    );
+  withGpu(command)
+    .optionsGroup("Output options:")
     .addOption(option("--json", "print the differences as JSON"));
   return examples(command, "shoal verify model.gguf --shards 3").action(
     async (model: string, _, self: Command) => {
-      const { shards, threads, json } = self.opts<VerifyFlags>();
+      const { shards, threads, gpu, gpuLayers, json } =
+        self.opts<VerifyFlags>();
       const events = newModelEvents(self, model);
       const signal = stopSignal();
       const { paths } = common(self);
       const path = await localModel(model, { events, paths, signal, shards });
+      const choice = await chooseGpu(gpu);
+      for (const line of choice.problems) events.warn("ENGINE", line);
       const result = await verifyShards({
         path,
         shards,
         threads,
+        on: engineOn(choice, gpuLayers),
         signal,
       });
       const exact =

@@ -28,8 +28,6 @@ export const Capacity = z.object({
   memoryBytes: count,
   freeMemoryBytes: count,
   threads: count,
-  /** Its name; left out if there is none. */
-  gpu: z.string().max(64).optional(),
 });
 export type Capacity = z.infer<typeof Capacity>;
 
@@ -56,8 +54,10 @@ export const Announcement = z.object({
   batchTokens: count,
   sessions: z.object({ active: count, max: count }),
   msPerToken: z.number().min(0).optional(),
-  /** Resident memory of the shard's engine. */
+  /** Of the shard's engine: resident, and of the GPUs that compute. */
   memoryBytes: count.optional(),
+  /** What computes: "llama.cpp v0.5.0 on CPU". */
+  engine: z.string().max(128).optional(),
   /** While it is downloaded. */
   progress: z.object({ doneBytes: count, sizeBytes: count }).optional(),
   capacity: Capacity.optional(),

@@ -1,5 +1,6 @@
 /** The state of a cluster for all readers: a pure function of the records. Unknown is null, never a made-up number. */
 import type { Announcement } from "./announcement.ts";
+import { mixedEngines } from "./mixed-engines.ts";
 import type { ClusterRecord } from "./cluster-record.ts";
 import {
   type ClusterStatus,
@@ -58,6 +59,7 @@ export function clusterStatus(facts: ClusterFacts): ClusterStatus {
       .slice(0, STATUS_LIMITS.members)
       .map((a) => member(a, facts.sinceMs(a) ?? a.issuedMs)),
     refused: facts.refused,
+    mixed: mixedEngines(announcements) ?? null,
   };
 }
 
@@ -251,6 +253,7 @@ function member(a: Announcement, sinceMs: number): MemberStatus {
     sessions: a.sessions,
     msPerToken: a.msPerToken ?? null,
     memoryBytes: a.memoryBytes ?? null,
+    engine: a.engine ?? null,
     progress: a.progress ?? null,
     version: a.version,
     issuedMs: a.issuedMs,

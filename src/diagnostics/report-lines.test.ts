@@ -19,6 +19,7 @@ test("the report of a node in a swarm that is not ready", () => {
 Node ${ME}
   Version 0.1.0, up 3 min 12 s
   Shard 0 of 8  layers 0-3  ✓ loaded  13.0 GiB, memory 13.2 GiB, 8.3 ms/token
+  Engine: llama.cpp v0.5.0 on CPU
   Requests: 1/4 active, 12 in total, 1 failed, 4321 tokens
 Cluster llama-cluster: Llama 3 70B
   Shards:             8 expected, 4 discovered, 2 loaded
@@ -102,6 +103,13 @@ const tables: readonly {
       /\? expected, 0 discovered, 0 loaded/,
       /✗ no: no node has joined the cluster/,
     ],
+  },
+  {
+    name: "members that compute with different engines",
+    status: status({
+      clusters: [cluster([shard(0, "loaded")], { mixed: "not all the same" })],
+    }),
+    expected: [/^ {2}Engines: +not all the same$/m],
   },
   {
     name: "layers that nobody knows, and a single one",

@@ -87,6 +87,8 @@ function nodeLines(status: NodeStatus): string[] {
   ];
   const rows = shards.map(ownShardRow);
   lines.push(...columns(rows).map((row) => `  ${row}`));
+  const engines = new Set(shards.flatMap(({ engine }) => engine ?? []));
+  if (engines.size > 0) lines.push(`  Engine: ${[...engines].join(", ")}`);
   if (role === "node" && shards.length === 0) lines.push("  Shard: none yet");
   if (sessions !== null) {
     const { active, max, total, failed, tokens } = sessions;
@@ -138,7 +140,7 @@ const OWN_STATES = {
 } as const satisfies Record<OwnShardStatus["state"], string>;
 
 function clusterLines(cluster: ClusterStatus): string[] {
-  const { shards, shardCount, complete, ready, reason, model } = cluster;
+  const { shards, shardCount, complete, ready, reason, model, mixed } = cluster;
   const { expected, discovered, loaded } = countsOf(cluster);
   const rows = [
     [
@@ -150,6 +152,7 @@ function clusterLines(cluster: ClusterStatus): string[] {
       "Swarm ready:",
       ready ? "✓ yes" : `✗ no: ${reason ?? "the reason is not known"}`,
     ],
+    ...(mixed === null ? [] : [["Engines:", mixed]]),
   ];
   const untold = shardCount === null ? 0 : shardCount - shards.length;
   return [

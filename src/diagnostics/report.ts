@@ -122,6 +122,7 @@ function clusterFields(cluster: ClusterStatus): EventFields {
     complete: cluster.complete,
     ready: cluster.ready,
     reason: cluster.reason ?? undefined,
+    mixed: cluster.mixed ?? undefined,
     missing: cluster.missing,
     shards: cluster.shards.map((shard) => `${shard.index}:${shard.state}`),
   };

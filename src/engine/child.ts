@@ -14,7 +14,7 @@ import {
   SyncChannel,
   Want,
 } from "./channel.ts";
-import { describeDevices } from "./native-devices.ts";
+import { describeDevices, deviceNames, gpusFor } from "./native-devices.ts";
 import type { Backend } from "./libraries.ts";
 import { loadNative } from "./native.ts";
 import { LOG_ERROR, LOG_WARNING } from "./native-log.ts";
@@ -39,6 +39,12 @@ export interface StageInfo {
   dryRunMs: number;
   /** Resident memory after the dry run. */
   rssBytes: number;
+  /** Of llama.cpp: "0.5.0". */
+  version: string;
+  /** "CPU", or the GPUs that compute. */
+  device: string;
+  /** Memory that it took on them, as far as the driver tells. */
+  gpuBytes: number;
 }
 
 // A terminal sends Ctrl-C, and systemd SIGTERM, to this process too: sessions that the parent still finishes need it.
@@ -119,7 +125,8 @@ async function loadStage(
   request: LoadStageRequest,
   id: number,
 ): Promise<StageInfo> {
-  load(request.backend ?? "cpu");
+  const native = load(request.backend ?? "cpu");
+  const gpus = gpusFor(native, request);
   const shard = await readShard(request.path);
   const startedMs = performance.now();
   stage = new Stage(shard, request, (fraction) => {
@@ -137,7 +144,14 @@ async function loadStage(
     loadMs: loadedMs - startedMs,
     dryRunMs: performance.now() - loadedMs,
     rssBytes: process.memoryUsage.rss(),
+    version: native.version,
+    device: deviceNames(gpus),
+    gpuBytes: Math.max(0, freeOf(gpus) - freeOf(gpusFor(native, request))),
   };
+}
+
+function freeOf(devices: readonly { freeBytes: number }[]): number {
+  return devices.reduce((sum, { freeBytes }) => sum + freeBytes, 0);
 }
 
 /** Key-values, vocabulary and the shape of each tensor; nothing is allocated for the weights. */

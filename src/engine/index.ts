@@ -14,7 +14,13 @@ export { bytesOf, intsOf, Want } from "./channel.ts";
 export { checkModel, inspectModelFile } from "./check-model.ts";
 export * from "./chat-template.ts";
 export type { StageInfo } from "./child.ts";
-export { listDevices } from "./devices.ts";
+export {
+  type BackendState,
+  chooseGpu,
+  engineOn,
+  type GpuChoice,
+  surveyDevices,
+} from "./gpu.ts";
 export {
   type Backend,
   BACKENDS,

@@ -66,14 +66,16 @@ export function thisMachine(
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): Machine {
   const { platform, arch, execPath } = process;
+  // npx runs a Node of its own and tells the prefix of npm's.
+  const given =
+    environment.npm_config_global_prefix ?? environment.npm_config_prefix;
   const global =
     platform === "win32"
-      ? join(environment.APPDATA ?? dirname(execPath), "npm", "node_modules")
-      : join(
-          environment.npm_config_prefix ?? dirname(dirname(execPath)),
-          "lib",
+      ? join(
+          given ?? join(environment.APPDATA ?? dirname(execPath), "npm"),
           "node_modules",
-        );
+        )
+      : join(given ?? dirname(dirname(execPath)), "lib", "node_modules");
   return {
     platform,
     arch,
@@ -123,6 +125,14 @@ export function findLibraries(
       details,
     );
   return librariesAmong(readdirSync(directory), directory);
+}
+
+export function isInstalled(
+  backend: Backend,
+  machine: Machine = thisMachine(),
+): boolean {
+  const name = packageFor(machine.platform, machine.arch, backend);
+  return name !== undefined && directoryOf(name, machine) !== undefined;
 }
 
 /** The package's folder of libraries: `bins/<name>`. Undefined: it is not installed. */

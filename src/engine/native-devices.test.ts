@@ -2,7 +2,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { listDevices } from "./devices.ts";
-import { describeDevices, devicesFor, isGpu } from "./native-devices.ts";
+import {
+  describeDevices,
+  deviceNames,
+  gpusFor,
+  isGpu,
+  pointersOf,
+} from "./native-devices.ts";
 import type { NativeDevice, Pointer } from "./native-types.ts";
 
 const GPU = device(16n, "Vulkan0", 1);
@@ -34,33 +40,41 @@ test("kinds are told in words; only GPUs of both kinds count as such", () => {
   assert.deepEqual(devices.map(isGpu), [true, true, false, false]);
 });
 
-test("a stage on the CPU gets no device, one on a named GPU that one, one on an unnamed GPU all", () => {
+test("a stage on the CPU gets no device, one on a named GPU that one, one on an unnamed GPU all but the integrated", () => {
   const native = { devices: () => [GPU, IGPU, CPU] };
-  assert.deepEqual(devicesFor(native, {}), BigUint64Array.of(0n));
+  const names = (
+    options: Parameters<typeof gpusFor>[1],
+    from: Parameters<typeof gpusFor>[0] = native,
+  ): string[] => gpusFor(from, options).map(({ name }) => name);
+  assert.deepEqual(names({}), []);
+  assert.deepEqual(names({ backend: "cpu" }), []);
+  assert.deepEqual(names({ backend: "vulkan" }), ["Vulkan0"]);
+  assert.deepEqual(names({ backend: "vulkan", device: "Vulkan1" }), [
+    "Vulkan1",
+  ]);
+  const weak = { devices: () => [BLAS, IGPU, CPU] };
+  assert.deepEqual(names({ backend: "vulkan" }, weak), ["Vulkan1"]);
   assert.deepEqual(
-    devicesFor(native, { backend: "cpu" }),
-    BigUint64Array.of(0n),
+    pointersOf(gpusFor(native, { backend: "vulkan" })),
+    BigUint64Array.of(16n, 0n),
   );
-  assert.equal(devicesFor(native, { backend: "vulkan" }), null);
-  assert.deepEqual(
-    devicesFor(native, { backend: "vulkan", device: "Vulkan1" }),
-    BigUint64Array.of(IGPU.pointer, 0n),
-  );
+  assert.deepEqual(pointersOf([]), BigUint64Array.of(0n));
+  assert.equal(deviceNames([]), "CPU");
+  assert.equal(deviceNames([GPU, IGPU]), "Vulkan0 a card, Vulkan1 a card");
 });
 
 test("a GPU that is not there is refused with those that are", () => {
   const wanted = { backend: "vulkan", device: "Vulkan7" } as const;
-  assert.throws(() => devicesFor({ devices: () => [GPU, IGPU, CPU] }, wanted), {
+  assert.throws(() => gpusFor({ devices: () => [GPU, IGPU, CPU] }, wanted), {
     code: "GPU_UNAVAILABLE",
     message: "no graphics card is named Vulkan7; there is Vulkan0, Vulkan1",
   });
   // The CPU's name is no GPU's.
   assert.throws(
-    () =>
-      devicesFor({ devices: () => [GPU, CPU] }, { ...wanted, device: "CPU" }),
+    () => gpusFor({ devices: () => [GPU, CPU] }, { ...wanted, device: "CPU" }),
     { code: "GPU_UNAVAILABLE" },
   );
-  assert.throws(() => devicesFor({ devices: () => [CPU] }, wanted), {
+  assert.throws(() => gpusFor({ devices: () => [CPU] }, wanted), {
     code: "GPU_UNAVAILABLE",
     message: "llama.cpp with vulkan finds no graphics card",
   });
@@ -71,7 +85,7 @@ function device(pointer: bigint, name: string, type: number): NativeDevice {
   return {
     pointer: pointer as Pointer,
     name,
-    description: name,
+    description: "a card",
     type,
     ...memory,
   };

@@ -1,6 +1,6 @@
 /** What the loaded library can compute on, and which of it a stage uses. */
 import { ShoalError } from "../lib/index.ts";
-import type { Native } from "./native-types.ts";
+import type { Native, NativeDevice } from "./native-types.ts";
 import type { StageOptions } from "./stage.ts";
 
 export type DeviceKind = "cpu" | "gpu" | "integrated" | "accelerator";
@@ -33,6 +33,20 @@ export function isGpu(device: { kind: DeviceKind }): boolean {
   return device.kind === "gpu" || device.kind === "integrated";
 }
 
+/** All, where none is named; an integrated one only if there is no other. */
+export function usedGpus(devices: readonly Device[]): Device[] {
+  return withoutIntegrated(devices, ({ kind }) => kind);
+}
+
+function withoutIntegrated<D>(
+  devices: readonly D[],
+  kindOf: (device: D) => DeviceKind,
+): D[] {
+  const cards = devices.filter((each) => kindOf(each) === "gpu");
+  if (cards.length > 0) return cards;
+  return devices.filter((each) => kindOf(each) === "integrated").slice(0, 1);
+}
+
 export function describeDevices(
   native: Pick<Native, "version" | "devices">,
 ): DeviceList {
@@ -48,27 +62,46 @@ export function describeDevices(
   return { version: native.version, devices };
 }
 
-/** For llama_model_params. The CPU's library has no GPU, but that of a Mac, which is the same for both. Throws GPU_UNAVAILABLE. */
-export function devicesFor(
+/** The GPUs that a stage computes on; none where it is the CPU. Throws GPU_UNAVAILABLE. */
+export function gpusFor(
   native: Pick<Native, "devices">,
   { backend = "cpu", device }: Pick<StageOptions, "backend" | "device">,
-): BigUint64Array | null {
-  if (backend === "cpu") return BigUint64Array.of(0n);
-  const all = native.devices();
-  const gpus = all.filter(({ type }) => isGpu({ kind: KINDS[type] ?? "cpu" }));
+): NativeDevice[] {
+  if (backend === "cpu") return []; // a Mac's library for the CPU has its GPU, too
+  const gpus = native.devices().filter((each) => isGpu({ kind: kindOf(each) }));
   if (gpus.length === 0)
     throw new ShoalError(
       "GPU_UNAVAILABLE",
       `llama.cpp with ${backend} finds no graphics card`,
       { backend },
     );
-  if (device === undefined) return null;
-  const found = gpus.find(({ name }) => name === device);
-  if (found === undefined)
-    throw new ShoalError(
-      "GPU_UNAVAILABLE",
-      `no graphics card is named ${device}; there is ${gpus.map(({ name }) => name).join(", ")}`,
-      { backend, device },
-    );
-  return BigUint64Array.of(found.pointer, 0n);
+  if (device === undefined) return withoutIntegrated(gpus, kindOf);
+  const found = gpus.filter(({ name }) => name === device);
+  if (found.length > 0) return found;
+  throw new ShoalError(
+    "GPU_UNAVAILABLE",
+    `no graphics card is named ${device}; there is ${gpus.map(({ name }) => name).join(", ")}`,
+    { backend, device },
+  );
+}
+
+/** For llama_model_params. */
+export function pointersOf(
+  devices: readonly Pick<NativeDevice, "pointer">[],
+): BigUint64Array {
+  return BigUint64Array.of(...devices.map(({ pointer }) => pointer), 0n);
+}
+
+/** A name in the status: "CPU", "Vulkan0 NVIDIA GeForce RTX 4090". */
+export function deviceNames(
+  gpus: readonly Pick<Device, "name" | "description">[],
+): string {
+  return (
+    gpus.map(({ name, description }) => `${name} ${description}`).join(", ") ||
+    "CPU"
+  );
+}
+
+function kindOf({ type }: Pick<NativeDevice, "type">): DeviceKind {
+  return KINDS[type] ?? "accelerator";
 }

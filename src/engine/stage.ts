@@ -8,7 +8,7 @@
  */
 import { refuseOlderEngine, type ShardInfo } from "../model/index.ts";
 import { ShoalError } from "../lib/index.ts";
-import { devicesFor } from "./native-devices.ts";
+import { gpusFor, pointersOf } from "./native-devices.ts";
 import { EmbeddingTable } from "./embedding-table.ts";
 import type { Backend } from "./libraries.ts";
 import { loadNative } from "./native.ts";
@@ -78,7 +78,7 @@ export class Stage implements Disposable {
     this.#shard = shard;
     this.#batchTokens = options.batchTokens;
     const modelParams = native.modelDefaultParams();
-    modelParams.devices = devicesFor(native, options);
+    modelParams.devices = pointersOf(gpusFor(native, options));
     modelParams.n_gpu_layers = options.gpuLayers ?? ALL_LAYERS;
     modelParams.progress_callback = native.progressCallback((fraction) => {
       onProgress(fraction);

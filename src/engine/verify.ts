@@ -5,12 +5,14 @@ import { join } from "node:path";
 import { ShoalError, removeTree } from "../lib/index.ts";
 import { readShard, splitModel } from "../model/index.ts";
 import { Want } from "./channel.ts";
-import { StageEngine } from "./stage-engine.ts";
+import { StageEngine, type StageEngineOptions } from "./stage-engine.ts";
 
 export interface VerifyOptions {
   path: string;
   shards: number;
   threads: number;
+  /** What computes, as StageEngine takes it. */
+  on?: Pick<StageEngineOptions, "backend" | "device" | "gpuLayers">;
   signal: AbortSignal;
 }
 
@@ -31,6 +33,7 @@ export async function verifyShards({
   path,
   shards,
   threads,
+  on,
   signal,
 }: VerifyOptions): Promise<VerifyResult> {
   await using stack = new AsyncDisposableStack();
@@ -44,6 +47,7 @@ export async function verifyShards({
       sessions: 1,
       batchTokens: 64,
       threads,
+      ...on,
     });
     stack.defer(() => engine.stop());
     await engine.start();

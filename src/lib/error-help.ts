@@ -116,8 +116,8 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, Help>> = {
     "Install with optional packages (do not use `npm ci --omit=optional`), on Linux x64 or arm64.",
   ],
   GPU_UNAVAILABLE: [
-    "The graphics card that was asked for is not there, its driver does not work, or llama.cpp's package for it is not installed.",
-    "Install the package that the message names, beside Shoal or globally, or let the CPU compute.",
+    "The graphics card that `--gpu` names is not there, its driver does not work, or llama.cpp's package for it is not installed.",
+    "Run `shoal devices`: it lists what there is, and the command that installs what is missing. With `--gpu off` the CPU computes.",
   ],
   ENGINE_LOAD_FAILED: [
     "llama.cpp could not load the shard or the vocabulary, or the test run after loading gave invalid numbers.",

@@ -55,6 +55,12 @@ export function text(what: string, maxChars = 4096): z.ZodString {
 export const MODEL =
   "the path of a GGUF, or a reference like hf:owner/repo:Q4_K_M or https://…";
 
+/** What computes. */
+export const gpuFields = {
+  gpu: text('"auto", "off" or a graphics card\'s name', 64).optional(),
+  gpuLayers: whole(0, 65_536).optional(),
+};
+
 export const flag = z.boolean({ error: "must be true or false" });
 export const port = whole(0, 65_535);
 /** Node's timers take no more. */

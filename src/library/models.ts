@@ -1,6 +1,8 @@
 import { z } from "zod";
 import {
   checkModel,
+  chooseGpu,
+  engineOn,
   inspectModelFile,
   verifyShards as verify,
   type VerifyResult,
@@ -18,7 +20,15 @@ import {
   type LayerRange,
   splitModel as split,
 } from "../model/index.ts";
-import { callback, check, MODEL, signal, text, whole } from "./check.ts";
+import {
+  callback,
+  check,
+  gpuFields,
+  MODEL,
+  signal,
+  text,
+  whole,
+} from "./check.ts";
 
 export interface SplitOptions {
   /** The GGUF (of a model in several files, any one), or a reference like `hf:owner/repo:Q4_K_M`: what is not here is fetched. */
@@ -53,6 +63,10 @@ export interface VerifyOptions {
   shards?: number | undefined;
   /** Threads that compute. Default: 1. */
   threads?: number | undefined;
+  /** "auto", "off", or a graphics card's name. Default: "auto". */
+  gpu?: string | undefined;
+  /** Layers to put on the graphics card. Default: all. */
+  gpuLayers?: number | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -104,6 +118,7 @@ const verifySchema = z.strictObject({
   model,
   shards: shards.default(2),
   threads: whole(1, 1024).default(1),
+  ...gpuFields,
   signal: signal.optional(),
 });
 
@@ -157,7 +172,8 @@ export async function verifyShards(
   const result = await asOurs(ending, async () => {
     const around = { ...surroundings(ending), shards: count };
     const path = await localModel(given.model, around);
-    return await verify({ path, shards: count, threads, signal: ending });
+    const on = engineOn(await chooseGpu(given.gpu), given.gpuLayers);
+    return await verify({ path, shards: count, threads, on, signal: ending });
   });
   const { prefillDifference, decodeDifference } = result;
   return {

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { defaultThreads, ENGINE_DEFAULTS } from "../engine/index.ts";
 import { startNode as startRole } from "../roles/index.ts";
 import { MIN_CONTEXT_TOKENS } from "../model/index.ts";
-import { check, someBytes, text, whole } from "./check.ts";
+import { check, gpuFields, someBytes, text, whole } from "./check.ts";
 import {
   type DiagnosticsOptions,
   diagnosticsFields,
@@ -35,6 +35,10 @@ export interface NodeOptions
   sessions?: number | undefined;
   /** Threads that compute. Default: half of the cores. */
   threads?: number | undefined;
+  /** "auto" (the best graphics card that llama.cpp finds, else the CPU), "off" (the CPU), or a name, such as "Vulkan0" or "cuda". Default: "auto". */
+  gpu?: string | undefined;
+  /** Layers to put on the graphics card; the CPU computes the others. Default: all. */
+  gpuLayers?: number | undefined;
   /** Memory for shards, at most. Default: what is free. */
   memoryBytes?: number | undefined;
   /** Shares the files in the model folders with others. Default: true. */
@@ -88,6 +92,7 @@ const schema = z.strictObject({
   ...engineFields,
   shard: shardSchema.optional(),
   threads: whole(1, 1024).optional(),
+  ...gpuFields,
   share,
   spareBytes: someBytes.optional(),
 });
@@ -107,6 +112,8 @@ export async function startNode(
     contextLength: given.contextLength,
     sessions: given.sessions,
     threads: given.threads ?? defaultThreads(),
+    gpu: given.gpu,
+    gpuLayers: given.gpuLayers,
     memoryBytes: given.memoryBytes,
     seed: given.share,
     spareBytes: given.spareBytes,

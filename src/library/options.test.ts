@@ -53,6 +53,9 @@ const REFUSED: [call: unknown, options: unknown, sentence: RegExp][] = [
   [startNode, NODE({ shard: { index: 4, count: 4 } }), /`index` under its/],
   [startNode, NODE({ shard: { layerStart: 4, layerEnd: 4 } }), /one layer$/],
   [startNode, NODE({ memoryBytes: 0.5 }), /`memoryBytes` must be a whole/],
+  [startNode, NODE({ gpu: "" }), /`gpu` must be "auto", "off" or a graphics/],
+  [startNode, NODE({ gpuLayers: -1 }), /`gpuLayers` must be a whole number/],
+  [startSwarm, { gpu: 0 }, /`gpu` must be "auto", "off" or a graphics/],
   [startNode, NODE({ share: "no" }), /`share` must be true or false$/],
   [startNode, NODE({ uploadSlots: 0 }), /`uploadSlots` must be a whole/],
   [

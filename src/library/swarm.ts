@@ -4,7 +4,7 @@ import { type Events, PACKAGE_ROOT } from "../lib/index.ts";
 import { localModel } from "../hub/index.ts";
 import { type LocalSwarmProgress, startLocalSwarm } from "../roles/index.ts";
 import { MIN_CONTEXT_TOKENS } from "../model/index.ts";
-import { check, flag, MODEL, port, text, whole } from "./check.ts";
+import { check, flag, gpuFields, MODEL, port, text, whole } from "./check.ts";
 import { inContext, type StartContext } from "./run.ts";
 
 /** Each process needs memory for the runtime beside its shard. */
@@ -25,6 +25,10 @@ export interface SwarmOptions {
   contextLength?: number | undefined;
   /** Threads of each node. Default: the cores, divided among the nodes. */
   threads?: number | undefined;
+  /** Of each node: "auto", "off", or a graphics card's name. Default: "auto". */
+  gpu?: string | undefined;
+  /** Layers that each node puts on the graphics card. Default: all. */
+  gpuLayers?: number | undefined;
   /** One seeder has the model, and the nodes download their shards. Default: false, the nodes find them in a folder. */
   fromSeeder?: boolean | undefined;
 }
@@ -51,6 +55,7 @@ const schema = z.strictObject({
   diagnosticsPort: port.optional(),
   contextLength: whole(MIN_CONTEXT_TOKENS, 1 << 24).optional(),
   threads: whole(1, 1024).optional(),
+  ...gpuFields,
   fromSeeder: flag.optional(),
 });
 

@@ -5,6 +5,7 @@
  *     const plans = takeOvers(swarm, history, nowMs, room);       // a shard without a holder is taken over
  */
 export { coverageOf, type Swarm } from "./coverage.ts";
+export { memoryForShards } from "./gpu-memory.ts";
 export { placeShard, shouldYield } from "./placement.ts";
 export {
   needsOf,

@@ -37,6 +37,9 @@ export interface LocalSwarmOptions {
   contextLength?: number | undefined;
   /** Of each node; undefined: the cores divided among them. */
   threads?: number | undefined;
+  /** Of each node. */
+  gpu?: string | undefined;
+  gpuLayers?: number | undefined;
   cluster?: string;
   /** One seeder has the model; the nodes start empty and fetch their shards. */
   fromSeeder?: boolean | undefined;
@@ -167,10 +170,14 @@ async function startOn(
     "127.0.0.1:0",
   ];
   const threads = String(options.threads ?? defaultThreads(nodes));
-  const context =
-    options.contextLength === undefined
-      ? []
-      : ["--context", String(options.contextLength)];
+  const asked = {
+    "--context": options.contextLength,
+    "--gpu": options.gpu,
+    "--gpu-layers": options.gpuLayers,
+  };
+  const computing = Object.entries(asked).flatMap(([flag, value]) =>
+    value === undefined ? [] : [flag, String(value)],
+  );
   await checked;
   const { fromSeeder = false } = options;
   /** What each node has at its start: the shards in a folder, or nothing. */
@@ -187,7 +194,7 @@ async function startOn(
   }
   const shards = Array.from({ length: nodes }, (_, i) => {
     const shard = ["--shard", fromSeeder ? String(i) : `${i}/${nodes}`];
-    const args = ["node", ...joined, ...shard, ...given, ...context];
+    const args = ["node", ...joined, ...shard, ...given, ...computing];
     const rest = ["--threads", threads, ...common(`node-${i}`)];
     return start(`node ${i}`, [...args, ...rest]);
   });

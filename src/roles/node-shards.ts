@@ -12,7 +12,11 @@ import {
   type ShardSource,
   type MemberFiles,
 } from "../weights/index.ts";
-import { ENGINE_DEFAULTS, StageEngine } from "../engine/index.ts";
+import {
+  ENGINE_DEFAULTS,
+  StageEngine,
+  type StageEngineOptions,
+} from "../engine/index.ts";
 import type { StageService } from "../inference/index.ts";
 import {
   type EventSink,
@@ -23,6 +27,7 @@ import {
 } from "../lib/index.ts";
 import { type LayerRange, planLayers } from "../model/index.ts";
 import type { Commands } from "../network/index.ts";
+import { engineOf, memoryOf } from "./engine-facts.ts";
 
 export interface NodeShardsOptions {
   commands: Commands;
@@ -34,6 +39,7 @@ export interface NodeShardsOptions {
   contextLength: number;
   sessions: number;
   threads: number;
+  computesOn: Pick<StageEngineOptions, "backend" | "device" | "gpuLayers">;
   /** A shard that lies in the operator's folder. */
   local: (planned: PlannedShard) => Promise<ShardSource | undefined>;
   /** Told of each shard that is loaded and announced. */
@@ -203,7 +209,8 @@ export class NodeShards {
         model: planned.manifest.name,
         state,
         sizeBytes: sizeBytes ?? null,
-        memoryBytes: engine?.info?.rssBytes ?? null,
+        memoryBytes: memoryOf(engine?.info) ?? null,
+        engine: engineOf(engine?.info) ?? null,
         contextLength: engine?.info?.contextLength ?? null,
         progress: progress ?? null,
         sessions,
@@ -211,6 +218,14 @@ export class NodeShards {
         takenOver,
       };
     });
+  }
+
+  /** What the shards took of the GPUs. Where the driver does not tell, their files' size: it is on them as it is in the file. */
+  onGpusBytes(): number {
+    const sizes = this.#owns.map(({ engine, sizeBytes = 0 }) =>
+      Math.max(engine?.info?.gpuBytes ?? 0, sizeBytes),
+    );
+    return sizes.reduce((sum, bytes) => sum + bytes, 0);
   }
 
   #onProgress(own: Own, progress: NonNullable<Own["progress"]>): void {
@@ -260,7 +275,8 @@ export class NodeShards {
   }
 
   #engineOf({ shard, manifest }: ShardSource): StageEngine {
-    const { contextLength, sessions, threads, events } = this.#options;
+    const { contextLength, sessions, threads, events, computesOn } =
+      this.#options;
     let shownMs = 0;
     return new StageEngine({
       path: shard.path,
@@ -268,6 +284,7 @@ export class NodeShards {
       sessions,
       batchTokens: ENGINE_DEFAULTS.batchTokens,
       threads,
+      ...computesOn,
       events,
       onProgress: (fraction) => {
         if (fraction < 1 && performance.now() - shownMs < 500) return;
@@ -297,9 +314,10 @@ export class NodeShards {
       size: formatBytes(sizeBytes),
       loaded: formatMs(info.loadMs),
       dryRun: formatMs(info.dryRunMs),
-      memory: formatBytes(info.rssBytes),
+      memory: formatBytes(memoryOf(info) ?? 0),
       context: info.contextLength,
       threads,
+      engine: engineOf(info),
     });
   }
 
@@ -323,7 +341,8 @@ export class NodeShards {
       state,
       contextLength: engine?.info?.contextLength ?? 0,
       batchTokens: engine?.batchTokens ?? 0,
-      memoryBytes: engine?.info?.rssBytes,
+      memoryBytes: memoryOf(engine?.info),
+      engine: engineOf(engine?.info),
       takenOver,
       progress,
       version: VERSION,

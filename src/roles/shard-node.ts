@@ -8,7 +8,12 @@
 import { totalmem } from "node:os";
 import { join } from "node:path";
 import type { ClusterView, LoadShardRequest } from "../cluster/index.ts";
-import { findLibraries } from "../engine/index.ts";
+import {
+  chooseGpu,
+  engineOn,
+  findLibraries,
+  type GpuChoice,
+} from "../engine/index.ts";
 import { StageService } from "../inference/index.ts";
 import {
   availableMemory,
@@ -28,14 +33,12 @@ import {
   servedModel,
   SpareCopies,
   SpareFolder,
-  type TransferFlags,
 } from "../weights/index.ts";
 import { DhtAnnouncer, type ShardOfPlan } from "./dht-announce.ts";
 import { joinToStay } from "./join.ts";
 import {
   nameOfWanted,
   namedShard,
-  type NamedShard,
   type ShardFolders,
   unnamedShard,
 } from "./local-shard.ts";
@@ -45,15 +48,16 @@ import {
   memberOf,
   startMember,
 } from "./member.ts";
+import type { NodeOptions } from "./node-options.ts";
 import { NodeShards } from "./node-shards.ts";
 import {
-  type DiagnosticsPlace,
   notReadyShards,
   type RoleWatch,
   sessionsOfNode,
   torrentsOfMember,
   watchRole,
 } from "./own-status.ts";
+import { memoryForShards } from "../placement/index.ts";
 import { Placement, roomOf } from "./placement.ts";
 import {
   composed,
@@ -61,30 +65,6 @@ import {
   type RoleContext,
   type RoleInfo,
 } from "./role.ts";
-
-export interface NodeOptions extends TransferFlags {
-  bootstraps: readonly string[];
-  cluster: string;
-  /** Undefined: what the cluster needs most. */
-  shard?: NamedShard | undefined;
-  /** Folder with the shard or the model. Undefined: it is fetched. */
-  modelDir?: string | undefined;
-  listen: readonly string[];
-  /** Tokens of one session; undefined: the model's own, up to DEFAULT_CONTEXT. */
-  contextLength?: number | undefined;
-  sessions: number;
-  threads: number;
-  /** Memory for all its shards, at most; undefined: what is free. */
-  memoryBytes?: number | undefined;
-  /** Give up if no bootstrap answers for so long. */
-  bootstrapTimeoutMs: number;
-  /** Serve what lies in the folders to others. */
-  seed: boolean;
-  /** Of the page; undefined: none. */
-  diagnostics?: DiagnosticsPlace | undefined;
-  /** Disk for parts that too few others keep; undefined: none. */
-  spareBytes?: number | undefined;
-}
 
 /** KV memory grows with the context: models of today claim 128 k, which few prompts use. */
 const DEFAULT_CONTEXT = 4096;
@@ -96,6 +76,8 @@ export function startNode(
   return composed(async (stack) => {
     const { diagnostics, listen } = options;
     const { events, paths } = context;
+    const gpu = await chooseGpu(options.gpu);
+    for (const line of gpu.problems) events.warn("ENGINE", line);
     const watch = watchRole("node", diagnostics, events);
     const { metrics } = watch;
     const host = await createRoleHost({
@@ -105,12 +87,13 @@ export function startNode(
       events,
       metrics,
     });
-    return await new ShardNode(options, context, host).start(stack, watch);
+    return await new ShardNode(options, context, host, gpu).start(stack, watch);
   });
 }
 
 class ShardNode {
   readonly #options: NodeOptions;
+  readonly #gpu: GpuChoice;
   readonly #events: Events;
   readonly #paths: Paths;
   readonly #modelsDir: string;
@@ -130,9 +113,11 @@ class ShardNode {
     options: NodeOptions,
     { events, paths, signal }: RoleContext,
     host: Host,
+    gpu: GpuChoice,
   ) {
     const { cluster, modelDir, sessions, threads, spareBytes = 0 } = options;
     this.#options = options;
+    this.#gpu = gpu;
     this.#events = events;
     this.#paths = paths;
     this.#signal = AbortSignal.any([signal, this.#stopping.signal]);
@@ -175,6 +160,7 @@ class ShardNode {
       contextLength: this.#contextLength,
       sessions,
       threads,
+      computesOn: engineOn(gpu, options.gpuLayers),
       local: (planned) => unnamedShard(this.#folders(), planned),
       onReady: (planned) => void this.#announcer.shardReady(asInPlan(planned)),
       signal: this.#signal,
@@ -297,7 +283,8 @@ class ShardNode {
       signal,
     });
     // Before gigabytes are fetched.
-    refuseOlderEngine(model.manifest.architecture, findLibraries().version);
+    const { version } = findLibraries(this.#gpu.backend);
+    refuseOlderEngine(model.manifest.architecture, version);
     if (shard !== undefined) {
       const planned = planOf(model, shard);
       await this.#shards.claim(planned);
@@ -360,10 +347,15 @@ class ShardNode {
     await this.#placement.accept({ manifest, index: shard.index });
   }
 
-  /** Memory that one more shard may take. */
+  /** Memory that one more shard may take: of the GPU, if it goes there. */
   #freeMemory(): number {
-    const { memoryBytes } = this.#options;
-    const free = availableMemory();
+    const { memoryBytes, gpuLayers } = this.#options;
+    const free = memoryForShards({
+      availableBytes: availableMemory(),
+      gpus: this.#gpu.devices,
+      onGpusBytes: this.#shards.onGpusBytes(),
+      isPartly: gpuLayers !== undefined,
+    });
     if (memoryBytes === undefined) return free;
     const used = this.#shards
       .statuses()

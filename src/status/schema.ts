@@ -36,6 +36,7 @@ const ownShard = z.object({
   state,
   sizeBytes: count.nullable(),
   memoryBytes: count.nullable(),
+  engine: z.string().max(128).nullable(),
   contextLength: count.nullable(),
   progress,
   sessions: sessionCounts,
@@ -64,6 +65,7 @@ const member = z.object({
   sessions: sessionCounts,
   msPerToken: ms.nullable(),
   memoryBytes: count.nullable(),
+  engine: z.string().max(128).nullable(),
   progress,
   version: z.string().max(32),
   issuedMs: ms,
@@ -93,6 +95,7 @@ export const clusterStatusSchema = z.object({
   shards: z.array(shard).max(STATUS_LIMITS.shards),
   members: z.array(member).max(STATUS_LIMITS.members),
   refused: z.record(z.string().max(32), count),
+  mixed: text.nullable(),
 }) satisfies z.ZodType<ClusterStatus>;
 
 const content = z.object({

@@ -34,8 +34,10 @@ export interface OwnShardStatus {
   model: string;
   state: NodeState;
   sizeBytes: number | null;
-  /** Resident memory of its engine. */
+  /** Of its engine: resident, and of the GPUs that compute. */
   memoryBytes: number | null;
+  /** What computes: "llama.cpp v0.5.0 on CPU"; null until it is loaded. */
+  engine: string | null;
   contextLength: number | null;
   /** While it is fetched. */
   progress: ProgressStatus | null;
@@ -68,6 +70,8 @@ export interface MemberStatus {
   sessions: SessionCounts;
   msPerToken: number | null;
   memoryBytes: number | null;
+  /** What computes: "llama.cpp v0.5.0 on CPU". */
+  engine: string | null;
   progress: ProgressStatus | null;
   version: string;
   /** When its last announcement was signed, by its clock. */
@@ -107,6 +111,8 @@ export interface ClusterStatus {
   members: MemberStatus[];
   /** Announcements refused since the start, by reason. */
   refused: Record<string, number>;
+  /** In one line, where not all holders compute with the same engine: results may differ in the last bits. Null where they do. */
+  mixed: string | null;
 }
 
 export interface ContentStatus {

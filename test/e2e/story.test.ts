@@ -42,7 +42,7 @@ const STORY: Readonly<Record<string, Phase>> = {
     lines: [
       "[TENSOR_LOAD] loading the shard file=<path>/shard-0.gguf size=<size> architecture=llama",
       "[TENSOR_LOAD] 100 % file=<path>/shard-0.gguf",
-      "[SHARD] loaded: validated, mapped, dry run done layers=0-3 model=Shoal demo file=<path>/shard-0.gguf size=<size> loaded=<time> dryRun=<time> memory=<size> context=512 threads=1",
+      "[SHARD] loaded: validated, mapped, dry run done layers=0-3 model=Shoal demo file=<path>/shard-0.gguf size=<size> loaded=<time> dryRun=<time> memory=<size> context=512 threads=1 engine=llama.cpp v0.5.0 on CPU",
     ],
   },
   "4 transport": {

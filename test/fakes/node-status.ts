@@ -45,6 +45,7 @@ export function clusterStatus(
     shards,
     members: [],
     refused: {},
+    mixed: null,
     ...changes,
   };
 }
@@ -74,6 +75,7 @@ export function nodeStatus(changes: Partial<NodeStatus> = {}): NodeStatus {
         state: "ready",
         sizeBytes: 13_937_168_876,
         memoryBytes: 14_173_392_077,
+        engine: "llama.cpp v0.5.0 on CPU",
         contextLength: 4096,
         progress: null,
         sessions: { active: 1, max: 4 },
@@ -125,6 +127,7 @@ export const brokenCluster = clusterStatus(
       sessions: { active: 0, max: 4 },
       msPerToken: null,
       memoryBytes: null,
+      engine: null,
       progress: { doneBytes: Math.floor(part * GiB), sizeBytes: GiB },
       version: "0.1.0",
       issuedMs: 0,

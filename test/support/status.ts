@@ -33,6 +33,7 @@ function memberOf(i: number, shards: number, nowMs: number): MemberStatus {
     sessions: { active: i % 4, max: 4 },
     msPerToken: 3 + (i % 7),
     memoryBytes: (512 + (i % 9) * 64) * 2 ** 20,
+    engine: `llama.cpp v0.5.0 on ${i % 5 === 4 ? "CUDA0 NVIDIA L4" : "CPU"}`,
     progress:
       i % 17 === 16 ? { doneBytes: 40_000_000, sizeBytes: 90_000_000 } : null,
     version: "0.1.0",
@@ -76,6 +77,8 @@ function clusterOf(
     }),
     members: all,
     refused: { forged: 1 },
+    mixed:
+      "the nodes compute with different engines, so a reply may differ from one machine's: llama.cpp v0.5.0 on CPU, llama.cpp v0.5.0 on CUDA NVIDIA L4",
   };
 }
 

@@ -15,6 +15,8 @@ export interface NodeRow {
   max: number | null;
   msPerToken: number | null;
   memoryBytes: number | null;
+  /** What computes: "llama.cpp v0.5.0 on CPU". */
+  engine: string | null;
   version: string | null;
   sinceMs: number | null;
 }
@@ -65,6 +67,7 @@ export function nodeRows(
       memoryBytes: isSelf
         ? status.process.memoryBytes
         : sum((m) => m.memoryBytes),
+      engine: members.find(({ engine }) => engine !== null)?.engine ?? null,
       version: isSelf ? status.version : (members[0]?.version ?? null),
       sinceMs: isSelf
         ? status.startedMs

@@ -69,6 +69,7 @@ export function NodeView(props: {
                 : `${count(row.active)}/${count(row.max)}`,
             ],
             ["Per token", ms(row?.msPerToken)],
+            ["Engine", row?.engine ?? DASH],
             ["Memory", bytes(row?.memoryBytes)],
             ["Version", row?.version ?? DASH],
             ["Known since", row?.sinceMs == null ? DASH : clock(row.sinceMs)],
@@ -103,6 +104,7 @@ export function NodeView(props: {
                       ),
                 ],
                 ["Size", bytes(shard.sizeBytes)],
+                ["Engine", shard.engine ?? DASH],
                 ["Memory of its engine", bytes(shard.memoryBytes)],
                 [
                   "Context",

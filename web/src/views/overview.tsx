@@ -51,7 +51,8 @@ function Pipeline(props: {
         </p>
       </Panel>
     );
-  const { ready, reason, model, layerCount, shardCount, members } = cluster;
+  const { ready, reason, model, layerCount, shardCount, members, mixed } =
+    cluster;
   return (
     <Panel title="Pipeline" note={`cluster ${cluster.cluster}`}>
       <p className={`verdict tone-${ready ? "good" : "bad"}`} id="verdict">
@@ -62,6 +63,7 @@ function Pipeline(props: {
           {count(shardCount)} shards, {count(members.length)} members
         </span>
       </p>
+      {mixed !== null && <p className="soft">{mixed}</p>}
       <Strip cluster={cluster} />
     </Panel>
   );
