@@ -76,7 +76,7 @@ export interface NativeQuic {
 export function loadNativeQuic():
   | { native: NativeQuic; reason?: undefined }
   | { native?: undefined; reason: string } {
-  const name = quicPackage(process.platform, process.arch, libcHere());
+  const name = quicPackage(process.platform, process.arch, libcHere);
   try {
     const native = createRequire(import.meta.url)(name) as NativeQuic;
     return { native };
@@ -95,14 +95,18 @@ export function loadNativeQuic():
 export function quicPackage(
   platform: string,
   arch: string,
-  libc: "glibc" | "musl",
+  libc: () => "glibc" | "musl",
 ): string {
-  const abi = { linux: libc === "musl" ? "-musl" : "-gnu", win32: "-msvc" };
-  const suffix = abi[platform as keyof typeof abi] ?? "";
+  const suffix =
+    platform === "linux"
+      ? { glibc: "-gnu", musl: "-musl" }[libc()]
+      : platform === "win32"
+        ? "-msvc"
+        : "";
   return `@chainsafe/libp2p-quic-${platform}-${arch}${suffix}`;
 }
 
-/** Of this system, if it is Linux. */
+/** Of this Linux. */
 function libcHere(): "glibc" | "musl" {
   const report = process.report.getReport() as {
     header?: { glibcVersionRuntime?: string };
