@@ -1,32 +1,11 @@
 /** A machine with an older llama.cpp refuses the architectures whose shards it would compute otherwise, and serves the others. */
 import assert from "node:assert/strict";
-import { mkdir, readdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
-import { test, type TestContext } from "node:test";
+import { test } from "node:test";
 import { writeTinyModel } from "../../test/support/certificate/tiny-model.ts";
 import { temporaryFolder } from "../../test/support/folder.ts";
-import { findLibraries } from "./libraries.ts";
+import { renamedEngine } from "../../test/support/older-engine.ts";
 import { StageEngine } from "./stage-engine.ts";
-
-/** The engines that start from here on have this machine's libraries under names that tell v0.4.0. */
-async function renamedEngine(t: TestContext): Promise<void> {
-  const { directory, version } = findLibraries();
-  const name = directory.split("/").at(-1) ?? "";
-  const engines = await temporaryFolder(t);
-  const bins = join(engines, name, "bins", name);
-  await mkdir(bins, { recursive: true });
-  for (const file of await readdir(directory))
-    await symlink(
-      join(directory, file),
-      join(bins, file.replace(`.v${version}.`, ".v0.4.0.")),
-    );
-  const { SHOAL_ENGINES: before } = process.env;
-  process.env.SHOAL_ENGINES = engines;
-  t.after(() => {
-    if (before === undefined) delete process.env.SHOAL_ENGINES;
-    else process.env.SHOAL_ENGINES = before;
-  });
-}
 
 test("gemma2 is refused with both versions, llama is loaded", async (t) => {
   const folder = await temporaryFolder(t);
