@@ -10,7 +10,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkModel, defaultThreads } from "../engine/index.ts";
 import { type GgufModel, openModel } from "../gguf/index.ts";
-import { describeModel, projectorsBeside } from "../model/index.ts";
+import {
+  checkShardCount,
+  describeModel,
+  projectorsBeside,
+} from "../model/index.ts";
 import {
   isShoalError,
   type ShoalError,
@@ -86,7 +90,9 @@ export async function startLocalSwarm(
 ): Promise<LocalSwarm> {
   const ports = await choosePorts(options);
   const model = await openModel(options.model);
-  const { name, layerCount: layers } = describeModel(model);
+  const description = describeModel(model);
+  checkShardCount(description, options.nodes); // before it is read or anything starts
+  const { name, layerCount: layers } = description;
   const sizeBytes = model.files.reduce((sum, file) => sum + file.sizeBytes, 0);
   const projectors = await projectorsBeside(options.model);
   const about = { name, layers, sizeBytes, projectors };
