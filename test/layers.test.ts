@@ -43,6 +43,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "lib",
     "gguf",
     "model",
+    "engine",
     "network",
     "status",
     "cluster",

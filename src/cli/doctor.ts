@@ -4,6 +4,7 @@ import { ENGINE_DEFAULTS } from "../engine/index.ts";
 import { showsColors, systemClock } from "../lib/index.ts";
 import { MIN_CONTEXT_TOKENS } from "../model/index.ts";
 import { type DoctorReport, runDoctor } from "../doctor/index.ts";
+import { type GpuFlags, withGpu } from "./gpu-options.ts";
 import { common, examples, option, quiet } from "./options.ts";
 import { printJson, printLines } from "./output.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
@@ -12,7 +13,7 @@ import { bytes, layers, listens, shardNumber, wholeNumber } from "./values.ts";
 /** Something is wrong: apart from every error's code and from `shoal status`' 3, which says only that it is not ready. */
 export const EXIT_UNHEALTHY = 4;
 
-interface DoctorFlags {
+interface DoctorFlags extends GpuFlags {
   bootstrap?: string;
   cluster?: string;
   listen: string[];
@@ -70,7 +71,8 @@ export function doctorCommand(): Command {
         "most memory to use for shards, such as 8GB",
         bytes,
       ),
-    )
+    );
+  withGpu(command)
     .optionsGroup("Output options:")
     .addOption(
       option(
@@ -99,6 +101,8 @@ export function doctorCommand(): Command {
         modelDir: flags.modelDir,
         contextLength: flags.context,
         sessions: flags.sessions,
+        gpu: flags.gpu,
+        gpuLayers: flags.gpuLayers,
         memoryBytes: flags.memory,
         timeoutMs: flags.timeout * 1000,
         clock: systemClock,

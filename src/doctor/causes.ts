@@ -117,6 +117,11 @@ export const CAUSES = [
       `free ${say(needed)} at ${say(path)}, or choose a folder on another disk with --home`,
   },
   {
+    code: "GPU_UNAVAILABLE",
+    next: () =>
+      "run `shoal devices`: it lists what there is, and the command that installs what is missing; or let the CPU compute with --gpu off",
+  },
+  {
     code: "MEMORY_SHORT",
     next: () =>
       "use a smaller shard (--layers, or more shards), fewer --sessions, a smaller --context, or a machine with more memory",

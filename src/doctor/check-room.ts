@@ -2,6 +2,7 @@
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import {
+  memoryForShards,
   needsOf,
   type PlanShard,
   planShards,
@@ -55,7 +56,13 @@ export const checkDisk: Check = async (examination) => {
 export const checkMemory: Check = (examination) => {
   const { options, manifest } = examination;
   const { sessions, memoryBytes } = options;
-  const available = Math.min(availableMemory(), memoryBytes ?? Infinity);
+  const free = memoryForShards({
+    availableBytes: availableMemory(),
+    gpus: examination.gpu?.devices ?? [],
+    onGpusBytes: 0,
+    isPartly: options.gpuLayers !== undefined,
+  });
+  const available = Math.min(free, memoryBytes ?? Infinity);
   const shard = wantedShard(examination);
   if (shard === undefined || manifest === undefined)
     return Promise.resolve([

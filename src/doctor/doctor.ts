@@ -12,6 +12,7 @@ import { checkBootstraps } from "./check-bootstrap.ts";
 import { checkCapabilities } from "./check-capabilities.ts";
 import { checkCluster } from "./check-cluster.ts";
 import { checkDht } from "./check-dht.ts";
+import { checkGpu } from "./check-gpu.ts";
 import { checkManifest, checkModelDir } from "./check-model.ts";
 import { checkReach } from "./check-reach.ts";
 import { checkDisk, checkMemory } from "./check-room.ts";
@@ -35,6 +36,7 @@ const CHECKS: readonly Check[] = [
   checkPorts,
   checkModelDir,
   checkDisk,
+  checkGpu,
   checkMemory,
 ];
 

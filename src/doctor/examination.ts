@@ -1,6 +1,7 @@
 /** What the checks share: the options, earlier results, and the hosts. */
 import type { ClusterStatus } from "../status/index.ts";
 import type { Clock, EventSink, Paths } from "../lib/index.ts";
+import type { GpuChoice } from "../engine/index.ts";
 import type { LayerRange, Manifest } from "../model/index.ts";
 import type { Commands, Host, PeerTarget } from "../network/index.ts";
 import type { Finding } from "./finding.ts";
@@ -17,6 +18,9 @@ export interface DoctorOptions {
   modelDir?: string | undefined;
   contextLength?: number | undefined;
   sessions: number;
+  /** As for a node; undefined: "auto". */
+  gpu?: string | undefined;
+  gpuLayers?: number | undefined;
   /** Memory for shards at most; undefined means what is free. */
   memoryBytes?: number | undefined;
   /** For each question. */
@@ -59,6 +63,8 @@ export interface Examination {
   ownPeer?: string | undefined;
   status?: ClusterStatus | undefined;
   manifest?: Manifest | undefined;
+  /** What would compute. */
+  gpu?: GpuChoice | undefined;
   /** The shard is in the folder and fits. */
   hasShard?: boolean | undefined;
 }

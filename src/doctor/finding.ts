@@ -14,6 +14,7 @@ export const CHECKS = [
   "port",
   "model",
   "disk",
+  "gpu",
   "memory",
   "cluster",
   "shards",

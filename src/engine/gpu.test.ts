@@ -2,7 +2,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ShoalError } from "../lib/index.ts";
-import { chooseGpu, engineOn, type Prober, surveyDevices } from "./gpu.ts";
+import {
+  chooseGpu,
+  engineOn,
+  missingPackages,
+  type Prober,
+  surveyDevices,
+} from "./gpu.ts";
 import type { Backend } from "./libraries.ts";
 import type { Device, DeviceKind } from "./native-devices.ts";
 
@@ -204,6 +210,22 @@ for (const [name, wanted, given, message] of REFUSED)
       message,
     });
   });
+
+test("only a card's package is missing, and no library is tried for that", () => {
+  const backends = (given: Given): string[] => {
+    const prober = machine(given);
+    const missing = missingPackages(prober).map(({ backend }) => backend);
+    assert.deepEqual(prober.tried, []);
+    return missing;
+  };
+  assert.deepEqual(backends({ drivers: ["vulkan", "cuda"] }), []);
+  assert.deepEqual(backends({ cards: ["vulkan"] }), ["vulkan"]);
+  assert.deepEqual(
+    backends({ cards: ["cuda", "vulkan"], installed: ["cpu", "vulkan"] }),
+    ["cuda"],
+  );
+  assert.deepEqual(backends({ arch: "arm64", cards: ["cuda", "vulkan"] }), []);
+});
 
 test("the survey tries all that is installed, and names the command for what is of use", async () => {
   const states = await surveyDevices(

@@ -69,6 +69,25 @@ export function thisProber(): Prober {
   };
 }
 
+export interface MissingPackage {
+  backend: Backend;
+  /** The command that installs it. */
+  install: string;
+}
+
+/** Packages of backends that a card here could use, and that are not installed. No library is tried. */
+export function missingPackages(
+  prober: Prober = thisProber(),
+): MissingPackage[] {
+  return GPU_BACKENDS.flatMap((backend) => {
+    const name = packageOf(backend, prober);
+    if (name === undefined || prober.isInstalled(backend)) return [];
+    if (!prober.hasCard(backend)) return [];
+    const install = installCommand(packageSpec(prober.platform, name));
+    return [{ backend, install }];
+  });
+}
+
 /** For an engine; of nothing that was not asked for, so that it keeps its defaults. */
 export function engineOn(
   { backend, device }: Pick<GpuChoice, "backend" | "device">,

@@ -19,6 +19,8 @@ export {
   chooseGpu,
   engineOn,
   type GpuChoice,
+  type MissingPackage,
+  missingPackages,
   surveyDevices,
 } from "./gpu.ts";
 export {

@@ -17,7 +17,13 @@ export interface DiagnoseOptions
     ListenOptions,
     Pick<
       NodeOptions,
-      "shard" | "modelDir" | "contextLength" | "sessions" | "memoryBytes"
+      | "shard"
+      | "modelDir"
+      | "contextLength"
+      | "sessions"
+      | "gpu"
+      | "gpuLayers"
+      | "memoryBytes"
     > {
   /** As for `startNode`; what is wrong with an address is found out, not refused. */
   bootstrap: string | readonly string[];

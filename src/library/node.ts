@@ -82,6 +82,7 @@ export const engineFields = {
   modelDir: text("a folder").optional(),
   contextLength: whole(MIN_CONTEXT_TOKENS, 1 << 24).optional(),
   sessions: whole(1, 256).default(ENGINE_DEFAULTS.sessions),
+  ...gpuFields,
   memoryBytes: someBytes.optional(),
 };
 
@@ -92,7 +93,6 @@ const schema = z.strictObject({
   ...engineFields,
   shard: shardSchema.optional(),
   threads: whole(1, 1024).optional(),
-  ...gpuFields,
   share,
   spareBytes: someBytes.optional(),
 });

@@ -45,7 +45,9 @@ export class ChildRole {
   constructor(options: ChildRoleOptions) {
     this.name = options.name;
     const env = Object.fromEntries(
-      Object.entries(process.env).filter(([key]) => !key.startsWith("SHOAL_")),
+      Object.entries(process.env).filter(
+        ([key]) => !key.startsWith("SHOAL_") || key === "SHOAL_ENGINES",
+      ),
     );
     // A group of its own: Ctrl-C reaches the parent alone, which stops its children in order.
     const child = fork(options.entry, options.args, {

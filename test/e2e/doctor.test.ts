@@ -63,6 +63,7 @@ describe("what is typed", { concurrency: 3 }, () => {
       "state",
       "model",
       "disk",
+      "gpu",
       "memory",
       "cluster",
       "shards",
@@ -200,6 +201,15 @@ describe("this machine", { concurrency: 4 }, () => {
       report,
       "MEMORY_SHORT",
       /shard 0 needs .*; 47\.7 MiB may be used/,
+    );
+  });
+
+  test("the named graphics card is not there", async () => {
+    const report = await practice.examine({ ...good(), gpu: "Vulkan9" });
+    assertCause(
+      report,
+      "GPU_UNAVAILABLE",
+      /no graphics card is named Vulkan9: there is/,
     );
   });
 
