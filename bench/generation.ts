@@ -21,6 +21,7 @@ export async function writeBenchModel(path: string): Promise<void> {
 export async function* arrivalsOf(
   apiUrl: string,
   tokens: number,
+  prompt: readonly number[] = PROMPT,
 ): AsyncGenerator<number> {
   const { data } = (await (await fetch(`${apiUrl}/v1/models`)).json()) as {
     data: { id: string }[];
@@ -30,7 +31,7 @@ export async function* arrivalsOf(
     headers: { "content-type": "application/json" },
     body: JSON.stringify({
       model: data[0]?.id,
-      prompt: PROMPT,
+      prompt,
       max_tokens: tokens,
       temperature: 0,
       logit_bias: { "2": -100 }, // the end of generation: all runs are as long

@@ -20,6 +20,7 @@ export function quantile(values: readonly number[], part: number): number {
 export function report(result: Record<string, unknown>): void {
   const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], {
     encoding: "utf8",
+    cwd: import.meta.dirname,
   }).trim();
   const where = {
     date: new Date().toISOString().slice(0, 10),

@@ -11,9 +11,14 @@ export class Llama implements Disposable {
   #context: Pointer;
   #vocab: Pointer;
 
-  constructor(path: string, contextLength = 512) {
+  constructor(
+    path: string,
+    contextLength = 512,
+    devices: BigUint64Array | null = null,
+  ) {
     const native = this.#native;
-    this.#model = native.loadModel(path, native.modelDefaultParams())!;
+    const modelParams = { ...native.modelDefaultParams(), devices };
+    this.#model = native.loadModel(path, modelParams)!;
     const params = native.contextDefaultParams();
     params.n_ctx = contextLength;
     params.n_threads = 1;

@@ -38,6 +38,7 @@ export async function startSwarm(options: {
   model?: string;
   contextLength?: number;
   threads?: number;
+  gpu?: string;
   fromSeeder?: boolean;
 }): Promise<TestSwarm> {
   assertBuilt();
@@ -55,6 +56,7 @@ export async function startSwarm(options: {
         diagnosticsPort: 0,
         contextLength: options.contextLength,
         threads: options.threads,
+        gpu: options.gpu,
         fromSeeder: options.fromSeeder,
         onProgress: (step) => progress.push(step),
       },
