@@ -49,7 +49,5 @@ export function missingTensor(
     if ((parts.get(layerPart(layer)) ?? []).length === 0)
       return `blk.${layer}.*`;
   }
-  // A part has bytes. OLMo has no norm there, so a table for a head is not enough.
-  if ((parts.get("output") ?? []).length === 0) return "output.weight";
   return undefined;
 }
