@@ -5,6 +5,7 @@ import type { Manifest, ManifestPart, ProgressOptions } from "./manifest.ts";
 import {
   hashed,
   metadataHeader,
+  partDataBytes,
   PartReader,
   tensorsSizeBytes,
 } from "./parts.ts";
@@ -16,10 +17,11 @@ export async function buildManifest(
 ): Promise<Manifest> {
   const { signal, onProgress } = options;
   const { recipe, parts, ...description } = describeModel(model);
-  const sizes = parts.map(
-    ({ id, tensors }) =>
-      tensorsSizeBytes(tensors) +
-      (id === "metadata" ? metadataHeader(model.metadata, tensors).length : 0),
+  const sizes = parts.map(({ id, tensors }) =>
+    id === "metadata"
+      ? metadataHeader(model.metadata, tensors).length +
+        tensorsSizeBytes(tensors)
+      : partDataBytes(tensors),
   );
   const totalBytes = sizes.reduce((sum, size) => sum + size, 0);
   let doneBytes = 0;

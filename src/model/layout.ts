@@ -100,6 +100,7 @@ function shardData(
     const sizeBytes = tensorsSizeBytes(part.tensors);
     for (const { name, type, shape } of part.tensors)
       tensors.push({ name: rename(name), type, shape });
+    if (sizeBytes === 0) return;
     segments.push({
       part: id,
       partOffset: part.sizeBytes - sizeBytes,

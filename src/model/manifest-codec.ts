@@ -12,7 +12,7 @@ import {
 } from "../gguf/index.ts";
 import { ShoalError } from "../lib/index.ts";
 import type { Manifest } from "./manifest.ts";
-import { PART_ALIGNMENT, tensorsSizeBytes } from "./parts.ts";
+import { PART_ALIGNMENT, partDataBytes, tensorsSizeBytes } from "./parts.ts";
 import { recipeOf } from "./recipes/index.ts";
 import { missingTensor, partIds, partOf } from "./tensor-parts.ts";
 
@@ -165,7 +165,7 @@ function checkParts(manifest: Manifest): void {
       part.id === "metadata"
         ? part.sizeBytes > dataBytes &&
           (dataBytes === 0 || part.sizeBytes % PART_ALIGNMENT === 0)
-        : part.sizeBytes === dataBytes;
+        : part.sizeBytes === partDataBytes(part.tensors);
     if (!fits)
       throw invalid(`the size of part ${part.id} does not match its tensors`);
   }

@@ -281,7 +281,7 @@ const INVALID: readonly [
   ],
   [
     "a tensor missing",
-    (m) => withPart(m, "embedding", () => ({ tensors: [], sizeBytes: 0 })),
+    (m) => withPart(m, "embedding", () => ({ tensors: [], sizeBytes: 32 })),
     /token_embd\.weight is missing/,
   ],
   [

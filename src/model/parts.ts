@@ -23,6 +23,13 @@ export const PART_ALIGNMENT = DEFAULT_ALIGNMENT;
 /** Hashing one takes some milliseconds; other work on the thread waits no longer than that. */
 const CHUNK_BYTES = 1024 * 1024;
 
+/** A part without tensors is so many zeros: a content has bytes. With a tied head LFM2 and OLMo have nothing behind their layers. */
+export function partDataBytes(
+  tensors: readonly { sizeBytes: number }[],
+): number {
+  return Math.max(PART_ALIGNMENT, tensorsSizeBytes(tensors));
+}
+
 export function tensorsSizeBytes(
   tensors: readonly { sizeBytes: number }[],
 ): number {
@@ -78,6 +85,7 @@ export class PartReader implements AsyncDisposable {
   }): AsyncGenerator<Uint8Array> {
     if (part.id === "metadata")
       yield metadataHeader(this.#model.metadata, part.tensors);
+    else if (part.tensors.length === 0) yield new Uint8Array(PART_ALIGNMENT);
     yield* this.tensors(part.tensors);
   }
 

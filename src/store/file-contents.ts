@@ -252,6 +252,9 @@ function rangesOf(
   tensors: readonly { fileIndex: number; offset: number; sizeBytes: number }[],
   files: readonly { path: string }[],
 ): FileRange[] {
+  // Zeros: see partDataBytes.
+  if (tensors.length === 0)
+    return [{ path: "", offset: 0, sizeBytes: DEFAULT_ALIGNMENT }];
   const ranges: FileRange[] = [];
   for (const { fileIndex, offset, sizeBytes } of tensors) {
     const path = files[fileIndex]?.path ?? "";

@@ -21,6 +21,7 @@ const FAMILIES: readonly [
   ],
   ["gpt-oss", "sliding windows, experts"],
   ["qwen3next", "recurrent layers beside attention", { layers: 12 }],
+  ["lfm2", "nothing behind its layers", { tied: true }],
   ["deepseek2", "a dense layer before layers of experts"],
   ["qwen2vl", "positions in four parts"],
   ["olmoe", "a required head beside a table that nobody reads"],
