@@ -22,6 +22,16 @@ const LOG_LINES_KEPT = 64;
 /** A child whose channel is closed ends at once, unless it is inside a long decode. */
 const STOP_GRACE_MS = 1_000;
 
+/**
+ * Libraries for graphics cards join operations into one kernel where a graph allows it, which sums in another order. At a border a graph
+ * ends, so a stage would join others than the whole model does: by `shoal verify`, the last bits then differ.
+ */
+const WITHOUT_FUSION = {
+  GGML_CUDA_DISABLE_FUSION: "1",
+  GGML_METAL_FUSION_DISABLE: "1",
+  GGML_VK_DISABLE_FUSION: "1",
+};
+
 export interface RequestOptions {
   timeoutMs: number;
   onProgress?: (fraction: number) => void;
@@ -50,6 +60,7 @@ export class EngineProcess implements AsyncDisposable {
     this.#child = spawn(process.execPath, ["--max-semi-space-size=16", CHILD], {
       stdio: ["ignore", "ignore", "pipe", "pipe"],
       windowsHide: true,
+      env: { ...process.env, ...WITHOUT_FUSION },
     });
     this.pid = this.#child.pid ?? -1;
     this.#socket = this.#child.stdio[3] as Socket;
