@@ -21,7 +21,7 @@ import type {
 import { type Common, common, quiet } from "./options.ts";
 import { lineWriter, outliveOutput, tell as tellError } from "./output.ts";
 import { ProgressBars } from "./progress.ts";
-import { boundYoungGeneration } from "./young-generation.ts";
+import { boundHeap } from "./heap.ts";
 
 /** What is left after draining takes no longer than this, or is cut off: Ctrl-C on an idle role ends it within 5 s. */
 const STOP_DEADLINE_MS = 3_500;
@@ -33,7 +33,7 @@ export async function runRole(
     tell: (message: RoleMessage) => void,
   ) => Promise<Role>,
 ): Promise<void> {
-  boundYoungGeneration();
+  boundHeap();
   const events = newEvents(options);
   outliveOutput(({ message }) => {
     tellError(`shoal: ${message}; going on without a log`);

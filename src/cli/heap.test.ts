@@ -4,11 +4,7 @@ import { execFile } from "node:child_process";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { promisify } from "node:util";
-import {
-  boundYoungGeneration,
-  YOUNG_BYTES,
-  youngBytes,
-} from "./young-generation.ts";
+import { boundHeap, YOUNG_BYTES, youngBytes } from "./heap.ts";
 
 const mode = process.env["YOUNG_GENERATION"];
 if (mode === undefined) {
@@ -20,7 +16,7 @@ if (mode === undefined) {
     assert.ok(free > 2 * YOUNG_BYTES, `${free} bytes without a bound`);
   });
 } else {
-  if (mode === "bounded") boundYoungGeneration();
+  if (mode === "bounded") boundHeap();
   let kept: unknown[] = [];
   let most = 0;
   for (let i = 0; i < 1_500_000; i++) {
