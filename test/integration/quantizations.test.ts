@@ -12,16 +12,26 @@ import {
   type RandomModelOptions,
   writeRandomModel,
 } from "../support/models.ts";
-import { quantize, quantizeLayers } from "../support/quantize.ts";
+import {
+  type FileType,
+  libraryFileTypes,
+  libraryTensorTypes,
+  quantize,
+  quantizeLayers,
+  type TensorType,
+} from "../support/quantize.ts";
 
-/** Above every number of `enum llama_ftype`. */
-const MOST_FILE_TYPES = 64;
-/** Of v0.5.0: fewer were tested if this number is not reached. */
-const FILE_TYPES = 35;
 /** MXFP4_MOE: only experts are of the type. */
 const MXFP4 = 38;
-/** The library makes them only while it computes, or for other things than weights. */
-const NO_WEIGHTS = new Set(["Q8_1", "Q8_K", "I8", "I16", "I32", "I64", "F64"]);
+/** The library refuses to quantize to it: other tools write such files, and its kernels compute with them. */
+const NVFP4 = 39;
+/** What llama.cpp names otherwise. */
+const NAMES: Readonly<Record<string, string>> = {
+  "all F32": "F32",
+  "Q2_K - Medium": "Q2_K",
+  "IQ3_S mix - 3.66 bpw": "IQ3_M",
+  "MXFP4 MoE": "MXFP4",
+};
 /** Verified by engines in processes of their own as well, as `shoal verify` does: a K-quant, a codebook, experts of MXFP4. */
 const IN_PROCESSES = new Set([15, 23, MXFP4]);
 
@@ -34,6 +44,24 @@ const MODEL: RandomModelOptions = {
   vocabSize: 259,
   vocab: "bytes",
 };
+
+/** "Q4_K - Medium" is Q4_K_M, "IQ2_XXS - 2.0625 bpw" is IQ2_XXS. */
+function nameOf({ name }: FileType): string {
+  const [type = "", rest = ""] = name.split(" - ");
+  const size = /^(?:Small|Medium|Large)$/.exec(rest)?.[0].charAt(0);
+  return NAMES[name] ?? (size === undefined ? type : `${type}_${size}`);
+}
+
+test("the table of tensor types is the library's", () => {
+  const library = libraryTensorTypes().filter((type) => type.blockElements > 0);
+  const row = (type: Omit<TensorType, "isRead">) => [
+    type.id,
+    type.name,
+    type.blockElements,
+    type.blockBytes,
+  ];
+  assert.deepEqual(GGML_TYPES.map(row), library.map(row));
+});
 
 test(
   "the shards of a model of each type are exact",
@@ -51,14 +79,13 @@ test(
     const path = join(folder, "model.gguf");
     const shards = await temporaryFolder(t);
     const seen = new Set<string>();
-    const names = new Set<string>();
-    const check = async (inProcesses: boolean): Promise<void> => {
+    const check = async (type: FileType): Promise<void> => {
       const model = await openModel(path);
       for (const { type } of model.tensors) seen.add(type);
-      names.add(describeModel(model).quantization);
+      assert.equal(describeModel(model).quantization, nameOf(type));
       const { cuts } = await certify(path, shards);
       assert.equal(cuts.length, 3); // at both borders, and into three
-      if (!inProcesses) return;
+      if (!IN_PROCESSES.has(type.id)) return;
       const { signal } = new AbortController();
       const result = await verifyShards({
         path,
@@ -69,27 +96,22 @@ test(
       assert.equal(result.prefillDifference, 0);
       assert.equal(result.decodeDifference, 0);
     };
-    let fileTypes = 0;
-    for (let type = 0; type < MOST_FILE_TYPES; type++) {
-      const source = type === MXFP4 ? mixture : dense;
+    const fileTypes = libraryFileTypes();
+    for (const type of fileTypes) {
+      const source = type.id === MXFP4 ? mixture : dense;
       await rm(path, { force: true });
-      if ((await quantize(source, path, type)) === undefined) continue;
-      fileTypes++;
-      await check(IN_PROCESSES.has(type));
+      const isWritten = await quantize(source, path, type.id);
+      assert.equal(isWritten, type.id === NVFP4 ? undefined : true, type.name);
+      if (!isWritten) await quantizeLayers(dense, path, "NVFP4", NVFP4);
+      await check(type);
     }
-    // No file type of v0.5.0 writes it, but its kernels compute with it.
-    await quantizeLayers(dense, path, "NVFP4");
-    await check(false);
     t.diagnostic(
-      `${fileTypes} file types, ${seen.size} tensor types: ${[...names].join(", ")}`,
+      `${fileTypes.length} file types, ${seen.size} tensor types: ${fileTypes.map(nameOf).join(", ")}`,
     );
-    assert.ok(fileTypes >= FILE_TYPES, `${fileTypes} file types`);
-    const weights = GGML_TYPES.map(({ name }) => name).filter(
-      (name) => !NO_WEIGHTS.has(name),
-    );
+    const weights = libraryTensorTypes().filter(({ isRead }) => isRead);
     assert.deepEqual(
-      weights.filter((name) => !seen.has(name)),
-      [],
+      [...seen].toSorted(),
+      weights.map(({ name }) => name).toSorted(),
     );
   },
 );

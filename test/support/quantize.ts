@@ -13,6 +13,11 @@ import {
   writeGguf,
 } from "../../src/gguf/index.ts";
 
+/** What llama.cpp calls a number that is no `llama_ftype`. */
+const UNKNOWN = "unknown, may not work";
+/** `LLAMA_FTYPE_GUESSED`: numbers end below it. */
+const FILE_TYPES_END = 1024;
+
 const log: string[] = [];
 // At once: only the first to load the library hears its log.
 const native = loadNative((_, text) => log.push(text));
@@ -58,10 +63,56 @@ function bind() {
     quantize: llama.func(
       "uint32 llama_model_quantize(const char* from, const char* to, shoal_quantize_params* params)",
     ),
+    fileTypeName: llama.func("const char* llama_ftype_name(int type)"),
+    // Exported under its C++ name (src/llama-quant.h); GGML_TYPE_COUNT for what is no file type.
+    defaultType: llama.func(
+      "int _Z28llama_ftype_get_default_type11llama_ftype(int type)",
+    ),
+    tensorTypeName: base.func("const char* ggml_type_name(int type)"),
     quantizeChunk: base.func(
       "size_t ggml_quantize_chunk(int type, const float* from, void* to, int64 start, int64 rows, int64 width, const float* importance)",
     ),
   };
+}
+
+export interface FileType {
+  /** Of `enum llama_ftype`. */
+  id: number;
+  /** As llama.cpp calls it: "Q4_K - Medium". */
+  name: string;
+}
+
+/** Every file type that the library knows. */
+export function libraryFileTypes(): FileType[] {
+  bound ??= bind();
+  const { fileTypeName } = bound;
+  return Array.from({ length: FILE_TYPES_END }, (_, id) => ({
+    id,
+    name: fileTypeName(id) as string,
+  })).filter(({ name }) => name !== UNKNOWN);
+}
+
+export interface TensorType {
+  id: number;
+  /** As Shoal calls it. */
+  name: string;
+  blockElements: number;
+  blockBytes: number;
+  /** Whether the library makes numbers of it; else it is no type of weights. */
+  isRead: boolean;
+}
+
+/** Every tensor type that the library knows; removed ones have blocks of nothing. */
+export function libraryTensorTypes(): TensorType[] {
+  bound ??= bind();
+  const { defaultType, tensorTypeName } = bound;
+  const length = defaultType(FILE_TYPES_END) as number;
+  return Array.from({ length }, (_, id) => {
+    const { blockSize, blockBytes, toFloat } = native.typeTraits(id);
+    const name = (tensorTypeName(id) as string).toUpperCase();
+    const isRead = name === "F32" || toFloat !== undefined;
+    return { id, name, blockElements: blockSize, blockBytes, isRead };
+  });
 }
 
 /**
@@ -101,29 +152,42 @@ export async function quantize(
   throw new Error(`file type ${fileType}: ${said.trim().slice(-400)}`);
 }
 
-/** Every matrix of the layers to one type: for types that no file type names. */
+/** Every matrix of the layers to one type, with a scale of its own beside it: for types that the library quantizes no file to. */
 export async function quantizeLayers(
   from: string,
   to: string,
   type: GgmlTypeName,
+  fileType: number,
 ): Promise<void> {
   bound ??= bind();
   const { quantizeChunk } = bound;
   const { metadata, tensors } = await openModel(from);
   const file = await readFile(from);
   await writeGguf(to, {
-    metadata,
-    tensors: tensors.map((tensor): TensorSource => {
+    metadata: new Map(metadata).set("general.file_type", {
+      type: "uint32",
+      value: fileType,
+    }),
+    tensors: tensors.flatMap((tensor, i): TensorSource[] => {
       const { name, shape, offset, sizeBytes } = tensor;
       const bytes = Uint8Array.from(file.subarray(offset, offset + sizeBytes));
       if (!name.startsWith("blk.") || shape.length < 2)
-        return { ...tensor, data: bytes };
+        return [{ ...tensor, data: bytes }];
       const [width = 0] = shape;
       const values = new Float32Array(bytes.buffer);
       const data = new Uint8Array(tensorSizeBytes(type, shape));
       const rows = values.length / width;
       quantizeChunk(ggmlType(type).id, values, data, 0, rows, width, null);
-      return { name, shape, type, data };
+      const scale = new Uint8Array(Float32Array.of(1 + i / 16).buffer);
+      return [
+        { name, shape, type, data },
+        {
+          name: name.replace(/weight$/, "scale"),
+          shape: [1],
+          type: "F32",
+          data: scale,
+        },
+      ];
     }),
   });
 }
