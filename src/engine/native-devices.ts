@@ -1,7 +1,15 @@
 /** What the loaded library can compute on, and which of it a stage uses. */
 import { ShoalError } from "../lib/index.ts";
+import type { Backend } from "./libraries.ts";
 import type { Native, NativeDevice } from "./native-types.ts";
-import type { StageOptions } from "./stage.ts";
+
+/** Where a stage computes. */
+export interface DeviceOptions {
+  /** Whose library is loaded; "cpu" where none is named. */
+  backend?: Backend;
+  /** One of the library's GPUs by name; all of them where none is named. */
+  device?: string;
+}
 
 export type DeviceKind = "cpu" | "gpu" | "integrated" | "accelerator";
 
@@ -65,7 +73,7 @@ export function describeDevices(
 /** The GPUs that a stage computes on; none where it is the CPU. Throws GPU_UNAVAILABLE. */
 export function gpusFor(
   native: Pick<Native, "devices">,
-  { backend = "cpu", device }: Pick<StageOptions, "backend" | "device">,
+  { backend = "cpu", device }: DeviceOptions,
 ): NativeDevice[] {
   if (backend === "cpu") return []; // a Mac's library for the CPU has its GPU, too
   const gpus = native.devices().filter((each) => isGpu({ kind: kindOf(each) }));

@@ -8,9 +8,8 @@
  */
 import { refuseOlderEngine, type ShardInfo } from "../model/index.ts";
 import { ShoalError } from "../lib/index.ts";
-import { gpusFor, pointersOf } from "./native-devices.ts";
+import { type DeviceOptions, gpusFor, pointersOf } from "./native-devices.ts";
 import { EmbeddingTable } from "./embedding-table.ts";
-import type { Backend } from "./libraries.ts";
 import { loadNative } from "./native.ts";
 import type {
   ContextParams,
@@ -24,7 +23,7 @@ const FOUR_POSITIONS: ReadonlySet<number> = new Set([8, 40]);
 
 const ALL_LAYERS = -1;
 
-export interface StageOptions {
+export interface StageOptions extends DeviceOptions {
   /** Tokens one session may hold, prompt and reply. */
   contextLength: number;
   /** Sessions at once, each with its own KV sequence. */
@@ -32,10 +31,6 @@ export interface StageOptions {
   /** The most tokens in one decode: a prefill chunk. */
   batchTokens: number;
   threads: number;
-  /** Whose library is loaded; "cpu" where none is named. */
-  backend?: Backend;
-  /** One of the library's GPUs by name; all of them where none is named. */
-  device?: string;
   /** Layers that go to the GPU; all where no number is given. */
   gpuLayers?: number;
 }
