@@ -187,10 +187,13 @@ test("two processes that want the same at once fetch it once; a terminal sees ho
   const { hub, model, run, home } = at;
   hub.storageFault = { delayMs: 10 }; // 2 s and more for the file
   const reference = "hf:shoal/demo-GGUF";
-  const [shown, got] = await Promise.all([
-    inTerminal(["get", reference, "--home", home], at.env),
-    run(["get", reference]),
-  ]);
+  const terminal = inTerminal(["get", reference, "--home", home], at.env);
+  // The one in the terminal is the one that fetches.
+  await until(
+    "the terminal's process to fetch",
+    () => hub.requestsTo("storage").length > 0,
+  );
+  const [shown, got] = await Promise.all([terminal, run(["get", reference])]);
   assert.equal(got.code, 0, got.stderr);
   assert.ok((await readFile(got.stdout.trim())).equals(model));
   assert.ok(shown.includes(got.stdout.trim()));
