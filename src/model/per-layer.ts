@@ -52,7 +52,7 @@ export function layerNumbers(
   return { blockCount, layerCount: Math.max(0, blockCount - next) };
 }
 
-/** Keys and arrays with one value per layer. `wrong`: the first whose length is not the number of layers. */
+/** The metadata that hold one value per layer. */
 export function perLayerArrays(
   metadata: GgufMetadata,
   architecture: string,

@@ -25,7 +25,7 @@ import {
   ShoalError,
   VERSION,
 } from "../lib/index.ts";
-import { type LayerRange, planLayers } from "../model/index.ts";
+import { type LayerRange, planLayers, shardCounts } from "../model/index.ts";
 import type { Commands } from "../network/index.ts";
 import { engineOf, memoryOf } from "./engine-facts.ts";
 
@@ -194,7 +194,9 @@ export class NodeShards {
   readonly planOf = (id: string, count: number): LayerRange[] | undefined => {
     const own = this.#owns.find(({ planned }) => planned.id === id);
     const manifest = own?.planned.manifest;
-    if (manifest === undefined || count > manifest.layerCount) return undefined;
+    // The number is what others announce.
+    if (manifest === undefined || !shardCounts(manifest).includes(count))
+      return undefined;
     return planLayers(manifest, count);
   };
 
