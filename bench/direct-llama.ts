@@ -10,7 +10,7 @@ const gpus = gpusFor(native, {
   backend: backend as Backend,
   ...(device !== "" && { device }),
 });
-const llama = new Llama(model, 1024, pointersOf(gpus));
+const llama = new Llama(model, 1024, { devices: pointersOf(gpus) });
 process.on(
   "message",
   ({ prompt, tokens }: { prompt: number[]; tokens: number }) => {

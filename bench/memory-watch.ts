@@ -25,6 +25,8 @@ export class MemoryWatch {
   phase = "start";
   /** Each process that was seen. */
   readonly peaks = new Map<string, Peak>();
+  /** Bytes in memory at the last sample, the weights' pages included. */
+  readonly latest = new Map<string, number>();
   readonly #weights: RegExp;
   readonly #names = new Map<number, string>();
   readonly #stop = new AbortController();
@@ -91,6 +93,7 @@ export class MemoryWatch {
     const highWaterKib = /^VmHWM:\s+(\d+)/m.exec(status)?.[1];
     if (maps === "" || highWaterKib === undefined) return; // it ended
     const now = this.#count(maps);
+    this.latest.set(name, now.beyondBytes + now.weightBytes);
     const before = this.peaks.get(name);
     const isPeak = now.beyondBytes > (before?.beyondBytes ?? 0);
     this.peaks.set(name, {

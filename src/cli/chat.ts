@@ -3,10 +3,15 @@ import { addAbortSignal } from "node:stream";
 import { Command } from "commander";
 import { GATEWAY_DEFAULTS } from "../gateway/index.ts";
 import { ShoalError } from "../lib/index.ts";
-import { examples, option } from "./options.ts";
-import { printJson, printReplyText } from "./output.ts";
+import { common, examples, option } from "./options.ts";
+import { printJson } from "./output.ts";
+import { printReply, WaitingLine } from "./print-reply.ts";
 import { stopSignal } from "./run-role.ts";
-import { streamChat } from "./stream-chat.ts";
+import {
+  type ChatListener,
+  type ChatResult,
+  streamChat,
+} from "./stream-chat.ts";
 import { decimal, url, wholeNumber } from "./values.ts";
 
 interface ChatFlags {
@@ -44,34 +49,35 @@ export function chatCommand(): Command {
     const signal = stopSignal();
     const prompt = await promptOf(words, signal);
     const request = { prompt, ...flags };
+    const { ascii } = common(command);
     const options = { signal, apiKey };
-    let text = "";
+    const asking: Asking = (listener) =>
+      streamChat(api, request, listener, options);
     if (json === true) {
-      const result = await streamChat(
-        api,
-        request,
-        (part) => (text += part),
-        options,
-      );
-      await printJson({ text, ...result });
+      await printJson(await collected(asking, { ascii }));
       return;
     }
-    await printReply((onText) => streamChat(api, request, onText, options));
+    await printReply(asking, { ascii });
   });
 }
 
-/** Prints text as it comes. However the reply ends, the terminal is on a new line afterwards. */
-export async function printReply<T>(
-  reply: (onText: (text: string) => void) => Promise<T>,
-): Promise<T> {
-  let last = "\n";
+type Asking = (listener: ChatListener) => Promise<ChatResult>;
+
+/** A reply with its text; a terminal sees what it waits for. */
+async function collected(
+  asking: Asking,
+  { ascii }: { ascii: boolean },
+): Promise<ChatResult & { text: string }> {
+  let text = "";
+  const line = new WaitingLine(process.stderr, { ascii, isBelow: () => false });
   try {
-    return await reply((text) => {
-      printReplyText(text);
-      last = text.at(-1) ?? last;
+    const result = await asking({
+      onText: (part) => (text += part),
+      onWaiting: (what) => line.show(what),
     });
+    return { text, ...result };
   } finally {
-    if (last !== "\n") printReplyText("\n");
+    line.show(undefined);
   }
 }
 

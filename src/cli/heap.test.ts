@@ -19,9 +19,9 @@ if (mode === undefined) {
   if (mode === "bounded") boundHeap();
   let kept: unknown[] = [];
   let most = 0;
-  for (let i = 0; i < 1_500_000; i++) {
+  for (let i = 0; i < 3_000_000; i++) {
     kept.push({ i, of: [i] });
-    if (kept.length > 60_000) kept = kept.slice(30_000);
+    if (kept.length > 120_000) kept = kept.slice(60_000);
     if (i % 5_000 > 0) continue;
     await turn();
     most = Math.max(most, youngBytes());

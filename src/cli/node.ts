@@ -3,7 +3,7 @@ import { Command, Option } from "commander";
 import { defaultThreads, ENGINE_DEFAULTS } from "../engine/index.ts";
 import { ShoalError } from "../lib/index.ts";
 import { MIN_CONTEXT_TOKENS } from "../model/index.ts";
-import { startNode } from "../roles/index.ts";
+import { type Standby, STANDBY_POLICIES, startNode } from "../roles/index.ts";
 import {
   common,
   diagnosticsOf,
@@ -15,12 +15,14 @@ import {
   withMembership,
 } from "./options.ts";
 import { type GpuFlags, withGpu } from "./gpu-options.ts";
+import { type ModeFlags, withMode } from "./mode-options.ts";
 import { runRole } from "./run-role.ts";
 import type { TransferFlags } from "../weights/index.ts";
 import { transfersOf, withTransfers } from "./transfer-options.ts";
-import { bytes, layers, shardNumber, wholeNumber } from "./values.ts";
+import { bytes, layers, port, shardNumber, wholeNumber } from "./values.ts";
 
-interface NodeFlags extends MembershipFlags, TransferFlags, GpuFlags {
+interface NodeFlags
+  extends MembershipFlags, TransferFlags, GpuFlags, ModeFlags {
   shard?: { index: number; count?: number };
   layers?: { layerStart: number; layerEnd: number };
   modelDir?: string;
@@ -28,9 +30,17 @@ interface NodeFlags extends MembershipFlags, TransferFlags, GpuFlags {
   sessions: number;
   threads: number;
   memory?: number;
+  standby?: Standby;
+  dataPort: number | "off";
   seed: boolean;
   spare?: number;
+  cache: number;
 }
+
+const FROM_RECORD = {
+  kv: "the cluster's; f16 with an own shard",
+  batch: "the cluster's; exact with an own shard",
+};
 
 export function nodeCommand(): Command {
   const command = new Command("node")
@@ -63,18 +73,24 @@ export function nodeCommand(): Command {
         bytes,
       ),
     )
+    .addOption(
+      option(
+        "--standby <policy>",
+        "load a shard that only one node holds as a standby, as far as memory allows, and take over lost ones (default: auto; off with --shard or --layers)",
+      ).choices(STANDBY_POLICIES),
+    )
     .optionsGroup("Computing options:")
     .addOption(
       option(
         "--context <tokens>",
-        "most tokens of one session, prompt and reply together (default: the model's limit, up to 4096)",
+        "most tokens of one session, prompt and reply together (default: the model's limit, up to 32768, as far as memory allows)",
         wholeNumber(MIN_CONTEXT_TOKENS, 1 << 24),
       ),
     )
     .addOption(
       option(
         "--sessions <n>",
-        "sessions at the same time",
+        "sessions of a whole context at the same time; more short ones share their memory",
         wholeNumber(1, 256),
       ).default(ENGINE_DEFAULTS.sessions),
     )
@@ -85,7 +101,7 @@ export function nodeCommand(): Command {
         wholeNumber(1, 1024),
       ).default(defaultThreads(), "half of the cores"),
     );
-  withGpu(command)
+  withGpu(withMode(command, FROM_RECORD))
     .optionsGroup("Sharing options:")
     .addOption(
       option(
@@ -95,9 +111,23 @@ export function nodeCommand(): Command {
       ),
     )
     .addOption(
+      option(
+        "--cache <size>",
+        "disk for keys and values of sessions that ended: the next one that begins alike need not compute them again; 0 for none",
+        bytes,
+      ).default(ENGINE_DEFAULTS.keptBytes, "2GB"),
+    )
+    .addOption(
       new Option("--no-seed", "do not share the files in the model folders"),
     );
-  withDiagnostics(withTransfers(withMembership(command)), {
+  withMembership(command).addOption(
+    option(
+      "--data-port <port>",
+      'port where engines of other nodes connect to this node\'s engine; 0 picks a free one, "off" sends everything through the nodes, which is slower',
+      (text) => (text === "off" ? text : port(text)),
+    ).default(0, "any"),
+  );
+  withDiagnostics(withTransfers(command), {
     host: "127.0.0.1",
   });
   return examples(
@@ -115,12 +145,17 @@ export function nodeCommand(): Command {
       contextLength: flags.context,
       sessions: flags.sessions,
       threads: flags.threads,
+      kv: flags.kv,
+      batch: flags.batch,
       gpu: flags.gpu,
       gpuLayers: flags.gpuLayers,
       memoryBytes: flags.memory,
+      standby: flags.standby,
       diagnostics: diagnosticsOf(self),
+      dataPort: flags.dataPort === "off" ? undefined : flags.dataPort,
       seed: flags.seed,
       spareBytes: flags.spare,
+      cacheBytes: flags.cache,
       ...transfersOf(flags),
     };
     await runRole(common(self), (context) => startNode(options, context));

@@ -11,6 +11,7 @@ import {
   movesCursor,
   ShoalError,
   showsColors,
+  sleep,
 } from "../lib/index.ts";
 import type {
   Role,
@@ -25,6 +26,8 @@ import { boundHeap } from "./heap.ts";
 
 /** What is left after draining takes no longer than this, or is cut off: Ctrl-C on an idle role ends it within 5 s. */
 const STOP_DEADLINE_MS = 3_500;
+/** A parent that says "stop" kills soon after (roles/local-swarm.ts): what still runs is told before, and an orphan ends. */
+const DRAIN_FOR_PARENT_MS = 1_500;
 
 export async function runRole(
   options: Common,
@@ -49,22 +52,22 @@ export async function runRole(
     );
   } catch (error) {
     if (stopping.aborted) return process.disconnect?.();
-    tell({ type: "failed", error: ShoalError.from(error).toObject() });
-    process.disconnect?.();
-    throw error;
+    throw failed(error);
   }
   // Otherwise at its end: later than the next process starts, and never if it is killed.
   flushCompileCache();
   tell({ type: "ready", info: role.info });
-  if (!stopping.aborted)
-    await new Promise((resolve) =>
-      stopping.addEventListener("abort", resolve, { once: true }),
+  const failure = await Promise.race([untilAborted(stopping), role.failed]);
+  if (failure !== undefined) {
+    const { code, message } = failure;
+    events.error("PROCESS", `stopping: ${message}`, { code });
+  } else {
+    events.info(
+      "PROCESS",
+      "draining: finishing running sessions, accepting no new ones",
     );
-  events.info(
-    "PROCESS",
-    "draining: finishing running sessions, accepting no new ones",
-  );
-  await role.drain();
+    await drained(role, stopping);
+  }
   const late = setTimeout(() => {
     events.error(
       "PROCESS",
@@ -75,7 +78,33 @@ export async function runRole(
   await role.stop();
   events.info("PROCESS", "stopped");
   clearTimeout(late);
+  if (failure !== undefined) throw failed(failure);
   process.exit(0); // libp2p leaves sockets and timers that hold the loop for seconds
+}
+
+async function untilAborted(signal: AbortSignal): Promise<undefined> {
+  if (signal.aborted) return undefined;
+  await new Promise((resolve) =>
+    signal.addEventListener("abort", resolve, { once: true }),
+  );
+  return undefined;
+}
+
+/** A parent hears it, too. */
+function failed(error: unknown): unknown {
+  tell({ type: "failed", error: ShoalError.from(error).toObject() });
+  process.disconnect?.();
+  return error;
+}
+
+/** Told by a signal, a role takes its own time; a second signal ends it at once. */
+async function drained(role: Role, stopping: AbortSignal): Promise<void> {
+  const { details } = ShoalError.from(stopping.reason);
+  if (details.byParent !== true) return await role.drain();
+  const late = new AbortController();
+  const bound = sleep(DRAIN_FOR_PARENT_MS, late.signal).catch(() => {});
+  await Promise.race([role.drain(), bound]);
+  late.abort();
 }
 
 /** To the process that started this one, if there is one. */
@@ -142,19 +171,19 @@ export function newEvents(
 /** Aborts at the first SIGINT, SIGTERM, SIGHUP (the terminal is closed), or word or loss of the parent. A second Ctrl-C ends it at once. */
 export function stopSignal(): AbortSignal {
   const controller = new AbortController();
-  const stop = (): void => {
+  const stop = (byParent: boolean): void => {
     if (controller.signal.aborted) process.exit(130);
-    controller.abort(new ShoalError("ABORTED", "stopped"));
+    controller.abort(new ShoalError("ABORTED", "stopped", { byParent }));
   };
-  process.on("SIGINT", stop);
-  process.on("SIGTERM", stop);
+  process.on("SIGINT", () => stop(false));
+  process.on("SIGTERM", () => stop(false));
   process.on("message", (order: RoleOrder) => {
-    if (order === "stop") stop();
+    if (order === "stop") stop(true);
   });
   // A shell may repeat what the terminal has sent already.
   for (const lost of ["SIGHUP", "disconnect"])
     process.on(lost, () => {
-      if (!controller.signal.aborted) stop();
+      if (!controller.signal.aborted) stop(lost === "disconnect");
     });
   return controller.signal;
 }

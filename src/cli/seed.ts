@@ -14,12 +14,13 @@ import {
   withDiagnostics,
   withMembership,
 } from "./options.ts";
+import { type ModeFlags, withMode } from "./mode-options.ts";
 import { runRole } from "./run-role.ts";
 import type { TransferFlags } from "../weights/index.ts";
 import { transfersOf, withTransfers } from "./transfer-options.ts";
 import { urls, wholeNumber } from "./values.ts";
 
-interface SeedFlags extends MembershipFlags, TransferFlags {
+interface SeedFlags extends MembershipFlags, TransferFlags, ModeFlags {
   shards?: number;
   replication?: number;
   origin: string[];
@@ -51,6 +52,7 @@ export function seedCommand(): Command {
         urls,
       ).default([], "none"),
     );
+  withMode(command);
   withDiagnostics(withTransfers(withMembership(command)), {
     host: "127.0.0.1",
   });
@@ -67,6 +69,8 @@ export function seedCommand(): Command {
       diagnostics: diagnosticsOf(self),
       origin: flags.origin,
       replication: flags.replication,
+      kv: flags.kv,
+      batch: flags.batch,
       ...transfersOf(flags),
     };
     await runRole(common(self), async (context) => {

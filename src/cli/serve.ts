@@ -12,10 +12,11 @@ import {
   withDiagnostics,
   withMembership,
 } from "./options.ts";
+import { type PatienceFlags, withPatience } from "./patience-options.ts";
 import { runRole } from "./run-role.ts";
 import { port } from "./values.ts";
 
-interface ServeFlags extends MembershipFlags {
+interface ServeFlags extends MembershipFlags, PatienceFlags {
   apiHost: string;
   apiPort: number;
   apiKey?: string;
@@ -47,6 +48,7 @@ export function serveCommand(): Command {
         "web origins that may use the API, separated by commas",
       ),
     );
+  withPatience(command);
   withDiagnostics(withMembership(command), { host: "127.0.0.1" });
   return examples(
     command,
@@ -59,6 +61,8 @@ export function serveCommand(): Command {
       apiPort: flags.apiPort,
       apiKey: flags.apiKey,
       corsOrigin: flags.corsOrigin,
+      readyTimeoutMs: flags.readyTimeout * 1000,
+      recoveryTimeoutMs: flags.recoveryTimeout * 1000,
       diagnostics: diagnosticsOf(self),
     };
     await runRole(common(self), (context, tell) =>

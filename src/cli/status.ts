@@ -6,9 +6,12 @@ import {
   type AskedStatus,
   askUrl,
   clusterReportLines,
+  clusterRoute,
   reportLines,
   type ReportOptions,
+  routeLines,
 } from "../diagnostics/index.ts";
+import type { ClusterStatus } from "../status/index.ts";
 import { showsColors } from "../lib/index.ts";
 import { common, examples, option, quiet, required } from "./options.ts";
 import { printAsIs, printJson } from "./output.ts";
@@ -25,6 +28,7 @@ interface StatusFlags {
   cluster?: string;
   url?: string;
   timeout: number;
+  routes?: true;
   json?: true;
 }
 
@@ -56,25 +60,38 @@ export function statusCommand(): Command {
         wholeNumber(1, 3600),
       ).default(10),
     )
+    .addOption(
+      option(
+        "--routes",
+        "show the route that a prompt would take now, its predicted time per token and its parts; of a gateway also what its last sessions saw",
+      ),
+    )
     .addOption(option("--json", "print the answer as JSON"));
   return examples(
     command,
     "shoal status",
     "shoal status --bootstrap rendezvous.example.org --cluster friends",
+    "shoal status --routes --url http://127.0.0.1:51823",
   ).action(async (_, self: Command) => {
     const flags = self.opts<StatusFlags>();
     const options = common(self);
     const asked = await ask(flags, self);
     const isReady = isReadyBy(asked);
+    const routes =
+      flags.routes === true ? clustersOf(asked).map(clusterRoute) : undefined;
     if (flags.json === true) {
-      await printJson({ ready: isReady, ...asked }, 2);
+      await printJson({ ready: isReady, ...asked, routes }, 2);
     } else {
       const { isTTY, columns } = process.stdout;
-      const lines = linesOf(asked, {
+      const how = {
         ascii: options.ascii,
         color: showsColors(process.stdout),
         width: isTTY ? columns : undefined,
-      });
+      };
+      const lines =
+        routes === undefined
+          ? linesOf(asked, how)
+          : routeLines(routes, asked.node?.sessions ?? null, how);
       await printAsIs(lines.join("\n"));
     }
     process.exit(isReady ? 0 : EXIT_NOT_READY); // libp2p leaves sockets and timers that hold the loop for seconds
@@ -106,6 +123,10 @@ async function ask(flags: StatusFlags, self: Command): Promise<AskedStatus> {
 /** The cluster's word where one was meant; else the process' own. */
 function isReadyBy({ node, cluster }: AskedStatus): boolean {
   return cluster?.ready ?? node?.ready ?? false;
+}
+
+function clustersOf({ node, cluster }: AskedStatus): ClusterStatus[] {
+  return cluster === null ? (node?.clusters ?? []) : [cluster];
 }
 
 function linesOf(

@@ -1,5 +1,5 @@
 /** Streams one chat completion from a gateway: what `shoal chat` and `shoal up` print. */
-import { EventSourceParserStream } from "eventsource-parser/stream";
+import { createParser } from "eventsource-parser";
 import { z } from "zod";
 import { errorOfAnswer, GATEWAY_DEFAULTS } from "../gateway/index.ts";
 import { isShoalError, ShoalError } from "../lib/index.ts";
@@ -44,18 +44,79 @@ const Failure = z.object({
   error: z.object({ message: z.string(), code: z.string().nullish() }),
 });
 
-/** Calls `onText` with each piece as it comes. Throws what the gateway answered, or DIAL_FAILED where none answers. */
+export interface ChatListener {
+  /** Each piece as it comes. */
+  onText: (text: string) => void;
+  /** What the reply waits for, with each change; undefined: it goes on. */
+  onWaiting: (what: string | undefined) => void;
+}
+
+interface CallOptions {
+  signal: AbortSignal;
+  apiKey?: string | undefined;
+}
+
+/** While a gateway serves no model yet: a request with any name waits there until it does. */
+const ANY_MODEL = "any";
+
+/** Throws what the gateway answered, or DIAL_FAILED where none answers. */
 export async function streamChat(
   apiUrl: string,
   request: ChatRequest,
-  onText: (text: string) => void,
-  options: { signal: AbortSignal; apiKey?: string | undefined },
+  listener: ChatListener,
+  options: CallOptions,
 ): Promise<ChatResult> {
+  const asking = { apiUrl, request, listener, options };
   const startedMs = performance.now();
   const model = await servedModel(apiUrl, options);
-  const response = await ask(apiUrl, model, request, options);
+  try {
+    return await chat({ ...asking, startedMs }, model ?? ANY_MODEL);
+  } catch (error) {
+    if (model !== undefined || !isShoalError(error, "MODEL_UNKNOWN"))
+      throw error;
+  }
+  const now = await servedModel(apiUrl, options);
+  if (now === undefined)
+    throw new ShoalError("SWARM_NOT_READY", "the gateway serves no model");
+  return await chat({ ...asking, startedMs }, now);
+}
+
+interface Asking {
+  apiUrl: string;
+  request: ChatRequest;
+  listener: ChatListener;
+  options: CallOptions;
+  startedMs: number;
+}
+
+/** A chat; of a model without a chat template, which can only continue a text, the prompt's continuation. */
+async function chat(asking: Asking, model: string): Promise<ChatResult> {
+  const { prompt, system, maxTokens, temperature, seed } = asking.request;
+  const messages = [
+    ...(system === undefined ? [] : [{ role: "system", content: system }]),
+    { role: "user", content: prompt },
+  ];
+  const rest = { model, max_tokens: maxTokens, temperature, seed };
+  try {
+    return await streamed(asking, "chat/completions", { messages, ...rest });
+  } catch (error) {
+    if (!isShoalError(error, "TEMPLATE_MISSING")) throw error;
+    return await streamed(asking, "completions", { prompt, ...rest });
+  }
+}
+
+async function streamed(
+  { apiUrl, listener, options, startedMs }: Asking,
+  path: string,
+  body: { model: string; [field: string]: unknown },
+): Promise<ChatResult> {
+  const response = await call(`${apiUrl}/v1/${path}`, options, {
+    ...body,
+    stream: true,
+    stream_options: { include_usage: true, include_progress: true },
+  });
   const result: ChatResult = {
-    model,
+    model: body.model,
     tokens: 0,
     promptTokens: 0,
     finish: "",
@@ -63,24 +124,21 @@ export async function streamChat(
     totalMs: 0,
     characters: 0,
   };
-  for await (const data of eventsOf(response, options.signal)) {
+  const { onText, onWaiting } = listener;
+  for await (const event of eventsOf(response, options.signal)) {
+    if ("comment" in event) {
+      // One without text keeps the stream alive, and says that it does not wait.
+      onWaiting(/^waiting for (.+)$/.exec(event.comment)?.[1]);
+      continue;
+    }
+    const { data } = event;
     if (data === "[DONE]") break;
-    const json: unknown = JSON.parse(data);
-    const failure = Failure.safeParse(json);
-    if (failure.success) throw apiError(failure.data);
-    const { choices, usage } = Chunk.parse(json);
-    const text = choices[0]?.delta.content ?? choices[0]?.text ?? "";
-    if (text !== "") {
-      if (result.characters === 0)
-        result.firstTokenMs = performance.now() - startedMs;
-      result.characters += text.length;
-      onText(text);
-    }
-    result.finish = choices[0]?.finish_reason ?? result.finish;
-    if (usage !== null && usage !== undefined) {
-      result.tokens = usage.completion_tokens;
-      result.promptTokens = usage.prompt_tokens;
-    }
+    const text = add(result, data);
+    if (text === "") continue;
+    if (result.characters === 0)
+      result.firstTokenMs = performance.now() - startedMs;
+    result.characters += text.length;
+    onText(text);
   }
   result.totalMs = performance.now() - startedMs;
   if (result.finish === "")
@@ -88,16 +146,37 @@ export async function streamChat(
   return result;
 }
 
-/** What the gateway sends, event by event. Throws STREAM_CLOSED where the connection breaks. */
+/** Adds an event to the result, all but its text, which it returns. */
+function add(result: ChatResult, data: string): string {
+  const json: unknown = JSON.parse(data);
+  const failure = Failure.safeParse(json);
+  if (failure.success) throw apiError(failure.data);
+  const { choices, usage } = Chunk.parse(json);
+  result.finish = choices[0]?.finish_reason ?? result.finish;
+  if (usage !== null && usage !== undefined) {
+    result.tokens = usage.completion_tokens;
+    result.promptTokens = usage.prompt_tokens;
+  }
+  return choices[0]?.delta.content ?? choices[0]?.text ?? "";
+}
+
+/** What the gateway sends, in order. Throws STREAM_CLOSED where the connection breaks. */
 async function* eventsOf(
   response: Response,
   signal: AbortSignal,
-): AsyncGenerator<string> {
-  const events = response.body
-    ?.pipeThrough(new TextDecoderStream())
-    .pipeThrough(new EventSourceParserStream());
+): AsyncGenerator<{ data: string } | { comment: string }> {
+  let come: ({ data: string } | { comment: string })[] = [];
+  const parser = createParser({
+    onEvent: ({ data }) => come.push({ data }),
+    onComment: (comment) => come.push({ comment }),
+  });
+  const text = response.body?.pipeThrough(new TextDecoderStream());
   try {
-    for await (const { data } of events ?? []) yield data;
+    for await (const piece of text ?? []) {
+      parser.feed(piece);
+      yield* come;
+      come = [];
+    }
   } catch (error) {
     signal.throwIfAborted();
     throw new ShoalError(
@@ -109,41 +188,11 @@ async function* eventsOf(
   }
 }
 
-/** Asks for a chat; from a model without a chat template, which can only continue a text, for the prompt's continuation. */
-async function ask(
-  apiUrl: string,
-  model: string,
-  request: ChatRequest,
-  options: CallOptions,
-): Promise<Response> {
-  const { prompt, system, maxTokens, temperature, seed } = request;
-  const messages = [
-    ...(system === undefined ? [] : [{ role: "system", content: system }]),
-    { role: "user", content: prompt },
-  ];
-  const rest = {
-    model,
-    max_tokens: maxTokens,
-    temperature,
-    seed,
-    stream: true,
-    stream_options: { include_usage: true },
-  };
-  try {
-    const url = `${apiUrl}/v1/chat/completions`;
-    return await call(url, options, { messages, ...rest });
-  } catch (error) {
-    if (!isShoalError(error, "TEMPLATE_MISSING")) throw error;
-    return await call(`${apiUrl}/v1/completions`, options, { prompt, ...rest });
-  }
-}
-
-type CallOptions = Parameters<typeof streamChat>[3];
-
+/** Undefined while there is none. */
 async function servedModel(
   apiUrl: string,
   options: CallOptions,
-): Promise<string> {
+): Promise<string | undefined> {
   const response = await send(`${apiUrl}/v1/models`, options);
   const answer = await jsonOf(response);
   const models = z
@@ -155,15 +204,7 @@ async function servedModel(
       `${apiUrl} is not a Shoal gateway; the API is usually on port ${GATEWAY_DEFAULTS.port}`,
     );
   if (!models.success) throw refusal(response, answer);
-  const [first] = models.data.data;
-  if (first !== undefined) return first.id;
-  const health = z
-    .object({ reason: z.string() })
-    .safeParse(await jsonOf(await send(`${apiUrl}/health`, options)));
-  throw new ShoalError(
-    "SWARM_NOT_READY",
-    health.success ? health.data.reason : "the gateway serves no model yet",
-  );
+  return models.data.data[0]?.id;
 }
 
 /** Throws what the gateway answered where that is no success. */

@@ -12,12 +12,17 @@ import { MIN_CONTEXT_TOKENS, servedAsText } from "../model/index.ts";
 import {
   type LocalSwarm,
   type LocalSwarmProgress,
+  type Standby,
+  STANDBY_POLICIES,
   startLocalSwarm,
 } from "../roles/index.ts";
-import { printReply, withSampling } from "./chat.ts";
+import { withSampling } from "./chat.ts";
 import { type GpuFlags, withGpu } from "./gpu-options.ts";
+import { type ModeFlags, withMode } from "./mode-options.ts";
 import { common, examples, MODEL_HELP, option } from "./options.ts";
 import { outliveOutput, tell } from "./output.ts";
+import { type PatienceFlags, withPatience } from "./patience-options.ts";
+import { printReply } from "./print-reply.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
 import { streamChat } from "./stream-chat.ts";
 import { port, wholeNumber } from "./values.ts";
@@ -28,7 +33,7 @@ const ENTRY = join(PACKAGE_ROOT, "bin/shoal.js");
 /** Room for a story. All but the reply goes to standard error, so that `shoal up --once > story.txt` holds the story. */
 const MAX_TOKENS = 256;
 
-interface UpFlags extends GpuFlags {
+interface UpFlags extends GpuFlags, ModeFlags, PatienceFlags {
   model?: string;
   nodes: number;
   prompt: string;
@@ -39,6 +44,7 @@ interface UpFlags extends GpuFlags {
   rendezvousPort?: number;
   diagnosticsPort?: number;
   context?: number;
+  standby?: Standby;
   once?: boolean;
   fromSeeder?: boolean;
   verbose?: boolean;
@@ -67,9 +73,15 @@ export function upCommand(): Command {
     .addOption(
       option(
         "--context <tokens>",
-        "most tokens of one session, prompt and reply together (default: the model's limit, up to 4096)",
+        "most tokens of one session, prompt and reply together (default: the model's limit, up to 32768, as far as memory allows)",
         wholeNumber(MIN_CONTEXT_TOKENS, 1 << 24),
       ),
+    )
+    .addOption(
+      option(
+        "--standby <policy>",
+        "let nodes load each other's shards as standbys, as far as memory allows, and take over lost ones (default: off)",
+      ).choices(STANDBY_POLICIES),
     )
     .addOption(
       new Option(
@@ -79,7 +91,8 @@ export function upCommand(): Command {
     )
     .addOption(new Option("--once", "stop after the first reply"))
     .addOption(new Option("--verbose", "show the log of every process"));
-  withGpu(command)
+  withPatience(command);
+  withGpu(withMode(command))
     .optionsGroup("Port options (0 picks a free port):")
     .addOption(
       option(
@@ -132,8 +145,10 @@ export function upCommand(): Command {
       const line = describe(progress);
       if (line !== undefined) tell(line);
     };
-    const { nodes, context, gpu, gpuLayers, fromSeeder } = flags;
+    const { nodes, context, kv, batch, gpu, gpuLayers, fromSeeder } = flags;
+    const { standby } = flags;
     const { apiPort, rendezvousPort, diagnosticsPort } = flags;
+    const { readyTimeout, recoveryTimeout } = flags;
     const path = await localModel(model, {
       events,
       paths,
@@ -150,9 +165,14 @@ export function upCommand(): Command {
         rendezvousPort,
         diagnosticsPort,
         contextLength: context,
+        kv,
+        batch,
         gpu,
         gpuLayers,
+        standby,
         fromSeeder,
+        readyTimeout,
+        recoveryTimeout,
         onProgress,
       },
       { events, paths, signal },
@@ -162,7 +182,8 @@ export function upCommand(): Command {
         `ready after ${formatMs(performance.now() - startedMs)}: OpenAI's API at ${swarm.apiUrl}/v1, the page at ${swarm.statusUrl}`,
         "",
       );
-      await ask(swarm, flags, AbortSignal.any([signal, died.signal]));
+      const asking = AbortSignal.any([signal, died.signal]);
+      await ask(swarm, flags, { signal: asking, ascii: options.ascii });
       if (flags.once !== true) await stayUp(swarm, signal);
       unread.signal.throwIfAborted();
     } finally {
@@ -187,13 +208,14 @@ function modelOf(argument: string | undefined, self: Command): string {
 async function ask(
   swarm: LocalSwarm,
   flags: UpFlags,
-  signal: AbortSignal,
+  { signal, ascii }: { signal: AbortSignal; ascii: boolean },
 ): Promise<void> {
   const { prompt, maxTokens, temperature, seed } = flags;
   tell(...`> ${prompt}`.split("\n"), "");
   const request = { prompt, maxTokens, temperature, seed };
-  const result = await printReply((onText) =>
-    streamChat(swarm.apiUrl, request, onText, { signal }),
+  const result = await printReply(
+    (listener) => streamChat(swarm.apiUrl, request, listener, { signal }),
+    { ascii },
   );
   const seconds = (result.totalMs - result.firstTokenMs) / 1000;
   const rate =

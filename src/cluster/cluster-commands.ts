@@ -28,7 +28,7 @@ export interface ServedCluster {
   own: () => HolderRecord[];
   ownAnnouncements: () => Announcement[];
   /** An announcement was kept, or is not news. */
-  onTaken: (sealed: Sealed, taken: Taken, from: string) => void;
+  onTaken: (taken: Taken, from: string) => void;
   onPublished: (sealed: Sealed, from: string) => void;
   /** `peer` subscribes to changes. */
   subscribe: (peer: string) => void;
@@ -39,6 +39,8 @@ export interface ServedCluster {
 
 export interface ClusterServer {
   clock: Clock;
+  /** What the time is, in whole milliseconds. */
+  wallMs: () => number;
   /** The cluster; created if necessary and possible. Throws CLUSTER_UNKNOWN or CLUSTER_FULL. */
   open: (cluster: string) => ServedCluster;
   /** The cluster if it is known here. */
@@ -67,8 +69,8 @@ export function serveClusterCommands(
     from: string,
   ): Promise<ServedCluster> => {
     const served = open(cluster);
-    const taken = await served.known.take(sealed, from);
-    served.onTaken(sealed, taken, from);
+    const taken = await served.known.take(sealed, { from });
+    served.onTaken(taken, from);
     return served;
   };
   commands.handle(
@@ -76,7 +78,8 @@ export function serveClusterCommands(
     ANNOUNCE.params,
     async ({ cluster, sealed }, { peer }) => {
       const { known, own } = await take(cluster, sealed, peer);
-      return { members: known.records.size + own().length };
+      const members = known.records.size + own().length;
+      return { members, nowMs: known.wallMs() };
     },
   );
   commands.handle(
@@ -84,7 +87,8 @@ export function serveClusterCommands(
     SHARD_LOADED.params,
     async ({ cluster, sealed }, { peer }) => {
       const served = await take(cluster, sealed, peer);
-      return { ready: viewOf(served, clock.now())?.ready ?? false };
+      const ready = viewOf(served, clock.now())?.ready ?? false;
+      return { ready, nowMs: served.known.wallMs() };
     },
   );
   commands.handle(
@@ -92,7 +96,8 @@ export function serveClusterCommands(
     GET_CLUSTER.params,
     ({ cluster, subscribe, offset }, { peer }) => {
       const served = subscribe ? open(cluster) : find(cluster);
-      if (served === undefined) return { records: [], total: 0, record: null };
+      if (served === undefined)
+        return { records: [], total: 0, nowMs: server.wallMs(), record: null };
       if (subscribe) served.subscribe(peer);
       return served.known.page(offset, served.own());
     },

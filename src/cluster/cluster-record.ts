@@ -4,7 +4,14 @@
  */
 import { decode, encode } from "@ipld/dag-cbor";
 import { z } from "zod";
-import { ShoalError } from "../lib/index.ts";
+import {
+  BATCH_MODES,
+  type ComputeMode,
+  flagsOf,
+  KV_TYPES,
+  sameComputeMode,
+  ShoalError,
+} from "../lib/index.ts";
 import { verify } from "../network/index.ts";
 import type { Sealed } from "./announcement.ts";
 
@@ -31,6 +38,9 @@ export const ClusterRecord = z.object({
   replication: z.number().int().min(1).max(64),
   /** HTTP(S) URLs of the original files, in order, as an additional source. */
   origin: z.array(z.url({ protocol: /^https?$/ }).max(2048)).max(1024),
+  /** How its stages compute (`computeModeOf`). */
+  kv: z.enum(KV_TYPES).optional(),
+  batch: z.enum(BATCH_MODES).optional(),
   /** Grows with every record of this cluster. */
   seq: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER),
   issuedMs: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER),
@@ -85,6 +95,16 @@ export function supersedes(
     );
   }
   return next.seq > known.seq;
+}
+
+/** Throws CLUSTER_MODE_MISMATCH if a node computes otherwise than its cluster. */
+export function refuseOtherMode(node: ComputeMode, cluster: ComputeMode): void {
+  if (sameComputeMode(node, cluster)) return;
+  throw new ShoalError(
+    "CLUSTER_MODE_MISMATCH",
+    `the cluster computes with ${flagsOf(cluster)}; this node with ${flagsOf(node)}`,
+    { reason: "mismatch", cluster: flagsOf(cluster), node: flagsOf(node) },
+  );
 }
 
 function invalid(reason: string, what: string, cause?: unknown): ShoalError {

@@ -198,6 +198,7 @@ test("a status larger than a reply is cut until it fits; the original is unchang
     process: { memoryBytes: 0, cpuSeconds: 0, threads: null },
     api: null,
     shards: [],
+    givenUp: [],
     connections: [],
     clusters: [{ ...one, members }],
     torrents: null,

@@ -17,6 +17,13 @@ export interface ClusterFacts {
   published: Pick<ClusterRecord, "manifest" | "model" | "shards"> | undefined;
   refused: Record<string, number>;
   sinceMs: (announcement: Announcement) => number | undefined;
+  /** Of a member's clock, minus this process's. */
+  clockAheadMs?:
+    ((announcement: Announcement) => number | undefined) | undefined;
+  /** Where else its identity runs. */
+  rivalOf?: ((announcement: Announcement) => string[] | undefined) | undefined;
+  /** In one line, if they are too far apart. */
+  clocks?: string | undefined;
   planOf?: PlanOf | undefined;
 }
 
@@ -57,9 +64,10 @@ export function clusterStatus(facts: ClusterFacts): ClusterStatus {
     })),
     members: announcements
       .slice(0, STATUS_LIMITS.members)
-      .map((a) => member(a, facts.sinceMs(a) ?? a.issuedMs)),
+      .map((a) => member(a, facts)),
     refused: facts.refused,
     mixed: mixedEngines(announcements) ?? null,
+    clocks: facts.clocks ?? null,
   };
 }
 
@@ -241,7 +249,10 @@ function percent({ progress }: Announcement): string {
   return `, ${Math.floor((100 * progress.doneBytes) / progress.sizeBytes)} %`;
 }
 
-function member(a: Announcement, sinceMs: number): MemberStatus {
+function member(
+  a: Announcement,
+  { sinceMs, clockAheadMs, rivalOf }: ClusterFacts,
+): MemberStatus {
   return {
     peer: a.peer,
     shard: a.shard.index,
@@ -257,7 +268,12 @@ function member(a: Announcement, sinceMs: number): MemberStatus {
     progress: a.progress ?? null,
     version: a.version,
     issuedMs: a.issuedMs,
-    sinceMs,
+    sinceMs: sinceMs(a) ?? a.issuedMs,
+    clockAheadMs: clockAheadMs?.(a) ?? null,
+    rivalAddresses: rivalOf?.(a) ?? null,
     links: a.links ?? [],
+    roundTripsMs: (a.roundTrips ?? []).map((tenths) =>
+      tenths === 0 ? null : tenths / 10,
+    ),
   };
 }

@@ -8,9 +8,14 @@
  */
 import { decode } from "@ipld/dag-cbor";
 import { z } from "zod";
-import { type Clock, ShoalError, systemClock } from "../lib/index.ts";
+import { ShoalError } from "../lib/index.ts";
 import type { RecordKind } from "../network/index.ts";
-import { type Announcement, Sealed, unseal } from "./announcement.ts";
+import {
+  type Announcement,
+  ANNOUNCEMENT,
+  Sealed,
+  unseal,
+} from "./announcement.ts";
 import { type ClusterRecord, unsealClusterRecord } from "./cluster-record.ts";
 
 const DHT_KINDS = Object.freeze({
@@ -18,8 +23,8 @@ const DHT_KINDS = Object.freeze({
   announcements: 16,
   /** Most of a record is its addresses: sixteen ordinary announcements fit. */
   nodeBytes: 48 * 1024,
-  /** The longest life of an announcement plus the clock skew, so that a replay never finds the number forgotten. */
-  nodeLifetimeMs: 11 * 60_000,
+  /** As long as an announcement lives at most. How old it was when it came nobody tells: the one that is looked for tells more. */
+  nodeLifetimeMs: ANNOUNCEMENT.maxTtlMs,
   clusterBytes: 12 * 1024,
   /** As long as kad-dht keeps any; its owner repeats it every hour. */
   clusterLifetimeMs: 48 * 3_600_000,
@@ -45,12 +50,11 @@ export function encodeAnnouncements(sealed: readonly Sealed[]): Uint8Array {
 /** Rejects with ANNOUNCEMENT_INVALID; one bad announcement spoils the record. */
 export async function decodeAnnouncements(
   value: Uint8Array,
-  nowMs: number,
 ): Promise<{ sealed: Sealed; announcement: Announcement }[]> {
   return await Promise.all(
     sealedOf(value).map(async (sealed) => ({
       sealed,
-      announcement: await unseal(sealed, nowMs),
+      announcement: await unseal(sealed),
     })),
   );
 }
@@ -68,14 +72,14 @@ export async function decodeClusterRecord(
 }
 
 /** For HostOptions.recordKinds. */
-export function clusterRecordKinds(clock: Clock = systemClock): RecordKind[] {
+export function clusterRecordKinds(): RecordKind[] {
   return [
     {
       prefix: NODE,
       maxBytes: DHT_KINDS.nodeBytes,
       lifetimeMs: DHT_KINDS.nodeLifetimeMs,
       async validate(key, value) {
-        const all = await decodeAnnouncements(value, clock.now());
+        const all = await decodeAnnouncements(value);
         for (const { announcement } of all)
           if (nodeKey(announcement.cluster, announcement.peer) !== key)
             throw foreign(key, `an announcement of ${announcement.peer}`);

@@ -196,6 +196,7 @@ test("a lost member's last record, heard late, does not bring it back", async (t
     },
     (data) => third.host.sign(data),
   );
+  const passed = { ...late, ageMs: 0 };
   await third.host.stop();
   await sees(first, (m) => m.view()?.missing.join() === "2", "the loss");
   let views = 0;
@@ -203,7 +204,10 @@ test("a lost member's last record, heard late, does not bring it back", async (t
     if (view?.ready === true) views++;
   });
   const { name, result } = GOSSIP_COMMAND;
-  const params = { ...encodeGossip(emptyMessage(), null), records: [late] };
+  const params = {
+    ...encodeGossip(emptyMessage(), null, 0),
+    records: [passed],
+  };
   const to = first.host.peerId;
   await second.commands.call(
     to,

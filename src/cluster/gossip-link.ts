@@ -6,7 +6,7 @@ import {
   ShoalError,
 } from "../lib/index.ts";
 import type { Commands, Host } from "../network/index.ts";
-import type { Announcement, Sealed } from "./announcement.ts";
+import type { Announcement } from "./announcement.ts";
 import { Gossip } from "./gossip.ts";
 import { emptyMessage, type GossipMessage } from "./gossip-message.ts";
 import { decodeGossip, encodeGossip, type GossipWire } from "./gossip-wire.ts";
@@ -29,6 +29,8 @@ export interface GossipLinkOptions {
   isRendezvous: (peer: string) => boolean;
   /** Keep connections to members. A rendezvous waits for theirs. */
   dials: boolean;
+  /** A member was dialled. */
+  onDialled?: (peer: string) => void;
   /** The records changed; `isNews` if more than their time and load changed. */
   onChanged: (isNews: boolean) => void;
   /** A record came by gossip. */
@@ -76,7 +78,10 @@ export class GossipLink {
         random,
         records: known.records,
         isConnected: (peer) => this.#connected.has(peer),
-        onConnected: (peer) => this.addNeighbour(peer),
+        onConnected: (peer) => {
+          this.addNeighbour(peer);
+          options.onDialled?.(peer);
+        },
       });
     this.#missing = new LostMembers({
       random,
@@ -143,8 +148,8 @@ export class GossipLink {
   }
 
   /** A record came by another command. `pushed`: nobody had asked for it. */
-  learned(sealed: Sealed, taken: Taken, from: string, pushed: boolean): void {
-    this.#learned(sealed, taken, from, pushed);
+  learned(taken: Taken, from: string, pushed: boolean): void {
+    this.#learned(taken, from, pushed);
     this.#flush();
   }
 
@@ -173,10 +178,9 @@ export class GossipLink {
   async #absorb(from: string, wire: GossipWire): Promise<void> {
     const { known, events, onChanged } = this.#options;
     const message = decodeGossip(wire);
-    for (const sealed of wire.records) {
+    for (const passed of wire.records) {
       try {
-        const taken = await known.take(sealed);
-        this.#learned(sealed, taken, from, true);
+        this.#learned(await known.takePassed(passed), from, true);
       } catch (error) {
         const { code, message: why } = ShoalError.from(error);
         events.warn("CLUSTER", why, { peer: from, code });
@@ -192,13 +196,12 @@ export class GossipLink {
     if (above !== undefined) this.#options.onRefute(above);
   }
 
-  #learned(sealed: Sealed, taken: Taken, from: string, pushed: boolean): void {
+  #learned(taken: Taken, from: string, pushed: boolean): void {
     const { known, host, onChanged, onTaken } = this.#options;
-    const { announcement, outcome } = taken;
+    const { announcement, record, outcome } = taken;
     const { peer } = announcement;
     if (peer === host.peerId) return;
     if (outcome === "new" && this.#isInDoubt(announcement)) return;
-    const record = known.records.find(announcement) ?? { announcement, sealed };
     this.#gossip.learned(record, outcome, from, this.#now(), pushed);
     if (outcome === "stale") return;
     if (announcement.state === "gone") {
@@ -298,13 +301,10 @@ export class GossipLink {
       const loaded = this.#ownLoaded(message);
       if (loaded !== undefined) {
         const { name, result } = SHARD_LOADED;
-        await commands.call(
-          to,
-          name,
-          { cluster, sealed: loaded.sealed },
-          result,
-          options,
-        );
+        const params = { cluster, sealed: loaded.sealed };
+        const askedMs = this.#now();
+        const said = await commands.call(to, name, params, result, options);
+        known.heardClock(to, said.nowMs, this.#now() - askedMs);
         return;
       }
       const wire = this.#encode(message, withRecord);
@@ -366,7 +366,8 @@ export class GossipLink {
 
   #encode(message: GossipMessage, withRecord: boolean): GossipWire {
     const record = this.#options.known.publishedSealed;
-    return encodeGossip(message, withRecord ? (record ?? null) : null);
+    const told = withRecord ? (record ?? null) : null;
+    return encodeGossip(message, told, this.#now());
   }
 
   #isAlone(): boolean {

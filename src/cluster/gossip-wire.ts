@@ -1,9 +1,9 @@
 /** Gossip on the wire: sealed records, packed digests and ids, everything bounded. */
 import { z } from "zod";
 import { ShoalError } from "../lib/index.ts";
-import { Sealed } from "./announcement.ts";
+import { Passed, Sealed } from "./announcement.ts";
 import { type GossipMessage, MESSAGE_LIMITS } from "./gossip-message.ts";
-import { type Digest, ID_BYTES } from "./records.ts";
+import { type Digest, ID_BYTES, passedOf } from "./records.ts";
 
 /** Milliseconds of the epoch fit for 8,000 years. */
 const SEQ_BYTES = 6;
@@ -14,7 +14,7 @@ const base64 = (bytes: number): z.ZodString =>
 
 /** `news`, `have`: 10 bytes of id and a 48-bit number, big-endian, each; `want`: ids alone; base64. */
 export const GossipWire = z.object({
-  records: z.array(Sealed).max(MESSAGE_LIMITS.records),
+  records: z.array(Passed).max(MESSAGE_LIMITS.records),
   news: base64(MESSAGE_LIMITS.digests * DIGEST_BYTES),
   have: base64(MESSAGE_LIMITS.digests * DIGEST_BYTES),
   want: base64(MESSAGE_LIMITS.wants * ID_BYTES),
@@ -35,9 +35,10 @@ export type GossipWire = z.infer<typeof GossipWire>;
 export function encodeGossip(
   message: GossipMessage,
   record: Sealed | null,
+  nowMs: number,
 ): GossipWire {
   return {
-    records: message.records.map(({ sealed }) => sealed),
+    records: message.records.map((one) => passedOf(one, nowMs)),
     news: packDigests(message.news),
     have: packDigests(message.have),
     want: Buffer.concat(

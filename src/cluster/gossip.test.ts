@@ -38,7 +38,8 @@ function record(
     issuedMs: NOW,
     ttlMs: 60_000,
   };
-  return { announcement, sealed: { record: peer, signature: "" } };
+  const sealed = { record: peer, signature: "" };
+  return { announcement, sealed, bornMs: NOW };
 }
 
 interface Node {
@@ -295,7 +296,7 @@ test("a message survives encoding; an incomplete digest is refused", () => {
     sync: true,
   });
   const wire = GossipWire.parse(
-    JSON.parse(JSON.stringify(encodeGossip(message, null))),
+    JSON.parse(JSON.stringify(encodeGossip(message, null, NOW))),
   );
   assert.deepEqual(decodeGossip(wire), message);
   assert.throws(() => decodeGossip({ ...wire, have: "AAAA" }), {

@@ -9,7 +9,7 @@
  *     a lost connection   what the lost one held is dropped here, and suspected everywhere: who does not hear a newer record within the
  *                         grace drops it, too. A suspect that lives says so with a newer record, and that always wins.
  */
-import { ANNOUNCEMENT, LINKS } from "./announcement.ts";
+import { LINKS } from "./announcement.ts";
 import {
   type GossipMessage,
   MESSAGE_LIMITS,
@@ -39,6 +39,11 @@ export const GOSSIP = Object.freeze({
   syncMs: 10_000,
   /** The grace of a suspect. QUIC notices a lost connection after 3.75 s at most: together less than 5 s. */
   graceMs: 1_000,
+  /**
+   * A suspicion may name a record that this node has not heard of, but none numbered further above the last one: by as much as its peer's
+   * clock may have been set back since. Nothing could refute a number that none is above.
+   */
+  suspectAhead: 10 * 60_000,
   /** A requested record that did not arrive is requested elsewhere after this time. */
   askedMs: 2_000,
   /** A member with more neighbours sends less often, this long per neighbour: at most 500 messages a second. */
@@ -337,7 +342,7 @@ export class Gossip {
       if (newest > seq)
         for (const record of this.#options.own())
           this.#neighbours.to(from)?.records.push(record);
-      else if (seq <= nowMs + ANNOUNCEMENT.maxSkewMs)
+      else if (seq <= newest + GOSSIP.suspectAhead)
         this.#refuteAbove = Math.max(this.#refuteAbove ?? 0, seq);
       return;
     }
@@ -349,9 +354,8 @@ export class Gossip {
       return;
     }
     if (this.#suspects.seqOf(peer) >= seq) return;
-    // Nothing could refute a number from far in the future.
-    const most = Math.max(known, nowMs + ANNOUNCEMENT.maxSkewMs);
-    if (seq > most || !this.#mayAccuse(from, nowMs)) {
+    const isBeyond = seq > known + GOSSIP.suspectAhead;
+    if (isBeyond || !this.#mayAccuse(from, nowMs)) {
       this.#options.refusals.add("suspicion");
       return;
     }

@@ -11,12 +11,15 @@
 export {
   Announcement,
   ANNOUNCEMENT,
+  ON_DISK_RANGES,
   PROTOCOL,
   Sealed,
 } from "./announcement.ts";
+export { CLOCKS, isOff, side } from "./clocks.ts";
 export {
   CLUSTER_RECORD_DEFAULTS,
   ClusterRecord,
+  refuseOtherMode,
   sealClusterRecord,
   unsealClusterRecord,
 } from "./cluster-record.ts";
@@ -28,6 +31,7 @@ export {
   nodeKey,
 } from "./dht-kinds.ts";
 export { Membership, type MembershipOptions } from "./membership.ts";
+export { engineKind } from "./mixed-engines.ts";
 export { type LoadShardRequest, serveNodeCommands } from "./node-commands.ts";
 export type { OwnState } from "./own-shards.ts";
 export {

@@ -1,13 +1,16 @@
 /** What one process knows about one cluster: verified records, the cluster's record, and refusals. Members and rendezvous have the same. */
-import { type Clock, ShoalError } from "../lib/index.ts";
+import { type Clock, computeModeOf, ShoalError } from "../lib/index.ts";
 import {
   type Announcement,
+  type Passed,
   prove,
   readUnproved,
   type Sealed,
 } from "./announcement.ts";
+import { Clocks, type ClockVerdict, clocksText } from "./clocks.ts";
 import {
   type ClusterRecord,
+  refuseOtherMode,
   supersedes,
   unsealClusterRecord,
 } from "./cluster-record.ts";
@@ -17,6 +20,7 @@ import {
   ClusterRecords,
   holderId,
   type HolderRecord,
+  passedOf,
   type PutOutcome,
 } from "./records.ts";
 import { Refusals } from "./refusals.ts";
@@ -24,7 +28,25 @@ import type { ClusterStatus } from "../status/index.ts";
 
 export interface Taken {
   announcement: Announcement;
+  /** As it was kept, if it was. */
+  record: HolderRecord;
   outcome: Exclude<PutOutcome, "full">;
+}
+
+/** How a record came: from its own peer, just sealed, or from others, who say how old it is. */
+export type Came = { from: string } | { ageMs: number };
+
+export interface KnownClusterOptions {
+  name: string;
+  /** Its records are not news, because this process knows better. */
+  ownPeer: string;
+  /** For how long things last. */
+  clock: Clock;
+  /** What the time is. */
+  wallMs: () => number;
+  own?: OwnRecords | undefined;
+  /** Where else an announcement's identity runs. */
+  rivalOf?: ((announcement: Announcement) => string[] | undefined) | undefined;
 }
 
 /** How a process handles its own records that others have. */
@@ -39,31 +61,40 @@ export class KnownCluster {
   readonly name: string;
   readonly records = new ClusterRecords();
   readonly refusals = new Refusals();
-  readonly #clock: Clock;
-  readonly #ownPeer: string;
-  readonly #own: OwnRecords | undefined;
+  readonly #clocks = new Clocks();
+  readonly #options: KnownClusterOptions;
   #published: { record: ClusterRecord; sealed: Sealed } | undefined;
 
-  /** Records of `ownPeer` are not news, because this process knows better. */
-  constructor(name: string, ownPeer: string, clock: Clock, own?: OwnRecords) {
-    this.name = name;
-    this.#own = own;
-    this.#ownPeer = ownPeer;
-    this.#clock = clock;
+  constructor(options: KnownClusterOptions) {
+    this.name = options.name;
+    this.#options = options;
   }
 
-  /**
-   * Keeps an announcement if it is news. Throws and counts refusals. `from` is given if a peer announces itself: the record must be its
-   * own, and it learns about its clock and plan.
-   */
-  async take(sealed: Sealed, from?: string): Promise<Taken> {
+  /** Keeps an announcement if it is news. Throws and counts refusals. A peer that announces itself learns of another plan. */
+  async take(sealed: Sealed, came: Came): Promise<Taken> {
     try {
-      return await this.#take(sealed, from);
+      return await this.#take(sealed, came);
     } catch (thrown) {
       const error = ShoalError.from(thrown);
       this.refusals.addError(error);
-      throw from === undefined ? error : aboutClock(error);
+      throw error;
     }
+  }
+
+  /** A record that came by way of others. */
+  async takePassed({ ageMs, ...sealed }: Passed): Promise<Taken> {
+    return await this.take(sealed, { ageMs });
+  }
+
+  /** `peer` answered within `tookMs` that its clock is at `theirMs`. */
+  heardClock(peer: string, theirMs: number, tookMs: number): void {
+    // It read its clock halfway between question and answer.
+    this.#clocks.heard(peer, theirMs, this.#nowMs() - tookMs / 2);
+  }
+
+  /** How far the clocks of its machines are apart. */
+  clocks(): ClockVerdict {
+    return this.#clocks.verdict(this.#nowMs(), this.#options.wallMs());
   }
 
   /** The cluster's signed record; undefined until published. */
@@ -94,33 +125,55 @@ export class KnownCluster {
   page(
     offset: number,
     own: readonly HolderRecord[] = [],
-  ): { records: Sealed[]; total: number; record: Sealed | null } {
-    const records = [...own, ...this.records.list(this.#clock.now())];
+  ): {
+    records: Passed[];
+    total: number;
+    nowMs: number;
+    record: Sealed | null;
+  } {
+    const nowMs = this.#nowMs();
+    const records = [...own, ...this.records.list(nowMs)];
     const page = records.slice(offset, offset + RECORDS_PER_MESSAGE);
     return {
-      records: page.map(({ sealed }) => sealed),
+      records: page.map((record) => passedOf(record, nowMs)),
       total: records.length,
+      nowMs: this.wallMs(),
       record: this.#published?.sealed ?? null,
     };
   }
 
   /** `own` is this process's announcements. */
   status(own: readonly Announcement[] = [], planOf?: PlanOf): ClusterStatus {
-    const others = this.records.list(this.#clock.now());
+    const { ownPeer, rivalOf } = this.#options;
+    const [nowMs, wallMs] = [this.#nowMs(), this.#options.wallMs()];
+    const others = this.records.list(nowMs);
+    const self = `…${ownPeer.slice(-8)}`;
     return clusterStatus({
       cluster: this.name,
       announcements: [...own, ...others.map((r) => r.announcement)],
-      ownPeer: this.#ownPeer,
+      ownPeer,
       published: this.published,
       refused: this.refusals.toObject(),
       sinceMs: (a) => this.records.sinceMs(a),
+      clockAheadMs: ({ peer }) =>
+        peer === ownPeer ? 0 : this.#clocks.aheadMs(peer, nowMs, wallMs),
+      rivalOf,
+      clocks: clocksText(this.clocks(), self),
       planOf,
     });
   }
 
-  async #take(sealed: Sealed, from: string | undefined): Promise<Taken> {
+  /** This machine's time, as it is told to others. */
+  wallMs(): number {
+    return Math.max(0, Math.floor(this.#options.wallMs()));
+  }
+
+  async #take(sealed: Sealed, came: Came): Promise<Taken> {
     const announcement = readUnproved(sealed);
-    const { cluster, peer, seq, issuedMs } = announcement;
+    const { cluster, peer, seq, issuedMs, ttlMs } = announcement;
+    const nowMs = this.#nowMs();
+    const { from, ageMs } = { from: undefined, ageMs: 0, ...came };
+    const record = { announcement, sealed, bornMs: nowMs - ageMs };
     if (cluster !== this.name)
       throw refused("foreign", `it is of cluster ${cluster}, not ${this.name}`);
     if (from !== undefined && peer !== from) {
@@ -130,22 +183,26 @@ export class KnownCluster {
         { reason: "impostor" },
       );
     }
-    if (peer === this.#ownPeer) {
-      if (this.#own?.knows(announcement) === false) {
-        await prove(sealed, announcement, this.#clock.now());
-        this.#own.contradict(announcement);
+    const { ownPeer, own } = this.#options;
+    if (peer === ownPeer) {
+      if (own?.knows(announcement) === false) {
+        await prove(sealed, announcement);
+        own.contradict(announcement);
       }
-      return { announcement, outcome: "stale" };
+      return { announcement, record, outcome: "stale" };
     }
     const key = holderId(announcement);
     const knownSeq = this.records.seqOf(key) ?? -1;
     // Before the signature check: old records cost no arithmetic.
     if (knownSeq > seq) this.refusals.add("stale");
-    if (knownSeq >= seq) return { announcement, outcome: "stale" };
-    await prove(sealed, announcement, this.#clock.now());
+    if (knownSeq >= seq) return { announcement, record, outcome: "stale" };
+    if (ageMs >= ttlMs)
+      throw refused("expired", `it ended ${ageMs - ttlMs} ms ago`);
+    await prove(sealed, announcement);
     if (from !== undefined && this.records.get(key) === undefined)
       this.#refuseOtherPlan(announcement);
-    const outcome = this.records.put({ announcement, sealed }, issuedMs);
+    this.#clocks.heard(peer, issuedMs, record.bornMs);
+    const outcome = this.records.put(record, nowMs);
     if (outcome === "full") {
       throw new ShoalError(
         "CLUSTER_FULL",
@@ -153,11 +210,16 @@ export class KnownCluster {
         { reason: "full" },
       );
     }
-    return { announcement, outcome };
+    return { announcement, record, outcome };
+  }
+
+  #nowMs(): number {
+    return this.#options.clock.now();
   }
 
   /** Only for new members: when the cluster's record changes, its members need time to follow. */
-  #refuseOtherPlan({ manifest, model, shard }: Announcement): void {
+  #refuseOtherPlan(announcement: Announcement): void {
+    const { manifest, model, shard } = announcement;
     const published = this.published;
     if (published === undefined) return;
     if (manifest !== published.manifest) {
@@ -174,6 +236,7 @@ export class KnownCluster {
         { reason: "mismatch", cluster: published.shards, node: shard.count },
       );
     }
+    refuseOtherMode(computeModeOf(announcement), computeModeOf(published));
   }
 }
 
@@ -182,16 +245,5 @@ function refused(reason: string, what: string): ShoalError {
     "ANNOUNCEMENT_INVALID",
     `announcement refused (${reason}): ${what}`,
     { reason },
-  );
-}
-
-/** Fresh from its peer, yet from another time: one of the two clocks is wrong. */
-function aboutClock(error: ShoalError): ShoalError {
-  const { reason } = error.details;
-  if (reason !== "expired" && reason !== "future") return error;
-  return new ShoalError(
-    "CLOCK_SKEW",
-    `the clocks of the two machines are too far apart: ${error.message}`,
-    error.details,
   );
 }

@@ -1,8 +1,9 @@
 /** Members and rendezvous over real sockets: who learns what, and who is refused with which code. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Clock, ShoalError, systemClock } from "../lib/index.ts";
+import { ShoalError, systemClock } from "../lib/index.ts";
 import { Commands } from "../network/index.ts";
+import { HandClock } from "../../test/support/clock.ts";
 import {
   holders,
   joined,
@@ -14,7 +15,7 @@ import {
 import { startHost, targetOf } from "../../test/support/network.ts";
 import type { NodeStatus } from "../status/index.ts";
 import { sealClusterRecord } from "./cluster-record.ts";
-import type { MembershipOptions } from "./membership.ts";
+import type { Membership, MembershipOptions } from "./membership.ts";
 import { serveNodeCommands } from "./node-commands.ts";
 import type { OwnState } from "./own-shards.ts";
 import {
@@ -25,6 +26,7 @@ import {
   ANNOUNCE,
   GET_CLUSTER,
 } from "./protocol.ts";
+import { TIMES_WATCH } from "./times-watch.ts";
 import { encode } from "@ipld/dag-cbor";
 
 test("a node with several shards gives each back separately, and says goodbye for all", async (t) => {
@@ -47,6 +49,7 @@ test("a node with several shards gives each back separately, and says goodbye fo
     .sort((a, b) => a.layerStart - b.layerStart);
   assert.deepEqual(first?.capacity?.threads, 2);
   assert.ok(first?.links?.includes(rendezvous.host.peerId.slice(-8)));
+  assert.equal(first?.roundTrips?.length, first?.links?.length);
   assert.deepEqual(
     [second?.takenOver, second?.progress],
     [true, { doneBytes: 1, sizeBytes: 2 }],
@@ -70,6 +73,31 @@ test("a node that knows one member joins through it", async (t) => {
   await sees(first, (m) => m.view()?.ready === true, "the newcomer's shard");
 });
 
+test("a node measures its links to holders each round, and announces a changed time before the next renewal", async (t) => {
+  const hand = new HandClock();
+  const first = await startMember(t);
+  await first.membership.hold(shard(0));
+  const second = await joined(t, first, {
+    clock: {
+      now: () => systemClock.now(),
+      after: (ms, fn) => hand.after(ms, fn),
+    },
+  });
+  let msPerToken: number | undefined;
+  await second.membership.hold(() => shard(1, { msPerToken })());
+  await sees(first, (m) => m.view()?.ready === true, "both shards");
+  const ping = t.mock.method(second.host, "ping");
+  msPerToken = 5;
+  await hand.pass(TIMES_WATCH.roundMs);
+  assert.deepEqual(
+    ping.mock.calls.map((call) => call.arguments[0]),
+    [first.host.peerId],
+  );
+  const tells = (m: Membership): boolean =>
+    m.announcements().some((a) => a.msPerToken === 5);
+  await sees(first, tells, "the time of a token");
+});
+
 test("two clusters at one rendezvous do not see each other", async (t) => {
   const rendezvous = await startRendezvous(t);
   const ours = await joined(t, rendezvous);
@@ -88,11 +116,6 @@ test("two clusters at one rendezvous do not see each other", async (t) => {
   await assert.rejects(asked, { code: "CLUSTER_UNKNOWN" });
 });
 
-const TEN_MINUTES_MS = 600_000;
-const off = (ms: number): Clock => ({
-  now: () => systemClock.now() + ms,
-  after: (waitMs, fn) => systemClock.after(waitMs, fn),
-});
 const newcomers: [
   name: string,
   options: Partial<MembershipOptions>,
@@ -109,18 +132,11 @@ const newcomers: [
   ],
   ["of another plan", {}, shard(0, {}, 4), "CLUSTER_PLAN_MISMATCH", "mismatch"],
   [
-    "whose clock is 10 minutes late",
-    { clock: off(-TEN_MINUTES_MS) },
-    shard(0),
-    "CLOCK_SKEW",
-    "expired",
-  ],
-  [
-    "whose clock is 10 minutes early",
-    { clock: off(TEN_MINUTES_MS) },
-    shard(0),
-    "CLOCK_SKEW",
-    "future",
+    "that computes in another mode",
+    {},
+    shard(0, { kv: "bf16" }),
+    "CLUSTER_MODE_MISMATCH",
+    "mismatch",
   ],
 ];
 for (const [name, options, says, code, reason] of newcomers) {
@@ -248,6 +264,7 @@ test("a process reports what it is and its state; endless requests are slowed do
     process: { memoryBytes: 0, cpuSeconds: 0, threads: null },
     api: null,
     shards: [],
+    givenUp: [],
     connections: [],
     clusters: [node.membership.status()],
     torrents: null,

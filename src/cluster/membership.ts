@@ -6,7 +6,7 @@ import {
   type Clock,
   type EventSink,
   ShoalError,
-  systemClock,
+  steadyClock,
 } from "../lib/index.ts";
 import type { Commands, Host } from "../network/index.ts";
 import {
@@ -21,13 +21,17 @@ import {
   unknownCluster,
 } from "./cluster-commands.ts";
 import type { ClusterRecord } from "./cluster-record.ts";
+import { ClocksWatch } from "./clocks-watch.ts";
 import { GossipLink } from "./gossip-link.ts";
+import { IdentityChecks } from "./identity-checks.ts";
+import { IdentityWatch } from "./identity-watch.ts";
 import { KnownCluster } from "./known-cluster.ts";
+import { TimesWatch } from "./times-watch.ts";
 import { type LoadShardRequest, serveLoadShard } from "./node-commands.ts";
+import { ReadyHint } from "./ready-hint.ts";
 import { type LayersOf, OwnShards, type OwnState } from "./own-shards.ts";
-import { SWARM_READY } from "./protocol.ts";
 import type { HolderRecord } from "./records.ts";
-import { CALL_TIMEOUT_MS, RendezvousLink } from "./rendezvous-link.ts";
+import { RendezvousLink } from "./rendezvous-link.ts";
 import type { ClusterStatus } from "../status/index.ts";
 import type { PlanOf } from "./cluster-status.ts";
 import { type ClusterView, clusterView } from "./view.ts";
@@ -37,7 +41,10 @@ export interface MembershipOptions {
   commands: Commands;
   events: EventSink;
   cluster: string;
+  /** For how long things last. */
   clock?: Clock;
+  /** What the time is. */
+  wallMs?: () => number;
   random?: () => number;
   /** What the node offers, asked at each announcement. */
   capacity?: () => Capacity;
@@ -46,6 +53,8 @@ export interface MembershipOptions {
    * here.
    */
   onLoadShard?: (request: LoadShardRequest, from: string) => Promise<void>;
+  /** Another process runs with this identity, and longer: this one must stop, and announces nothing more. The error is IDENTITY_IN_USE. */
+  onIdentityTaken?: (error: ShoalError) => void;
 }
 
 /** A view changes in bursts at start-up; listeners get the last state of a burst. */
@@ -54,8 +63,6 @@ const SETTLE_MS = 20;
 const SETTLE_RENEWALS_MS = 1_000;
 /** Neighbours have this long to accept a goodbye, because people wait for it. */
 const GOODBYE_MS = 1_000;
-/** Neighbours that this node tells that the cluster is ready. */
-const HINTS = 8;
 /** Members that joined together do not renew together. */
 const RENEW_JITTER = 0.1;
 
@@ -66,8 +73,12 @@ export class Membership {
   #known: KnownCluster;
   #own: OwnShards;
   #link: GossipLink;
+  #timesWatch: TimesWatch;
+  #clocksWatch: ClocksWatch;
   #rendezvous: RendezvousLink;
-  #wasReady = false;
+  #hint: ReadyHint;
+  #identity: IdentityWatch;
+  #checks: IdentityChecks;
   #listeners = new Set<(view: ClusterView | undefined) => void>();
   #cancelRenewal: (() => void) | undefined;
   #cancelSettle: (() => void) | undefined;
@@ -78,26 +89,54 @@ export class Membership {
 
   constructor(options: MembershipOptions) {
     const { host, commands, events, cluster, capacity } = options;
-    const { clock = systemClock, random = Math.random } = options;
+    const { clock = steadyClock, random = Math.random } = options;
+    const { wallMs = Date.now } = options;
     this.#options = options;
     this.#clock = clock;
     this.#random = random;
-    this.#own = new OwnShards({ host, cluster, clock, capacity });
-    this.#known = new KnownCluster(cluster, host.peerId, clock, {
-      knows: (announcement) => this.#own.knows(announcement),
-      contradict: (announcement) => {
-        this.#sealAndTell(async () => {
-          const record = await this.#own.contradict(announcement);
-          return record === undefined ? [] : [record];
-        });
+    this.#own = new OwnShards({
+      host,
+      cluster,
+      clock,
+      wallMs,
+      capacity,
+      layersOf: (peer) =>
+        this.#known.records.of(peer).map(({ announcement }) => announcement),
+    });
+    this.#checks = new IdentityChecks({ host, commands, events, clock });
+    this.#identity = new IdentityWatch({
+      host,
+      commands,
+      events,
+      wallMs,
+      onTaken: (error) => {
+        this.stop();
+        options.onIdentityTaken?.(error);
       },
     });
+    this.#known = new KnownCluster({
+      name: cluster,
+      ownPeer: host.peerId,
+      clock,
+      wallMs,
+      rivalOf: (announcement) => this.#checks.rivalOf(announcement),
+      own: {
+        knows: (announcement) => this.#own.knows(announcement),
+        contradict: (announcement) => {
+          this.#sealAndTell(async () => {
+            const record = await this.#own.contradict(announcement);
+            return record === undefined ? [] : [record];
+          });
+        },
+      },
+    });
+    this.#clocksWatch = new ClocksWatch(this.#known, events);
     this.#rendezvous = new RendezvousLink({
       commands,
       events,
+      clock,
       known: this.#known,
-      onLearned: (sealed, taken, from) =>
-        this.#link.learned(sealed, taken, from, false),
+      onLearned: (taken, from) => this.#link.learned(taken, from, false),
       onPulled: () => this.#changed(),
     });
     this.#link = new GossipLink({
@@ -111,8 +150,23 @@ export class Membership {
       isWitness: () => this.#own.records().length > 0,
       isRendezvous: (peer) => this.#rendezvous.has(peer),
       dials: true,
+      onDialled: (peer) => this.#identity.checkLater(peer),
       onChanged: (isNews) => this.#changed(isNews),
       onRefute: (above) => this.#sealAndTell(() => this.#own.sealAll(above)),
+    });
+    this.#hint = new ReadyHint({
+      commands,
+      cluster,
+      hear: () => [...this.#rendezvous.peers, ...this.#link.neighbours],
+      members: () => this.announcements().length,
+      onOtherView: (peer) => void this.#rendezvous.pullQuietly(peer),
+    });
+    this.#timesWatch = new TimesWatch({
+      host,
+      clock,
+      links: () => this.#own.linksToHolders(),
+      haveChanged: () => this.#own.haveTimesChanged(),
+      announce: () => this.#renewNow(),
     });
   }
 
@@ -122,9 +176,7 @@ export class Membership {
       known: this.#known,
       own: () => this.#own.records(),
       ownAnnouncements: () => this.#own.announcements(),
-      onTaken: (sealed, taken, from) => {
-        this.#link.learned(sealed, taken, from, true);
-      },
+      onTaken: (taken, from) => this.#link.learned(taken, from, true),
       onPublished: (_, from) => {
         this.#link.published(from);
         this.#changed();
@@ -137,9 +189,12 @@ export class Membership {
       name === cluster ? served : undefined;
     serveClusterCommands(commands, {
       clock: this.#clock,
+      wallMs: () => this.#known.wallMs(),
       open: (name) => find(name) ?? unknownCluster(name),
       find,
     });
+    this.#checks.start();
+    this.#identity.start();
     if (onLoadShard !== undefined) {
       serveLoadShard({
         commands,
@@ -154,6 +209,7 @@ export class Membership {
         this.#rendezvous.delete(peer);
     });
     this.#link.start();
+    this.#timesWatch.start();
     this.#sweep();
     this.#scheduleRenewal();
   }
@@ -161,14 +217,19 @@ export class Membership {
   stop(): void {
     this.#stopped = true;
     this.#link.stop();
+    this.#timesWatch.stop();
     this.#unsubscribe?.();
     this.#cancelRenewal?.();
     this.#cancelSettle?.();
     this.#cancelExpiry?.();
   }
 
-  /** Joins through a newly connected rendezvous or member: announces, asks for the members, subscribes. Returns the known members. */
+  /**
+   * Joins through a newly connected rendezvous or member: announces, asks for the members, subscribes. Returns the known members. Throws
+   * IDENTITY_IN_USE, before anything is announced.
+   */
   async join(through: string): Promise<number> {
+    await this.#identity.check(through);
     this.#rendezvous.add(through);
     const records = await this.#own.sealAll();
     await Promise.all(
@@ -198,14 +259,18 @@ export class Membership {
     await this.#spread(record, isNews);
   }
 
-  /** Says goodbye for one shard. Never rejects: a member that does not hear it will notice. */
-  async release(layers: LayersOf): Promise<void> {
-    await this.#sayGoodbye(layers);
+  /** Says goodbye for one shard, or all. Never rejects: a member that does not hear it will notice. */
+  async release(layers?: LayersOf): Promise<void> {
+    const goodbyes = await this.#own.release(layers);
+    this.#changed();
+    await Promise.allSettled(
+      goodbyes.map((record) => this.#spread(record, true)),
+    );
   }
 
   /** Says goodbye for all shards. Never rejects: a member that does not hear it will notice. */
   async leave(): Promise<void> {
-    await this.#sayGoodbye();
+    await this.release();
     const late = Promise.withResolvers<void>();
     const cancel = this.#clock.after(GOODBYE_MS, late.resolve);
     await Promise.race([this.#link.settled(), late.promise]);
@@ -265,6 +330,7 @@ export class Membership {
 
   /** Tells the neighbours and every rendezvous, which confirms it. */
   async #spread(record: HolderRecord, isNews: boolean): Promise<void> {
+    if (this.#identity.isTaken) return; // the other speaks
     const told = new Set(this.#rendezvous.peers);
     this.#link.announced(record, isNews, told);
     await this.#rendezvous.announce(record);
@@ -285,25 +351,20 @@ export class Membership {
     );
   }
 
-  async #sayGoodbye(layers?: LayersOf): Promise<void> {
-    const goodbyes = await this.#own.release(layers);
-    this.#changed();
-    await Promise.allSettled(
-      goodbyes.map((record) => this.#spread(record, true)),
-    );
-  }
-
   #scheduleRenewal(): void {
     const { renewMs } = ANNOUNCEMENT;
     const waitMs = renewMs * (1 - RENEW_JITTER * this.#random());
-    this.#cancelRenewal = this.#clock.after(waitMs, () => {
-      this.#renew().catch((error: unknown) => {
-        const { code, message } = ShoalError.from(error);
-        const what = `the announcement was not renewed: ${message}`;
-        this.#options.events.warn("CLUSTER", what, { code });
-      });
-      this.#scheduleRenewal();
+    this.#cancelRenewal = this.#clock.after(waitMs, () => this.#renewNow());
+  }
+
+  #renewNow(): void {
+    this.#cancelRenewal?.();
+    this.#renew().catch((error: unknown) => {
+      const { code, message } = ShoalError.from(error);
+      const what = `the announcement was not renewed: ${message}`;
+      this.#options.events.warn("CLUSTER", what, { code });
     });
+    this.#scheduleRenewal();
   }
 
   async #renew(): Promise<void> {
@@ -313,6 +374,7 @@ export class Membership {
 
   #sweep(): void {
     if (this.#known.records.expire(this.#clock.now())) this.#changed();
+    this.#clocksWatch.look();
     this.#cancelExpiry = this.#clock.after(1_000, () => this.#sweep());
   }
 
@@ -326,33 +388,9 @@ export class Membership {
     this.#cancelSettle = this.#clock.after(waitMs, () => {
       this.#cancelSettle = undefined;
       const view = this.view();
-      this.#hintReady(view);
+      this.#hint.look(view);
       for (const listener of this.#listeners) listener(view);
     });
-  }
-
-  /** When this node sees that the cluster is ready, its neighbours should see it too. */
-  #hintReady(view: ClusterView | undefined): void {
-    const ready = view?.ready === true;
-    const became = ready && !this.#wasReady;
-    this.#wasReady = ready;
-    if (!became) return;
-    const { cluster, commands } = this.#options;
-    const members = this.announcements().length;
-    const params = { cluster, manifest: view.manifest, members };
-    const hear = new Set([...this.#rendezvous.peers, ...this.#link.neighbours]);
-    for (const peer of [...hear].slice(0, HINTS)) {
-      commands
-        .call(peer, SWARM_READY.name, params, SWARM_READY.result, {
-          timeoutMs: CALL_TIMEOUT_MS,
-        })
-        .then(
-          (seen) => {
-            if (!seen.ready) void this.#rendezvous.pullQuietly(peer);
-          },
-          () => {}, // a hint: the records themselves are in flight
-        );
-    }
   }
 }
 

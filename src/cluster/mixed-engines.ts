@@ -10,7 +10,7 @@ export function mixedEngines(
 ): string | undefined {
   const kinds = new Set(
     holders.flatMap(({ state, engine }) =>
-      state === "ready" && engine !== undefined ? [kindOf(engine)] : [],
+      state === "ready" && engine !== undefined ? [engineKind(engine)] : [],
     ),
   );
   if (kinds.size < 2) return undefined;
@@ -22,6 +22,6 @@ export function mixedEngines(
 }
 
 /** "llama.cpp v0.5.0 on CUDA1 NVIDIA H100" without the card's number in its machine. */
-function kindOf(engine: string): string {
+export function engineKind(engine: string): string {
   return engine.replaceAll(/((?:^|, | on )[A-Za-z]+)\d+ /g, "$1 ");
 }

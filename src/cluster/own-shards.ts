@@ -1,6 +1,6 @@
 /** This node's own announcements: one record per shard, numbered and sealed here. */
 import type { Clock } from "../lib/index.ts";
-import type { Host } from "../network/index.ts";
+import { type Host, PeerQuota } from "../network/index.ts";
 import {
   type Announcement,
   ANNOUNCEMENT,
@@ -9,6 +9,7 @@ import {
   PROTOCOL,
   seal,
 } from "./announcement.ts";
+import { haveChanged, isChange, linksOf, type OwnLink } from "./own-links.ts";
 import type { HolderRecord } from "./records.ts";
 
 /** The content of one shard's announcement; identity, numbers and times are added here. */
@@ -19,6 +20,7 @@ export type OwnState = Omit<
   | "peer"
   | "capacity"
   | "links"
+  | "roundTrips"
   | "addresses"
   | "seq"
   | "issuedMs"
@@ -36,22 +38,33 @@ interface Held {
   record: HolderRecord | undefined;
 }
 
+/** Of one range. Two processes with one identity contradict each other: not without end. */
+const CONTRADICTIONS = { burst: 8, perSecond: 0.1 } as const;
+
 export interface OwnShardsOptions {
   host: Pick<Host, "peerId" | "addresses" | "connections" | "sign">;
   cluster: string;
+  /** For how long things last. */
   clock: Clock;
+  /** What the time is. */
+  wallMs: () => number;
   capacity: (() => Capacity) | undefined;
+  /** The layers that another member holds. */
+  layersOf?: ((peer: string) => readonly LayersOf[]) | undefined;
 }
 
 export class OwnShards {
   readonly #options: OwnShardsOptions;
   readonly #held = new Map<string, Held>();
-  /** Starts at the clock, so that it grows over restarts. */
+  /** Starts at the time, so that it grows over restarts. */
   #seq: number;
+  readonly #contradictions: PeerQuota;
 
   constructor(options: OwnShardsOptions) {
     this.#options = options;
-    this.#seq = options.clock.now();
+    const { burst, perSecond } = CONTRADICTIONS;
+    this.#contradictions = new PeerQuota(burst, perSecond, options.clock);
+    this.#seq = this.#wallMs();
   }
 
   /** Announces a shard from now on; `say` is called each time it is sealed. */
@@ -95,19 +108,22 @@ export class OwnShards {
     return sealed.filter((record) => record !== undefined);
   }
 
-  /** Whether a record of this peer that came from others is this run's, older, or a goodbye. */
+  /** Whether a record of this peer that came from others is this run's, older, or the goodbye of a shard that it does not have. */
   knows(announcement: Announcement): boolean {
     const { state, seq } = announcement;
-    const held = this.#held.get(layersKey(announcement))?.record;
-    return state === "gone" || (held?.announcement.seq ?? -1) >= seq;
+    const held = this.#held.get(layersKey(announcement));
+    if (held === undefined) return state === "gone";
+    return (held.record?.announcement.seq ?? -1) >= seq;
   }
 
-  /** What to answer to a record from an earlier run: the shard's state, or goodbye. */
+  /** What to answer to a record from another run: the shard's state, or goodbye; undefined if it was answered often enough lately. */
   async contradict(
     announcement: Announcement,
   ): Promise<HolderRecord | undefined> {
     this.#seq = Math.max(this.#seq, announcement.seq);
-    const held = this.#held.get(layersKey(announcement));
+    const layers = layersKey(announcement);
+    if (!this.#contradictions.take(layers)) return undefined;
+    const held = this.#held.get(layers);
     if (held !== undefined) return await this.seal(held);
     return await this.#seal({ ...announcement, state: "gone" });
   }
@@ -124,32 +140,73 @@ export class OwnShards {
     );
   }
 
+  /** To other holders: those that the announcements name. */
+  linksToHolders(): OwnLink[] {
+    const all = [...this.#held.values()].flatMap(({ say }) =>
+      this.#linksToHolders(say()),
+    );
+    return [...new Map(all.map((link) => [link.peer, link])).values()];
+  }
+
+  /** A link to another holder, or a token's compute, takes another time than announced. */
+  haveTimesChanged(): boolean {
+    return [...this.#held.values()].some(({ say, record }) => {
+      if (record === undefined) return false;
+      const own = say();
+      const { announcement } = record;
+      return (
+        isChange(announcement.msPerToken ?? 0, own.msPerToken ?? 0) ||
+        haveChanged(this.#linksToHolders(own), announcement)
+      );
+    });
+  }
+
+  #linksToHolders(own: OwnState): OwnLink[] {
+    const { layersOf = () => [] } = this.#options;
+    return this.#links(own).filter(({ peer }) => layersOf(peer).length > 0);
+  }
+
+  #links(own: OwnState): OwnLink[] {
+    const { host, layersOf = () => [] } = this.#options;
+    return linksOf(host.connections(), (peer) =>
+      layersOf(peer).some(
+        ({ layerStart, layerEnd }) =>
+          layerStart === own.layerEnd % own.layerCount ||
+          layerEnd % own.layerCount === own.layerStart,
+      ),
+    );
+  }
+
   #complete(own: OwnState, seq: number): Announcement {
-    const { host, cluster, clock, capacity } = this.#options;
-    const peers = new Set(host.connections().map(({ peer }) => peer));
+    const { host, cluster, capacity } = this.#options;
+    const links = this.#links(own);
     return {
       ...own,
       v: PROTOCOL,
       cluster,
       peer: host.peerId,
       capacity: capacity?.(),
-      links: [...peers]
-        .slice(0, LINKS.max)
-        .map((peer) => peer.slice(-LINKS.characters)),
+      links: links.map(({ peer }) => peer.slice(-LINKS.characters)),
+      roundTrips: links.map(({ roundTrip }) => roundTrip),
       addresses: host.addresses().slice(0, 16),
       seq,
-      issuedMs: clock.now(),
+      issuedMs: this.#wallMs(),
       ttlMs: ANNOUNCEMENT.ttlMs,
     };
   }
 
   async #seal(announcement: Announcement): Promise<HolderRecord> {
     const { host, clock } = this.#options;
-    const issuedMs = clock.now();
+    const issuedMs = this.#wallMs();
+    const bornMs = clock.now();
     this.#seq = Math.max(this.#seq + 1, issuedMs);
     const numbered = { ...announcement, seq: this.#seq, issuedMs };
     const sealed = await seal(numbered, (data) => host.sign(data));
-    return { announcement: numbered, sealed };
+    return { announcement: numbered, sealed, bornMs };
+  }
+
+  #wallMs(): number {
+    return Math.max(0, Math.floor(this.#options.wallMs()));
   }
 }
 

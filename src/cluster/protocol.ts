@@ -1,6 +1,6 @@
 /** The commands of the cluster: names and schemas, validated on both sides. docs/PROTOCOL.md lists them. */
 import { z } from "zod";
-import { Sealed } from "./announcement.ts";
+import { Passed, Sealed } from "./announcement.ts";
 import { GossipWire } from "./gossip-wire.ts";
 import {
   clusterStatusSchema,
@@ -14,11 +14,11 @@ const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 /** Records in one message; a larger cluster takes several pages. */
 export const RECORDS_PER_MESSAGE = 64;
 
-/** node → rendezvous or member: announces the sender; answered with the other members. */
+/** node → rendezvous or member: announces the sender; answered with the number of members. `nowMs` is the answering machine's clock. */
 export const ANNOUNCE = {
   name: "ANNOUNCE",
   params: z.object({ cluster, sealed: Sealed }),
-  result: z.object({ members: z.number().int().min(0) }),
+  result: z.object({ members: z.number().int().min(0), nowMs: count }),
 } as const;
 
 /** anyone → member or rendezvous: who is in this cluster? With `subscribe`, the two gossip while they are connected. */
@@ -30,8 +30,9 @@ export const GET_CLUSTER = {
     offset: z.number().int().min(0),
   }),
   result: z.object({
-    records: z.array(Sealed).max(RECORDS_PER_MESSAGE),
+    records: z.array(Passed).max(RECORDS_PER_MESSAGE),
     total: z.number().int().min(0),
+    nowMs: count,
     /** The cluster's record, if published. */
     record: Sealed.nullable(),
   }),
@@ -51,12 +52,26 @@ export const GOSSIP_COMMAND = {
   result: GossipWire,
 } as const;
 
+/** member → rendezvous or member: who else has my identity? `sealed` is the sender's run; answered with others' runs, which each name it. */
+export const CHECK_IDENTITY = {
+  name: "CHECK_IDENTITY",
+  params: z.object({ sealed: Sealed }),
+  result: z.object({ others: z.array(Sealed).max(8) }),
+} as const;
+
+/** rendezvous or member → each connection of one peer: another run of yours asks. Answered with the own run, which names that one. */
+export const MEET_RIVAL = {
+  name: "MEET_RIVAL",
+  params: z.object({ rival: Sealed }),
+  result: z.object({ sealed: Sealed }),
+} as const;
+
 /** node → its neighbours and rendezvous: my shard is loaded. The record's state is ready; it is kept and passed on like every record. */
 export const SHARD_LOADED = {
   name: "SHARD_LOADED",
   params: z.object({ cluster, sealed: Sealed }),
   /** Whether every shard is loaded, by the answering peer's records. */
-  result: z.object({ ready: z.boolean() }),
+  result: z.object({ ready: z.boolean(), nowMs: count }),
 } as const;
 
 /**

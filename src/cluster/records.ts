@@ -1,11 +1,18 @@
 /** The newest announcement of each peer and shard. Pure state; the time comes in. */
 import { createHash } from "node:crypto";
-import type { Announcement, Sealed } from "./announcement.ts";
+import {
+  type Announcement,
+  ANNOUNCEMENT,
+  type Passed,
+  type Sealed,
+} from "./announcement.ts";
 
 export interface HolderRecord {
   announcement: Announcement;
   /** The sealed original, to pass on. */
   sealed: Sealed;
+  /** When it was sealed, by this process's own clock. */
+  bornMs: number;
   /** Made once, by `digestOf`. */
   digest?: Digest;
 }
@@ -24,6 +31,8 @@ export const ID_BYTES = 10;
 const MAX_RECORDS_PER_CLUSTER = 10_000;
 /** Shards of one peer. */
 const MAX_RECORDS_PER_PEER = 64;
+/** A record that is over here may live for as long elsewhere: each that passed it on counted its age anew from its arrival. */
+const GRAVE_MS = 30_000;
 
 export type PutOutcome = "new" | "changed" | "renewed" | "stale" | "full";
 
@@ -44,6 +53,23 @@ export function digestOf(record: HolderRecord): Digest {
   const { announcement } = record;
   record.digest ??= { id: holderId(announcement), seq: announcement.seq };
   return record.digest;
+}
+
+/** As it is passed on at `nowMs`. */
+export function passedOf(
+  { sealed, bornMs }: HolderRecord,
+  nowMs: number,
+): Passed {
+  const ageMs = Math.round(Math.max(0, nowMs - bornMs));
+  return { ...sealed, ageMs: Math.min(ageMs, ANNOUNCEMENT.maxTtlMs) };
+}
+
+function isAlive(
+  { announcement, bornMs }: HolderRecord,
+  nowMs: number,
+): boolean {
+  const { state, ttlMs } = announcement;
+  return state !== "gone" && bornMs + ttlMs > nowMs;
 }
 
 export interface Grave {
@@ -72,10 +98,7 @@ export class ClusterRecords {
   }
 
   /** Keeps `record` if it is newer than what is known: "new", "changed", "renewed" (only the time is new), "stale", or "full". */
-  put(
-    record: HolderRecord,
-    nowMs: number = record.announcement.issuedMs,
-  ): PutOutcome {
+  put(record: HolderRecord, nowMs: number = record.bornMs): PutOutcome {
     const { announcement } = record;
     const { peer } = announcement;
     const key = digestOf(record).id;
@@ -115,12 +138,6 @@ export class ClusterRecords {
     return this.#byHolder.get(key)?.record;
   }
 
-  /** The record that was kept of this announcement. */
-  find(announcement: Announcement): HolderRecord | undefined {
-    const record = this.get(holderId(announcement));
-    return record?.announcement === announcement ? record : undefined;
-  }
-
   /** What one peer holds. */
   of(peer: string): HolderRecord[] {
     return (this.#ofPeer.get(peer) ?? []).map(({ record }) => record);
@@ -156,10 +173,8 @@ export class ClusterRecords {
   /** Forgets what has expired or said goodbye. */
   expire(nowMs: number): boolean {
     const before = this.#byHolder.size;
-    for (const { record } of this.#byHolder.values()) {
-      const { state, issuedMs, ttlMs } = record.announcement;
-      if (state === "gone" || issuedMs + ttlMs <= nowMs) this.#bury(record);
-    }
+    for (const { record } of this.#byHolder.values())
+      if (!isAlive(record, nowMs)) this.#bury(record);
     for (const [key, { untilMs }] of this.#graves)
       if (untilMs <= nowMs) this.#graves.delete(key);
     return this.#byHolder.size !== before;
@@ -168,10 +183,8 @@ export class ClusterRecords {
   /** What is alive at `nowMs`. */
   list(nowMs: number): HolderRecord[] {
     const living: HolderRecord[] = [];
-    for (const { record } of this.#byHolder.values()) {
-      const { state, issuedMs, ttlMs } = record.announcement;
-      if (state !== "gone" && issuedMs + ttlMs > nowMs) living.push(record);
-    }
+    for (const { record } of this.#byHolder.values())
+      if (isAlive(record, nowMs)) living.push(record);
     return living;
   }
 
@@ -184,7 +197,7 @@ export class ClusterRecords {
     );
     if (rest.length === 0) this.#ofPeer.delete(a.peer);
     else this.#ofPeer.set(a.peer, rest);
-    const untilMs = a.issuedMs + a.ttlMs;
+    const untilMs = record.bornMs + a.ttlMs + GRAVE_MS;
     this.#graves.delete(key);
     const goodbye = a.state === "gone" ? record : undefined;
     const { peer, seq, addresses } = a;

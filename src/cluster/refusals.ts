@@ -4,7 +4,6 @@ const REFUSALS = [
   /** Not signed by the peer it names. */
   "forged",
   "expired",
-  "future",
   "malformed",
   "oversized",
   /** Of another protocol version. */

@@ -1,7 +1,12 @@
 /** A member's link to each rendezvous or member through which it joined: it announces itself there, publishes, and asks for the members. */
-import { type EventSink, isShoalError, ShoalError } from "../lib/index.ts";
+import {
+  type Clock,
+  type EventSink,
+  isShoalError,
+  ShoalError,
+} from "../lib/index.ts";
 import type { Commands } from "../network/index.ts";
-import type { Sealed } from "./announcement.ts";
+import type { Passed } from "./announcement.ts";
 import type { KnownCluster, Taken } from "./known-cluster.ts";
 import {
   ANNOUNCE,
@@ -18,9 +23,10 @@ const LOST = ["STREAM_CLOSED", "DIAL_FAILED", "DEADLINE", "ABORTED"] as const;
 export interface RendezvousLinkOptions {
   commands: Commands;
   events: EventSink;
+  clock: Clock;
   known: KnownCluster;
   /** A requested record arrived. */
-  onLearned: (sealed: Sealed, taken: Taken, from: string) => void;
+  onLearned: (taken: Taken, from: string) => void;
   /** Everything requested has arrived. */
   onPulled: () => void;
 }
@@ -68,16 +74,18 @@ export class RendezvousLink {
   }
 
   async announceTo(peer: string, record: HolderRecord): Promise<void> {
-    const { known, commands } = this.#options;
+    const { known, commands, clock } = this.#options;
     const { sealed, announcement } = record;
     const command = announcement.state === "ready" ? SHARD_LOADED : ANNOUNCE;
-    await commands.call(
+    const askedMs = clock.now();
+    const { nowMs } = await commands.call(
       peer,
       command.name,
       { cluster: known.name, sealed },
       command.result,
       { timeoutMs: CALL_TIMEOUT_MS },
     );
+    known.heardClock(peer, nowMs, clock.now() - askedMs);
   }
 
   /** The cluster's record, to all. */
@@ -101,16 +109,18 @@ export class RendezvousLink {
 
   /** Asks for every record there is. */
   async pull(peer: string): Promise<void> {
-    const { known, commands, onPulled } = this.#options;
+    const { known, commands, clock, onPulled } = this.#options;
     for (let offset = 0; ;) {
-      const { records, record, total } = await commands.call(
+      const askedMs = clock.now();
+      const { records, record, total, nowMs } = await commands.call(
         peer,
         GET_CLUSTER.name,
         { cluster: known.name, subscribe: this.has(peer), offset },
         GET_CLUSTER.result,
         { timeoutMs: CALL_TIMEOUT_MS },
       );
-      for (const sealed of records) await this.#learn(sealed, peer);
+      known.heardClock(peer, nowMs, clock.now() - askedMs);
+      for (const passed of records) await this.#learn(passed, peer);
       if (record !== null) await known.takePublished(record);
       offset += records.length;
       if (records.length === 0 || offset >= total) break;
@@ -133,10 +143,10 @@ export class RendezvousLink {
     }
   }
 
-  async #learn(sealed: Sealed, from: string): Promise<void> {
+  async #learn(passed: Passed, from: string): Promise<void> {
     const { known, events, onLearned } = this.#options;
     try {
-      onLearned(sealed, await known.take(sealed), from);
+      onLearned(await known.takePassed(passed), from);
     } catch (error) {
       const { code, message } = ShoalError.from(error);
       events.warn("CLUSTER", message, { code });

@@ -4,9 +4,11 @@
  */
 import {
   type Clock,
+  computeModeOf,
   type EventSink,
+  flagsOf,
   ShoalError,
-  systemClock,
+  steadyClock,
 } from "../lib/index.ts";
 import type { Commands, Host } from "../network/index.ts";
 import type { Sealed } from "./announcement.ts";
@@ -15,7 +17,9 @@ import {
   type ServedCluster,
   serveClusterCommands,
 } from "./cluster-commands.ts";
+import { ClocksWatch } from "./clocks-watch.ts";
 import { GossipLink } from "./gossip-link.ts";
+import { IdentityChecks } from "./identity-checks.ts";
 import { KnownCluster, type Taken } from "./known-cluster.ts";
 import type { ClusterStatus } from "../status/index.ts";
 
@@ -25,7 +29,10 @@ export interface RendezvousServiceOptions {
   events: EventSink;
   /** Published clusters are remembered after their last member left. */
   keepsPublished?: boolean;
+  /** For how long things last. */
   clock?: Clock;
+  /** What the time is. */
+  wallMs?: () => number;
 }
 
 const RENDEZVOUS_DEFAULTS = Object.freeze({
@@ -39,6 +46,7 @@ const RENDEZVOUS_DEFAULTS = Object.freeze({
 
 interface Cluster extends ServedCluster {
   link: GossipLink;
+  clocksWatch: ClocksWatch;
   emptySinceMs: number | undefined;
 }
 
@@ -47,7 +55,9 @@ export class RendezvousService {
   #commands: Commands;
   #events: EventSink;
   #clock: Clock;
+  #wallMs: () => number;
   #keepsPublished: boolean;
+  #checks: IdentityChecks;
   #clusters = new Map<string, Cluster>();
   #cancelSweep: (() => void) | undefined;
 
@@ -55,16 +65,20 @@ export class RendezvousService {
     this.#host = options.host;
     this.#commands = options.commands;
     this.#events = options.events;
-    this.#clock = options.clock ?? systemClock;
+    this.#clock = options.clock ?? steadyClock;
+    this.#wallMs = options.wallMs ?? Date.now;
+    this.#checks = new IdentityChecks({ ...options, clock: this.#clock });
     this.#keepsPublished = options.keepsPublished ?? false;
   }
 
   start(): void {
     serveClusterCommands(this.#commands, {
       clock: this.#clock,
+      wallMs: () => Math.floor(this.#wallMs()),
       open: (name) => this.#open(name),
       find: (name) => this.#clusters.get(name),
     });
+    this.#checks.start();
     this.#sweep();
   }
 
@@ -102,7 +116,13 @@ export class RendezvousService {
         { clusters: this.#clusters.size },
       );
     }
-    const known = new KnownCluster(name, this.#host.peerId, this.#clock);
+    const known = new KnownCluster({
+      name,
+      ownPeer: this.#host.peerId,
+      clock: this.#clock,
+      wallMs: this.#wallMs,
+      rivalOf: (announcement) => this.#checks.rivalOf(announcement),
+    });
     const link = new GossipLink({
       host: this.#host,
       commands: this.#commands,
@@ -124,12 +144,13 @@ export class RendezvousService {
     const cluster: Cluster = {
       known,
       link,
+      clocksWatch: new ClocksWatch(known, this.#events),
       emptySinceMs: undefined,
       own: () => [],
       ownAnnouncements: () => [],
-      onTaken: (sealed, taken, from) => {
+      onTaken: (taken, from) => {
         link.addNeighbour(from);
-        link.learned(sealed, taken, from, true);
+        link.learned(taken, from, true);
       },
       onPublished: (_, from) => {
         link.published(from);
@@ -139,6 +160,7 @@ export class RendezvousService {
         this.#events.info("CLUSTER", `cluster ${name} serves ${model}`, {
           manifest,
           shards,
+          computes: flagsOf(computeModeOf(published)),
           key,
         });
       },
@@ -170,8 +192,9 @@ export class RendezvousService {
   #sweep(): void {
     const nowMs = this.#clock.now();
     for (const [name, cluster] of this.#clusters) {
-      const { known, link } = cluster;
+      const { known, link, clocksWatch } = cluster;
       known.records.expire(nowMs);
+      clocksWatch.look();
       const isEmpty = known.records.size === 0 && link.neighbours.length === 0;
       cluster.emptySinceMs = isEmpty
         ? (cluster.emptySinceMs ?? nowMs)

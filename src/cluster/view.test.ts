@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { announcementOf } from "../../test/support/announcements.ts";
+import { announcementOf, recordOf } from "../../test/support/announcements.ts";
 import type { Announcement } from "./announcement.ts";
 import { NODE_STATES, type NodeState } from "../status/index.ts";
 import { ClusterRecords } from "./records.ts";
@@ -33,6 +33,23 @@ test("every layer has a ready holder: ready, nothing is missing", () => {
     [view?.complete, view?.ready, view?.missing, view?.shards.length],
     [true, true, [], 4],
   );
+});
+
+test("holders that compute in another mode than the cluster's record do not count", () => {
+  const mixed = four.with(2, holder("p2", 4, 6, { kv: "bf16" }));
+  const view = clusterView(mixed, { manifest: "m", shards: 4 });
+  assert.deepEqual([view?.ready, view?.missing], [false, [2]]);
+  const bf16 = four.map((a) => ({ ...a, kv: "bf16" as const }));
+  const served = { manifest: "m", shards: 4, kv: "bf16" as const };
+  assert.equal(clusterView(bf16, served)?.ready, true);
+  assert.equal(clusterView(four, served)?.ready, false);
+});
+
+test("without a record those count that compute as most do", () => {
+  const fast = four.map((a) => ({ ...a, batch: "fast" as const }));
+  const view = clusterView([...fast, holder("other", 0, 2)]);
+  assert.deepEqual([view?.batch, view?.kv, view?.ready], ["fast", "f16", true]);
+  assert.deepEqual(view?.shards[0]?.holders.length, 1);
 });
 
 for (const missing of [0, 1, 2, 3]) {
@@ -85,7 +102,7 @@ test("holders of another model do not count for the one that most hold", () => {
 test("an older record never replaces a newer one; what expires or says goodbye is gone", () => {
   const records = new ClusterRecords();
   const put = (announcement: Announcement): string =>
-    records.put({ announcement, sealed: { record: "", signature: "" } });
+    records.put(recordOf(announcement));
   assert.equal(put(holder("a", 0, 2, { seq: 5 })), "new");
   assert.equal(put(holder("a", 0, 2, { seq: 5 })), "stale");
   assert.equal(put(holder("a", 0, 2, { seq: 4, state: "loading" })), "stale");
@@ -261,7 +278,7 @@ test("property: a member that is gone or expired never counts", () => {
         all.map(([a, issuedMs, ttlMs]) => ({ ...a, issuedMs, ttlMs })),
       );
       for (const announcement of announcements)
-        kept.put({ announcement, sealed: { record: "", signature: "" } });
+        kept.put(recordOf(announcement));
       const live = announcements.filter(
         (a) => a.state !== "gone" && a.issuedMs + a.ttlMs > nowMs,
       );

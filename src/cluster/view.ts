@@ -1,6 +1,14 @@
 /** Who holds what, and whether the pipeline is complete and ready: a pure function of the records. Any node computes it. */
 import type { Announcement } from "./announcement.ts";
-import { compare } from "../lib/index.ts";
+import {
+  type BatchMode,
+  compare,
+  type ComputeMode,
+  computeModeOf,
+  flagsOf,
+  type KvType,
+  sameComputeMode,
+} from "../lib/index.ts";
 
 export interface ShardView {
   /** The shard's number in the plan. */
@@ -12,7 +20,7 @@ export interface ShardView {
   loaded: boolean;
 }
 
-export interface ClusterView {
+export interface ClusterView extends ComputeMode {
   manifest: string;
   model: string;
   layerCount: number;
@@ -32,11 +40,13 @@ export interface ClusterView {
 export interface Served {
   manifest: string;
   shards: number;
+  kv?: KvType | undefined;
+  batch?: BatchMode | undefined;
 }
 
 /**
- * Undefined if nobody is known. If members hold different models, the `served` one counts; if none was published, the one with most
- * holders. The order of the records does not matter. Impossible records (layers or numbers beyond the model) do not count, because anybody
+ * Undefined if nobody is known. If members hold different models or compute in different modes, the `served` ones count; if none was
+ * published, those with most holders. The order of the records does not matter. Impossible records (layers or numbers beyond the model) do not count, because anybody
  * can sign those.
  */
 export function clusterView(
@@ -56,7 +66,11 @@ export function clusterView(
   const { manifest } = model;
   const ofModel = live.filter((a) => a.manifest === manifest);
   const { layerCount } = mostCommon(ofModel, (a) => a.layerCount) ?? model;
-  const holders = ofModel.filter((a) => a.layerCount === layerCount);
+  const sized = ofModel.filter((a) => a.layerCount === layerCount);
+  const mode = computeModeOf(
+    served ?? mostCommon(sized, (a) => flagsOf(computeModeOf(a))) ?? {},
+  );
+  const holders = sized.filter((a) => sameComputeMode(computeModeOf(a), mode));
   const { shard } = mostCommon(holders, (a) => a.shard.count) ?? model;
   const shardCount =
     served === undefined ? shard.count : Math.min(served.shards, layerCount);
@@ -81,6 +95,7 @@ export function clusterView(
   return {
     manifest,
     model: model.model,
+    ...mode,
     layerCount,
     shardCount,
     shards,

@@ -17,5 +17,6 @@ export {
   reportLines,
   type ReportOptions,
 } from "./report-lines.ts";
+export { type ClusterRoute, clusterRoute, routeLines } from "./route-lines.ts";
 export { startReports } from "./report.ts";
 export { createDiagnostics, type Diagnostics } from "./server.ts";

@@ -63,6 +63,24 @@ const tables: readonly {
     expected: [/^ {2}Shard: none yet$/m, /^ {2}✗ Not ready: no shard fits$/m],
   },
   {
+    name: "a node that gave a shard up",
+    status: status({
+      givenUp: [
+        {
+          index: 5,
+          count: 8,
+          layerStart: 20,
+          layerEnd: 24,
+          model: "Llama 3 70B",
+          reason: "it failed",
+          sinceMs: 1,
+          untilMs: 2,
+        },
+      ],
+    }),
+    expected: [/^ {2}✗ Gave up shard 5 of 8 \(layers 20-23\): it failed$/m],
+  },
+  {
     name: "a second shard, taken over and downloading",
     status: status({
       shards: [

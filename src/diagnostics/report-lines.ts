@@ -60,7 +60,11 @@ export function clusterReportLines(
   return shown(clusterLines(cluster), options);
 }
 
-function shown(lines: readonly string[], options: ReportOptions): string[] {
+/** Printable, painted, wrapped. */
+export function shown(
+  lines: readonly string[],
+  options: ReportOptions,
+): string[] {
   const { ascii = false, color = false, width = REPORT.width } = options;
   return lines.flatMap((line) => {
     const text = printable(line);
@@ -90,6 +94,10 @@ function nodeLines(status: NodeStatus): string[] {
   const engines = new Set(shards.flatMap(({ engine }) => engine ?? []));
   if (engines.size > 0) lines.push(`  Engine: ${[...engines].join(", ")}`);
   if (role === "node" && shards.length === 0) lines.push("  Shard: none yet");
+  for (const { index, count, reason, ...shard } of status.givenUp)
+    lines.push(
+      `  ✗ Gave up shard ${index} of ${count} (${layersText(shard)}): ${reason}`,
+    );
   if (sessions !== null) {
     const { active, max, total, failed, tokens } = sessions;
     lines.push(
@@ -140,7 +148,8 @@ const OWN_STATES = {
 } as const satisfies Record<OwnShardStatus["state"], string>;
 
 function clusterLines(cluster: ClusterStatus): string[] {
-  const { shards, shardCount, complete, ready, reason, model, mixed } = cluster;
+  const { shards, shardCount, complete, ready, reason, model } = cluster;
+  const { mixed, clocks } = cluster;
   const { expected, discovered, loaded } = countsOf(cluster);
   const rows = [
     [
@@ -153,6 +162,7 @@ function clusterLines(cluster: ClusterStatus): string[] {
       ready ? "✓ yes" : `✗ no: ${reason ?? "the reason is not known"}`,
     ],
     ...(mixed === null ? [] : [["Engines:", mixed]]),
+    ...(clocks === null ? [] : [["Clocks:", clocks]]),
   ];
   const untold = shardCount === null ? 0 : shardCount - shards.length;
   return [

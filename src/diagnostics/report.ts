@@ -123,6 +123,7 @@ function clusterFields(cluster: ClusterStatus): EventFields {
     ready: cluster.ready,
     reason: cluster.reason ?? undefined,
     mixed: cluster.mixed ?? undefined,
+    clocks: cluster.clocks ?? undefined,
     missing: cluster.missing,
     shards: cluster.shards.map((shard) => `${shard.index}:${shard.state}`),
   };

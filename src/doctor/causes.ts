@@ -66,11 +66,6 @@ export const CAUSES = [
       `update the older of the two: this one has ${say(ours)}, the other ${say(theirs)}`,
   },
   {
-    code: "CLOCK_OFF",
-    next: ({ whose }) =>
-      `set ${say(whose)}: records carry a time, and other members refuse wrong ones (on Linux: timedatectl set-ntp true)`,
-  },
-  {
     code: "DHT_BROKEN",
     next: () =>
       "restart the rendezvous and check its [DHT] line: it must say that it stores and answers",
@@ -85,6 +80,11 @@ export const CAUSES = [
     code: "IDENTITY_DAMAGED",
     next: ({ path }) =>
       `move ${say(path)} away: the next start creates a new identity`,
+  },
+  {
+    code: "IDENTITY_TWICE",
+    next: ({ path, place }) =>
+      `stop one of the two, if it has moved${place === undefined ? "" : ` (the other runs at ${say(place)})`}; or give one an identity of its own: remove ${path === undefined ? "node.key" : say(path)} and the transfer.key beside it before its next start`,
   },
   {
     code: "PORT_IN_USE",
@@ -126,6 +126,11 @@ export const CAUSES = [
     next: () =>
       "use a smaller shard (--layers, or more shards), fewer --sessions, a smaller --context, or a machine with more memory",
   },
+  {
+    code: "SHARD_GIVEN_UP",
+    next: ({ shard }) =>
+      `free memory, or start the node with fewer --sessions, a smaller --context or a smaller shard; if memory is not the problem, delete the file of shard ${say(shard)} in its data folder: it is then fetched again`,
+  },
   // the cluster
   {
     code: "CLUSTER_UNKNOWN",
@@ -140,11 +145,6 @@ export const CAUSES = [
   {
     code: "MEMBER_VERSION",
     next: () => "update the refused members; their logs name both versions",
-  },
-  {
-    code: "MEMBER_CLOCK",
-    next: () =>
-      "set the clock of the refused member (its log says `announcement refused`); on Linux: timedatectl set-ntp true",
   },
   {
     code: "MEMBER_MODEL",
@@ -181,6 +181,16 @@ export const CAUSES = [
     code: "CLUSTER_BUSY",
     next: ({ shard }) =>
       `start another node with --shard ${say(shard)}, or allow more --sessions there`,
+  },
+  {
+    code: "CLOCK_OFF",
+    next: ({ whose }) =>
+      `set ${say(whose)} (on Linux: timedatectl set-ntp true): logs disagree, and above an hour TCP connections are refused`,
+  },
+  {
+    code: "MEMBER_CLOCK",
+    next: ({ peer }) =>
+      `set the clock of the machine of ${say(peer)} (on Linux: timedatectl set-ntp true): logs disagree, and above an hour TCP connections are refused`,
   },
   {
     code: "UDP_BLOCKED",

@@ -1,6 +1,6 @@
 /** Is the reached process Shoal, of a compatible version, and does its clock agree with this machine's? */
-import { ANNOUNCEMENT, GET_CAPABILITIES, PROTOCOL } from "../cluster/index.ts";
-import { formatMs, isShoalError, ShoalError, VERSION } from "../lib/index.ts";
+import { GET_CAPABILITIES, isOff, PROTOCOL, side } from "../cluster/index.ts";
+import { isShoalError, ShoalError, VERSION } from "../lib/index.ts";
 import type { Check, Examination, Reached } from "./examination.ts";
 import { ok, problem, skipped, type Finding } from "./finding.ts";
 
@@ -94,16 +94,13 @@ function versionOf({ reached, version, protocol }: Told): Finding {
 
 /** Two different clocks do not show which is wrong; three do if two agree. */
 function clockOf(told: readonly Told[]): Finding {
-  const off = told.filter(
-    ({ aheadMs }) => Math.abs(aheadMs) > ANNOUNCEMENT.maxSkewMs,
-  );
+  const off = told.filter(({ aheadMs }) => isOff(aheadMs));
   const [first] = off;
   if (first === undefined)
     return ok("clock", "the clocks agree", {
       aheadMs: Math.round(told[0]?.aheadMs ?? 0),
     });
   const { aheadMs, reached } = first;
-  const by = formatMs(Math.abs(aheadMs));
   const alone = off.length === told.length;
   const whose = !alone
     ? `the clock of ${reached.target.place}`
@@ -111,8 +108,8 @@ function clockOf(told: readonly Told[]): Finding {
       ? "this machine's clock"
       : `the clock of this machine or that of ${reached.target.place}`;
   const text = !alone
-    ? `the clock of ${reached.target.place} is ${by} ${aheadMs > 0 ? "ahead" : "behind"}`
-    : `this machine's clock is ${by} ${aheadMs > 0 ? "behind" : "ahead of"} that of ${told.map((t) => t.reached.target.place).join(", ")}`;
+    ? `the clock of ${reached.target.place} is ${side(aheadMs)}`
+    : `this machine's clock is ${side(-aheadMs)}${aheadMs > 0 ? "" : " of"} that of ${told.map((t) => t.reached.target.place).join(", ")}`;
   return problem("clock", "CLOCK_OFF", text, {
     whose,
     aheadMs: Math.round(aheadMs),

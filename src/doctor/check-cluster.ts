@@ -2,9 +2,12 @@
 import {
   type ClusterRecord,
   GET_CLUSTER,
+  isOff,
+  side,
   SWARM_STATUS,
   unsealClusterRecord,
 } from "../cluster/index.ts";
+import { describeAddress } from "../network/index.ts";
 import type { ClusterStatus } from "../status/index.ts";
 import { isShoalError, ShoalError } from "../lib/index.ts";
 import type { Check, Examination } from "./examination.ts";
@@ -41,10 +44,12 @@ export const checkCluster: Check = async (examination) => {
       `cluster ${cluster}: ${status.model ?? "?"}, ${peers} ${peers === 1 ? "node" : "nodes"}`,
     ),
     ...strays,
+    ...twiceOf(status),
     ...(status.ready
       ? [ok("shards", `all ${status.shardCount ?? "?"} shards are loaded`)]
       : [...refused, ...missingOf(status)]),
     ...busyOf(status),
+    ...clocksOf(status),
   ];
 };
 
@@ -119,7 +124,7 @@ function straysOf(
 /** Refused announcements explain a missing shard. */
 function refusedOf({ refused }: ClusterStatus): Finding[] {
   const findings: Finding[] = [];
-  const { version = 0, future = 0, expired = 0, mismatch = 0 } = refused;
+  const { version = 0, mismatch = 0 } = refused;
   if (version > 0)
     findings.push(
       problem(
@@ -127,15 +132,6 @@ function refusedOf({ refused }: ClusterStatus): Finding[] {
         "MEMBER_VERSION",
         `${times(version)} a node of another protocol version was refused`,
         { refused: version },
-      ),
-    );
-  if (future + expired > 0)
-    findings.push(
-      problem(
-        "shards",
-        "MEMBER_CLOCK",
-        `${times(future + expired)} a node was refused because its clock is off (${future > 0 ? "it is ahead" : "it is behind"})`,
-        { refused: future + expired },
       ),
     );
   if (mismatch > 0)
@@ -235,6 +231,39 @@ function missingShard(
   );
 }
 
+/** Members whose identity another process has, too: it stops by itself, but may be started again and again. */
+function twiceOf({ members }: ClusterStatus): Finding[] {
+  const twice = members.filter(({ rivalAddresses }) => rivalAddresses !== null);
+  return [...new Map(twice.map((m) => [m.peer, m])).values()].map((one) => {
+    const places = [one.addresses, one.rivalAddresses ?? []].map(([first]) =>
+      first === undefined ? "?" : describeAddress(first),
+    );
+    return problem(
+      "identity",
+      "IDENTITY_TWICE",
+      `two processes have the identity of ${nameOf(one)}: at ${places.join(" and at ")}`,
+      { peer: one.peer },
+    );
+  });
+}
+
+/** Members whose clock differs from that of the process that was asked; if it is that of most, the clock of that one is off. */
+function clocksOf({ members }: ClusterStatus): Finding[] {
+  const clocks = [
+    ...new Map(members.map((m) => [m.peer, m.clockAheadMs])),
+  ].flatMap(([peer, aheadMs]) => (aheadMs === null ? [] : { peer, aheadMs }));
+  const off = clocks.filter(({ aheadMs }) => isOff(aheadMs));
+  if (off.length > (clocks.length + 1) / 2) return [];
+  return off.map(({ peer, aheadMs }) =>
+    problem(
+      "clock",
+      "MEMBER_CLOCK",
+      `the clock of ${nameOf({ peer })} is ${side(aheadMs)}`,
+      { peer, aheadMs },
+    ),
+  );
+}
+
 /** If all loaded holders of a shard are full, all prompts wait. */
 function busyOf({ cluster, members, ready }: ClusterStatus): Finding[] {
   if (!ready) return [];
@@ -271,6 +300,6 @@ function partOf({ progress }: Member): number {
   return progress.doneBytes / progress.sizeBytes;
 }
 
-function nameOf({ peer }: Member): string {
+function nameOf({ peer }: Pick<Member, "peer">): string {
   return `…${peer.slice(-8)}`;
 }

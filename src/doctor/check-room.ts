@@ -2,6 +2,7 @@
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import {
+  leastRoom,
   memoryForShards,
   needsOf,
   type PlanShard,
@@ -16,8 +17,6 @@ import { ok, problem, skipped } from "./finding.ts";
 const ROOM = Object.freeze({
   /** Identity, peer database, manifest and vocabulary, which every role writes. */
   leastDiskBytes: 64 * 1024 * 1024,
-  /** A node's default. */
-  contextLength: 4_096,
 });
 
 export const checkDisk: Check = async (examination) => {
@@ -71,15 +70,11 @@ export const checkMemory: Check = (examination) => {
         `${formatBytes(available)} are free; how much the shard needs is not known`,
       ),
     ]);
-  const contextLength = Math.min(
-    options.contextLength ?? ROOM.contextLength,
-    manifest.contextLength,
-  );
-  const { totalBytes, weightBytes, kvBytes } = needsOf(shard, {
-    contextLength,
-    sessions,
-  });
-  const usable = memoryBytes === undefined ? usableBytes(available) : available;
+  const kv = "f16";
+  const room = leastRoom(manifest, { ...options, sessions, kv });
+  const { contextLength } = room;
+  const { totalBytes, weightBytes, kvBytes } = needsOf(shard, room);
+  const usable = Math.min(usableBytes(free), memoryBytes ?? Infinity);
   const needs = `shard ${shard.index} needs ${formatBytes(totalBytes)} (weights ${formatBytes(weightBytes)}, ${sessions} sessions of ${contextLength} tokens ${formatBytes(kvBytes)})`;
   const facts = { usableBytes: usable, neededBytes: totalBytes };
   return Promise.resolve([

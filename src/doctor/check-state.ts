@@ -1,10 +1,11 @@
 /** Can this machine keep its identity and listen where it should? */
-import { access, mkdir, open, rm } from "node:fs/promises";
+import { access, mkdir, open, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { isShoalError, ShoalError } from "../lib/index.ts";
+import { formatDuration, isShoalError, ShoalError } from "../lib/index.ts";
+import { givenUpFileSchema, givenUpPath } from "../status/index.ts";
 import { createHost, isPortTaken, listenPort } from "../network/index.ts";
 import type { Check, Examination } from "./examination.ts";
-import { note, ok, problem, type Finding } from "./finding.ts";
+import { note, ok, problem, skipped, type Finding } from "./finding.ts";
 
 /** The folder must be writable; an existing key must be valid. */
 export const checkState: Check = async (examination) => {
@@ -33,6 +34,33 @@ export const checkState: Check = async (examination) => {
     ...(await checkKey(examination, join(state, "node.key"))),
   ];
 };
+
+/** What the node of this home gave up in its last run, or in the one that goes on. */
+export const checkGivenUp: Check = async ({ paths, options }) => {
+  const text = await readFile(givenUpPath(paths.state), "utf8").catch(
+    () => "[]", // it gave nothing up
+  );
+  const { success, data } = givenUpFileSchema.safeParse(parsed(text));
+  if (!success) return [skipped("engine", "what was given up is not readable")];
+  return data.map((shard) => {
+    const { index, count, layerStart, layerEnd, reason, sinceMs } = shard;
+    const ago = formatDuration(options.clock.now() - sinceMs);
+    return problem(
+      "engine",
+      "SHARD_GIVEN_UP",
+      `the node of this home gave up shard ${index} of ${count} (layers ${layerStart}-${layerEnd - 1}) ${ago} ago: ${reason}`,
+      { shard: index },
+    );
+  });
+};
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
 
 async function checkKey(
   examination: Examination,

@@ -13,10 +13,11 @@ import { checkCapabilities } from "./check-capabilities.ts";
 import { checkCluster } from "./check-cluster.ts";
 import { checkDht } from "./check-dht.ts";
 import { checkGpu } from "./check-gpu.ts";
+import { checkIdentity } from "./check-identity.ts";
 import { checkManifest, checkModelDir } from "./check-model.ts";
 import { checkReach } from "./check-reach.ts";
 import { checkDisk, checkMemory } from "./check-room.ts";
-import { checkPorts, checkState } from "./check-state.ts";
+import { checkGivenUp, checkPorts, checkState } from "./check-state.ts";
 import type { Check, DoctorOptions, Examination } from "./examination.ts";
 import { diagnose, type Diagnosis, type Finding } from "./finding.ts";
 import { VERSION } from "../lib/index.ts";
@@ -33,11 +34,13 @@ const CHECKS: readonly Check[] = [
   checkCluster,
   checkManifest,
   checkState,
+  checkIdentity,
   checkPorts,
   checkModelDir,
   checkDisk,
   checkGpu,
   checkMemory,
+  checkGivenUp,
 ];
 
 export type DoctorContext = Pick<Examination, "events" | "paths" | "signal">;

@@ -16,6 +16,7 @@ export const CHECKS = [
   "disk",
   "gpu",
   "memory",
+  "engine",
   "cluster",
   "shards",
   "load",

@@ -3,13 +3,15 @@
  *
  *     0  u32  length of the body in bytes
  *     4  u32  op (requests) or kind (replies)
- *     8  u32  request id, echoed in the replies
+ *     8  u32  request id, echoed in the replies; of a session's frame the session's handle
  *    12  …    body; numbers little-endian, f32 and i32 arrays 4-byte aligned
  *
  * The child reads and writes synchronously (an engine does one thing at a time and wakes fastest this way); the parent is asynchronous.
  */
-import { readSync, writeSync } from "node:fs";
+import { writeSync } from "node:fs";
+import { Socket } from "node:net";
 import { ShoalError } from "../lib/index.ts";
+import { receive } from "../ring/index.ts";
 
 export const HEADER_BYTES = 12;
 /** Above any chunk of activations (256 tokens × 16384 × 4 = 16 MiB) and any vocabulary's piece table. */
@@ -18,15 +20,15 @@ export const MAX_BODY_BYTES = 64 * 1024 * 1024;
 const CHANNEL_FD = 3;
 
 export const Op = {
-  /** JSON LoadStageRequest → Progress*, then Json StageInfo. */
+  /** JSON LoadStageRequest → Progress*, then Json StageInfo. A process may hold several stages, by number. */
   LoadStage: 1,
   /** JSON {path} → VocabularyInfo (JSON, piece table): see tokenizer.ts. */
   LoadVocabulary: 2,
-  /** u32 sequence, JSON SamplingOptions or nothing → Json {}. Opens a session; frees it first if it was open. */
+  /** u32 stage, sequence, JSON SamplingOptions or nothing → Json {}. Makes a sequence ready for decodes one by one; frees it first if it was open. */
   OpenSequence: 3,
-  /** u32 sequence → Json {}. */
+  /** u32 stage, sequence → Json {}. */
   FreeSequence: 4,
-  /** u32 sequence, position, tokens n, want; i32 tokens[n]; f32 activations[n × n_embd] unless the stage is the first. */
+  /** u32 stage, sequence, position, tokens n, want; i32 tokens[n]; f32 activations[n × n_embd] unless the stage is the first. */
   Decode: 5,
   /** u32 flags (1 add special, 2 parse special), UTF-8 text → i32 tokens[]. */
   Tokenize: 6,
@@ -36,6 +38,18 @@ export const Op = {
   CheckModel: 8,
   /** JSON {backend} → Json {version, devices}. */
   Devices: 9,
+  /** JSON SessionRequest → Json {}: the session's frames are taken from now on. */
+  OpenSession: 10,
+  /** JSON {handle} → Json {}. Frees its sequence. */
+  CloseSession: 11,
+  /** A session's frame from the gateway, or from a neighbour that cannot reach this engine; the id is the session's handle. Not answered. */
+  Frame: 12,
+  /** JSON ExpectRequest → Json {port}: the data connection may come now. */
+  ExpectConnection: 13,
+  /** JSON DialRequest → Json {}; a link event tells how it went. */
+  DialConnection: 14,
+  /** JSON {stage} → Json {}. */
+  UnloadStage: 15,
 } as const;
 export type Op = (typeof Op)[keyof typeof Op];
 
@@ -50,8 +64,21 @@ export const Want = {
 } as const;
 export type Want = (typeof Want)[keyof typeof Want];
 
-export const Kind = { Json: 1, Bytes: 2, Progress: 3, Error: 4 } as const;
+export const Kind = {
+  Json: 1,
+  Bytes: 2,
+  Progress: 3,
+  Error: 4,
+  /** u16 Target, u16 stage, a session's frame; the id is the session's handle. */
+  Frame: 5,
+  /** JSON EngineEvent. */
+  Event: 6,
+} as const;
 export type Kind = (typeof Kind)[keyof typeof Kind];
+
+/** Whom a frame that leaves the engine through its node is for. */
+export const Target = { Gateway: 0, Next: 1, Previous: 2 } as const;
+export type Target = (typeof Target)[keyof typeof Target];
 
 export interface Frame {
   op: number;
@@ -95,54 +122,133 @@ function aligned(bytes: Uint8Array): Uint8Array {
   return bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
 }
 
-/** The child's blocking end. */
-export class SyncChannel {
-  #fd: number;
-  #header = new Uint8Array(HEADER_BYTES);
-  #view = new DataView(this.#header.buffer);
-  #body = new Uint8Array(1 << 16);
+/** What an engine tells its node by itself. */
+export type EngineEvent =
+  | { type: "link"; link: number; direct: boolean; error?: object }
+  /** The session is over at this stage. */
+  | { type: "failed"; handle: number; error: object }
+  | {
+      type: "stats";
+      /** Its number in the process. */
+      stage: number;
+      /** Computed so far, prompts' and generated ones. */
+      tokens: number;
+      /** Of them, those that shared a decode with other sessions'. */
+      sharedTokens: number;
+      /** Moving average of decodes of one token; undefined before the first. */
+      msPerToken: number | undefined;
+    };
+
+/** The child's end. Nothing here waits: the engine waits for several things at once (loop.ts). */
+export class EngineChannel {
+  readonly fd: number;
+  #buffer = Buffer.alloc(1 << 16);
+  #start = 0;
+  #end = 0;
+  #ended = false;
+  /** Of a small frame; it leaves in one piece. */
+  #out = Buffer.alloc(1 << 16);
 
   constructor(fd: number = CHANNEL_FD) {
-    this.#fd = fd;
+    this.fd = fd;
   }
 
-  /** The next frame, or undefined when the parent is gone. The body is overwritten by the next read. */
-  read(): Frame | undefined {
-    if (!this.#fill(this.#header, HEADER_BYTES)) return undefined;
-    const length = this.#view.getUint32(0, true);
+  /** The parent is gone. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Reads what is there. */
+  fill(): void {
+    this.#makeRoom(HEADER_BYTES);
+    const room = this.#buffer.length - this.#end;
+    const got = receive(this.fd, this.#buffer, this.#end, room);
+    if (got > 0) this.#end += got;
+    else if (got === 0) this.#ended = true;
+  }
+
+  /** Reads by node's event loop from now on, where there is no other way. `onArrival` is called after something came, or the parent went. */
+  readByEvents(onArrival: () => void): void {
+    const socket = new Socket({ fd: this.fd, readable: true, writable: false });
+    socket.on("data", (chunk) => {
+      this.#makeRoom(chunk.length);
+      this.#buffer.set(chunk, this.#end);
+      this.#end += chunk.length;
+      onArrival();
+    });
+    const onEnd = (): void => {
+      this.#ended = true;
+      onArrival();
+    };
+    socket.on("end", onEnd).on("error", onEnd);
+  }
+
+  /** The next frame that is here as a whole. Its body is overwritten by the next `fill`. */
+  next(): Frame | undefined {
+    const length = this.#wanted();
+    if (this.#end - this.#start < length) return undefined;
+    const at = this.#start;
+    this.#start += length;
+    return {
+      op: this.#buffer.readUInt32LE(at + 4),
+      id: this.#buffer.readUInt32LE(at + 8),
+      body: this.#buffer.subarray(at + HEADER_BYTES, at + length),
+    };
+  }
+
+  write(kind: Kind, id: number, ...body: readonly Uint8Array[]): void {
+    const out = this.#out;
+    let length = 0;
+    for (const part of body) length += part.length;
+    out.writeUInt32LE(length, 0);
+    out.writeUInt32LE(kind, 4);
+    out.writeUInt32LE(id, 8);
+    let at = HEADER_BYTES;
+    for (const part of body) {
+      if (at + part.length > out.length) {
+        this.#drain(out, at);
+        at = 0;
+      }
+      if (part.length > out.length) this.#drain(part, part.length);
+      else {
+        out.set(part, at);
+        at += part.length;
+      }
+    }
+    this.#drain(out, at);
+  }
+
+  #drain(from: Uint8Array, length: number): void {
+    for (let at = 0; at < length;)
+      at += writeSync(this.fd, from, at, length - at);
+  }
+
+  /** Bytes of the frame that begins at the start. */
+  #wanted(): number {
+    if (this.#end - this.#start < HEADER_BYTES) return HEADER_BYTES;
+    const length = this.#buffer.readUInt32LE(this.#start);
     if (length > MAX_BODY_BYTES)
       throw new ShoalError(
         "FRAME_TOO_LARGE",
         `engine frame of ${length} bytes`,
         { length },
       );
-    if (length > this.#body.length)
-      this.#body = new Uint8Array(2 ** Math.ceil(Math.log2(length)));
-    if (!this.#fill(this.#body, length)) return undefined;
-    return {
-      op: this.#view.getUint32(4, true),
-      id: this.#view.getUint32(8, true),
-      body: this.#body.subarray(0, length),
-    };
+    return HEADER_BYTES + length;
   }
 
-  write(kind: Kind, id: number, body: Uint8Array): void {
-    this.#drain(encodeHeader(kind, id, body.length));
-    this.#drain(body);
-  }
-
-  #fill(into: Uint8Array, length: number): boolean {
-    for (let at = 0; at < length;) {
-      const got = readSync(this.#fd, into, at, length - at, null);
-      if (got === 0) return false;
-      at += got;
-    }
-    return true;
-  }
-
-  #drain(from: Uint8Array): void {
-    for (let at = 0; at < from.length;)
-      at += writeSync(this.#fd, from, at, from.length - at);
+  /** For the whole frame that begins here, and for `more` bytes. What is left moves to the front if they do not fit behind it. */
+  #makeRoom(more: number): void {
+    const left = this.#end - this.#start;
+    const wanted = Math.max(this.#wanted(), left + more);
+    if (left > 0 && this.#start + wanted <= this.#buffer.length) return;
+    const to =
+      wanted <= this.#buffer.length
+        ? this.#buffer
+        : Buffer.alloc(2 ** Math.ceil(Math.log2(wanted)));
+    this.#buffer.copy(to, 0, this.#start, this.#end);
+    this.#buffer = to;
+    this.#start = 0;
+    this.#end = left;
   }
 }
 

@@ -12,15 +12,19 @@ import {
   FrameParser,
   floatsOf,
   Kind,
-  type Op,
+  Op,
 } from "./channel.ts";
 import { nativeReason } from "./native-log.ts";
+import { Pulse, PULSE_DEFAULTS } from "./pulse.ts";
+import { oomKills, type Vitals, vitalsOf } from "./vitals.ts";
 
 const CHILD = fileURLToPath(programOf("child", import.meta.url));
 /** Last lines of the engine's stderr kept for the error that tells of its death: a backtrace may follow its reason. */
 const LOG_LINES_KEPT = 64;
 /** A child whose channel is closed ends at once, unless it is inside a long decode. */
 const STOP_GRACE_MS = 1_000;
+/** A killed child is gone at once, unless the system holds it: then it counts as gone. */
+const KILL_GRACE_MS = 5_000;
 
 /**
  * Libraries for graphics cards join operations into one kernel where a graph allows it, which sums in another order. At a border a graph
@@ -33,15 +37,35 @@ const WITHOUT_FUSION = {
 };
 
 export interface RequestOptions {
+  /** Counted only while this process is awake itself. */
   timeoutMs: number;
+  /** The answer takes nothing but the processor: a child that owes it and computes nothing is stuck. */
+  takesOnlyCpu?: boolean;
   onProgress?: (fraction: number) => void;
 }
 
+const FAULTS = {
+  stopped: "the engine is stopped by a signal from outside, and was so for 3 s",
+  stuck: "the engine hangs: it owes an answer, and computed nothing for 10 s",
+};
+
 interface Pending {
+  readonly op: Op;
   resolve(body: Uint8Array): void;
   reject(error: ShoalError): void;
-  onProgress: ((fraction: number) => void) | undefined;
-  rearm(): void;
+  readonly options: RequestOptions;
+  /** When it was asked, or last made progress. */
+  sinceMs: number;
+  leftMs: number;
+}
+
+export interface EngineProcessOptions {
+  /** What the child says by itself: frames of sessions and events. */
+  onMessage?: (frame: Frame) => void;
+  /** False: it uses node's event loop. */
+  sockets?: boolean | undefined;
+  /** How it is watched; default: as far as the system tells. */
+  vitals?: (pid: number) => Vitals | undefined;
 }
 
 export class EngineProcess implements AsyncDisposable {
@@ -55,9 +79,21 @@ export class EngineProcess implements AsyncDisposable {
   #nextId = 1;
   #log: string[] = [];
   #gone: ShoalError | undefined;
+  /** The same for whoever had nothing to do with it. */
+  #told: ShoalError | undefined;
+  readonly #onMessage: (frame: Frame) => void;
+  readonly #vitals: (pid: number) => Vitals | undefined;
+  readonly #pulse = new Pulse(performance.now());
+  readonly #ended = Promise.withResolvers<ShoalError>();
 
-  constructor() {
-    this.#child = spawn(process.execPath, ["--max-semi-space-size=16", CHILD], {
+  constructor(options: EngineProcessOptions = {}) {
+    const { onMessage = () => {}, sockets = true } = options;
+    this.#onMessage = onMessage;
+    this.#vitals = options.vitals ?? vitalsOf;
+    const oomKillsBefore = oomKills();
+    const flags = sockets ? [] : ["--no-sockets"];
+    const args = ["--max-semi-space-size=16", CHILD, ...flags];
+    this.#child = spawn(process.execPath, args, {
       stdio: ["ignore", "ignore", "pipe", "pipe"],
       windowsHide: true,
       env: { ...process.env, ...WITHOUT_FUSION },
@@ -72,44 +108,38 @@ export class EngineProcess implements AsyncDisposable {
         ...text.split("\n").filter((line) => line.trim() !== ""),
       ].slice(-LOG_LINES_KEPT);
     });
-    this.exited = new Promise((resolve) => {
-      const end = (error: ShoalError): void => {
-        this.#gone ??= error;
-        for (const pending of this.#pending.values())
-          pending.reject(this.#gone);
-        this.#pending.clear();
-        resolve(this.#gone);
-      };
-      this.#child.on("error", (error) =>
-        end(
-          new ShoalError(
-            "ENGINE_DIED",
-            `the engine could not start: ${error.message}`,
-            {},
-            error,
-          ),
-        ),
-      );
-      this.#child.on("close", (code, signal) => {
-        const how =
-          signal === null ? `exit status ${code}` : `signal ${signal}`;
-        const reason = nativeReason(this.#log);
-        end(
-          new ShoalError(
-            "ENGINE_DIED",
-            `the engine died (${how})${reason === undefined ? "" : `: ${reason}`}`,
-            { pid: this.pid, reason, log: this.#log },
-          ),
-        );
-      });
+    this.exited = this.#ended.promise;
+    this.#child.on("error", (error) => {
+      const what = `the engine could not start: ${error.message}`;
+      this.#end(new ShoalError("ENGINE_DIED", what, {}, error));
     });
+    this.#child.on("close", (code, signal) => {
+      const how = signal === null ? `exit status ${code}` : `signal ${signal}`;
+      const isOutOfMemory = signal === "SIGKILL" && oomKills() > oomKillsBefore;
+      const reason = isOutOfMemory
+        ? "the system ended it, probably for want of memory"
+        : nativeReason(this.#log);
+      const what = `the engine died (${how})${reason === undefined ? "" : `: ${reason}`}`;
+      const { pid } = this;
+      const log = this.#log;
+      const details = { pid, signal: signal ?? "", isOutOfMemory, reason, log };
+      this.#end(new ShoalError("ENGINE_DIED", what, details));
+    });
+    const beat = setInterval(() => this.#beat(), PULSE_DEFAULTS.everyMs);
+    beat.unref();
+    void this.exited.then(() => clearInterval(beat));
   }
 
   get alive(): boolean {
     return this.#gone === undefined;
   }
 
-  /** Sends one request and returns the reply's body. Rejects with the child's error, ENGINE_DIED, or DEADLINE (which kills the child). */
+  /** It computes, or waits for a disk, as far as the system tells. */
+  get isBusy(): boolean {
+    return this.#pulse.isBusy;
+  }
+
+  /** Sends one request and returns the reply's body. Rejects with the child's error, ENGINE_DIED, ENGINE_HUNG or DEADLINE (which kill the child). */
   request(
     op: Op,
     parts: readonly Uint8Array[],
@@ -120,30 +150,8 @@ export class EngineProcess implements AsyncDisposable {
     const id = this.#nextId;
     this.#nextId = (this.#nextId % 0xffffffff) + 1;
     return new Promise((resolve, reject) => {
-      const expire = (): void => {
-        this.#gone = new ShoalError(
-          "DEADLINE",
-          `the engine gave no answer within ${options.timeoutMs} ms`,
-          { pid: this.pid },
-        );
-        this.#child.kill("SIGKILL");
-      };
-      let timer = setTimeout(expire, options.timeoutMs);
-      this.#pending.set(id, {
-        resolve: (body) => {
-          clearTimeout(timer);
-          resolve(body);
-        },
-        reject: (error) => {
-          clearTimeout(timer);
-          reject(error);
-        },
-        onProgress: options.onProgress,
-        rearm: () => {
-          clearTimeout(timer);
-          timer = setTimeout(expire, options.timeoutMs);
-        },
-      });
+      const [sinceMs, leftMs] = [performance.now(), options.timeoutMs];
+      this.#pending.set(id, { op, resolve, reject, options, sinceMs, leftMs });
       let length = 0;
       for (const part of parts) length += part.length;
       this.#socket.cork();
@@ -151,6 +159,15 @@ export class EngineProcess implements AsyncDisposable {
       for (const part of parts) this.#socket.write(part);
       this.#socket.uncork();
     });
+  }
+
+  /** Sends what is not answered. A child that is gone gets nothing. */
+  post(op: Op, id: number, body: Uint8Array): void {
+    if (this.#gone !== undefined) return;
+    this.#socket.cork();
+    this.#socket.write(encodeHeader(op, id, body.length));
+    this.#socket.write(body);
+    this.#socket.uncork();
   }
 
   async requestJson<T>(
@@ -171,17 +188,21 @@ export class EngineProcess implements AsyncDisposable {
     this.#socket.end();
     const forced = new AbortController();
     const kill = sleep(STOP_GRACE_MS, forced.signal).then(
-      () => this.#child.kill("SIGKILL"),
-      () => false,
+      () => this.kill(),
+      () => {},
     );
     await this.exited;
     forced.abort();
     await kill;
   }
 
-  /** Ends the child now. */
+  /** Ends the child now: also one that is stopped. */
   kill(): void {
     this.#child.kill("SIGKILL");
+    setTimeout(() => {
+      const what = "the engine was killed, and the system does not end it";
+      this.#end(new ShoalError("ENGINE_DIED", what, { pid: this.pid }));
+    }, KILL_GRACE_MS).unref();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -192,17 +213,68 @@ export class EngineProcess implements AsyncDisposable {
     try {
       this.#parser.push(chunk, (frame) => this.#onFrame(frame));
     } catch (error) {
-      this.#gone = isShoalError(error) ? error : ShoalError.from(error);
-      this.#child.kill("SIGKILL");
+      this.#giveUp(isShoalError(error) ? error : ShoalError.from(error));
     }
   }
 
+  /** Its deadlines, and whether it is alive at all. */
+  #beat(): void {
+    // It answers in order, so only the first may have begun.
+    const [first] = this.#pending.values();
+    const owes = first?.options.takesOnlyCpu === true;
+    const nowMs = performance.now();
+    const vitals = this.#vitals(this.pid);
+    const { elapsedMs, fault } = this.#pulse.beat(nowMs, vitals, owes);
+    const details = { pid: this.pid, fault };
+    if (fault !== undefined)
+      this.#giveUp(new ShoalError("ENGINE_HUNG", FAULTS[fault], details));
+    for (const pending of this.#pending.values()) {
+      pending.leftMs -= Math.min(elapsedMs, nowMs - pending.sinceMs);
+      if (pending.leftMs > 0) continue;
+      const what = `the engine gave no answer within ${pending.options.timeoutMs} ms`;
+      this.#giveUp(new ShoalError("DEADLINE", what, details));
+    }
+  }
+
+  /** Nobody waits for its end. */
+  #giveUp(error: ShoalError): void {
+    if (this.#gone !== undefined) return;
+    this.#fail(error);
+    this.kill();
+  }
+
+  #end(error: ShoalError): void {
+    this.#fail(error);
+    this.#ended.resolve(this.#told ?? error);
+  }
+
+  /** What has failed it first is the reason of all that follows. */
+  #fail(error: ShoalError): void {
+    if (this.#gone !== undefined) return;
+    this.#gone = error;
+    const [first, ...others] = this.#pending.values();
+    // All else that the process did ends through no fault of its own.
+    const told = first?.op === Op.LoadStage ? othersFault(error) : error;
+    this.#told = told;
+    first?.reject(error);
+    for (const pending of others) pending.reject(told);
+    this.#pending.clear();
+  }
+
   #onFrame(frame: Frame): void {
+    if (frame.op === Kind.Frame || frame.op === Kind.Event) {
+      this.#onMessage(frame);
+      return;
+    }
     const pending = this.#pending.get(frame.id);
     if (pending === undefined) return;
     if (frame.op === Kind.Progress) {
-      pending.rearm(); // a load that makes progress is not late
-      pending.onProgress?.(floatsOf(frame.body)[0] ?? 0);
+      // A load that makes progress is not late, and neither is what waits behind it.
+      for (const one of this.#pending.values()) {
+        one.sinceMs = performance.now();
+        one.leftMs = one.options.timeoutMs;
+      }
+      pending.options.onProgress?.(floatsOf(frame.body)[0] ?? 0);
       return;
     }
     this.#pending.delete(frame.id);
@@ -212,4 +284,14 @@ export class EngineProcess implements AsyncDisposable {
       );
     else pending.resolve(frame.body);
   }
+}
+
+function othersFault({
+  code,
+  message,
+  details,
+  cause,
+}: ShoalError): ShoalError {
+  const marked = { ...details, isOthersFault: true };
+  return new ShoalError(code, message, marked, cause);
 }

@@ -19,7 +19,7 @@ import {
   isGpu,
   usedGpus,
 } from "./native-devices.ts";
-import type { StageEngineOptions } from "./stage-engine.ts";
+import type { StageEngineOptions } from "./stage-options.ts";
 
 /** What can be asked about a machine; tests answer for another. */
 export interface Prober {

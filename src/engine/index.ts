@@ -10,10 +10,14 @@
  *     const tokenizer = await Tokenizer.load("metadata.gguf");
  *     const tokens = await tokenizer.encode("Once upon a time", { addSpecial: true, parseSpecial: false });
  */
-export { bytesOf, intsOf, Want } from "./channel.ts";
+export { bytesOf, intsOf, Target, Want } from "./channel.ts";
+export type { EngineEvent } from "./channel.ts";
+export { EngineHost } from "./engine-host.ts";
+export { OWN_LINK } from "./ring-links.ts";
 export { checkModel, inspectModelFile } from "./check-model.ts";
 export * from "./chat-template.ts";
 export type { StageInfo } from "./child.ts";
+export { chunksOf, EXACT_CHUNK_TOKENS } from "./chunks.ts";
 export {
   type BackendState,
   chooseGpu,
@@ -30,6 +34,8 @@ export {
   type Libraries,
   packageSpec,
 } from "./libraries.ts";
+export type { KeptPrefix } from "./kept-sessions.ts";
+export { KV_TYPES, type KvType } from "./kv.ts";
 export {
   type Device,
   type DeviceKind,
@@ -37,13 +43,19 @@ export {
   isGpu,
 } from "./native-devices.ts";
 export * from "./sampling.ts";
+export { alignedPrefix, commonLength } from "./prefix-rules.ts";
 export {
   type DecodeResult,
+  type SessionAtStage,
+  StageEngine,
+} from "./stage-engine.ts";
+export {
   defaultThreads,
   ENGINE_DEFAULTS,
-  StageEngine,
   type StageEngineOptions,
-} from "./stage-engine.ts";
+} from "./stage-options.ts";
 export * from "./text-stream.ts";
+export type { StageTables } from "./tables.ts";
 export { Tokenizer } from "./tokenizer.ts";
+export { BATCH_MODES, type BatchMode } from "./turns.ts";
 export { type VerifyResult, verifyShards } from "./verify.ts";

@@ -59,8 +59,18 @@ test("a stage on the CPU gets no device, one on a named GPU that one, one on an 
     BigUint64Array.of(16n, 0n),
   );
   assert.deepEqual(pointersOf([]), BigUint64Array.of(0n));
-  assert.equal(deviceNames([]), "CPU");
-  assert.equal(deviceNames([GPU, IGPU]), "Vulkan0 a card, Vulkan1 a card");
+  assert.equal(deviceNames([], ""), "CPU");
+  const line = (on: string): string => `CPU : SSE3 = 1 | AVX = 1 | ${on} | `;
+  assert.equal(deviceNames([], line("AVX2 = 1 | FMA = 1")), "CPU AVX2");
+  assert.equal(
+    deviceNames([], line("AVX2 = 1 | AVX512 = 1 | AVX512_VNNI = 1")),
+    "CPU AVX512+VNNI",
+  );
+  assert.equal(deviceNames([], line("AVX512 = 0")), "CPU AVX");
+  assert.equal(
+    deviceNames([GPU, IGPU], line("AVX2 = 1")),
+    "Vulkan0 a card, Vulkan1 a card",
+  );
 });
 
 test("a GPU that is not there is refused with those that are", () => {

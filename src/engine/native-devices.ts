@@ -100,14 +100,41 @@ export function pointersOf(
   return BigUint64Array.of(...devices.map(({ pointer }) => pointer), 0n);
 }
 
-/** A name in the status: "CPU", "Vulkan0 NVIDIA GeForce RTX 4090". */
+/** A name in the status: "CPU AVX512+VNNI", "Vulkan0 NVIDIA GeForce RTX 4090". `systemInfo` is the library's. */
 export function deviceNames(
   gpus: readonly Pick<Device, "name" | "description">[],
+  systemInfo: string,
 ): string {
   return (
     gpus.map(({ name, description }) => `${name} ${description}`).join(", ") ||
-    "CPU"
+    cpuKind(systemInfo)
   );
+}
+
+/** Instruction sets that choose kernels: of each line one, the first that is there; of the last all. */
+const WIDEST = ["AVX512", "AVX2", "AVX", "SVE", "NEON"];
+const FURTHER = [
+  "AVX512_VBMI",
+  "AVX512_VNNI",
+  "AVX512_BF16",
+  "AVX_VNNI",
+  "AMX_INT8",
+  "DOTPROD",
+  "MATMUL_INT8",
+  "FP16_VA",
+  "SME",
+];
+
+/** Processors of one kind take the same kernels, and so compute the same bits. */
+function cpuKind(systemInfo: string): string {
+  const has = new Set(
+    [...systemInfo.matchAll(/(\w+) = 1/g)].map(([, name = ""]) => name),
+  );
+  const widest = WIDEST.find((name) => has.has(name));
+  const further = FURTHER.filter((name) => has.has(name)).map((name) =>
+    name.replace("AVX512_", ""),
+  );
+  return widest === undefined ? "CPU" : `CPU ${[widest, ...further].join("+")}`;
 }
 
 function kindOf({ type }: Pick<NativeDevice, "type">): DeviceKind {

@@ -61,7 +61,25 @@ export interface TypeTraits {
     ((row: Uint8Array, out: Float32Array, count: number) => void) | undefined;
 }
 
-export interface Native {
+/** A tensor that has memory of its own in the process, no view of another's. */
+export interface TensorMemory {
+  name: string;
+  address: number;
+  sizeBytes: number;
+  /** Its shape, 4 numbers, rows first. */
+  shape: readonly number[];
+}
+
+export interface NativeTensors {
+  tensorName(tensor: Pointer): string;
+  tensorBytes(tensor: Pointer): number;
+  readTensor(tensor: Pointer, into: Float32Array, sizeBytes: number): void;
+  writeTensor(tensor: Pointer, from: Float32Array, sizeBytes: number): void;
+  /** Of the tensor that this one is a view of, or of itself; undefined where it is not the process's own memory. */
+  memoryOf(tensor: Pointer): TensorMemory | undefined;
+}
+
+export interface Native extends NativeTensors {
   /** Where the libraries were found. */
   directory: string;
   /** Of llama.cpp: "0.5.0". */
@@ -97,10 +115,33 @@ export interface Native {
     from: number,
     to: number,
   ): boolean;
-  tensorName(tensor: Pointer): string;
-  tensorBytes(tensor: Pointer): number;
-  readTensor(tensor: Pointer, into: Float32Array, sizeBytes: number): void;
-  writeTensor(tensor: Pointer, from: Float32Array, sizeBytes: number): void;
+  /** Positions that a sequence has. */
+  sequenceLength(context: Pointer, sequence: number): number;
+  /** The first position that all layers have; -1 of an empty sequence. */
+  firstPosition(context: Pointer, sequence: number): number;
+  /** Tokens that a layer with a sliding window attends to; 0 where there is none. */
+  windowLength(model: Pointer): number;
+  /** What `readSequence` writes. */
+  sequenceBytes(context: Pointer, sequence: number): number;
+  /** Writes what a sequence has into `length` bytes. False if that failed. */
+  readSequence(
+    context: Pointer,
+    sequence: number,
+    into: Pointer | Uint8Array,
+    length: number,
+  ): boolean;
+  /** Gives a sequence what was read. False if it is not of such a context. */
+  writeSequence(
+    context: Pointer,
+    sequence: number,
+    from: Pointer | Uint8Array,
+    length: number,
+  ): boolean;
+  /** States of fixed size instead of keys and values, in all layers or in some: a sequence can not go back to an earlier position. */
+  isRecurrent(model: Pointer): boolean;
+  isHybrid(model: Pointer): boolean;
+  /** Threads for one token, and for more. */
+  setThreads(context: Pointer, threads: number, batchThreads: number): void;
   typeTraits(type: number): TypeTraits;
   vocab(model: Pointer): Pointer;
   vocabSize(vocab: Pointer): number;
@@ -153,6 +194,8 @@ export interface Native {
   /** A native callback, called for every tensor: see ggml_backend_sched_eval_callback. */
   evalCallback(callback: (tensor: Pointer, ask: boolean) => boolean): Pointer;
   progressCallback(callback: (fraction: number) => boolean): Pointer;
+  /** Of evalCallback or progressCallback, when nothing calls it any more. */
+  freeCallback(callback: Pointer): void;
   addressOf(array: ArrayBufferView): bigint;
 }
 

@@ -2,105 +2,25 @@
  * The whole native surface: every llama.cpp and ggml symbol that Shoal calls, with types and struct layouts. No other file names one. Bound
  * by koffi to the unmodified libraries of `@node-llama-cpp/<platform>`: 3.22.1, which is llama.cpp v0.5.0, or 3.21.1, which is v0.4.0.
  *
- * Struct layouts: include/llama.h at v0.5.0. They are checked against the library's own defaults on load, so another version is refused
- * instead of misread.
+ * native-layouts.ts has their structs, native-tensors.ts and native-devices.ts parts of it.
  */
 import { join } from "node:path";
 import koffi, { type LibraryHandle } from "koffi";
 import { type ErrorDetails, ShoalError } from "../lib/index.ts";
 import { type Backend, findLibraries, type Libraries } from "./libraries.ts";
+import {
+  declareTypes,
+  EXPECTED_CONTEXT,
+  EXPECTED_MODEL,
+} from "./native-layouts.ts";
 import { LOG_ERROR, nativeReason } from "./native-log.ts";
+import { bindTensors } from "./native-tensors.ts";
 import type {
   Native,
   NativeDevice,
   NativeLog,
   Pointer,
 } from "./native-types.ts";
-
-const MODEL_PARAMS = {
-  devices: "void*",
-  tensor_buft_overrides: "void*",
-  n_gpu_layers: "int32",
-  split_mode: "int",
-  load_mode: "int",
-  lazy_mode: "int",
-  main_gpu: "int32",
-  tensor_split: "void*",
-  progress_callback: "shoal_progress_cb *",
-  progress_callback_user_data: "void*",
-  kv_overrides: "void*",
-  vocab_only: "bool",
-  check_tensors: "bool",
-  use_extra_bufts: "bool",
-  no_host: "bool",
-  no_alloc: "bool",
-  load_mtp: "bool",
-} as const;
-
-const CONTEXT_PARAMS = {
-  n_ctx: "uint32",
-  n_batch: "uint32",
-  n_ubatch: "uint32",
-  n_seq_max: "uint32",
-  n_rs_seq: "uint32",
-  n_outputs_max: "uint32",
-  n_outputs_max_per_seq: "uint32",
-  n_threads: "int32",
-  n_threads_batch: "int32",
-  ctx_type: "int",
-  rope_scaling_type: "int",
-  pooling_type: "int",
-  attention_type: "int",
-  flash_attn_type: "int",
-  rope_freq_base: "float",
-  rope_freq_scale: "float",
-  yarn_ext_factor: "float",
-  yarn_attn_factor: "float",
-  yarn_beta_fast: "float",
-  yarn_beta_slow: "float",
-  yarn_orig_ctx: "uint32",
-  defrag_thold: "float",
-  cb_eval: "shoal_eval_cb *",
-  cb_eval_user_data: "void*",
-  type_k: "int",
-  type_v: "int",
-  abort_callback: "void*",
-  abort_callback_data: "void*",
-  embeddings: "bool",
-  offload_kqv: "bool",
-  no_perf: "bool",
-  op_offload: "bool",
-  swa_full: "bool",
-  kv_unified: "bool",
-  samplers: "void*",
-  n_samplers: "size_t",
-  ctx_other: "void*",
-} as const;
-
-/** The defaults of both versions: values at both ends and in the middle of each struct, so that a shift is noticed. */
-const EXPECTED_MODEL = {
-  n_gpu_layers: -1,
-  split_mode: 1,
-  load_mode: -1,
-  lazy_mode: 1,
-  use_extra_bufts: true,
-  load_mtp: false,
-};
-const EXPECTED_CONTEXT = {
-  n_ctx: 512,
-  n_batch: 2048,
-  n_ubatch: 512,
-  n_outputs_max_per_seq: 1,
-  rope_scaling_type: -1,
-  flash_attn_type: -1,
-  yarn_ext_factor: -1,
-  type_k: 1,
-  type_v: 1,
-  offload_kqv: true,
-  no_perf: true,
-  swa_full: true,
-  kv_unified: false,
-};
 
 /** Of llama.cpp, with the same structs and defaults. The packages for mac and Windows have the older one. */
 const VERSIONS: readonly string[] = ["0.4.0", "0.5.0"];
@@ -129,34 +49,7 @@ function bind(libraries: Libraries, onLog: NativeLog): Native {
   const ggml = open(libraries.ggml);
   const llama = open(libraries.llama);
 
-  koffi.proto("bool shoal_eval_cb(void *tensor, bool ask, void *user_data)");
-  koffi.proto("bool shoal_progress_cb(float progress, void *user_data)");
-  koffi.proto(
-    "void shoal_log_cb(int level, const char *text, void *user_data)",
-  );
-  koffi.proto("void shoal_to_float(void *x, void *y, int64 k)");
-  koffi.struct("llama_batch", {
-    n_tokens: "int32",
-    token: "void*",
-    embd: "void*",
-    pos: "void*",
-    n_seq_id: "void*",
-    seq_id: "void*",
-    logits: "void*",
-  });
-  koffi.struct("llama_model_params", MODEL_PARAMS);
-  koffi.struct("llama_context_params", CONTEXT_PARAMS);
-  koffi.struct("llama_logit_bias", { token: "int32", bias: "float" });
-  koffi.struct("llama_sampler_chain_params", { no_perf: "bool" });
-  const traits = koffi.struct("ggml_type_traits", {
-    type_name: "const char*",
-    blck_size: "int64",
-    blck_size_interleave: "int64",
-    type_size: "size_t",
-    is_quantized: "bool",
-    to_float: "shoal_to_float *",
-    from_float_ref: "void*",
-  });
+  const { typeTraits: traits } = declareTypes();
 
   const errors: string[] = [];
   const log: NativeLog = (level, text) => {
@@ -198,13 +91,21 @@ function bind(libraries: Libraries, onLog: NativeLog): Native {
   const seqRm = llama.func(
     "bool llama_memory_seq_rm(void* mem, int32 seq, int32 p0, int32 p1)",
   );
-  const tensorGet = base.func(
-    "void ggml_backend_tensor_get(void* t, void* data, size_t offset, size_t size)",
+  const lastPosition = llama.func(
+    "int32 llama_memory_seq_pos_max(void* mem, int32 seq)",
   );
-  const tensorSet = base.func(
-    "void ggml_backend_tensor_set(void* t, const void* data, size_t offset, size_t size)",
+  const firstPosition = llama.func(
+    "int32 llama_memory_seq_pos_min(void* mem, int32 seq)",
   );
-  const nbytes = base.func("size_t ggml_nbytes(void* t)");
+  const stateSize = llama.func(
+    "size_t llama_state_seq_get_size(void* ctx, int32 seq)",
+  );
+  const getState = llama.func(
+    "size_t llama_state_seq_get_data(void* ctx, void* into, size_t size, int32 seq)",
+  );
+  const setState = llama.func(
+    "size_t llama_state_seq_set_data(void* ctx, void* from, size_t size, int32 seq)",
+  );
   const modelSize = llama.func("uint64 llama_model_size(void* model)");
   const tokenize = llama.func(
     "int32 llama_tokenize(void* vocab, const void* text, int32 text_len, void* tokens, int32 n_max, bool special, bool parse)",
@@ -289,12 +190,22 @@ function bind(libraries: Libraries, onLog: NativeLog): Native {
     modelSizeBytes: (model) => Number(modelSize(model)),
     removeSequence: (context, sequence, from, to) =>
       seqRm(getMemory(context), sequence, from, to),
-    tensorName: base.func("const char* ggml_get_name(void* tensor)"),
-    tensorBytes: (tensor) => Number(nbytes(tensor)),
-    readTensor: (tensor, into, sizeBytes) =>
-      tensorGet(tensor, into, 0, sizeBytes),
-    writeTensor: (tensor, from, sizeBytes) =>
-      tensorSet(tensor, from, 0, sizeBytes),
+    sequenceLength: (context, sequence) =>
+      lastPosition(getMemory(context), sequence) + 1,
+    sequenceBytes: (context, sequence) => Number(stateSize(context, sequence)),
+    readSequence: (context, sequence, into, length) =>
+      Number(getState(context, into, length, sequence)) === length,
+    writeSequence: (context, sequence, from, length) =>
+      Number(setState(context, from, length, sequence)) === length,
+    firstPosition: (context, sequence) =>
+      firstPosition(getMemory(context), sequence),
+    windowLength: llama.func("int32 llama_model_n_swa(void* model)"),
+    isRecurrent: llama.func("bool llama_model_is_recurrent(void* model)"),
+    isHybrid: llama.func("bool llama_model_is_hybrid(void* model)"),
+    setThreads: llama.func(
+      "void llama_set_n_threads(void* ctx, int32 n, int32 batch)",
+    ),
+    ...bindTensors(base),
     typeTraits: (type) => {
       const t = koffi.decode(getTraits(type), traits) as {
         blck_size: bigint;
@@ -367,6 +278,9 @@ function bind(libraries: Libraries, onLog: NativeLog): Native {
       koffi.register(callback, "shoal_eval_cb *") as Pointer,
     progressCallback: (callback) =>
       koffi.register(callback, "shoal_progress_cb *") as Pointer,
+    freeCallback: (callback) => {
+      koffi.unregister(callback);
+    },
     addressOf: (array) => koffi.address(array),
   };
   checkLayout(version, native.modelDefaultParams(), EXPECTED_MODEL);

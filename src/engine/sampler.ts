@@ -65,8 +65,8 @@ export class Sampler implements Disposable {
     for (const token of tokens) this.#native.samplerAccept(this.#chain, token);
   }
 
-  /** The token for `position`, from the logits of the stage's last decode. */
-  sample(stage: Stage, position: number): number {
+  /** The token for `position`, from the logits of the stage's last decode: of its last row, or of one of a shared decode. */
+  sample(stage: Stage, position: number, index = -1): number {
     this.#drawnPosition = position;
     if (!this.#greedy) {
       const last = this.#native.chainLength(this.#chain) - 1;
@@ -76,7 +76,8 @@ export class Sampler implements Disposable {
         this.#native.dist(keyedSeed(this.#seed, position)),
       );
     }
-    return this.#native.sample(this.#chain, stage.context, -1);
+    const output = stage.outputOf(index);
+    return this.#native.sample(this.#chain, stage.context, output);
   }
 
   [Symbol.dispose](): void {

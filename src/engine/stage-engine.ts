@@ -2,52 +2,33 @@
  * A loaded shard as the rest of Shoal sees it: an engine process that is started, loaded and dry-run, and started again with back-off when
  * it dies. Sessions do not survive a restart; `onDown` reports it.
  */
-import { availableParallelism } from "node:os";
-import { backoffMs, type EventSink, ShoalError, sleep } from "../lib/index.ts";
-import { bytesOf, floatsOf, intsOf, Op, Want } from "./channel.ts";
+import { ShoalError } from "../lib/index.ts";
+import {
+  type EngineEvent,
+  bytesOf,
+  floatsOf,
+  type Frame,
+  intsOf,
+  Kind,
+  Op,
+  type Target,
+  Want,
+} from "./channel.ts";
 import type { LoadStageRequest, StageInfo } from "./child.ts";
-import { EngineProcess } from "./engine-process.ts";
-import type { Backend } from "./libraries.ts";
+import { EngineHost } from "./engine-host.ts";
+import type { EngineProcess, RequestOptions } from "./engine-process.ts";
+import type { OpenedSession } from "./loop.ts";
+import type { DialRequest, ExpectRequest } from "./ring-links.ts";
+import type { SessionRequest } from "./session-request.ts";
 import type { SamplingOptions } from "./sampling.ts";
-
-export interface StageEngineOptions {
-  /** The shard's (or a whole model's) GGUF. */
-  path: string;
-  /** Tokens of one session. */
-  contextLength: number;
-  sessions?: number;
-  batchTokens?: number;
-  threads?: number;
-  /** What computes, as in StageOptions. */
-  backend?: Backend;
-  device?: string;
-  gpuLayers?: number;
-  events?: EventSink;
-  onProgress?: (fraction: number) => void;
-}
-
-export const ENGINE_DEFAULTS = Object.freeze({
-  /** Sessions at once, each with its own KV memory. */
-  sessions: 4,
-  /** Tokens per prefill chunk: enough to use the matrix kernels, short enough that decodes of others pass between. */
-  batchTokens: 128,
-  /** A load without any progress for this long has failed. */
-  loadTimeoutMs: 120_000,
-  /** One decode of a chunk. A slow machine takes seconds, a stuck one never finishes. */
-  decodeTimeoutMs: 60_000,
-  /** An engine that has not opened a sequence by then counts as silent. Below the gateway's wait (pipeline.ts), so that the error names the stage. */
-  silentMs: 6_000,
-  /** Opening and freeing sequences waits at most behind one decode. */
-  controlTimeoutMs: 65_000,
-});
-
-/** Threads for one of `engines` engines on this machine: they share the cores, because spinning threads on busy cores stall each other. */
-export function defaultThreads(engines = 1): number {
-  return Math.max(
-    1,
-    Math.floor(availableParallelism() / (engines * (engines > 1 ? 1 : 2))),
-  );
-}
+import { Restarts } from "./restarts.ts";
+import { Silence } from "./silence.ts";
+import { supervise } from "./supervise.ts";
+import {
+  ENGINE_DEFAULTS,
+  defaultThreads,
+  type StageEngineOptions,
+} from "./stage-options.ts";
 
 export type DecodeResult =
   /** (n, n_embd) of a stage that is not the last. */
@@ -57,17 +38,34 @@ export type DecodeResult =
   | { kind: "logits"; logits: Float32Array }
   | { kind: "nothing" };
 
+/** What comes out of an engine with sessions. */
+export interface SessionListener {
+  /** A frame that leaves through the node. It stays valid. */
+  onFrame(handle: number, target: Target, frame: Uint8Array): void;
+  onEvent(event: EngineEvent): void;
+}
+
+/** What a session's stage has to know, but for the stage's number in its process. */
+export type SessionAtStage = Omit<SessionRequest, "stage">;
+
 export class StageEngine implements AsyncDisposable {
   #options: StageEngineOptions &
     Required<Pick<StageEngineOptions, "sessions" | "batchTokens" | "threads">>;
+  readonly #host: EngineHost;
+  /** Its number in the process. */
+  readonly #stage: number;
   #process: EngineProcess | undefined;
   #info: StageInfo | undefined;
   #stopping = new AbortController();
   #down = new Set<(error: ShoalError) => void>();
   #up = new Set<(info: StageInfo) => void>();
-  #silent = false;
-  #silence = new Set<(silent: boolean) => void>();
+  #givenUp = new Set<(error: ShoalError) => void>();
+  readonly #silence: Silence;
   #supervision: Promise<void> = Promise.resolve();
+  #listener: SessionListener | undefined;
+  #handles = new Set<number>();
+  #watch: NodeJS.Timeout | undefined;
+  #isAsked = false;
 
   constructor(options: StageEngineOptions) {
     const { sessions, batchTokens } = ENGINE_DEFAULTS;
@@ -77,6 +75,14 @@ export class StageEngine implements AsyncDisposable {
       threads: defaultThreads(),
       ...options,
     };
+    this.#silence = new Silence(options.events);
+    this.#host = options.host ?? new EngineHost();
+    this.#stage = this.#host.attach((frame) => this.#onMessage(frame));
+  }
+
+  /** Both are computed by one process. */
+  sharesProcessWith(other: StageEngine): boolean {
+    return this.#host === other.#host;
   }
 
   /** The loaded shard; undefined while the engine is down. */
@@ -84,9 +90,9 @@ export class StageEngine implements AsyncDisposable {
     return this.#info;
   }
 
-  /** It lives, but a sequence waits to be opened for longer than `silentMs`. */
+  /** It lives and does not compute, but a sequence waits to be opened for longer than `silentMs`. */
   get silent(): boolean {
-    return this.#silent;
+    return this.#silence.is;
   }
 
   get pid(): number | undefined {
@@ -104,7 +110,23 @@ export class StageEngine implements AsyncDisposable {
   /** Starts, loads and dry-runs. Rejects if this first load fails; afterwards the engine is kept alive until `stop`. */
   async start(): Promise<StageInfo> {
     const info = await this.#load();
-    this.#supervision = this.#supervise();
+    this.#supervision = supervise({
+      exited: () => this.#process?.exited ?? Promise.resolve(isDown()),
+      load: () => this.#load(),
+      onDown: (error) => this.#onDied(error),
+      onUp: (loaded) => {
+        for (const listener of this.#up) listener(loaded);
+      },
+      onGivenUp: (error) => {
+        this.#options.events?.error("ENGINE", error.message, {
+          code: error.code,
+        });
+        for (const listener of this.#givenUp) listener(error);
+      },
+      restarts: new Restarts(this.#options.restarts),
+      events: this.#options.events,
+      signal: this.#stopping.signal,
+    });
     return info;
   }
 
@@ -120,33 +142,84 @@ export class StageEngine implements AsyncDisposable {
     return () => this.#up.delete(listener);
   }
 
-  /** Called when the engine becomes silent, and when it answers again. A silent engine that dies is down: `onDown` and `onUp` follow. */
-  onSilence(listener: (silent: boolean) => void): void {
-    this.#silence.add(listener);
+  /** Called when it failed so often in a row that it is not loaded any more. */
+  onGivenUp(listener: (error: ShoalError) => void): void {
+    this.#givenUp.add(listener);
   }
 
-  /** Makes `sequence` ready for a new session; the last stage needs `sampling` to draw tokens. Throws DEADLINE if the engine is silent. */
+  /** Called when the engine becomes silent, and when it answers again. A silent engine that dies is down: `onDown` and `onUp` follow. */
+  onSilence(listener: (silent: boolean) => void): void {
+    this.#silence.onChange(listener);
+  }
+
+  /** Gets what the sessions send. */
+  listen(listener: SessionListener): void {
+    this.#listener = listener;
+  }
+
+  /** Takes a session's frames from now on; says what it may take over from earlier ones. Throws DEADLINE if the engine is silent. */
+  async openSession(request: SessionAtStage): Promise<OpenedSession> {
+    const engine = this.#engine();
+    const given: SessionRequest = { ...request, stage: this.#stage };
+    const how = this.#control();
+    const open = Op.OpenSession;
+    const answer = engine.requestJson<OpenedSession>(open, given, how);
+    this.#handles.add(request.handle);
+    this.#watch ??= setInterval(
+      () => this.#ask(),
+      ENGINE_DEFAULTS.watchMs,
+    ).unref();
+    return await this.#silence.unless(engine, answer);
+  }
+
+  /** Ends a session and frees its sequence. */
+  async closeSession(handle: number): Promise<void> {
+    this.#handles.delete(handle);
+    if (this.#handles.size === 0) this.#unwatch();
+    const how = this.#control();
+    await this.#engine().requestJson(Op.CloseSession, { handle }, how);
+  }
+
+  /** A session's frame from the gateway or a neighbour. */
+  sendFrame(handle: number, frame: Uint8Array): void {
+    if (this.#info !== undefined) this.#process?.post(Op.Frame, handle, frame);
+  }
+
+  /** Waits for a data connection from a neighbour's engine; the port it has to come to. Throws RING_UNREACHABLE, or DEADLINE if the engine is silent. */
+  async expectConnection(request: ExpectRequest): Promise<number> {
+    const engine = this.#engine();
+    const answer = engine.requestJson<{ port: number }>(
+      Op.ExpectConnection,
+      request,
+      this.#control(),
+    );
+    return (await this.#silence.unless(engine, answer)).port;
+  }
+
+  /** Makes a data connection to a neighbour's engine; an event of the link tells the outcome. */
+  async dialConnection(request: DialRequest): Promise<void> {
+    const how = this.#control();
+    await this.#engine().requestJson(Op.DialConnection, request, how);
+  }
+
+  /** Makes `sequence` ready for decodes one by one; the last stage needs `sampling` to draw tokens. Throws DEADLINE if the engine is silent. */
   async openSequence(
     sequence: number,
     sampling: SamplingOptions | undefined,
   ): Promise<void> {
-    const parts: Uint8Array[] = [bytesOf(Uint32Array.of(sequence))];
+    const parts = [bytesOf(Uint32Array.of(this.#stage, sequence))];
     if (sampling !== undefined)
-      parts.push(Buffer.from(JSON.stringify(sampling)));
+      parts.push(new TextEncoder().encode(JSON.stringify(sampling)));
     const engine = this.#engine();
-    const answer = engine.request(Op.OpenSequence, parts, {
-      timeoutMs: ENGINE_DEFAULTS.controlTimeoutMs,
-    });
-    await this.#unlessSilent(engine, answer);
+    const answer = engine.request(Op.OpenSequence, parts, this.#control());
+    await this.#silence.unless(engine, answer);
   }
 
   async freeSequence(sequence: number): Promise<void> {
     await this.#engine().request(
       Op.FreeSequence,
-      [bytesOf(Uint32Array.of(sequence))],
-      {
-        timeoutMs: ENGINE_DEFAULTS.controlTimeoutMs,
-      },
+      [bytesOf(Uint32Array.of(this.#stage, sequence))],
+      this.#control(),
     );
   }
 
@@ -162,7 +235,7 @@ export class StageEngine implements AsyncDisposable {
     want: Want,
   ): Promise<DecodeResult> {
     const head = bytesOf(
-      Uint32Array.of(sequence, position, tokens.length, want),
+      Uint32Array.of(this.#stage, sequence, position, tokens.length, want),
     );
     const parts =
       activations === undefined
@@ -189,73 +262,80 @@ export class StageEngine implements AsyncDisposable {
 
   /** Resident memory of the engine's process now. */
   async memoryBytes(): Promise<number> {
-    const options = { timeoutMs: ENGINE_DEFAULTS.controlTimeoutMs };
-    return (
-      await this.#engine().requestJson<{ rssBytes: number }>(
-        Op.Memory,
-        {},
-        options,
-      )
-    ).rssBytes;
+    const engine = this.#engine();
+    const answer = engine.requestJson<{ rssBytes: number }>(
+      Op.Memory,
+      {},
+      this.#control(),
+    );
+    return (await answer).rssBytes;
   }
 
   async stop(): Promise<void> {
+    this.#unwatch();
     this.#stopping.abort();
-    await this.#process?.stop();
+    await this.#host.detach(this.#stage);
     await this.#supervision;
+    this.#info = undefined;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }
 
-  /** The request that is late is the probe, too: its answer ends the silence. If none comes, its timeout replaces the process. */
-  async #unlessSilent(
-    engine: EngineProcess,
-    answer: Promise<unknown>,
-  ): Promise<void> {
-    const late = Promise.withResolvers<never>();
-    const timer = setTimeout(() => {
-      this.#tellSilence(true);
-      const onSettled = (): void => {
-        if (engine.alive) this.#tellSilence(false);
-      };
-      answer.then(onSettled, onSettled);
-      const { silentMs } = ENGINE_DEFAULTS;
-      const what = `the engine gave no answer within ${silentMs} ms`;
-      late.reject(new ShoalError("DEADLINE", what, { pid: engine.pid }));
-    }, ENGINE_DEFAULTS.silentMs);
-    try {
-      await Promise.race([answer, late.promise]);
-    } finally {
-      clearTimeout(timer);
-    }
+  /** An engine that decodes for longer than any decode may take is ended by this request's deadline, one that hangs sooner. */
+  #ask(): void {
+    const engine = this.#process;
+    if (this.#isAsked || engine === undefined) return;
+    this.#isAsked = true;
+    const onSettled = (): void => void (this.#isAsked = false);
+    const how = {
+      ...this.#control(),
+      timeoutMs: ENGINE_DEFAULTS.decodeTimeoutMs,
+    };
+    engine.requestJson(Op.Memory, {}, how).then(onSettled, onSettled); // its end is told by itself
   }
 
-  #tellSilence(silent: boolean): void {
-    if (silent === this.#silent) return;
-    this.#silent = silent;
-    const { events } = this.#options;
-    if (silent) events?.warn("ENGINE", "the engine does not answer");
-    else events?.info("ENGINE", "the engine answers again");
-    for (const listener of this.#silence) listener(silent);
+  /** What waits at most behind a decode. A graphics card computes without the processor. */
+  #control(): RequestOptions {
+    const timeoutMs = ENGINE_DEFAULTS.controlTimeoutMs;
+    return {
+      timeoutMs,
+      takesOnlyCpu: this.#info?.device.startsWith("CPU") === true,
+    };
+  }
+
+  #unwatch(): void {
+    clearInterval(this.#watch);
+    this.#watch = undefined;
+  }
+
+  #onMessage({ op, id, body }: Frame): void {
+    if (op === Kind.Event) {
+      const event = JSON.parse(Buffer.from(body).toString()) as EngineEvent;
+      if (event.type !== "stats" || event.stage === this.#stage)
+        this.#listener?.onEvent(event);
+    } else
+      this.#listener?.onFrame(id, (body[0] ?? 0) as Target, body.subarray(4));
   }
 
   #engine(): EngineProcess {
-    if (this.#process === undefined || this.#info === undefined) {
-      throw new ShoalError(
-        "ENGINE_DIED",
-        "the engine is down and is being restarted",
-      );
-    }
+    if (this.#process === undefined || this.#info === undefined) throw isDown();
     return this.#process;
   }
 
   async #load(): Promise<StageInfo> {
-    const child = new EngineProcess();
+    const {
+      events: _,
+      host: __,
+      restarts: ___,
+      onProgress,
+      ...options
+    } = this.#options;
+    const request = { ...options, stage: this.#stage };
+    const child = this.#host.running(this.#stage);
     this.#process = child;
     try {
-      const { events: _, onProgress, ...request } = this.#options;
       this.#info = await child.requestJson<StageInfo>(
         Op.LoadStage,
         request satisfies LoadStageRequest,
@@ -266,53 +346,24 @@ export class StageEngine implements AsyncDisposable {
       );
       return this.#info;
     } catch (error) {
-      await child.stop();
+      await this.#host.unload(this.#stage);
       this.#process = undefined;
       throw error;
     }
   }
 
-  async #supervise(): Promise<void> {
-    const { signal } = this.#stopping;
-    for (let attempt = 0; ;) {
-      const startedMs = performance.now();
-      const error = await (this.#process?.exited ??
-        Promise.resolve(
-          new ShoalError("ENGINE_DIED", "the engine did not start"),
-        ));
-      this.#info = undefined;
-      this.#silent = false;
-      if (signal.aborted) return;
-      if (performance.now() - startedMs > 60_000) attempt = 0; // it ran well for a while, so this is not the same fault again
-      this.#options.events?.error("ENGINE", error.message, {
-        code: error.code,
-      });
-      for (const listener of this.#down) listener(error);
-      for (;;) {
-        const waitMs = backoffMs(attempt++, { initialMs: 200, maxMs: 30_000 });
-        this.#options.events?.info(
-          "ENGINE",
-          `restarting the engine in ${waitMs} ms`,
-          { attempt, waitMs },
-        );
-        try {
-          await sleep(waitMs, signal);
-          const info = await this.#load();
-          if (signal.aborted) return;
-          this.#options.events?.info("ENGINE", "the engine is loaded again", {
-            loadMs: Math.round(info.loadMs),
-          });
-          for (const listener of this.#up) listener(info);
-          break;
-        } catch (failure) {
-          if (signal.aborted) return;
-          this.#options.events?.error(
-            "ENGINE",
-            ShoalError.from(failure).message,
-            { code: ShoalError.from(failure).code },
-          );
-        }
-      }
-    }
+  #onDied(error: ShoalError): void {
+    this.#info = undefined;
+    this.#silence.forget();
+    this.#handles.clear();
+    this.#unwatch();
+    for (const listener of this.#down) listener(error);
   }
+}
+
+function isDown(): ShoalError {
+  return new ShoalError(
+    "ENGINE_DIED",
+    "the engine is down and is being restarted",
+  );
 }

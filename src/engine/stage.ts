@@ -1,38 +1,38 @@
 /**
  * One loaded shard: a llama.cpp model and context that turn token ids or activations into activations or logits. It lives in the engine's
- * child process (see child.ts) and is synchronous, because llama.cpp calls back on the decoding thread.
- *
- * How a stage gets its output out of unmodified llama.cpp: the scheduler asks for every tensor whether we want it. We want the last layer's
- * (`l_out-<i>`), copy it and answer false, which ends the graph before the dummy norm and head. Where the graph treats its input first (a
- * scale, a norm), we want the last node of that treatment too, and write the activations that came over it.
+ * child process (see child.ts) and is synchronous, because llama.cpp calls back on the decoding thread. tap.ts says how its output comes out
+ * of unmodified llama.cpp.
  */
 import { refuseOlderEngine, type ShardInfo } from "../model/index.ts";
 import { ShoalError } from "../lib/index.ts";
+import {
+  type ContextOptions,
+  contextParams,
+  setKernels,
+} from "./context-params.ts";
 import { type DeviceOptions, gpusFor, pointersOf } from "./native-devices.ts";
-import { EmbeddingTable } from "./embedding-table.ts";
+import { KvPages } from "./kv-pages.ts";
+import { readMapped, writeMapped } from "./native-files.ts";
+import { systemPages } from "./native-pages.ts";
 import { loadNative } from "./native.ts";
-import type {
-  ContextParams,
-  LlamaBatch,
-  Native,
-  Pointer,
-} from "./native-types.ts";
-
-/** LLAMA_ROPE_TYPE_MROPE and _IMROPE (include/llama.h). */
-const FOUR_POSITIONS: ReadonlySet<number> = new Set([8, 40]);
+import type { LlamaBatch, Native, Pointer } from "./native-types.ts";
+import { StageInput } from "./stage-input.ts";
+import { Tap } from "./tap.ts";
 
 const ALL_LAYERS = -1;
 
-export interface StageOptions extends DeviceOptions {
-  /** Tokens one session may hold, prompt and reply. */
-  contextLength: number;
-  /** Sessions at once, each with its own KV sequence. */
-  sessions: number;
-  /** The most tokens in one decode: a prefill chunk. */
-  batchTokens: number;
-  threads: number;
+export interface StageOptions extends DeviceOptions, ContextOptions {
   /** Layers that go to the GPU; all where no number is given. */
   gpuLayers?: number;
+}
+
+/** A token of one of the sessions in a shared decode. */
+export interface SharedRow {
+  sequence: number;
+  position: number;
+  token: number;
+  /** (activationLength), of a stage after the first. */
+  activations?: Float32Array | undefined;
 }
 
 export class Stage implements Disposable {
@@ -40,26 +40,26 @@ export class Stage implements Disposable {
   /** Values of a token between two stages. */
   readonly activationLength: number;
   readonly contextLength: number;
+  readonly sessions: number;
+  readonly batchTokens: number;
   /** Only the last stage has logits. */
   readonly vocabSize: number;
   readonly model: Pointer;
   readonly context: Pointer;
   #native: Native;
   #shard: ShardInfo;
-  #batchTokens: number;
-  #embedding: EmbeddingTable | undefined;
-  /** (batchTokens, activationLength): what the callback captured in the last decode. */
-  #captured: Float32Array;
-  #capturedBytes = 0;
-  /** (batchTokens, n_embd_inp): rows to feed, wider than a row of the table where pictures could come with them. */
-  #inputRows: Float32Array;
-  #inputWidth: number;
-  /** What is to be written over the inject tensor in this decode. */
-  #inject: Float32Array | undefined;
-  /** Each position stands for time, height and width. */
-  #hasFourPositions: boolean;
+  #tap: Tap;
+  #input: StageInput;
+  #pages: KvPages;
   #batch: LlamaBatch;
-  #sequence = new Int32Array(1);
+  #sequences: Int32Array;
+  #tokens: Int32Array;
+  /** Of a shared decode: the given row that stands at each place of the batch, and the place of each given row. */
+  #order: number[] = [];
+  #places: number[] = [];
+  /** (rows, activationLength): what comes and goes in a shared decode, made when the first one needs it. */
+  #gathered = new Float32Array();
+  #ordered = new Float32Array();
 
   /** Loads and maps the file. Throws ENGINE_LOAD_FAILED; `onProgress` gets the fraction of bytes that are loaded. */
   constructor(
@@ -69,11 +69,17 @@ export class Stage implements Disposable {
   ) {
     const native = loadNative();
     refuseOlderEngine(shard.architecture, native.version);
+    const { batchTokens, sessions, kv = "f16" } = options;
     this.#native = native;
     this.#shard = shard;
-    this.#batchTokens = options.batchTokens;
+    this.batchTokens = batchTokens;
+    this.sessions = sessions;
     const modelParams = native.modelDefaultParams();
-    modelParams.devices = pointersOf(gpusFor(native, options));
+    setKernels(modelParams, kv);
+    const gpus = gpusFor(native, options);
+    const pages = gpus.length === 0 ? systemPages() : undefined;
+    this.#pages = new KvPages(sessions, pages);
+    modelParams.devices = pointersOf(gpus);
     modelParams.n_gpu_layers = options.gpuLayers ?? ALL_LAYERS;
     modelParams.progress_callback = native.progressCallback((fraction) => {
       onProgress(fraction);
@@ -84,97 +90,41 @@ export class Stage implements Disposable {
     this.embeddingLength = native.embeddingLength(model);
     this.activationLength = shard.activationLength;
     this.vocabSize = native.vocabSize(native.vocab(model));
-    this.#inputWidth = native.inputLength(model);
-    this.#hasFourPositions = FOUR_POSITIONS.has(native.ropeType(model));
-    this.#captured = new Float32Array(
-      shard.isLast ? 0 : options.batchTokens * this.activationLength,
-    );
+    this.#tap = new Tap(native, shard, batchTokens);
     try {
-      this.context = native.newContext(model, this.#contextParams(options));
+      this.context = native.newContext(
+        model,
+        contextParams(native, options, this.#tap.callback, !shard.isLast),
+      );
     } catch (error) {
       native.freeModel(model);
+      this.#tap[Symbol.dispose]();
       throw error;
     }
     this.contextLength = Math.min(
       options.contextLength,
       native.contextPerSequence(this.context),
     );
-    if (shard.embedding !== undefined) {
-      this.#embedding = new EmbeddingTable(
-        native,
-        shard.path,
-        shard.embedding,
-        this.embeddingLength,
-      );
-    }
-    this.#inputRows = new Float32Array(
-      this.#takesTokens ? 0 : options.batchTokens * this.#inputWidth,
-    );
+    const { injects } = this.#tap;
+    this.#input = new StageInput(native, model, shard, {
+      batchTokens,
+      injects,
+    });
+    this.#tokens = new Int32Array(batchTokens);
+    this.#sequences = new Int32Array(batchTokens);
+    const sequencesAt = native.addressOf(this.#sequences);
     this.#batch = {
       n_tokens: 0,
       token: null,
       embd: null,
-      pos: new Int32Array(4 * options.batchTokens),
-      n_seq_id: new Int32Array(options.batchTokens).fill(1),
-      seq_id: new BigUint64Array(options.batchTokens).fill(
-        native.addressOf(this.#sequence),
+      pos: new Int32Array(4 * batchTokens),
+      n_seq_id: new Int32Array(batchTokens).fill(1),
+      seq_id: BigUint64Array.from(
+        this.#sequences,
+        (_, i) => sequencesAt + BigInt(4 * i),
       ),
-      logits: new Int8Array(options.batchTokens),
+      logits: new Int8Array(batchTokens),
     };
-  }
-
-  #contextParams(options: StageOptions): ContextParams {
-    const params = this.#native.contextDefaultParams();
-    params.n_ctx = options.contextLength * options.sessions;
-    params.n_seq_max = options.sessions;
-    // One decode is one graph run, so the callback captures all rows together. llama.cpp tries a batch of all sessions, the same number of
-    // tokens for each; the graph of Kimi Linear aborts if that does not work out.
-    params.n_ubatch = roundUp(options.batchTokens, options.sessions);
-    params.n_batch = params.n_ubatch;
-    params.n_threads = options.threads;
-    params.n_threads_batch = options.threads;
-    params.kv_unified = false; // a session's rows are laid out the same whatever the others do, so its result is bit-exact
-    if (!this.#shard.isLast) {
-      // Every row's activations are wanted, so every row counts as an output.
-      params.n_outputs_max = params.n_batch;
-      params.n_outputs_max_per_seq = params.n_batch;
-    }
-    if (!this.#shard.isLast || this.#injects) {
-      params.cb_eval = this.#native.evalCallback((tensor, ask) =>
-        this.#onTensor(tensor, ask),
-      );
-    }
-    return params;
-  }
-
-  /** Fed with token ids, not with rows. */
-  get #takesTokens(): boolean {
-    const { isFirst, embedding, takesTokens } = this.#shard;
-    return isFirst ? embedding === undefined : takesTokens;
-  }
-
-  get #injects(): boolean {
-    return !this.#shard.isFirst && this.#shard.injectTensor !== undefined;
-  }
-
-  #onTensor(tensor: Pointer, ask: boolean): boolean {
-    const name = this.#native.tensorName(tensor);
-    const isInput = this.#injects && name === this.#shard.injectTensor;
-    if (ask)
-      return (
-        isInput || (!this.#shard.isLast && name === this.#shard.boundaryTensor)
-      );
-    if (isInput) {
-      const values = this.#inject;
-      if (values?.byteLength !== this.#native.tensorBytes(tensor)) return false; // decode reports it
-      this.#native.writeTensor(tensor, values, values.byteLength);
-      this.#inject = undefined;
-      return true;
-    }
-    this.#capturedBytes = this.#native.tensorBytes(tensor);
-    if (this.#capturedBytes > this.#captured.byteLength) return false;
-    this.#native.readTensor(tensor, this.#captured, this.#capturedBytes);
-    return false; // the rest of the graph is the dummy norm and head
   }
 
   /**
@@ -189,118 +139,138 @@ export class Stage implements Disposable {
     activations: Float32Array | undefined,
   ): Float32Array | undefined {
     const n = tokens.length;
-    if (n < 1 || n > this.#batchTokens) {
-      throw new ShoalError(
-        "ENGINE_FAILED",
-        `a decode takes 1 to ${this.#batchTokens} tokens, got ${n}`,
-        { tokens: n },
-      );
+    this.#checkRows(n);
+    this.#checkPosition(position, n);
+    for (let i = 0; i < n; i++)
+      this.#place(i, n, sequence, position + i, !this.#shard.isLast);
+    this.#batch.logits[n - 1] = 1;
+    this.#places.length = 0;
+    return this.#run(tokens, activations);
+  }
+
+  /**
+   * Decodes one token each of several sessions. Returns activations (n, activationLength) in the order of `rows`, a view that the next decode
+   * overwrites, or undefined on the last stage, where each row's logits are ready. llama.cpp computes rows of neighbouring sequences together
+   * and others one after the other. Which bits come out may depend on how many there are: see measure-stage.ts.
+   */
+  decodeShared(rows: readonly SharedRow[]): Float32Array | undefined {
+    const n = rows.length;
+    this.#checkRows(n);
+    this.#sort(rows);
+    const width = this.#input.takesActivations ? this.activationLength : 0;
+    if (this.#gathered.length < n * width)
+      this.#gathered = new Float32Array(n * width);
+    for (const [place, index] of this.#order.entries()) {
+      const { sequence, position, token, activations } = rows[index] ?? {};
+      if (sequence === undefined || position === undefined) continue;
+      this.#checkPosition(position, 1);
+      this.#place(place, n, sequence, position, true);
+      this.#tokens[place] = token ?? 0;
+      if (width === 0) continue;
+      if (activations?.length !== width) {
+        throw new ShoalError(
+          "ENGINE_FAILED",
+          `expected activations of ${width} values, got ${activations?.length ?? 0}`,
+        );
+      }
+      this.#gathered.set(activations, place * width);
     }
-    if (position < 0 || position + n > this.contextLength) {
-      throw new ShoalError(
-        "CONTEXT_EXCEEDED",
-        `position ${position + n} is past the context of ${this.contextLength} tokens`,
-        {
-          position: position + n,
-          contextLength: this.contextLength,
-        },
-      );
+    const out = this.#run(
+      this.#tokens.subarray(0, n),
+      width === 0 ? undefined : this.#gathered.subarray(0, n * width),
+    );
+    return out === undefined ? undefined : this.#inGivenOrder(out);
+  }
+
+  /** llama.cpp takes rows of neighbouring sequences together only if they follow each other. */
+  #sort(rows: readonly SharedRow[]): void {
+    const sequenceOf = (index: number | undefined): number =>
+      rows[index ?? 0]?.sequence ?? -1;
+    this.#order.length = rows.length;
+    for (let i = 0; i < rows.length; i++) this.#order[i] = i;
+    if (rows.some(({ sequence }, i) => i > 0 && sequence <= sequenceOf(i - 1)))
+      this.#order.sort((a, b) => sequenceOf(a) - sequenceOf(b));
+    for (const [place, index] of this.#order.entries()) {
+      this.#places[index] = place;
+      if (place > 0 && sequenceOf(index) === sequenceOf(this.#order[place - 1]))
+        throw new ShoalError(
+          "ENGINE_FAILED",
+          `a shared decode has two rows of sequence ${sequenceOf(index)}`,
+        );
     }
-    const batch = this.#batch;
-    this.#setInput(tokens, activations);
-    batch.n_tokens = n;
-    this.#sequence[0] = sequence;
-    for (let i = 0; i < n; i++) batch.logits[i] = this.#shard.isLast ? 0 : 1;
-    this.#setPositions(position, n);
-    batch.logits[n - 1] = 1;
-    this.#capturedBytes = 0;
-    const status = this.#native.decode(this.context, batch);
+    this.#places.length = rows.length;
+  }
+
+  #inGivenOrder(out: Float32Array): Float32Array {
+    if (this.#places.every((place, index) => place === index)) return out;
+    if (this.#ordered.length < out.length)
+      this.#ordered = new Float32Array(out.length);
+    const width = this.activationLength;
+    for (const [index, place] of this.#places.entries())
+      this.#ordered.set(
+        out.subarray(place * width, (place + 1) * width),
+        index * width,
+      );
+    return this.#ordered.subarray(0, out.length);
+  }
+
+  #checkRows(n: number): void {
+    if (n >= 1 && n <= this.batchTokens) return;
+    throw new ShoalError(
+      "ENGINE_FAILED",
+      `a decode takes 1 to ${this.batchTokens} tokens, got ${n}`,
+      { tokens: n },
+    );
+  }
+
+  #checkPosition(position: number, n: number): void {
+    if (position >= 0 && position + n <= this.contextLength) return;
+    throw new ShoalError(
+      "CONTEXT_EXCEEDED",
+      `position ${position + n} is past the context of ${this.contextLength} tokens`,
+      { position: position + n, contextLength: this.contextLength },
+    );
+  }
+
+  #place(
+    i: number,
+    n: number,
+    sequence: number,
+    position: number,
+    isOutput: boolean,
+  ): void {
+    this.#sequences[i] = sequence;
+    this.#batch.logits[i] = isOutput ? 1 : 0;
+    this.#input.setPosition(this.#batch.pos, i, n, position);
+  }
+
+  #run(
+    tokens: Int32Array,
+    activations: Float32Array | undefined,
+  ): Float32Array | undefined {
+    const n = tokens.length;
+    this.#batch.n_tokens = n;
+    this.#tap.begin(this.#input.feed(this.#batch, tokens, activations));
+    const status = this.#native.decode(this.context, this.#batch);
     if (status !== 0) {
       throw new ShoalError("ENGINE_FAILED", `llama_decode returned ${status}`, {
         status,
-        position,
+        position: this.#batch.pos[0] ?? 0,
         tokens: n,
       });
     }
-    if (this.#inject !== undefined) {
-      this.#inject = undefined;
-      throw new ShoalError(
-        "ENGINE_FAILED",
-        `the graph has no ${this.#shard.injectTensor ?? "?"} of the activations' size`,
-      );
-    }
-    if (this.#shard.isLast) return undefined;
-    const values = n * this.activationLength;
-    if (this.#capturedBytes !== values * 4) {
-      throw new ShoalError(
-        "ENGINE_FAILED",
-        `${this.#shard.boundaryTensor} gave ${this.#capturedBytes} bytes, expected ${values * 4}`,
-      );
-    }
-    return this.#captured.subarray(0, values);
+    return this.#tap.end(n);
   }
 
-  #setInput(tokens: Int32Array, activations: Float32Array | undefined): void {
-    const batch = this.#batch;
-    batch.token = null;
-    batch.embd = null;
-    this.#inject = undefined;
-    if (this.#takesTokens && this.#shard.isFirst) {
-      batch.token = tokens;
-      return;
-    }
-    const n = tokens.length;
-    const given = this.#embedding === undefined ? activations : undefined;
-    if (
-      this.#embedding === undefined &&
-      given?.length !== n * this.activationLength
-    ) {
-      throw new ShoalError(
-        "ENGINE_FAILED",
-        `expected activations of ${n} × ${this.activationLength}, got ${given?.length ?? 0} values`,
-      );
-    }
-    if (given !== undefined && this.#injects) {
-      this.#inject = given;
-      // What is fed is replaced, but must be valid: the vocabulary may be of one token.
-      if (this.#takesTokens) batch.token = new Int32Array(n);
-      else batch.embd = this.#inputRows.subarray(0, n * this.#inputWidth);
-    } else batch.embd = this.#rowsToFeed(n, tokens, given);
+  /** Where llama.cpp has the logits of a row of the last decode, as it was given; -1 is the last one. */
+  outputOf(index: number): number {
+    return this.#places[index] ?? index;
   }
 
-  /** (n, n_embd_inp) */
-  #rowsToFeed(
-    n: number,
-    tokens: Int32Array,
-    activations: Float32Array | undefined,
-  ): Float32Array {
-    const width = this.embeddingLength;
-    const isWider = this.#inputWidth > width;
-    if (activations !== undefined && !isWider) return activations;
-    const rows = this.#inputRows.subarray(0, n * this.#inputWidth);
-    const from = activations ?? (isWider ? new Float32Array(n * width) : rows);
-    if (activations === undefined) {
-      this.#embedding?.lookUp(tokens, from);
-      if (this.#shard.scalesRows) scale(from, Math.sqrt(width));
-    }
-    if (!isWider) return rows;
-    for (let i = 0; i < n; i++)
-      rows.set(from.subarray(i * width, (i + 1) * width), i * this.#inputWidth);
-    return rows;
-  }
-
-  /** llama.cpp spreads a text's positions over time, height and width by itself for token ids, not for rows. */
-  #setPositions(position: number, n: number): void {
-    const { pos } = this.#batch;
-    const blocks = this.#hasFourPositions && !this.#takesTokens ? 4 : 1;
-    for (let block = 0; block < blocks; block++)
-      for (let i = 0; i < n; i++)
-        pos[block * n + i] = block === 3 ? 0 : position + i;
-  }
-
-  /** The logits after the last decode, (n_vocab), copied. Last stage only. */
-  logits(): Float32Array {
-    return this.#native.logits(this.context, -1, this.vocabSize).slice();
+  /** The logits of a row of the last decode, (n_vocab), copied: of its last row, or of one of a shared decode. Last stage only. */
+  logits(index = -1): Float32Array {
+    const output = this.outputOf(index);
+    return this.#native.logits(this.context, output, this.vocabSize).slice();
   }
 
   isEndOfGeneration(token: number): boolean {
@@ -315,8 +285,89 @@ export class Stage implements Disposable {
     this.#native.removeSequence(this.context, sequence, -1, -1);
   }
 
-  /** Runs one token and checks that numbers come out, which is what "loaded" means. Leaves no trace. */
+  get isFirst(): boolean {
+    return this.#shard.isFirst;
+  }
+
+  /** Tokens that it can be fed with. */
+  get tokens(): number {
+    return this.#shard.embedding?.rows ?? this.vocabSize;
+  }
+
+  /** Takes back what a sequence has from `position` on. False where it has states that can not be taken back. */
+  rewind(sequence: number, position: number): boolean {
+    return this.#native.removeSequence(this.context, sequence, position, -1);
+  }
+
+  /**
+   * The earliest position that a sequence can go back to: its end where it has states, and where windows slide, the first one whose window is
+   * still there. llama.cpp saves no more of a window than the end needs.
+   */
+  earliestOf(sequence: number, isSaved: boolean): number {
+    const { context, model } = this;
+    const native = this.#native;
+    const window = native.windowLength(model);
+    if (
+      native.isRecurrent(model) ||
+      native.isHybrid(model) ||
+      (isSaved && window > 0)
+    )
+      return this.lengthOf(sequence);
+    const first = Math.max(0, native.firstPosition(context, sequence));
+    return first === 0 ? 0 : first + window;
+  }
+
+  /** Positions that a sequence has. */
+  lengthOf(sequence: number): number {
+    return this.#native.sequenceLength(this.context, sequence);
+  }
+
+  /** Bytes of the file that `save` writes. */
+  bytesOf(sequence: number): number {
+    return this.#native.sequenceBytes(this.context, sequence);
+  }
+
+  /** Writes what a sequence has into a file. False if there is no room for it. */
+  save(sequence: number, path: string): boolean {
+    const length = this.bytesOf(sequence);
+    return writeMapped(path, length, (memory) =>
+      this.#native.readSequence(this.context, sequence, memory, length),
+    );
+  }
+
+  /** Gives a free sequence what was saved, `length` bytes. False where the file is not of such a stage. */
+  load(sequence: number, path: string, length: number): boolean {
+    return readMapped(path, (memory) =>
+      this.#native.writeSequence(this.context, sequence, memory, length),
+    );
+  }
+
+  /** For the next decodes. */
+  setThreads(threads: number): void {
+    this.#native.setThreads(this.context, threads, threads);
+  }
+
+  /**
+   * Frees a session's KV and gives its memory back, which takes long enough that it is done at a session's end, not between tokens. Keeps it
+   * where `returnsPages` is false.
+   */
+  releasePages(sequence: number): void {
+    this.freeSequence(sequence);
+    this.#pages.release(sequence);
+  }
+
+  /** Whether the memory of keys and values is given back. Known after the dry run: its graph shows where they are. */
+  get returnsPages(): boolean {
+    return this.#pages.returnsPages;
+  }
+
+  /**
+   * Runs one token and checks that numbers come out, which is what "loaded" means. Leaves no trace, and no memory of keys and values: llama.cpp
+   * writes to all of it when it makes the context.
+   */
   dryRun(): void {
+    this.#tap.observer = (tensor, name) =>
+      this.#pages.notice(this.#native, tensor, name);
     const out =
       this.decode(
         0,
@@ -326,7 +377,9 @@ export class Stage implements Disposable {
           ? undefined
           : new Float32Array(this.activationLength).fill(0.01),
       ) ?? this.logits();
+    this.#tap.observer = undefined;
     this.freeSequence(0);
+    this.#pages.releaseAll();
     if (!out.every(Number.isFinite)) {
       throw new ShoalError(
         "ENGINE_LOAD_FAILED",
@@ -341,16 +394,7 @@ export class Stage implements Disposable {
   [Symbol.dispose](): void {
     this.#native.freeContext(this.context);
     this.#native.freeModel(this.model);
-    this.#embedding?.close();
+    this.#tap[Symbol.dispose]();
+    this.#input[Symbol.dispose]();
   }
-}
-
-function roundUp(value: number, to: number): number {
-  return Math.ceil(value / to) * to;
-}
-
-/** In f32, as llama.cpp does. */
-function scale(values: Float32Array, by: number): void {
-  const factor = Math.fround(by);
-  for (const [i, value] of values.entries()) values[i] = value * factor;
 }

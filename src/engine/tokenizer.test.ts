@@ -87,6 +87,22 @@ test("a file without a vocabulary is refused", async (t) => {
   await assert.rejects(Tokenizer.load(path), { code: "ENGINE_LOAD_FAILED" });
 });
 
+test("texts that meet an engine that has just died are read by the next one, which is started once", async () => {
+  const others = new Set(ownEngines());
+  const engines = (): number[] =>
+    ownEngines().filter((pid) => !others.has(pid));
+  await using tokenizer = await Tokenizer.load(DEMO_MODEL);
+  const how = { addSpecial: false, parseSpecial: false };
+  const expected = await tokenizer.encode("Once upon a time", how);
+  const [engine] = engines();
+  process.kill(engine!, "SIGKILL");
+  const texts = Array.from({ length: 3 }, () =>
+    tokenizer.encode("Once upon a time", how),
+  );
+  for (const ids of await Promise.all(texts)) assert.deepEqual(ids, expected);
+  assert.equal(engines().length, 1);
+});
+
 test("a tokenizer that was stopped starts no engine again", async () => {
   const tokenizer = await Tokenizer.load(DEMO_MODEL);
   assert.equal(ownEngines().length, 1);

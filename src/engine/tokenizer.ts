@@ -1,5 +1,5 @@
 /** The model's own tokenizer, loaded vocabulary-only in a child process; turning tokens into text needs no round trip. */
-import { ShoalError } from "../lib/index.ts";
+import { isShoalError, ShoalError } from "../lib/index.ts";
 import { intsOf, Op } from "./channel.ts";
 import { EngineProcess } from "./engine-process.ts";
 import type { VocabularyInfo } from "./vocabulary.ts";
@@ -17,6 +17,7 @@ export class Tokenizer implements AsyncDisposable {
   #path: string;
   #process: EngineProcess;
   #isStopped = false;
+  #reviving: Promise<void> | undefined;
   #pieces: Uint8Array[];
   #endTokens: ReadonlySet<number>;
 
@@ -45,19 +46,28 @@ export class Tokenizer implements AsyncDisposable {
     return new Tokenizer(path, child, info);
   }
 
-  /** `parseSpecial` reads `<|user|>` and the like as the control tokens they name. A dead engine is restarted. */
+  /** `parseSpecial` reads `<|user|>` and the like as the control tokens they name. A dead engine is restarted, also one that died meanwhile. */
   async encode(
     text: string,
     options: { addSpecial: boolean; parseSpecial: boolean },
   ): Promise<Int32Array> {
-    await this.#revive();
     const flags = (options.addSpecial ? 1 : 0) | (options.parseSpecial ? 2 : 0);
     const parts = [Uint8Array.of(flags, 0, 0, 0), Buffer.from(text)];
-    return intsOf(
-      await this.#process.request(Op.Tokenize, parts, {
-        timeoutMs: ENCODE_TIMEOUT_MS,
-      }),
-    ).slice();
+    try {
+      return await this.#tokenize(parts);
+    } catch (error) {
+      if (!isShoalError(error, "ENGINE_DIED")) throw error;
+      // If it was this text that it died of, it does so again.
+      return await this.#tokenize(parts);
+    }
+  }
+
+  async #tokenize(parts: Uint8Array[]): Promise<Int32Array> {
+    await this.#revive();
+    const answer = await this.#process.request(Op.Tokenize, parts, {
+      timeoutMs: ENCODE_TIMEOUT_MS,
+    });
+    return intsOf(answer).slice();
   }
 
   /** The token's UTF-8 bytes, which may be part of a character. Control tokens and unknown ids have none. */
@@ -74,8 +84,16 @@ export class Tokenizer implements AsyncDisposable {
     await this.#process.stop();
   }
 
+  /** One start for all who ask meanwhile. */
   async #revive(): Promise<void> {
     if (!this.#isStopped && this.#process.alive) return;
+    this.#reviving ??= this.#start().finally(() => {
+      this.#reviving = undefined;
+    });
+    await this.#reviving;
+  }
+
+  async #start(): Promise<void> {
     if (!this.#isStopped) [this.#process] = await start(this.#path);
     if (!this.#isStopped) return;
     // Also where it was stopped meanwhile.

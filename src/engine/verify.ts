@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { ShoalError, removeTree } from "../lib/index.ts";
 import { readShard, splitModel } from "../model/index.ts";
 import { Want } from "./channel.ts";
-import { StageEngine, type StageEngineOptions } from "./stage-engine.ts";
+import { StageEngine } from "./stage-engine.ts";
+import type { StageEngineOptions } from "./stage-options.ts";
 
 export interface VerifyOptions {
   path: string;

@@ -17,7 +17,7 @@ test("a chat is answered whole", async () => {
     object: "chat.completion",
     created: 1_760_000_000,
     model: "shoal-demo",
-    system_fingerprint: "bafymanifest",
+    system_fingerprint: "shoal-0_llama.cpp-0_f16_exact_bafymanifest",
     choices: [
       {
         index: 0,
@@ -46,7 +46,7 @@ test("a text is continued whole, to its length", async () => {
     object: "text_completion",
     created: 1_760_000_000,
     model: "shoal-demo",
-    system_fingerprint: "bafymanifest",
+    system_fingerprint: "shoal-0_llama.cpp-0_f16_exact_bafymanifest",
     choices: [
       {
         text: "Hello there",
@@ -76,7 +76,7 @@ test("a chat is streamed: the role, the text, the finish, the usage, [DONE]", as
     object: "chat.completion.chunk",
     created: 1_760_000_000,
     model: "shoal-demo",
-    system_fingerprint: "bafymanifest",
+    system_fingerprint: "shoal-0_llama.cpp-0_f16_exact_bafymanifest",
   };
   const chunk = (delta: object, finish: string | null = null): object => ({
     ...head,

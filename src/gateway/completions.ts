@@ -1,7 +1,9 @@
 /** POST /v1/chat/completions and POST /v1/completions: from a request's body to its answer, streamed or whole. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { Arrival } from "../inference/index.ts";
 import { ShoalError } from "../lib/index.ts";
-import { EventStream } from "./event-stream.ts";
+import { AnswerStream } from "./answer-stream.ts";
+import type { EventStream } from "./event-stream.ts";
 import type { Exchange, Exchanges } from "./exchange.ts";
 import type { TextPart } from "./generation.ts";
 import { httpError } from "./http-error.ts";
@@ -14,7 +16,9 @@ import {
   completionShape,
   usageOf,
   type AnswerShape,
+  type Usage,
 } from "./shapes.ts";
+import { serverTiming, timesOf } from "./timing.ts";
 
 interface Kind {
   parse(body: unknown): Order;
@@ -44,32 +48,79 @@ export function completionRoutes(
     reply: FastifyReply,
   ): Promise<object | undefined> {
     const order = kind.parse(request.body);
-    const model = readyModel(settings.backend, order.model);
-    const parts = await replies.begin(model, order, exchange);
-    exchange.note({ promptTokens: parts.promptTokens, stream: order.stream });
+    if (!order.stream) {
+      return await begun(kind, order, exchange, {}, async (parts, shape) => {
+        const answer = await whole(parts, shape);
+        tellTiming(parts, reply);
+        return answer;
+      });
+    }
+    const { includeProgress } = order;
+    const options = { ...settings, includeProgress };
+    const stream = new AnswerStream(reply, exchange, options);
+    const onWaiting = (what?: string): void => stream.waiting(what);
+    try {
+      await begun(
+        kind,
+        order,
+        exchange,
+        { onWaiting },
+        async (parts, shape) => {
+          const first = await parts.generated.next();
+          if (stream.events === undefined) tellTiming(parts, reply);
+          await streamed(first, parts, shape, stream.open(), order);
+        },
+      );
+    } catch (thrown) {
+      // Once the stream is open, an error can only be reported inside it.
+      if (stream.events === undefined) throw thrown;
+      const error = ShoalError.from(thrown);
+      exchange.fail(error);
+      stream.events.fail(httpError(error, exchange.id).body);
+    } finally {
+      stream.end();
+    }
+    return undefined;
+  }
+
+  /** Waits for the model, and works with the reply that begins. */
+  async function begun<T>(
+    kind: Kind,
+    order: Order,
+    exchange: Exchange,
+    how: Pick<Arrival, "onWaiting">,
+    work: (parts: Reply, shape: AnswerShape) => Promise<T>,
+  ): Promise<T> {
+    const { id: requestId, arrivedMs, signal } = exchange;
+    const arrival = { requestId, arrivedMs, signal, ...how };
+    exchange.note({ stream: order.stream });
+    const model = await readyModel(settings.backend, order.model, arrival);
+    const parts = await replies.begin(model, order, arrival);
+    exchange.note({ promptTokens: parts.promptTokens });
     const head = {
-      requestId: exchange.id,
+      requestId,
       model: model.id,
-      manifestId: model.manifestId,
+      fingerprint: model.fingerprint,
       createdS: Math.floor(settings.clock.now() / 1000),
     };
-    const shape = kind.shape(head, order.includeUsage);
     try {
-      if (!order.stream) return await whole(parts, shape);
-      // An error before the first token still gets its own status.
-      const first = await parts.generated.next();
-      const stream = new EventStream(reply, {
-        signal: exchange.signal,
-        writeTimeoutMs: settings.writeTimeoutMs,
-      });
-      exchange.probe = () => stream.probe();
-      await streamed(first, parts, shape, stream, order, exchange);
-      return undefined;
+      return await work(parts, kind.shape(head, order.includeUsage));
     } finally {
       exchange.note({ completionTokens: parts.completionTokens });
       await parts.generated.return();
     }
   }
+}
+
+function tellTiming(parts: Reply, reply: FastifyReply): void {
+  const session = parts.session();
+  const timing = session && serverTiming(timesOf(session));
+  if (timing !== undefined) reply.header("server-timing", timing);
+}
+
+function usageSoFar(parts: Reply): Usage {
+  const { promptTokens, completionTokens } = parts;
+  return usageOf(promptTokens, completionTokens, parts.session());
 }
 
 async function whole(parts: Reply, shape: AnswerShape): Promise<object> {
@@ -78,42 +129,38 @@ async function whole(parts: Reply, shape: AnswerShape): Promise<object> {
     text += part.text;
     parts.completionTokens = part.completionTokens;
     if (part.finish === undefined) continue;
-    const usage = usageOf(parts.promptTokens, part.completionTokens);
-    return shape.whole(text, part.finish, usage);
+    return shape.whole(text, part.finish, usageSoFar(parts));
   }
-  throw new ShoalError("INTERNAL", "a generation ended without its finish");
+  throw unfinished();
 }
 
-/** Once the stream is open, an error can only be reported inside it. */
 async function streamed(
   first: IteratorResult<TextPart, void>,
   parts: Reply,
   shape: AnswerShape,
   stream: EventStream,
   order: Order,
-  exchange: Exchange,
 ): Promise<void> {
-  try {
-    const opening = shape.opening();
-    if (opening !== undefined) await stream.send(opening);
-    for (
-      let part = first;
-      part.done !== true;
-      part = await parts.generated.next()
-    ) {
-      const { text, completionTokens, finish } = part.value;
-      parts.completionTokens = completionTokens;
-      if (text !== "") await stream.send(shape.text(text));
-      if (finish !== undefined) await stream.send(shape.closing(finish));
-    }
-    if (order.includeUsage) {
-      const usage = usageOf(parts.promptTokens, parts.completionTokens);
-      await stream.send(shape.usage(usage));
-    }
-    await stream.done();
-  } catch (thrown) {
-    const error = ShoalError.from(thrown);
-    exchange.fail(error);
-    stream.fail(httpError(error, exchange.id).body);
+  const opening = shape.opening();
+  if (opening !== undefined) await stream.send(opening);
+  let isFinished = false;
+  for (
+    let part = first;
+    part.done !== true;
+    part = await parts.generated.next()
+  ) {
+    const { text, completionTokens, finish } = part.value;
+    parts.completionTokens = completionTokens;
+    if (text !== "") await stream.send(shape.text(text));
+    if (finish === undefined) continue;
+    await stream.send(shape.closing(finish));
+    isFinished = true;
   }
+  if (!isFinished) throw unfinished();
+  if (order.includeUsage) await stream.send(shape.usage(usageSoFar(parts)));
+  await stream.done();
+}
+
+function unfinished(): ShoalError {
+  return new ShoalError("INTERNAL", "a generation ended without its finish");
 }

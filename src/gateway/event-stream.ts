@@ -40,10 +40,11 @@ export class EventStream {
     this.#raw.end();
   }
 
-  /** A comment, which readers of events skip. */
-  probe(): void {
+  /** Of one line. Readers of events skip it, and so does this one while nobody reads. */
+  comment(text = ""): void {
     const { writable, writableNeedDrain } = this.#raw;
-    if (writable && !writableNeedDrain) this.#raw.write(":\n\n");
+    if (!writable || writableNeedDrain) return;
+    this.#raw.write(text === "" ? ":\n\n" : `: ${text}\n\n`);
   }
 
   /** The answer failed: sends the error and ends without [DONE]. A client that does not read gets nothing. */

@@ -13,14 +13,16 @@ import { probeWithContinue, whenClosed } from "./departure.ts";
 
 export class Exchange {
   readonly id: string;
+  readonly arrivedMs: number;
   /** Sends a client that closed its sending side a byte, to learn whether it still reads. Unset: before the answer's headers. */
   probe: (() => void) | undefined;
   #controller = new AbortController();
   #facts: Record<string, EventFields[string]> = {};
   #error: ShoalError | undefined;
 
-  constructor(id: string) {
+  constructor(id: string, arrivedMs: number) {
     this.id = id;
+    this.arrivedMs = arrivedMs;
   }
 
   /** Aborts when the client goes, the gateway stops, or `abort` is called. */
@@ -89,8 +91,8 @@ export class Exchanges {
         { maxRequests },
       );
     }
-    const exchange = new Exchange(request.id);
     const startedMs = clock.now();
+    const exchange = new Exchange(request.id, startedMs);
     this.#running.add(exchange);
     const gone = new ShoalError("ABORTED", "the client went away");
     let toEnd = 2; // the work and the response

@@ -23,7 +23,9 @@ export interface GatewayAddress {
 export interface Gateway extends AsyncDisposable {
   /** Resolves once it listens. Throws PORT_IN_USE or ADDRESS_INVALID. */
   start(): Promise<GatewayAddress>;
-  /** Accepts no more requests, lets running ones continue for `drainMs`, then aborts them. Resolves once every socket is closed. */
+  /** Refuses new requests; resolves once the running ones have ended, each at its own deadline at the latest. */
+  drain(): Promise<void>;
+  /** Accepts no more requests, lets running ones continue for `drainMs`, or no longer after `drain`, then aborts them. Resolves once every socket is closed. */
   stop(): Promise<void>;
   /** The address it listens on; undefined while it does not. */
   readonly address: GatewayAddress | undefined;
@@ -40,6 +42,8 @@ class HttpGateway implements Gateway {
   #app: FastifyInstance;
   #address: GatewayAddress | undefined;
   #stopped: Promise<void> | undefined;
+  /** Its running requests did, before `stop`. */
+  #hadTime = false;
 
   constructor(settings: GatewaySettings) {
     this.#settings = settings;
@@ -78,6 +82,12 @@ class HttpGateway implements Gateway {
     return this.#address;
   }
 
+  async drain(): Promise<void> {
+    this.#hadTime = true;
+    this.#exchanges.stop();
+    await this.#exchanges.drained();
+  }
+
   stop(): Promise<void> {
     this.#stopped ??= this.#stop();
     return this.#stopped;
@@ -93,7 +103,8 @@ class HttpGateway implements Gateway {
     const wasListening = this.#address !== undefined;
     this.#exchanges.stop();
     const closed = this.#app.close();
-    if (!(await within(drainMs, this.#exchanges.drained()))) {
+    const moreMs = this.#hadTime ? 0 : drainMs;
+    if (!(await within(moreMs, this.#exchanges.drained()))) {
       const reason = new ShoalError("SHUTTING_DOWN", "the gateway is stopping");
       this.#exchanges.abortAll(reason);
       await within(FAREWELL_MS, this.#exchanges.drained());

@@ -1,18 +1,22 @@
 /** One generation as text: tokens in, text out, with a deadline for each, and everything freed at the end. */
 import { TextStream, type SamplingOptions } from "../engine/index.ts";
 import { ShoalError, withDeadline } from "../lib/index.ts";
-import type { GeneratedToken, ServedModel } from "../inference/index.ts";
+import type {
+  Arrival,
+  GeneratedToken,
+  GenerateRequest,
+  ServedModel,
+} from "../inference/index.ts";
 
-export interface GenerationOptions {
+export interface GenerationOptions extends Arrival {
   model: ServedModel;
   tokens: Int32Array;
   maxTokens: number;
   stop: readonly string[];
   sampling: SamplingOptions;
-  requestId: string;
-  signal: AbortSignal;
   firstTokenTimeoutMs: number;
   tokenTimeoutMs: number;
+  onSession?: GenerateRequest["onSession"];
 }
 
 export interface TextPart {
@@ -28,7 +32,8 @@ export interface TextPart {
 export async function* generateText(
   options: GenerationOptions,
 ): AsyncGenerator<TextPart, void, undefined> {
-  const { model, tokens, maxTokens, sampling, requestId } = options;
+  const { model, tokens, maxTokens, sampling } = options;
+  const { requestId, arrivedMs, onWaiting } = options;
   const text = new TextStream({ stop: options.stop });
   const ended = new AbortController();
   const signal = AbortSignal.any([options.signal, ended.signal]);
@@ -38,6 +43,9 @@ export async function* generateText(
     sampling,
     signal,
     requestId,
+    arrivedMs,
+    onWaiting,
+    onSession: options.onSession,
   });
   const iterator = generated[Symbol.asyncIterator]();
   /** It finished and was not abandoned. */

@@ -14,5 +14,6 @@
 export { createGateway } from "./gateway.ts";
 export type { TextPart } from "./generation.ts";
 export { errorOfAnswer } from "./http-error.ts";
+export { readyModel } from "./models.ts";
 export { GATEWAY_DEFAULTS } from "./options.ts";
 export { Replies, type ReplyRequest } from "./replies.ts";

@@ -1,7 +1,7 @@
 /** GET /v1/models, GET /v1/models/:id, GET /health. */
 import type { FastifyInstance } from "fastify";
 import { ShoalError } from "../lib/index.ts";
-import type { Backend, ServedModel } from "../inference/index.ts";
+import type { Arrival, Backend, ServedModel } from "../inference/index.ts";
 import { httpError } from "./http-error.ts";
 
 export function modelRoutes(app: FastifyInstance, backend: Backend): void {
@@ -39,25 +39,34 @@ export function modelRoutes(app: FastifyInstance, backend: Backend): void {
 function knownModel(backend: Backend, name: string): ServedModel {
   const model = backend.model();
   if (model === undefined) throw backend.notReady() ?? noModel();
-  if (name !== model.id && name !== model.manifestId) {
-    const message = `no model ${JSON.stringify(name.slice(0, 128))} is served here; this gateway serves ${JSON.stringify(model.id)}`;
-    throw new ShoalError("MODEL_UNKNOWN", message, { param: "model" });
-  }
+  checkName(model, name);
   return model;
 }
 
-/** The same, able to answer now. */
-export function readyModel(backend: Backend, name: string): ServedModel {
-  const model = knownModel(backend, name);
-  const reason = backend.notReady();
-  if (reason !== undefined) throw reason;
-  return model;
+/** The same, able to answer: waits for it, as long as the backend does. Without a name, whichever there is. */
+export async function readyModel(
+  backend: Backend,
+  name: string | undefined,
+  arrival: Arrival,
+): Promise<ServedModel> {
+  return await backend.whenReady(() => {
+    const model = backend.model();
+    if (model !== undefined && name !== undefined) checkName(model, name);
+    return backend.notReady() ?? model ?? noModel();
+  }, arrival);
+}
+
+function checkName(model: ServedModel, name: string): void {
+  if (name === model.id || name === model.manifestId) return;
+  const message = `no model ${JSON.stringify(name.slice(0, 128))} is served here; this gateway serves ${JSON.stringify(model.id)}`;
+  throw new ShoalError("MODEL_UNKNOWN", message, { param: "model" });
 }
 
 function noModel(): ShoalError {
   return new ShoalError(
     "SWARM_NOT_READY",
     "no model is known yet: no node has joined",
+    { waitingFor: "a node to join" },
   );
 }
 

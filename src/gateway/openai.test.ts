@@ -156,6 +156,25 @@ test("throws in the middle of a stream that breaks, after the text that came", a
   assert.equal(error.code, "stage_lost");
 });
 
+test("what keeps a stream alive is nothing to the client", async () => {
+  await using swarm = await onLoopback({ aliveMs: 5 });
+  const slow = new Promise<void>((resolve) => setTimeout(resolve, 50));
+  swarm.backend.script = [
+    "Hello",
+    { until: slow, waitingFor: "shard 1 of 4 (layers 2-3)" },
+    " there",
+  ];
+  const stream = await client(swarm.url).chat.completions.create({
+    model,
+    messages,
+    stream: true,
+  });
+  let text = "";
+  for await (const chunk of stream)
+    text += chunk.choices[0]?.delta.content ?? "";
+  assert.equal(text, "Hello there");
+});
+
 test("a client that gets BUSY retries by itself", async () => {
   await using swarm = await onLoopback();
   swarm.backend.script = [

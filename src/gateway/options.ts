@@ -29,6 +29,8 @@ export interface GatewayOptions {
   firstTokenTimeoutMs?: number;
   /** From one token to the next. */
   tokenTimeoutMs?: number;
+  /** Between two signs of life of a stream without text. */
+  aliveMs?: number;
   /** How long a client may leave its answer unread. */
   writeTimeoutMs?: number;
   /** How long `stop()` lets running requests continue. */
@@ -49,8 +51,10 @@ export const GATEWAY_DEFAULTS = Object.freeze({
   maxRequests: 128,
   /** Queue and prefill of a long prompt on slow machines; the openai client gives up after the same 10 minutes. */
   firstTokenTimeoutMs: 600_000,
-  /** Longer than any recovery inside the cluster: this deadline is the last resort. */
-  tokenTimeoutMs: 60_000,
+  /** Longer than an engine's longest decode, and than a recovery that computes all so far again: this deadline is the last resort. */
+  tokenTimeoutMs: 600_000,
+  /** Proxies and clients often give up after 15 s or more without a byte. */
+  aliveMs: 5_000,
   /** A client that sleeps longer occupies KV that others wait for. */
   writeTimeoutMs: 30_000,
   /** A stopping program has 5 s; aborting and reporting take the rest. */
@@ -103,6 +107,7 @@ const checked = z.object({
   maxRequests: whole(1, 100_000),
   firstTokenTimeoutMs: duration,
   tokenTimeoutMs: duration,
+  aliveMs: duration,
   writeTimeoutMs: duration,
   drainMs: whole(0, 2 ** 31 - 1),
 });

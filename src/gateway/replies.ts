@@ -1,5 +1,9 @@
 /** From a parsed request to its running generation: one entry for the API and for a client in this process. */
-import type { ServedModel } from "../inference/index.ts";
+import type {
+  Arrival,
+  ServedModel,
+  SessionStatus,
+} from "../inference/index.ts";
 import { generateText, type TextPart } from "./generation.ts";
 import { GATEWAY_DEFAULTS, type GatewaySettings } from "./options.ts";
 import { Prompter } from "./prompt.ts";
@@ -15,6 +19,8 @@ export type ReplyRequest = Pick<
 export interface Reply {
   promptTokens: number;
   completionTokens: number;
+  /** Where its time went so far; undefined if the backend does not tell. */
+  session(): SessionStatus | undefined;
   /** Returning early frees the stages. */
   generated: AsyncGenerator<TextPart, void, undefined>;
 }
@@ -36,8 +42,9 @@ export class Replies {
   async begin(
     model: ServedModel,
     request: ReplyRequest,
-    { id: requestId, signal }: { id: string; signal: AbortSignal },
+    arrival: Arrival,
   ): Promise<Reply> {
+    const { signal } = arrival;
     const { sampling } = request;
     const biased = sampling.logitBias.find(
       ([token]) => token >= model.tokenizer.vocabSize,
@@ -48,10 +55,13 @@ export class Replies {
     const tokens = await this.#prompter.tokens(model, request.prompt, signal);
     const room = model.contextLength - tokens.length;
     const { randomSeed, firstTokenTimeoutMs, tokenTimeoutMs } = this.#settings;
+    let session: (() => SessionStatus) | undefined;
     return {
+      session: () => session?.(),
       promptTokens: tokens.length,
       completionTokens: 0,
       generated: generateText({
+        ...arrival,
         model,
         tokens,
         maxTokens: Math.min(request.maxTokens ?? room, room),
@@ -61,10 +71,9 @@ export class Replies {
           repeatLastN: Math.min(sampling.repeatLastN, model.contextLength),
           seed: sampling.seed ?? randomSeed(),
         },
-        requestId,
-        signal,
         firstTokenTimeoutMs,
         tokenTimeoutMs,
+        onSession: (status) => (session = status),
       }),
     };
   }

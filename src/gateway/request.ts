@@ -37,6 +37,8 @@ export interface Order {
   sampling: Omit<SamplingOptions, "seed"> & { seed: number | undefined };
   stream: boolean;
   includeUsage: boolean;
+  /** A stream opens when the request begins to wait, and not with its first token. */
+  includeProgress: boolean;
 }
 
 const text = (error: string): z.ZodString => z.string({ error });
@@ -89,6 +91,9 @@ const common = {
     .object(
       {
         include_usage: z.boolean({ error: "must be true or false" }).nullish(),
+        include_progress: z
+          .boolean({ error: "must be true or false" })
+          .nullish(),
       },
       { error: "must be an object" },
     )
@@ -225,6 +230,7 @@ function orderOf(
     stop: fields.stop ?? [],
     stream: fields.stream ?? false,
     includeUsage: fields.stream_options?.include_usage ?? false,
+    includeProgress: fields.stream_options?.include_progress ?? false,
     sampling: {
       temperature: fields.temperature ?? otherwise.temperature,
       topK: fields.top_k ?? otherwise.topK,

@@ -1,12 +1,16 @@
 /** The JSON of answers, whole and in chunks (https://platform.openai.com/docs/api-reference/chat, …/completions). */
 
+import type { SessionStatus } from "../inference/index.ts";
+import { type Times, timesOf } from "./timing.ts";
+
 export type FinishReason = "stop" | "length";
 
 export interface AnswerHead {
   requestId: string;
   /** The name the model is served by. */
   model: string;
-  manifestId: string;
+  /** What decides the bits of a reply besides the request. */
+  fingerprint: string;
   createdS: number;
 }
 
@@ -14,6 +18,9 @@ export interface Usage {
   prompt_tokens: number;
   completion_tokens: number;
   total_tokens: number;
+  prompt_tokens_details?: { cached_tokens: number };
+  /** Where the time went. */
+  shoal?: Times;
 }
 
 /** One kind of answer. Chunks have `usage` null until the last one, if the client requested it. */
@@ -26,11 +33,19 @@ export interface AnswerShape {
   whole(text: string, finish: FinishReason, usage: Usage): object;
 }
 
-export function usageOf(promptTokens: number, completionTokens: number): Usage {
+export function usageOf(
+  promptTokens: number,
+  completionTokens: number,
+  session?: SessionStatus,
+): Usage {
   return {
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,
     total_tokens: promptTokens + completionTokens,
+    ...(session && {
+      prompt_tokens_details: { cached_tokens: session.cachedTokens },
+      shoal: timesOf(session),
+    }),
   };
 }
 
@@ -98,12 +113,11 @@ function choices(text: string, finish: FinishReason | null): object[] {
   return [{ text, index: 0, logprobs: null, finish_reason: finish }];
 }
 
-/** `system_fingerprint` changes when the weights do: it is the manifest's id. */
 function baseOf(prefix: string, head: AnswerHead): object {
   return {
     id: `${prefix}-${head.requestId}`,
     created: head.createdS,
     model: head.model,
-    system_fingerprint: head.manifestId,
+    system_fingerprint: head.fingerprint,
   };
 }

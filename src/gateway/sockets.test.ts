@@ -129,6 +129,23 @@ test("a generation is no faster than its reader, and a client that never reads i
   socket.destroy();
 });
 
+test("a client that begins to read again after it was dropped learns that its stream is not whole", async () => {
+  await using swarm = await onLoopback({ writeTimeoutMs: 200 });
+  swarm.backend.contextLength = 1_000_000;
+  swarm.backend.script = ["x".repeat(64 * 1024)];
+  swarm.backend.endless = true;
+  const response = await post(swarm.url, { ...CHAT, stream: true });
+  await swarm.backend.generationsEnded(1);
+  let text = "";
+  await assert.rejects(async () => {
+    for await (const piece of response.body!.pipeThrough(
+      new TextDecoderStream(),
+    ))
+      text += piece;
+  });
+  assert.doesNotMatch(text, /finish_reason":"|\[DONE\]/);
+});
+
 test("a client that never reads its whole answer is dropped, too", async () => {
   await using swarm = await onLoopback({ writeTimeoutMs: 100 });
   swarm.backend.script = ["x".repeat(30_000_000)];
@@ -286,6 +303,39 @@ test("a request that reaches a stopping gateway on an open connection is told to
   );
   running.destroy();
   await stopped;
+});
+
+test("a gateway that drains refuses what is new, on new connections too, and lets a running answer take its time", async () => {
+  await using swarm = await onLoopback();
+  const gate = Promise.withResolvers<void>();
+  swarm.backend.script = ["Hello", { until: gate.promise }, " there"];
+  const stream = await post(swarm.url, { ...CHAT, stream: true });
+  let isDrained = false;
+  const drained = swarm.gateway.drain().then(() => (isDrained = true));
+  for (const path of ["/v1/models", "/health"]) {
+    const refused = await fetch(swarm.url + path);
+    assert.equal(refused.status, 503);
+    assert.equal(refused.headers.get("retry-after"), "5");
+    assert.equal(refused.headers.get("connection"), "close");
+  }
+  const refused = await post(swarm.url, CHAT);
+  assert.equal(refused.status, 503);
+  assert.match(await refused.text(), /"code":"shutting_down"/);
+  assert.equal(isDrained, false);
+  gate.resolve();
+  assert.match(await stream.text(), / there.*\[DONE\]/s);
+  await drained;
+  await swarm.gateway.stop();
+});
+
+test("stop after a drain that was not waited for aborts what runs at once", async () => {
+  await using swarm = await onLoopback({ drainMs: 600_000 });
+  swarm.backend.script = ["Hello", { hang: true }];
+  const stream = await post(swarm.url, { ...CHAT, stream: true });
+  const drained = swarm.gateway.drain();
+  await swarm.gateway.stop();
+  await drained;
+  assert.match(await stream.text(), /"code":"shutting_down"[^[]*$/s);
 });
 
 test("stop aborts requests that do not end in time, and tells their clients why", async () => {

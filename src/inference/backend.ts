@@ -4,6 +4,7 @@
  */
 import type { SamplingOptions } from "../engine/index.ts";
 import type { ShoalError } from "../lib/index.ts";
+import type { SessionStatus } from "../status/index.ts";
 
 export interface Backend {
   /** The model that the cluster serves now; undefined while none is known (nobody joined). */
@@ -13,12 +14,34 @@ export interface Backend {
    * `missingShards` (numbers) and `missingLayers` ("8-15", …) in its details.
    */
   notReady(): ShoalError | undefined;
+  /**
+   * What `find` finds; while it gives an error that says why there is nothing yet, waits for the cluster to change. Throws what `find`
+   * throws, BUSY if too many wait, the last reason when the time is over, and the signal's reason.
+   */
+  whenReady<T extends object>(
+    find: () => T | ShoalError,
+    arrival: Arrival,
+  ): Promise<T>;
 }
+
+/** A request that has come. */
+export interface Arrival {
+  requestId: string;
+  /** From when its time counts. */
+  arrivedMs: number;
+  signal: AbortSignal;
+  /** Told what it waits for, "shard 2 of 4 (layers 8-11)", with each change; undefined: it goes on. */
+  onWaiting?: OnWaiting | undefined;
+}
+
+export type OnWaiting = (what: string | undefined) => void;
 
 export interface ServedModel {
   /** The name in requests and in /v1/models, such as "shoal-demo". */
   id: string;
   manifestId: string;
+  /** What decides the bits of its replies besides a request (`systemFingerprint`). */
+  fingerprint: string;
   createdMs: number;
   /** Tokens of prompt and completion together. */
   contextLength: number;
@@ -47,13 +70,13 @@ export interface TokenizerPort {
   vocabSize: number;
 }
 
-export interface GenerateRequest {
+export interface GenerateRequest extends Arrival {
   tokens: Int32Array;
   /** At least 1, and with `tokens` never more than the context. */
   maxTokens: number;
   sampling: SamplingOptions;
-  signal: AbortSignal;
-  requestId: string;
+  /** Called once, when it begins, with a function that tells where its time went so far. */
+  onSession?: ((status: () => SessionStatus) => void) | undefined;
 }
 
 export interface GeneratedToken {

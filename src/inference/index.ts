@@ -10,9 +10,19 @@
  *     const pipeline = new Pipeline(host);                       // on a gateway
  *     for await (const { token, finish } of pipeline.generate({ manifest, route, tokens, … })) …
  */
-export type { Backend, GeneratedToken, ServedModel } from "./backend.ts";
+export type { DataPlace } from "./data-links.ts";
+export type {
+  Arrival,
+  Backend,
+  GeneratedToken,
+  GenerateRequest,
+  ServedModel,
+} from "./backend.ts";
 export { reportReadiness } from "./readiness.ts";
+export { RECOVERY_DEFAULTS } from "./recovery.ts";
+export { READY_DEFAULTS } from "./waiting-room.ts";
 export { layersOf } from "./route.ts";
 export { SessionLog } from "./session-log.ts";
+export type { SessionStatus } from "../status/index.ts";
 export { StageService } from "./stage-service.ts";
 export { SwarmBackend } from "./swarm-backend.ts";

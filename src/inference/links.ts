@@ -6,17 +6,19 @@ import type { FrameStream, Host } from "../network/index.ts";
 import { isShoalError, ShoalError } from "../lib/index.ts";
 import {
   decodeFrame,
-  encodeHead,
+  encodeFrame,
   type FrameHead,
   MAX_FRAME_BYTES,
   PIPELINE_PROTOCOL,
   type PipelineFrame,
-} from "./frames.ts";
+} from "../ring/index.ts";
 
 /** A target for frames. `send` never throws: a lost link reports through `onLost`. */
 export interface Link {
   readonly peer: string;
   send(head: FrameHead, ...body: Uint8Array[]): void;
+  /** A whole frame, which belongs to the link from then on. */
+  forward(frame: Uint8Array): void;
 }
 
 export type FrameHandler = (frame: PipelineFrame, from: Link) => void;
@@ -39,10 +41,12 @@ export class StreamLink implements Link {
   }
 
   send(head: FrameHead, ...body: Uint8Array[]): void {
+    this.forward(encodeFrame(head, ...body));
+  }
+
+  forward(frame: Uint8Array): void {
     // The stream bounds its own queue and aborts itself if the peer does not read; its close event shows that.
-    Promise.resolve(this.stream.send(encodeHead(head), ...body)).catch(
-      () => {},
-    );
+    Promise.resolve(this.stream.send(frame)).catch(() => {});
   }
 }
 
@@ -101,10 +105,9 @@ export class Links {
     const { host, onFrame } = this.#options;
     const self: Link = {
       peer: host.peerId,
-      send: (head, ...body) =>
-        queueMicrotask(() =>
-          onFrame({ ...head, body: Buffer.concat(body) }, self),
-        ),
+      send: (head, ...body) => self.forward(encodeFrame(head, ...body)),
+      forward: (frame) =>
+        queueMicrotask(() => onFrame(decodeFrame(frame), self)),
     };
     return self;
   }

@@ -2,19 +2,33 @@
  * The gateway's side of the pipeline: opens a session at every stage of a route, feeds the prompt in chunks, and yields the tokens that the
  * last stage sends back. Every wait has a deadline, every failure names its stage, and every end frees every stage.
  */
-import { randomBytes } from "node:crypto";
 import { bytesOf, intsOf, type SamplingOptions } from "../engine/index.ts";
-import { reasonOf, ShoalError } from "../lib/index.ts";
+import {
+  type ComputeMode,
+  COMPUTE_MODE_DEFAULTS,
+  isShoalError,
+  reasonOf,
+  ShoalError,
+} from "../lib/index.ts";
 import type { Host } from "../network/index.ts";
 import {
+  decodeTimes,
   Flag,
-  type FrameHead,
   FrameType,
   type PipelineFrame,
-} from "./frames.ts";
+  type StageTimes,
+} from "../ring/index.ts";
+import {
+  describe,
+  GatewaySession,
+  lost,
+  parseError,
+} from "./gateway-session.ts";
 import { type Link, Links } from "./links.ts";
+import { type OpenBody, type OpenedBody, parseOpened } from "./open.ts";
+import { prefillChunks } from "./prefill.ts";
+import { planResume } from "./resume.ts";
 import { layersOf, type RouteStage } from "./route.ts";
-import { decodeTimes, type StageTimes } from "./stage-times.ts";
 
 export interface GenerateOptions {
   /** CID of the model's manifest. */
@@ -22,13 +36,20 @@ export interface GenerateOptions {
   route: readonly RouteStage[];
   /** The prompt, (n). */
   tokens: Int32Array;
-  /** The most tokens to generate. */
+  /**
+   * What a session that was lost had generated after the prompt: computed again, one by one as it was, so that the same bits come out; not
+   * yielded again.
+   */
+  generated?: readonly number[];
+  /** The most tokens to generate, those of a lost session included. */
   maxTokens: number;
   sampling: SamplingOptions;
-  /** Tokens per prefill chunk: the smallest limit of the route's stages. */
-  chunkTokens: number;
+  /** Of the cluster; default: COMPUTE_MODE_DEFAULTS. */
+  mode?: ComputeMode;
   /** Frees every stage at once. */
   signal: AbortSignal;
+  /** Called when the stages are ready: how many of the prompt's tokens none of them has to compute. */
+  onResumed?: ((cachedTokens: number) => void) | undefined;
   /** Called now and then with where a stage's time goes. */
   onTimes?: ((stage: number, times: StageTimes) => void) | undefined;
 }
@@ -43,64 +64,28 @@ export interface GeneratedToken {
 const PIPELINE_DEFAULTS = Object.freeze({
   /** Time for all stages to reserve a sequence and reach their neighbours. Above the stages' own 5 s, so that their error comes first. */
   openTimeoutMs: 8_000,
+  /** Tokens that may be on their way here: a reader that is slow or gone stops the stages no sooner. */
+  creditTokens: 64,
   /** Between two signs of life of the pipeline. Above an engine's 60 s for one decode, so that the stage's own error names it. */
   progressTimeoutMs: 75_000,
 });
 
-/** One session as the gateway sees it: a queue that frames fill and `generate` empties. */
-class Session {
-  readonly id = randomBytes(16).toString("hex");
-  readonly options: GenerateOptions;
-  opened = 0;
-  #queue: PipelineFrame[] = [];
-  #error: ShoalError | undefined;
-  #wake: (() => void) | undefined;
+const FROM_ANY_STAGE: ReadonlySet<number> = new Set([
+  FrameType.Opened,
+  FrameType.Resumed,
+  FrameType.Prefilled,
+]);
 
-  constructor(options: GenerateOptions) {
-    this.options = options;
-  }
-
-  push(frame: PipelineFrame): void {
-    this.#queue.push(frame);
-    this.#wake?.();
-  }
-
-  fail(error: ShoalError): void {
-    this.#error ??= error;
-    this.#wake?.();
-  }
-
-  /** The next frame; throws the session's error, or DEADLINE. Frames that came before a failure come first. */
-  async next(timeoutMs: number, what: string): Promise<PipelineFrame> {
-    if (this.#queue.length === 0 && this.#error === undefined) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(() => {
-          this.#error ??= new ShoalError(
-            "DEADLINE",
-            `${what}: nothing arrived within ${timeoutMs} ms`,
-            { timeoutMs },
-          );
-          resolve();
-        }, timeoutMs);
-        this.#wake = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-      this.#wake = undefined;
-    }
-    const frame = this.#queue.shift();
-    if (frame !== undefined) return frame;
-    throw (
-      this.#error ??
-      new ShoalError("INTERNAL", "session woke without a frame or an error")
-    );
-  }
+interface Chunk {
+  position: number;
+  count: number;
 }
+
+const NO_CHUNK: Chunk = Object.freeze({ position: 0, count: 0 });
 
 export class Pipeline {
   #links: Links;
-  #sessions = new Map<string, Session>();
+  #sessions = new Map<string, GatewaySession>();
   #openTimeoutMs: number;
   #progressTimeoutMs: number;
 
@@ -127,7 +112,7 @@ export class Pipeline {
   async *generate(
     options: GenerateOptions,
   ): AsyncGenerator<GeneratedToken, void, undefined> {
-    const session = new Session(options);
+    const session = new GatewaySession(options);
     const links: Link[] = [];
     const onAbort = (): void =>
       session.fail(ShoalError.from(reasonOf(options.signal)));
@@ -135,13 +120,13 @@ export class Pipeline {
     options.signal.addEventListener("abort", onAbort, { once: true });
     this.#sessions.set(session.id, session);
     try {
-      await this.#open(session, links);
-      yield* this.#run(session, links);
+      const opened = await this.#open(session, links);
+      yield* this.#run(session, links, opened);
     } finally {
       options.signal.removeEventListener("abort", onAbort);
       this.#sessions.delete(session.id);
       for (const [stage, link] of links.entries())
-        link.send(head(session, FrameType.Close, stage));
+        link.send(session.head(FrameType.Close, stage));
     }
   }
 
@@ -151,16 +136,22 @@ export class Pipeline {
     await this.#links.stop();
   }
 
-  async #open(session: Session, links: Link[]): Promise<void> {
-    const { manifest, route, tokens, maxTokens, sampling } = session.options;
+  /** What each stage said of itself. */
+  async #open(session: GatewaySession, links: Link[]): Promise<OpenedBody[]> {
+    const { manifest, route, tokens, maxTokens, sampling, mode } =
+      session.options;
+    const generated = session.options.generated?.length ?? 0;
     const body = {
       manifest,
       route: [...route],
       promptTokens: tokens.length,
       maxTokens,
+      credit: generated + PIPELINE_DEFAULTS.creditTokens,
       sampling,
-    };
+      ...mode,
+    } satisfies Omit<OpenBody, "sampling"> & { sampling: SamplingOptions };
     const open = Buffer.from(JSON.stringify(body));
+    const known = bytesOf(session.known);
     const dialled = route.map(async (stage, index) => {
       try {
         return await this.#links.to(
@@ -174,51 +165,121 @@ export class Pipeline {
     });
     links.push(...(await Promise.all(dialled)));
     for (const [stage, link] of links.entries())
-      link.send(head(session, FrameType.Open, stage), open);
-    const ready = new Set<number>();
+      link.send(
+        { ...session.head(FrameType.Open, stage), count: session.known.length },
+        known,
+        open,
+      );
+    const ready = new Map<number, OpenedBody>();
     while (ready.size < route.length) {
       const missing = route.flatMap((stage, index) =>
         ready.has(index)
           ? []
           : [`stage ${index} (${layersOf(stage)}, peer ${stage.peer})`],
       );
-      const frame = await session.next(
-        this.#openTimeoutMs,
-        `opening a session at ${missing.join(", ")}`,
+      const frame = await session
+        .next(this.#openTimeoutMs, `opening a session at ${missing.join(", ")}`)
+        .catch((error: unknown) => {
+          throw this.#silent(error, route, ready);
+        });
+      if (frame.type === FrameType.Opened)
+        ready.set(frame.stage, parseOpened(frame));
+    }
+    return route.flatMap((_, stage) => ready.get(stage) ?? []);
+  }
+
+  /** Lets each stage go on from what it has, and feeds what is missing up to the last chunk, after which the last stage samples. */
+  async #feed(
+    session: GatewaySession,
+    links: readonly Link[],
+    opened: readonly OpenedBody[],
+  ): Promise<void> {
+    const { known, options } = session;
+    const { tokens, generated = [], mode = COMPUTE_MODE_DEFAULTS } = options;
+    const kept = opened.map((stage) => stage.kept);
+    const { length } = tokens;
+    const plan = planResume(kept, length, known.length, mode);
+    await this.#resume(session, links, plan.from);
+    options.onResumed?.(Math.min(length, ...plan.from));
+    const chunks = prefillChunks(length, opened, mode.kv, plan.from);
+    for (let i = 0; i < generated.length; i++) chunks.push(1);
+    const within = (from: number, to: number): Chunk[] =>
+      positionsOf(chunks).filter(
+        (chunk) => chunk.position >= from && chunk.position < to,
       );
-      if (frame.type === FrameType.Opened) ready.add(frame.stage);
+    for (const { stage, from, to } of plan.replays)
+      await this.#pass(session, within(from, to), 0, (chunk) =>
+        links[stage]?.send({
+          ...session.head(FrameType.Replay, stage),
+          ...chunk,
+        }),
+      );
+    const [from = 0] = plan.from;
+    const send = (chunk: Chunk): void => {
+      const end = chunk.position + chunk.count;
+      const flags = end === known.length ? Flag.Sample : 0;
+      const body = bytesOf(known.subarray(chunk.position, end));
+      const head = session.head(FrameType.Prompt, 0);
+      links[0]?.send({ ...head, ...chunk, flags }, body);
+    };
+    await this.#pass(session, within(from, known.length), 1, send);
+  }
+
+  /** Sends chunks until all but `left` have come through. */
+  async #pass(
+    session: GatewaySession,
+    chunks: readonly Chunk[],
+    left: number,
+    send: (chunk: Chunk) => void,
+  ): Promise<void> {
+    // One chunk at each stage and one in flight: enough to keep all busy, and a bound on what waits anywhere.
+    const most = session.options.route.length + 1;
+    let sent = 0;
+    for (let passed = 0; passed < chunks.length - left;) {
+      while (sent < chunks.length && sent - passed < most)
+        send(chunks[sent++] ?? NO_CHUNK);
+      const frame = await this.#next(session);
+      if (frame.type === FrameType.Prefilled) passed++;
+    }
+    while (sent < chunks.length) send(chunks[sent++] ?? NO_CHUNK);
+  }
+
+  async #resume(
+    session: GatewaySession,
+    links: readonly Link[],
+    from: readonly number[],
+  ): Promise<void> {
+    if (from.every((position) => position === 0)) return;
+    for (const [stage, link] of links.entries())
+      link.send({
+        ...session.head(FrameType.Resume, stage),
+        position: from[stage] ?? 0,
+        count: from[stage + 1] ?? 0,
+      });
+    for (let resumed = 0; resumed < from.length;) {
+      const frame = await this.#next(session);
+      if (frame.type === FrameType.Resumed) resumed++;
     }
   }
 
+  async #next(session: GatewaySession): Promise<PipelineFrame> {
+    const { route } = session.options;
+    return await session.next(
+      this.#progressTimeoutMs,
+      `waiting for the pipeline (${describe(route)})`,
+    );
+  }
+
   async *#run(
-    session: Session,
+    session: GatewaySession,
     links: readonly Link[],
+    opened: readonly OpenedBody[],
   ): AsyncGenerator<GeneratedToken, void, undefined> {
-    const { tokens, chunkTokens, route } = session.options;
-    let sent = 0;
-    const sendChunk = (): void => {
-      const chunk = tokens.subarray(sent, sent + chunkTokens);
-      const flags = sent + chunk.length === tokens.length ? Flag.Sample : 0;
-      links[0]?.send(
-        {
-          ...head(session, FrameType.Prompt, 0),
-          flags,
-          position: sent,
-          count: chunk.length,
-        },
-        bytesOf(chunk),
-      );
-      sent += chunk.length;
-    };
-    // One chunk at each stage and one in flight: enough to keep all busy, and a bound on what waits anywhere.
-    for (let i = 0; i <= route.length && sent < tokens.length; i++) sendChunk();
-    for (let position = tokens.length; ;) {
-      const frame = await session.next(
-        this.#progressTimeoutMs,
-        `waiting for the pipeline (${describe(route)})`,
-      );
-      if (frame.type === FrameType.Prefilled && sent < tokens.length)
-        sendChunk();
+    const { tokens, route } = session.options;
+    const { creditTokens } = PIPELINE_DEFAULTS;
+    await this.#feed(session, links, opened);
+    for (let position = session.known.length; ;) {
+      const frame = await this.#next(session);
       if (frame.type !== FrameType.Token) continue;
       if (frame.position !== position) {
         throw new ShoalError(
@@ -234,7 +295,27 @@ export class Pipeline {
       else yield { token, position };
       if ((frame.flags & (Flag.Stop | Flag.Length)) !== 0) return;
       position++;
+      // The reader took one more: half of the credit is given again before all of it is used.
+      const read = position - tokens.length;
+      if (read % (creditTokens / 2) === 0)
+        links.at(-1)?.send({
+          ...session.head(FrameType.Credit, route.length - 1),
+          count: read + creditTokens,
+        });
     }
+  }
+
+  /** Of the stages that did not answer in time the first is named. */
+  #silent(
+    error: unknown,
+    route: readonly RouteStage[],
+    ready: ReadonlyMap<number, OpenedBody>,
+  ): unknown {
+    const index = route.findIndex((_, stage) => !ready.has(stage));
+    const stage = route[index];
+    return isShoalError(error, "DEADLINE") && stage !== undefined
+      ? lost(index, stage, error)
+      : error;
   }
 
   #onFrame(frame: PipelineFrame, from: Link): void {
@@ -247,7 +328,7 @@ export class Pipeline {
     } else if (frame.type === FrameType.Times) {
       session.options.onTimes?.(frame.stage, decodeTimes(frame.body));
     } else if (
-      frame.type === FrameType.Opened ||
+      FROM_ANY_STAGE.has(frame.type) ||
       frame.stage === route.length - 1
     ) {
       session.push(frame);
@@ -265,41 +346,10 @@ export class Pipeline {
   }
 }
 
-function head(session: Session, type: FrameType, stage: number): FrameHead {
-  return {
-    type,
-    flags: 0,
-    stage,
-    position: 0,
-    count: 0,
-    elapsedUs: 0,
-    session: session.id,
-  };
-}
-
-function lost(index: number, stage: RouteStage, error: ShoalError): ShoalError {
-  const details = { stage: index, peer: stage.peer };
-  return new ShoalError(
-    "STAGE_LOST",
-    `stage ${index} (${layersOf(stage)}) was lost: ${error.message}`,
-    details,
-    error,
-  );
-}
-
-function describe(route: readonly RouteStage[]): string {
-  return route
-    .map((stage, index) => `stage ${index}: ${layersOf(stage)}`)
-    .join("; ");
-}
-
-function parseError(body: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(body).toString());
-  } catch {
-    return {
-      code: "STAGE_FAILED",
-      message: "a stage sent an error that is not JSON",
-    };
-  }
+function positionsOf(lengths: readonly number[]): Chunk[] {
+  let position = 0;
+  return lengths.map((count) => {
+    position += count;
+    return { position: position - count, count };
+  });
 }

@@ -2,13 +2,23 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { sessionStatusSchema, STATUS_LIMITS } from "../status/index.ts";
 import { isShoalError, ShoalError } from "../lib/index.ts";
+import { predict } from "../routing/index.ts";
 import { SessionLog } from "./session-log.ts";
-import { decodeTimes, encodeTimes, StageClock } from "./stage-times.ts";
+import { decodeTimes, encodeTimes, StageClock } from "../ring/index.ts";
 
 const ROUTE = [
   { peer: "a", layerStart: 0, layerEnd: 4, addresses: [] },
   { peer: "b", layerStart: 4, layerEnd: 8, addresses: [] },
 ];
+const PREDICTION = predict(
+  ROUTE.map((stage, i) => ({
+    ...stage,
+    sessions: { active: 0, max: 4 },
+    msPerToken: 3 - i,
+    links: ROUTE.map(({ peer }) => peer),
+    roundTripsMs: [1, 1],
+  })),
+);
 
 function logAt(): { log: SessionLog; pass: (ms: number) => void } {
   let now = 1_000;
@@ -20,21 +30,28 @@ test("a session is recorded from its queue to its end", () => {
   const entry = log.begin("id", 7);
   assert.equal(log.recent()[0]!.state, "queued");
   pass(5);
-  entry.routed(ROUTE);
+  entry.routed(ROUTE, PREDICTION);
   assert.equal(log.recent()[0]!.state, "prefill");
+  entry.resumed(4);
   pass(15);
   entry.token();
+  entry.resumed(6); // of a later route, which has the reply's beginning too
   for (let i = 0; i < 4; i++) {
     pass(10);
     entry.token();
   }
-  entry.stageTimes(0, { computeMs: 3, queueMs: 1, wireMs: 0.5 });
+  entry.stageTimes(0, { computeMs: 3, queueMs: 1, wireMs: 0.5, direct: true });
   assert.equal(
     log.recent()[0]!.restMs,
     null,
     "one stage has reported nothing yet",
   );
-  entry.stageTimes(1, { computeMs: 2, queueMs: 0, wireMs: undefined });
+  entry.stageTimes(1, {
+    computeMs: 2,
+    queueMs: 0,
+    wireMs: undefined,
+    direct: false,
+  });
   entry.end();
   const status = sessionStatusSchema.parse(log.recent()[0]);
   assert.deepEqual(status, {
@@ -42,12 +59,18 @@ test("a session is recorded from its queue to its end", () => {
     startedMs: 1_000,
     endedMs: 1_060,
     state: "done",
+    waitingFor: null,
     error: null,
     promptTokens: 7,
     tokens: 5,
+    cachedTokens: 4,
+    recoveries: 0,
+    recomputed: false,
     tokensPerSecond: 100,
+    queuedMs: 5,
     timeToFirstTokenMs: 20,
     msPerToken: 10,
+    predictedMsPerToken: 7.2,
     restMs: 4,
     route: [
       {
@@ -57,6 +80,8 @@ test("a session is recorded from its queue to its end", () => {
         computeMs: 3,
         queueMs: 1,
         wireMs: 0.5,
+        direct: true,
+        predicted: { computeMs: 3, queueMs: 0, wireMs: 1.1 },
       },
       {
         peer: "b",
@@ -65,6 +90,8 @@ test("a session is recorded from its queue to its end", () => {
         computeMs: 2,
         queueMs: 0,
         wireMs: null,
+        direct: false,
+        predicted: { computeMs: 2, queueMs: 0, wireMs: 1.1 },
       },
     ],
   });
@@ -107,7 +134,8 @@ test("running requests come first, and only the last finished ones are kept", ()
 
 test("a stage's times survive the wire, unknown stays unknown", () => {
   for (const wireMs of [0.25, undefined]) {
-    const times = { computeMs: 1.234, queueMs: 0, wireMs };
+    const direct = wireMs !== undefined;
+    const times = { computeMs: 1.234, queueMs: 0, wireMs, direct };
     assert.deepEqual(decodeTimes(encodeTimes(9, times)), times);
   }
   assert.throws(

@@ -1,17 +1,28 @@
 /** A gateway's running and recent requests: who computed what and how fast, never the text. Bounded; medians are over the last tokens. */
 import { type SessionStatus, STATUS_LIMITS } from "../status/index.ts";
 import { ShoalError } from "../lib/index.ts";
+import type { OnWaiting } from "./backend.ts";
+import type { PredictedStage, RoutePrediction } from "../routing/index.ts";
 import type { RouteStage } from "./route.ts";
-import type { StageTimes } from "./stage-times.ts";
+import type { StageTimes } from "../ring/index.ts";
 
 /** One request, reported by its runner. */
 export interface SessionEntry {
   /** It waited for its turn and now has a route. */
-  routed(route: readonly RouteStage[]): void;
+  routed(route: readonly RouteStage[], prediction: RoutePrediction): void;
   stageTimes(stage: number, times: StageTimes): void;
+  /** The stages of the route are ready; they have so many of the prompt's tokens from an earlier session. */
+  resumed(cachedTokens: number): void;
+  /** It goes on where its last bits may differ. */
+  recomputed(): void;
   token(): void;
+  /** There is no way for it now, until there is this: "shard 2 of 4 (layers 8-11)". */
+  waiting(what: string): void;
+  /** What waited goes on in another entry, which counts in its place. */
+  handOver(): void;
   /** May be called twice; the first call counts. */
   end(error?: unknown): void;
+  status(): SessionStatus;
 }
 
 export interface SessionTotals {
@@ -26,32 +37,85 @@ const GAPS_KEPT = 64;
 
 interface Hop extends Partial<StageTimes> {
   stage: RouteStage;
+  predicted: PredictedStage | undefined;
+}
+
+export interface SessionBegin {
+  /** From when its time counts; default: now. */
+  arrivedMs?: number | undefined;
+  onWaiting?: OnWaiting | undefined;
 }
 
 class Entry implements SessionEntry {
   readonly id: string;
-  readonly promptTokens: number;
+  readonly promptTokens: number | null;
   readonly startedMs: number;
   endedMs: number | null = null;
   error: string | null = null;
   state: SessionStatus["state"] = "queued";
+  #waitingFor: string | undefined;
+  #onWaiting: OnWaiting | undefined;
   tokens = 0;
+  /** Of the prompt, when the first route was ready. */
+  cachedTokens = 0;
+  /** Routes after the first one. */
+  recoveries = -1;
+  isRecomputed = false;
   #hops: Hop[] = [];
+  #predictedMs: number | undefined;
+  #queuedMs: number | undefined;
   #firstTokenMs: number | undefined;
   #lastTokenMs: number | undefined;
   #gaps: number[] = [];
   #log: SessionLog;
 
-  constructor(log: SessionLog, id: string, promptTokens: number) {
+  constructor(
+    log: SessionLog,
+    id: string,
+    promptTokens: number | null,
+    { arrivedMs = log.now(), onWaiting }: SessionBegin,
+  ) {
     this.#log = log;
     this.id = id;
     this.promptTokens = promptTokens;
-    this.startedMs = log.now();
+    this.startedMs = arrivedMs;
+    this.#onWaiting = onWaiting;
   }
 
-  routed(route: readonly RouteStage[]): void {
-    this.#hops = route.map((stage) => ({ stage }));
+  routed(route: readonly RouteStage[], prediction: RoutePrediction): void {
+    this.#hops = route.map((stage, i) => ({
+      stage,
+      predicted: prediction.stages[i],
+    }));
+    this.#predictedMs = prediction.msPerToken;
+    this.#queuedMs ??= Math.max(0, this.#log.now() - this.startedMs);
+    this.recoveries++;
     this.state = "prefill";
+    this.#waitFor(undefined);
+  }
+
+  resumed(cachedTokens: number): void {
+    if (this.tokens === 0) this.cachedTokens = cachedTokens;
+  }
+
+  recomputed(): void {
+    this.isRecomputed = true;
+  }
+
+  waiting(what: string): void {
+    this.state = "waiting";
+    this.#waitFor(what);
+  }
+
+  handOver(): void {
+    this.#waitFor(undefined);
+    this.#log.forget(this);
+  }
+
+  #waitFor(what: string | undefined): void {
+    if (what === this.#waitingFor) return;
+    this.#waitingFor = what;
+    this.#onWaiting?.(what);
   }
 
   stageTimes(stage: number, times: StageTimes): void {
@@ -74,6 +138,7 @@ class Entry implements SessionEntry {
 
   end(error?: unknown): void {
     if (this.endedMs !== null) return;
+    this.#waitingFor = undefined;
     this.endedMs = this.#log.now();
     const { code, details } = ShoalError.from(error ?? null);
     if (error === undefined || details.isOver === true) this.state = "done";
@@ -98,27 +163,43 @@ class Entry implements SessionEntry {
       startedMs: this.startedMs,
       endedMs: this.endedMs,
       state: this.state,
+      waitingFor: this.#waitingFor ?? null,
       error: this.error,
       promptTokens: this.promptTokens,
       tokens: this.tokens,
+      cachedTokens: this.cachedTokens,
+      recoveries: Math.max(0, this.recoveries),
+      recomputed: this.isRecomputed,
       tokensPerSecond: this.#tokensPerSecond(),
+      queuedMs: this.#queuedMs ?? null,
       timeToFirstTokenMs:
         this.#firstTokenMs === undefined
           ? null
           : Math.max(0, this.#firstTokenMs - this.startedMs),
       msPerToken: gapMs === undefined ? null : round(gapMs),
+      predictedMsPerToken:
+        this.#predictedMs === undefined ? null : round(this.#predictedMs),
       // Medians of different things do not add up exactly, so the rest is at least 0.
       restMs:
         gapMs === undefined || spentMs === null
           ? null
           : round(Math.max(0, gapMs - spentMs)),
-      route: this.#hops.map(({ stage, computeMs, queueMs, wireMs }) => ({
+      route: this.#hops.map(({ stage, predicted, ...seen }) => ({
         peer: stage.peer,
         layerStart: stage.layerStart,
         layerEnd: stage.layerEnd,
-        computeMs: computeMs ?? null,
-        queueMs: queueMs ?? null,
-        wireMs: wireMs ?? null,
+        computeMs: seen.computeMs ?? null,
+        queueMs: seen.queueMs ?? null,
+        wireMs: seen.wireMs ?? null,
+        direct: seen.direct ?? null,
+        predicted:
+          predicted === undefined
+            ? null
+            : {
+                computeMs: round(predicted.computeMs),
+                queueMs: round(predicted.queueMs),
+                wireMs: round(predicted.wireMs),
+              },
       })),
     };
   }
@@ -148,8 +229,13 @@ export class SessionLog {
     this.#onEnd = onEnd;
   }
 
-  begin(id: string, promptTokens: number): SessionEntry {
-    const entry = new Entry(this, id.slice(0, 64), promptTokens);
+  /** `promptTokens` is null while nobody can count them. */
+  begin(
+    id: string,
+    promptTokens: number | null,
+    how: SessionBegin = {},
+  ): SessionEntry {
+    const entry = new Entry(this, id.slice(0, 64), promptTokens, how);
     this.#running.add(entry);
     this.#total++;
     return entry;
@@ -174,6 +260,10 @@ export class SessionLog {
 
   now(): number {
     return this.#now();
+  }
+
+  forget(entry: Entry): void {
+    if (this.#running.delete(entry)) this.#total--;
   }
 
   onToken(): void {

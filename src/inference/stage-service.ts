@@ -1,26 +1,35 @@
 /**
- * A node's side of the pipeline: holds loaded shards, reserves a KV sequence for each session that a gateway opens, and passes incoming
- * frames to their sessions.
+ * A node's side of the pipeline: holds loaded shards, opens sessions at their engines for gateways, keeps the direct ways between engines up,
+ * and passes on the frames that come through the node.
  */
-import type { StageEngine } from "../engine/index.ts";
-import { type EventSink, ShoalError } from "../lib/index.ts";
-import type { FrameStream, Host } from "../network/index.ts";
 import {
-  type FrameHead,
+  type EngineEvent,
+  type KeptPrefix,
+  OWN_LINK,
+  type StageEngine,
+} from "../engine/index.ts";
+import { type EventSink, ShoalError } from "../lib/index.ts";
+import type { Commands, FrameStream, Host } from "../network/index.ts";
+import {
   FrameType,
   MAX_FRAME_BYTES,
   PIPELINE_PROTOCOL,
   type PipelineFrame,
-} from "./frames.ts";
+} from "../ring/index.ts";
+import { checkOpen, giveBack, refuse, takeRoom } from "./check-open.ts";
+import { DataLinks, type DataPlace } from "./data-links.ts";
+import { KvBudget } from "./kv-budget.ts";
 import { type Link, Links, readFrames, StreamLink } from "./links.ts";
 import { parseOpen } from "./open.ts";
-import { layersOf } from "./route.ts";
-import { Scheduler } from "./scheduler.ts";
+import { layersOf, type RouteStage } from "./route.ts";
 import { type Held, type HeldShard, StageSession } from "./stage-session.ts";
 
 export interface StageServiceOptions {
   host: Host;
+  commands: Commands;
   events: EventSink;
+  /** Where engines listen for their neighbours' data connections; undefined: frames go through the nodes. */
+  dataPlace?: DataPlace | undefined;
   /** To reach the stage after this one, while a session opens. */
   connectTimeoutMs?: number;
 }
@@ -42,6 +51,8 @@ export interface StageStats {
 /** Of one shard. */
 export interface ShardStats {
   sessions: { active: number; max: number };
+  /** Of keys and values: what sessions may still reserve, and all of it. */
+  kvTokens: { free: number; total: number };
   /** Moving average of single-token decodes; undefined before the first. */
   msPerToken: number | undefined;
 }
@@ -52,7 +63,10 @@ export class StageService {
   #connectTimeoutMs: number;
   #links: Links;
   #held: Held[] = [];
+  #dataLinks: DataLinks;
   #sessions = new Map<string, StageSession>();
+  #byHandle = new Map<number, StageSession>();
+  #lastHandle = 0;
   #total = 0;
   #failed = 0;
   #tokens = 0;
@@ -70,10 +84,16 @@ export class StageService {
         for (const session of this.#all()) session.onPeerLost(peer, error);
       },
     });
+    this.#dataLinks = new DataLinks({
+      ...options,
+      place: options.dataPlace,
+      engineOf: (manifest, range) => this.#heldOf(manifest, range)?.engine,
+    });
   }
 
   /** Begins to answer streams of the pipeline protocol. */
   start(): void {
+    this.#dataLinks.register();
     this.#host.handleStreams(
       PIPELINE_PROTOCOL,
       (stream) => this.#onStream(stream),
@@ -86,19 +106,25 @@ export class StageService {
 
   /** Offers a loaded shard for sessions. */
   hold(shard: HeldShard): void {
-    const freeSequences = Array.from(
-      { length: shard.engine.sessions },
-      (_, i) => i,
-    );
+    const { sessions, info } = shard.engine;
+    const wholeContexts = sessions * (info?.contextLength ?? 0);
     const held: Held = {
       ...shard,
-      scheduler: new Scheduler(),
-      freeSequences,
+      kv: new KvBudget(shard.kvTokens ?? wholeContexts),
+      freeSequences: Array.from({ length: sessions }, (_, i) => i),
       draining: false,
       msPerToken: undefined,
+      tokens: 0,
     };
     this.#held.push(held);
+    shard.engine.listen({
+      onFrame: (handle, target, frame) =>
+        this.#byHandle.get(handle)?.onEngineFrame(target, frame),
+      onEvent: (event) => this.#onEngineEvent(held, event),
+    });
     shard.engine.onDown((error) => {
+      this.#dataLinks.forget(shard.engine);
+      held.tokens = 0;
       for (const session of this.#all())
         if (session.held === held) session.fail(session.failureOf(error));
     });
@@ -114,6 +140,7 @@ export class StageService {
       timeoutMs,
     );
     this.#held = this.#held.filter((held) => held.engine !== engine);
+    this.#dataLinks.forget(engine);
   }
 
   /** The same for all shards, which are then still held but closed. */
@@ -132,13 +159,22 @@ export class StageService {
   /** Of the shard of that engine; zeros where it is not held. */
   statsOf(engine: StageEngine): ShardStats {
     const held = this.#held.find((h) => h.engine === engine);
-    const max = held?.engine.sessions ?? 0;
-    const active = max - (held?.freeSequences.length ?? 0);
-    return { sessions: { active, max }, msPerToken: held?.msPerToken };
+    const all = held?.engine.sessions ?? 0;
+    const active = all - (held?.freeSequences.length ?? 0);
+    const { freeTokens: free, totalTokens: total } =
+      held?.kv ?? new KvBudget(0);
+    // Without room for keys and values no other session fits.
+    const max = free === 0 ? active : all;
+    return {
+      sessions: { active, max },
+      kvTokens: { free, total },
+      msPerToken: held?.msPerToken,
+    };
   }
 
   async stop(): Promise<void> {
     for (const session of this.#all()) session.fail(stopping(session));
+    this.#dataLinks.stop();
     await this.#links.stop();
   }
 
@@ -195,56 +231,86 @@ export class StageService {
         `stage ${frame.stage} of the route is not this peer`,
       );
     const name = `stage ${frame.stage} (${layersOf(me)})`;
-    const held = this.#held.find(
-      (h) =>
-        h.manifest === open.manifest &&
-        h.layerStart === me.layerStart &&
-        h.layerEnd === me.layerEnd,
-    );
+    const held = this.#heldOf(open.manifest, me);
     if (held === undefined)
       throw new ShoalError(
         "STAGE_LOST",
         `${name} of model ${open.manifest} is not held here`,
       );
-    const info = held.engine.info;
-    if (info === undefined || held.engine.silent) {
-      const what = info === undefined ? "is restarting" : "waits for";
-      throw new ShoalError("STAGE_FAILED", `${name} ${what} its engine`, {
-        stage: frame.stage,
-      });
-    }
-    if (held.draining)
-      throw new ShoalError(
-        "DRAINING",
-        `${name} is draining and accepts no new session`,
-        {
-          stage: frame.stage,
-        },
-      );
-    const { promptTokens, maxTokens } = open;
-    if (promptTokens + maxTokens > info.contextLength) {
-      throw new ShoalError(
-        "CONTEXT_EXCEEDED",
-        `${promptTokens} prompt tokens and ${maxTokens} to generate exceed the context of ${info.contextLength} tokens`,
-        { promptTokens, maxTokens, contextLength: info.contextLength },
-      );
-    }
+    const info = checkOpen(held, open, frame.stage, name);
     const session = this.#reserve(frame, open, held, gateway, name);
+    let kept: KeptPrefix | undefined;
     try {
-      const sampling = session.isLast ? open.sampling : undefined;
-      [session.next] = await Promise.all([
+      [session.next, kept] = await Promise.all([
         this.#connectNext(session),
-        held.engine
-          .openSequence(session.sequence, sampling)
-          .catch((error: unknown) => {
-            throw session.failureOf(ShoalError.from(error));
-          }),
+        this.#openAtEngine(session),
       ]);
     } catch (error) {
       session.close(ShoalError.from(error));
       throw error;
     }
-    if (!session.closed) session.opened();
+    if (session.closed) return;
+    const { tables } = info;
+    session.opened({
+      batchTokens: held.engine.batchTokens,
+      chunkMs: tables.chunks.map(({ tokens, ms }) => [tokens, ms]),
+      kept,
+    });
+  }
+
+  async #openAtEngine(session: StageSession): Promise<KeptPrefix | undefined> {
+    const { held } = session;
+    try {
+      const { kept } = await held.engine.openSession(
+        session.request((stage) =>
+          this.#isWithin(held, stage)
+            ? OWN_LINK
+            : this.#dataLinks.link(held, stage).id,
+        ),
+      );
+      return kept;
+    } catch (error) {
+      throw session.failureOf(ShoalError.from(error));
+    }
+  }
+
+  /** The other stage is computed by the same process: frames stay inside. */
+  #isWithin(held: Held, stage: RouteStage): boolean {
+    if (stage.peer !== this.#host.peerId) return false;
+    const other = this.#heldOf(held.manifest, stage);
+    return other?.engine.sharesProcessWith(held.engine) === true;
+  }
+
+  #heldOf(
+    manifest: string,
+    { layerStart, layerEnd }: { layerStart: number; layerEnd: number },
+  ): Held | undefined {
+    return this.#held.find(
+      (held) =>
+        held.manifest === manifest &&
+        held.layerStart === layerStart &&
+        held.layerEnd === layerEnd,
+    );
+  }
+
+  #onEngineEvent(held: Held, event: EngineEvent): void {
+    switch (event.type) {
+      case "link":
+        this.#dataLinks.onEvent(held.engine, event);
+        return;
+      case "failed": {
+        const session = this.#byHandle.get(event.handle);
+        session?.fail(session.failureOf(ShoalError.fromObject(event.error)));
+        return;
+      }
+      case "stats":
+        this.#tokens += event.tokens - held.tokens;
+        held.tokens = event.tokens;
+        held.msPerToken = event.msPerToken;
+        return;
+      default:
+        event satisfies never;
+    }
   }
 
   #reserve(
@@ -257,25 +323,22 @@ export class StageService {
     const key = `${frame.session}/${frame.stage}`;
     if (this.#sessions.has(key))
       throw new ShoalError("FRAME_MALFORMED", "the session is open already");
-    const sequence = held.freeSequences.pop();
-    if (sequence === undefined) {
-      const { sessions } = held.engine;
-      throw new ShoalError(
-        "BUSY",
-        `${name} has all its ${sessions} sessions in use`,
-        { stage: frame.stage, sessions },
-      );
-    }
+    const kvTokens = open.promptTokens + open.maxTokens;
+    const sequence = takeRoom(held, kvTokens, frame.stage, name);
     const session = new StageSession({
       id: frame.session,
       index: frame.stage,
       open,
       held,
       sequence,
+      handle: ++this.#lastHandle,
       gateway,
       onEnd: (ended, error) => {
         this.#sessions.delete(ended.key);
-        held.freeSequences.push(ended.sequence);
+        this.#byHandle.delete(ended.handle);
+        if (ended.neighbours !== undefined)
+          this.#dataLinks.leave(held, ended.neighbours.next);
+        giveBack(held, ended.sequence, kvTokens);
         for (const listener of this.#sessionEnded) listener();
         if (error === undefined) return;
         this.#failed++;
@@ -284,15 +347,10 @@ export class StageService {
           session: ended.id.slice(0, 8),
         });
       },
-      onDecoded: (tokens, elapsedMs) => {
-        this.#tokens += tokens;
-        if (tokens === 1)
-          held.msPerToken =
-            held.msPerToken === undefined
-              ? elapsedMs
-              : held.msPerToken * 0.95 + elapsedMs * 0.05;
-      },
     });
+    if (session.neighbours !== undefined)
+      this.#dataLinks.use(held, session.neighbours.next);
+    this.#byHandle.set(session.handle, session);
     this.#sessions.set(key, session);
     this.#total++;
     return session;
@@ -300,15 +358,21 @@ export class StageService {
 
   async #connectNext(session: StageSession): Promise<Link | undefined> {
     const { route } = session.open;
+    const next = session.neighbours?.next;
+    if (next === undefined) return undefined;
     const index = (session.index + 1) % route.length;
-    const next = route[index];
-    if (next === undefined || index === session.index) return undefined;
     try {
-      return await this.#links.to(
+      const link = await this.#links.to(
         next.peer,
         next.addresses,
         this.#connectTimeoutMs,
       );
+      if (this.#isWithin(session.held, next)) return link;
+      const direct = this.#dataLinks.link(session.held, next);
+      // Two stages have one connection for both ways: the first one dials.
+      const isDialled = route.length === 2 && session.index === 1;
+      await this.#dataLinks.ready(direct, isDialled);
+      return link;
     } catch (error) {
       const why = ShoalError.from(error).message;
       throw new ShoalError(
@@ -323,18 +387,4 @@ export class StageService {
 
 function stopping({ name, index }: StageSession): ShoalError {
   return new ShoalError("STAGE_LOST", `${name} is stopping`, { stage: index });
-}
-
-function refuse(frame: PipelineFrame, gateway: Link, error: ShoalError): void {
-  const { stage, session } = frame;
-  const head: FrameHead = {
-    type: FrameType.Error,
-    flags: 0,
-    stage,
-    position: 0,
-    count: 0,
-    elapsedUs: 0,
-    session,
-  };
-  gateway.send(head, Buffer.from(JSON.stringify(error.toObject())));
 }

@@ -1,20 +1,22 @@
 /**
- * One session at one stage: takes the frames of the stage before, decodes in turn, sends the result to the stage after. The last
- * stage samples and tells the first stage and the gateway at once.
+ * One session at one stage, as its node sees it: opened, watched and closed here; its frames are computed by the engine (engine/loop.ts).
+ * Frames pass through the node where they come from the gateway or go to it, and where two engines have no direct way.
  */
-import { bytesOf, intsOf, type StageEngine, Want } from "../engine/index.ts";
-import { ShoalError } from "../lib/index.ts";
 import {
-  Flag,
+  type SessionAtStage,
+  type StageEngine,
+  Target,
+} from "../engine/index.ts";
+import { type ComputeMode, ShoalError } from "../lib/index.ts";
+import {
   type FrameHead,
   FrameType,
   type PipelineFrame,
-} from "./frames.ts";
+} from "../ring/index.ts";
+import type { KvBudget } from "./kv-budget.ts";
 import type { Link } from "./links.ts";
-import type { OpenBody } from "./open.ts";
-import { layersOf } from "./route.ts";
-import type { Scheduler } from "./scheduler.ts";
-import { encodeTimes, StageClock } from "./stage-times.ts";
+import type { Open, OpenedBody } from "./open.ts";
+import { layersOf, type RouteStage } from "./route.ts";
 
 /** A shard this node computes with. */
 export interface HeldShard {
@@ -25,48 +27,53 @@ export interface HeldShard {
   /** Its number in the plan: a name for people. */
   shard: { index: number; count: number };
   engine: StageEngine;
+  /** Of keys and values, of all sessions together; undefined: a context for each of the engine's sessions. */
+  kvTokens?: number;
+  /** How it computes; undefined: COMPUTE_MODE_DEFAULTS. */
+  mode?: ComputeMode;
 }
 
 /** A held shard with what its sessions share. */
 export interface Held extends HeldShard {
-  scheduler: Scheduler;
   freeSequences: number[];
+  kv: KvBudget;
   /** It accepts no new session: the node stops or gives the shard back. */
   draining: boolean;
   /** Moving average of single-token decodes, ms; undefined before the first. */
   msPerToken: number | undefined;
+  /** What the engine said last of the tokens it computed. */
+  tokens: number;
 }
 
 export interface StageSessionInit {
   id: string;
   /** This stage's index in the route. */
   index: number;
-  open: OpenBody;
+  open: Open;
   held: Held;
   /** KV sequence in the engine. */
   sequence: number;
+  /** Its name between node and engine. */
+  handle: number;
   gateway: Link;
   /** Called once, when the session is over at this stage. */
   onEnd: (session: StageSession, error: ShoalError | undefined) => void;
-  onDecoded: (tokens: number, elapsedMs: number) => void;
 }
 
 export class StageSession {
   readonly id: string;
   readonly index: number;
-  readonly open: OpenBody;
+  readonly open: Open;
   readonly held: Held;
   readonly sequence: number;
+  readonly handle: number;
   readonly gateway: Link;
   /** The next stage; after the last the first. Undefined if that is this stage itself. */
   next: Link | undefined;
+  /** Where the last frame of the stage before came from, through the nodes. */
+  #previous: Link | undefined;
   #init: StageSessionInit;
-  /** The position the next frame must start at. */
-  #position = 0;
   #closed = false;
-  #clock = new StageClock();
-  /** Of the last decode. */
-  #computeMs = 0;
 
   constructor(init: StageSessionInit) {
     this.#init = init;
@@ -76,6 +83,7 @@ export class StageSession {
       open: this.open,
       held: this.held,
       sequence: this.sequence,
+      handle: this.handle,
       gateway: this.gateway,
     } = init);
   }
@@ -92,13 +100,48 @@ export class StageSession {
     return this.index === this.open.route.length - 1;
   }
 
+  /** The stage before and the one after in the ring; undefined if there is only this one. */
+  get neighbours(): { previous: RouteStage; next: RouteStage } | undefined {
+    const { route } = this.open;
+    const { length } = route;
+    const previous = route[(this.index + length - 1) % length];
+    const next = route[(this.index + 1) % length];
+    return length === 1 || previous === undefined || next === undefined
+      ? undefined
+      : { previous, next };
+  }
+
   /** "stage 2 (layers 4-5)", for errors. */
   get name(): string {
     return `stage ${this.index} (${layersOf(this.held)})`;
   }
 
-  opened(): void {
-    this.gateway.send(this.#head(FrameType.Opened));
+  /** What the engine has to know; `linkOf` gives the engine's link to a neighbour. */
+  request(linkOf: (stage: RouteStage) => number): SessionAtStage {
+    const { open, neighbours } = this;
+    return {
+      handle: this.handle,
+      session: this.id,
+      index: this.index,
+      stages: open.route.length,
+      sequence: this.sequence,
+      promptTokens: open.promptTokens,
+      known: Buffer.from(open.known).toString("base64"),
+      maxTokens: open.maxTokens,
+      credit: open.credit,
+      ...(this.isLast && { sampling: open.sampling }),
+      ...(neighbours && {
+        previous: linkOf(neighbours.previous),
+        next: linkOf(neighbours.next),
+      }),
+    };
+  }
+
+  opened(body: OpenedBody): void {
+    this.gateway.send(
+      this.#head(FrameType.Opened),
+      Buffer.from(JSON.stringify(body)),
+    );
   }
 
   /** A frame for this session. Whatever is wrong with it ends the session. */
@@ -108,6 +151,17 @@ export class StageSession {
     } catch (error) {
       this.fail(ShoalError.from(error));
     }
+  }
+
+  /** A frame that the engine made. */
+  onEngineFrame(target: Target, bytes: Uint8Array): void {
+    if (this.#closed) return;
+    const to = {
+      [Target.Gateway]: this.gateway,
+      [Target.Next]: this.next,
+      [Target.Previous]: this.#previous,
+    }[target];
+    to?.forward(bytes);
   }
 
   /** Tells the gateway and ends the session. */
@@ -145,7 +199,7 @@ export class StageSession {
 
   /** The engine's own error, with this stage's name on it. */
   failureOf(error: ShoalError): ShoalError {
-    if (error.code === "CONTEXT_EXCEEDED") return error;
+    if (OF_THE_SESSION.has(error.code)) return error;
     const { index: stage, held, open } = this;
     const peer = open.route[stage]?.peer;
     const { index: shard, count } = held.shard;
@@ -158,53 +212,42 @@ export class StageSession {
   close(error?: ShoalError): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.held.scheduler.drop(this.key);
-    this.held.engine.freeSequence(this.sequence).catch(() => {}); // a dead engine has no sequences
+    this.held.engine.closeSession(this.handle).catch(() => {}); // a dead engine has no sequences
     this.#init.onEnd(this, error);
   }
 
   #accept(frame: PipelineFrame, from: Link): void {
+    const { previous, next } = this.neighbours ?? {};
     switch (frame.type as FrameType) {
       case FrameType.Close:
         this.#expect(from, this.gateway.peer);
         this.close();
         return;
       case FrameType.Prompt:
+        this.#expectFirst();
         this.#expect(from, this.gateway.peer);
-        this.#expectFirst();
-        this.#queue(
-          frame,
-          intsOf(frame.body),
-          undefined,
-          (frame.flags & Flag.Sample) !== 0,
-        );
-        return;
+        break;
+      case FrameType.Credit:
+      case FrameType.Resume:
+      case FrameType.Replay:
+        this.#expect(from, this.gateway.peer);
+        break;
       case FrameType.Token:
-        this.#expect(from, this.open.route.at(-1)?.peer);
         this.#expectFirst();
-        this.#echo(frame, from, this.open.route.length - 1);
-        this.#queue(frame, intsOf(frame.body), undefined, true);
-        return;
-      case FrameType.Activations: {
-        this.#expect(from, this.open.route[this.index - 1]?.peer);
-        this.#echo(frame, from, this.index - 1);
-        const split = frame.count * 4;
-        const tokens = intsOf(frame.body.subarray(0, split));
-        this.#queue(
-          frame,
-          tokens,
-          frame.body.subarray(split),
-          (frame.flags & Flag.Sample) !== 0,
-        );
-        return;
-      }
+        this.#expect(from, previous?.peer);
+        this.#previous = from;
+        break;
+      case FrameType.Activations:
+        this.#expect(from, this.index === 0 ? undefined : previous?.peer);
+        this.#previous = from;
+        break;
       case FrameType.Echo:
-        this.#expect(from, this.next?.peer);
-        this.#clock.echoed(frame.position, performance.now());
-        return;
+        this.#expect(from, next?.peer);
+        break;
       case FrameType.Open:
       case FrameType.Opened:
       case FrameType.Prefilled:
+      case FrameType.Resumed:
       case FrameType.Error:
       case FrameType.Times:
       default:
@@ -213,19 +256,7 @@ export class StageSession {
           `frame type ${frame.type} is not for an open stage`,
         );
     }
-  }
-
-  /** Tells the stage before that its frame is here. */
-  #echo({ flags, position }: PipelineFrame, from: Link, stage: number): void {
-    if ((flags & Flag.Echo) === 0) return;
-    from.send({ ...this.#head(FrameType.Echo), stage, position });
-  }
-
-  /** The flag on a token that is sent on, if its way should be measured. */
-  #echoFlag(position: number, count: number): number {
-    const asks =
-      count === 1 && this.#clock.asksEcho(position, performance.now());
-    return asks ? Flag.Echo : 0;
+    this.held.engine.sendFrame(this.handle, frame.bytes);
   }
 
   #expect(from: Link, peer: string | undefined): void {
@@ -242,141 +273,6 @@ export class StageSession {
       throw new ShoalError("FRAME_MALFORMED", "tokens are for the first stage");
   }
 
-  #queue(
-    frame: PipelineFrame,
-    tokens: Int32Array,
-    activations: Uint8Array | undefined,
-    sample: boolean,
-  ): void {
-    if (frame.position !== this.#position) {
-      throw new ShoalError(
-        "FRAME_MALFORMED",
-        `got position ${frame.position}, expected ${this.#position}`,
-      );
-    }
-    this.#addTurn(tokens, activations, sample);
-  }
-
-  #addTurn(
-    tokens: Int32Array,
-    activations: Uint8Array | undefined,
-    sample: boolean,
-  ): void {
-    const position = this.#position;
-    const arrivedMs = performance.now();
-    this.#position += tokens.length;
-    this.held.scheduler.add(this.key, {
-      run: async () => {
-        const queueMs = performance.now() - arrivedMs;
-        await this.#decode(position, tokens, activations, sample);
-        if (tokens.length === 1) this.#tellTimes(queueMs);
-      },
-      fail: (error) => this.fail(this.failureOf(error)),
-    });
-  }
-
-  async #decode(
-    position: number,
-    tokens: Int32Array,
-    activations: Uint8Array | undefined,
-    sample: boolean,
-  ): Promise<void> {
-    if (this.#closed) return;
-    const startedMs = performance.now();
-    const want = sample ? Want.Token : Want.Nothing;
-    const result = await this.held.engine.decode(
-      this.sequence,
-      position,
-      tokens,
-      activations,
-      want,
-    );
-    const elapsedMs = performance.now() - startedMs;
-    this.#computeMs = elapsedMs;
-    this.#init.onDecoded(tokens.length, elapsedMs);
-    if (this.#closed) return;
-    const elapsedUs = elapsedMs * 1000;
-    switch (result.kind) {
-      case "activations": {
-        const echo = this.#echoFlag(position, tokens.length);
-        const flags = (sample ? Flag.Sample : 0) | echo;
-        const head = {
-          ...this.#head(FrameType.Activations),
-          flags,
-          stage: this.index + 1,
-          position,
-          count: tokens.length,
-          elapsedUs,
-        };
-        this.next?.send(head, bytesOf(tokens), result.bytes);
-        return;
-      }
-      case "nothing":
-        this.gateway.send({
-          ...this.#head(FrameType.Prefilled),
-          position,
-          count: tokens.length,
-          elapsedUs,
-        });
-        return;
-      case "token":
-        this.#onSampled(
-          position + tokens.length,
-          result.token,
-          result.endOfGeneration,
-          elapsedUs,
-        );
-        return;
-      case "logits":
-        throw new ShoalError("INTERNAL", "logits were not requested");
-      default:
-        result satisfies never;
-    }
-  }
-
-  /** The last stage sampled `token` for `position`: the first stage continues with it, unless it is the end. */
-  #onSampled(
-    position: number,
-    token: number,
-    endOfGeneration: boolean,
-    elapsedUs: number,
-  ): void {
-    const generated = position - this.open.promptTokens + 1;
-    const flags = endOfGeneration
-      ? Flag.Stop
-      : generated >= this.open.maxTokens
-        ? Flag.Length
-        : 0;
-    const tokens = Int32Array.of(token);
-    const head: FrameHead = {
-      ...this.#head(FrameType.Token),
-      position,
-      count: 1,
-      flags,
-      elapsedUs,
-    };
-    if (flags === 0) {
-      if (this.next === undefined) this.#addTurn(tokens, undefined, true);
-      else {
-        const echo = this.#echoFlag(position, 1);
-        const toFirst = { ...head, stage: 0, flags: flags | echo };
-        this.next.send(toFirst, bytesOf(tokens));
-      }
-    }
-    this.gateway.send(head, bytesOf(tokens));
-  }
-
-  /** After the result is sent. */
-  #tellTimes(queueMs: number): void {
-    if (!this.#clock.add(this.#computeMs, queueMs) || this.#closed) return;
-    const times = this.#clock.times();
-    if (this.next === undefined) times.wireMs = 0;
-    this.gateway.send(
-      this.#head(FrameType.Times),
-      encodeTimes(this.#clock.tokens, times),
-    );
-  }
-
   #head(type: FrameType): FrameHead {
     return {
       type,
@@ -389,3 +285,11 @@ export class StageSession {
     };
   }
 }
+
+/** Errors of the engine that say what was wrong with the session, not with the engine. */
+const OF_THE_SESSION: ReadonlySet<string> = new Set([
+  "CONTEXT_EXCEEDED",
+  "BUSY",
+  "COMMAND_UNAUTHORIZED",
+  "FRAME_MALFORMED",
+]);

@@ -8,29 +8,40 @@ import type {
   ClusterView,
   Membership,
 } from "../cluster/index.ts";
-import { fetchParts, type ModelParts } from "../weights/index.ts";
-import { ENGINE_DEFAULTS, Tokenizer } from "../engine/index.ts";
+import { fetchParts } from "../weights/index.ts";
 import type {
+  Arrival,
   Backend,
   GeneratedToken,
   GenerateRequest,
   ServedModel,
 } from "./backend.ts";
-import { readGguf } from "../gguf/index.ts";
+import { Changes } from "./changes.ts";
 import { Pipeline } from "./pipeline.ts";
-import { type Candidate, planRoute } from "./route.ts";
+import { hasRoute, type RoutePlan } from "../routing/index.ts";
+import { type Candidate, capacityOf, OwnSessions } from "./holders.ts";
 import type { SessionEntry, SessionLog } from "./session-log.ts";
 import {
   backoffMs,
+  type ComputeMode,
+  computeModeOf,
   type EventSink,
   ShoalError,
   sleep,
+  steadyClock,
   systemClock,
 } from "../lib/index.ts";
 import type { Commands, Host } from "../network/index.ts";
 import { Admission } from "./admission.ts";
-import { Reroutes, AvoidedPeers } from "./reroute.ts";
-import { notReady } from "./readiness.ts";
+import { holdersFor, longestContext } from "./contexts.ts";
+import { kindsOf, otherKind } from "./computed-by.ts";
+import { systemFingerprint } from "./fingerprint.ts";
+import { KeptRoutes, planAlong } from "./kept-routes.ts";
+import { type Loaded, openVocabulary } from "./loaded-model.ts";
+import { Recovery, RECOVERY_DEFAULTS } from "./recovery.ts";
+import { AvoidedPeers } from "./reroute.ts";
+import { awaited, notReady } from "./readiness.ts";
+import { READY_DEFAULTS, WaitingRoom } from "./waiting-room.ts";
 
 export interface SwarmBackendOptions {
   host: Host;
@@ -41,22 +52,25 @@ export interface SwarmBackendOptions {
   dataDir: string;
   /** Records each request. */
   sessions: SessionLog;
+  /** From a stage's loss to the next token; default: RECOVERY_DEFAULTS. */
+  recoveryTimeoutMs?: number | undefined;
+  /** From a request's arrival to its first route, while the cluster is not ready; default: READY_DEFAULTS. */
+  readyTimeoutMs?: number | undefined;
 }
 
-interface Loaded {
-  manifest: string;
-  name: string;
-  createdMs: number;
-  modelContext: number;
-  chatTemplate: string | undefined;
-  tokenizer: Tokenizer;
-}
+/** What a request waits for while it is fetched. */
+const VOCABULARY = "the model's vocabulary";
 
 export class SwarmBackend implements Backend {
   #options: SwarmBackendOptions;
   #pipeline: Pipeline;
   #admission = new Admission();
   #shunned = new AvoidedPeers(systemClock);
+  #own = new OwnSessions();
+  #keptRoutes = new KeptRoutes();
+  #changes = new Changes();
+  #waitingRoom: WaitingRoom;
+  #readyTimeoutMs: number;
   #view: ClusterView | undefined;
   #loaded: Loaded | undefined;
   #loading: string | undefined;
@@ -71,6 +85,14 @@ export class SwarmBackend implements Backend {
   ) {
     this.#options = options;
     this.#pipeline = new Pipeline(options.host);
+    this.#readyTimeoutMs = options.readyTimeoutMs ?? READY_DEFAULTS.timeoutMs;
+    this.#waitingRoom = new WaitingRoom({
+      clock: systemClock,
+      timeoutMs: this.#readyTimeoutMs,
+      admission: this.#admission,
+      changes: this.#changes,
+      sessions: options.sessions,
+    });
     this.#onReady = onReady;
   }
 
@@ -97,9 +119,16 @@ export class SwarmBackend implements Backend {
       new ShoalError(
         "SWARM_NOT_READY",
         "the model's vocabulary is being downloaded",
-        { missingShards: [] },
+        { missingShards: [], waitingFor: VOCABULARY },
       )
     );
+  }
+
+  async whenReady<T extends object>(
+    find: () => T | ShoalError,
+    arrival: Arrival,
+  ): Promise<T> {
+    return await this.#waitingRoom.until(find, arrival);
   }
 
   model(): ServedModel | undefined {
@@ -110,9 +139,18 @@ export class SwarmBackend implements Backend {
       id: loaded.name,
       manifestId: loaded.manifest,
       createdMs: loaded.createdMs,
+      fingerprint: systemFingerprint({
+        manifest: loaded.manifest,
+        ...this.#mode(),
+        engines: this.#holders().map((a) => a.engine),
+      }),
       contextLength: Math.min(
         loaded.modelContext,
-        ...this.#holders().map((a) => a.contextLength),
+        longestContext(
+          this.#holders(),
+          this.#view?.layerCount ?? 0,
+          loaded.isOneContext,
+        ) || loaded.modelContext,
       ),
       chatTemplate: loaded.chatTemplate,
       tokenizer,
@@ -125,7 +163,12 @@ export class SwarmBackend implements Backend {
     request: GenerateRequest,
   ): AsyncGenerator<GeneratedToken, void, undefined> {
     const { requestId, tokens, signal } = request;
-    const entry = this.#options.sessions.begin(requestId, tokens.length);
+    const entry = this.#options.sessions.begin(
+      requestId,
+      tokens.length,
+      request,
+    );
+    request.onSession?.(() => entry.status());
     try {
       for await (const token of this.#run(loaded, request, entry)) {
         if (token.finish !== "stop") entry.token();
@@ -146,9 +189,10 @@ export class SwarmBackend implements Backend {
     request: GenerateRequest,
     entry: SessionEntry,
   ): AsyncGenerator<GeneratedToken, void, undefined> {
-    const holders = this.#holders();
-    const limit = Math.max(1, Math.min(...capacityPerLayer(holders)));
-    const leave = await this.#admission.enter(limit, request.signal);
+    const { tokens, maxTokens, signal } = request;
+    const length = tokens.length + maxTokens;
+    const capacity = capacityOf(this.#holders());
+    const leave = await this.#admission.enter(capacity, length, signal);
     try {
       yield* this.#alongSomeRoute(loaded, request, entry);
     } finally {
@@ -156,81 +200,127 @@ export class SwarmBackend implements Backend {
     }
   }
 
-  /** Until the first token, refusing and lost stages can be avoided. */
+  /** A lost session goes on elsewhere: what was generated is computed again there, and no token is given twice. */
   async *#alongSomeRoute(
     loaded: Loaded,
     request: GenerateRequest,
     entry: SessionEntry,
   ): AsyncGenerator<GeneratedToken, void, undefined> {
-    const detours = new Reroutes(
-      (avoided) => this.#route(avoided) !== undefined,
-      this.#shunned.list(),
-    );
-    for (let refusal: ShoalError | undefined; ;) {
-      const route = this.#route(detours.avoided);
-      if (route === undefined) throw refusal ?? notReady(this.#view);
-      let begun = false;
+    const length = request.tokens.length + request.maxTokens;
+    const around = (avoided: ReadonlySet<string>): Candidate[][] =>
+      this.#candidates(length, loaded.isOneContext, avoided);
+    const recovery = new Recovery({
+      clock: steadyClock,
+      timeoutMs: this.#options.recoveryTimeoutMs ?? RECOVERY_DEFAULTS.timeoutMs,
+      firstRouteByMs:
+        steadyClock.now() +
+        (request.arrivedMs + this.#readyTimeoutMs - systemClock.now()),
+      events: this.#options.events,
+      signal: request.signal,
+      shunned: this.#shunned,
+      hasRoute: (avoided) => {
+        const { layerCount = 0 } = this.#view ?? {};
+        return around(avoided).some((group) => hasRoute(group, layerCount));
+      },
+      changed: (signal) => this.#changes.next(signal),
+      onWaiting: (error, route) =>
+        entry.waiting(awaited(this.notReady() ?? error, route)),
+    });
+    const generated: number[] = [];
+    let kinds: (string | undefined)[] = [];
+    let kept = this.#keptRoutes.nodesWith(request.tokens);
+    for (let failure: ShoalError | undefined; ;) {
+      const { layerCount = 0 } = this.#view ?? {};
+      const plan = planAlong(around(recovery.avoided), layerCount, kept);
+      if (plan === undefined) {
+        await recovery.after(failure ?? notReady(this.#view));
+        continue;
+      }
+      const now = kindsOf(plan.stages, this.#holders());
+      if (generated.length === 0) kinds = now;
+      else this.#tellOther(kinds, now, entry);
       try {
-        for await (const token of this.#along(loaded, route, request, entry)) {
-          begun = true;
+        const along = this.#along(loaded, plan, request, generated, entry);
+        for await (const token of along) {
+          recovery.progress();
+          generated.push(token.token);
           yield token;
         }
         return;
       } catch (error) {
-        if (begun || request.signal.aborted) throw error;
-        refusal = ShoalError.from(error);
-        const detour = detours.after(refusal, route);
-        if (detour === undefined) throw error;
-        const { peer, words } = detour;
-        const what = `trying ${words}: ${refusal.message}`;
-        const { code } = refusal;
-        if (code === "STAGE_LOST" && detours.avoided.has(peer))
-          this.#shunned.add(peer);
-        this.#options.events.info("SESSION", what, { code, peer });
+        failure = ShoalError.from(error);
+        kept = new Set(plan.stages.map(({ peer }) => peer));
+        await recovery.after(failure, plan.stages);
       }
     }
   }
 
-  #route(avoided: ReadonlySet<string>): Candidate[] | undefined {
-    const holders = this.#holders().filter((a) => !avoided.has(a.peer));
-    return this.#view && routeOfOneContext(holders, this.#view.layerCount);
+  /** The same text is no longer promised. */
+  #tellOther(
+    before: readonly (string | undefined)[],
+    after: readonly (string | undefined)[],
+    entry: SessionEntry,
+  ): void {
+    const what = otherKind(before, after);
+    if (what === undefined) return;
+    entry.recomputed();
+    const words = `a reply is computed by ${what}: from here on it may differ`;
+    this.#options.events.warn("SESSION", words);
   }
 
-  #along(
+  /** Groups of holders through which a session of `length` tokens may pass: the first with a route counts. */
+  #candidates(
+    length: number,
+    isOneContext: boolean,
+    avoided: ReadonlySet<string>,
+  ): Candidate[][] {
+    const holders = this.#holders().filter((a) => !avoided.has(a.peer));
+    return holdersFor(holders, length, isOneContext).map((group) =>
+      group.map((a) => this.#own.candidate(a, length)),
+    );
+  }
+
+  #mode(): ComputeMode {
+    return computeModeOf(this.#view ?? {});
+  }
+
+  async *#along(
     { manifest }: Loaded,
-    candidates: readonly Candidate[],
+    { stages, prediction }: RoutePlan<Candidate>,
     { tokens, maxTokens, sampling, signal }: GenerateRequest,
+    generated: readonly number[],
     entry: SessionEntry,
   ): AsyncGenerator<GeneratedToken, void, undefined> {
-    const chunkTokens = Math.min(
-      ...this.#holders().map((a) => a.batchTokens),
-      ENGINE_DEFAULTS.batchTokens,
-    );
-    const route = candidates.map(
-      ({ peer, layerStart, layerEnd, addresses }) => ({
-        peer,
-        layerStart,
-        layerEnd,
-        addresses,
-      }),
-    );
-    entry.routed(route);
-    return this.#pipeline.generate({
-      manifest,
-      route,
-      tokens,
-      maxTokens,
-      sampling,
-      chunkTokens,
-      signal,
-      onTimes: (stage, times) => entry.stageTimes(stage, times),
-    });
+    const route = stages.map(({ peer, layerStart, layerEnd, addresses }) => ({
+      peer,
+      layerStart,
+      layerEnd,
+      addresses,
+    }));
+    entry.routed(route, prediction);
+    const ended = this.#own.begin(route);
+    try {
+      yield* this.#pipeline.generate({
+        manifest,
+        route,
+        tokens,
+        generated: [...generated],
+        maxTokens,
+        sampling,
+        mode: this.#mode(),
+        signal,
+        onResumed: (cachedTokens) => entry.resumed(cachedTokens),
+        onTimes: (stage, times) => entry.stageTimes(stage, times),
+      });
+    } finally {
+      ended();
+      this.#keptRoutes.note(Int32Array.from([...tokens, ...generated]), route);
+    }
   }
 
   /** Sessions that fit into the cluster at once; 0 while there is none. */
   maxSessions(): number {
-    const capacity = capacityPerLayer(this.#holders());
-    return capacity.length === 0 ? 0 : Math.min(...capacity);
+    return capacityOf(this.#holders()).sessions;
   }
 
   #holders(): Announcement[] {
@@ -276,8 +366,9 @@ export class SwarmBackend implements Backend {
         this.#loadError = new ShoalError(
           "SWARM_NOT_READY",
           `the model's vocabulary is not available yet: ${message}`,
-          { cause: code },
+          { cause: code, waitingFor: VOCABULARY },
         );
+        this.#changes.tell();
         events.warn("API", this.#loadError.message, { code });
         await sleep(backoffMs(attempt), signal).catch(() => {});
       }
@@ -285,58 +376,7 @@ export class SwarmBackend implements Backend {
   }
 
   #tell(): void {
+    this.#changes.tell();
     this.#onReady(this.notReady() === undefined);
   }
-}
-
-async function openVocabulary(
-  manifest: string,
-  parts: ModelParts,
-): Promise<Loaded> {
-  const { metadata } = await readGguf(parts.metadataPath);
-  const template = metadata.get("tokenizer.chat_template")?.value;
-  return {
-    manifest,
-    name: parts.manifest.name,
-    createdMs: Date.now(),
-    modelContext: parts.manifest.contextLength,
-    chatTemplate: typeof template === "string" ? template : undefined,
-    tokenizer: await Tokenizer.load(parts.metadataPath),
-  };
-}
-
-/** Sessions that fit at each layer range, its holders together. */
-function capacityPerLayer(holders: readonly Announcement[]): number[] {
-  const groups = Map.groupBy(holders, (a) => `${a.layerStart}-${a.layerEnd}`);
-  return [...groups.values()].map((group) =>
-    group.reduce((sum, a) => sum + a.sessions.max, 0),
-  );
-}
-
-/**
- * The cheapest route whose stages all have the same context length, the longest there is: only then are models that choose their rope
- * factors by it (phi3, long-context llama) exact.
- */
-function routeOfOneContext(
-  holders: readonly Announcement[],
-  layerCount: number,
-): Candidate[] | undefined {
-  const groups = [...Map.groupBy(holders, (a) => a.contextLength)];
-  for (const [, group] of groups.sort(([a], [b]) => b - a)) {
-    const route = planRoute(group.map(toCandidate), layerCount);
-    if (route !== undefined) return route;
-  }
-  return undefined;
-}
-
-function toCandidate(a: Announcement): Candidate {
-  const { peer, layerStart, layerEnd, addresses, sessions, msPerToken } = a;
-  return {
-    peer,
-    layerStart,
-    layerEnd,
-    addresses,
-    freeSessions: sessions.max - sessions.active,
-    msPerToken,
-  };
 }

@@ -3,6 +3,7 @@
  * here does not compile.
  */
 import { HUB_HELP } from "./error-help-hub.ts";
+import { NETWORK_HELP } from "./error-help-network.ts";
 import type { ErrorCode } from "./errors.ts";
 
 type Help = readonly [cause: string, remedy: string];
@@ -43,7 +44,7 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, Help>> = {
   ],
   FILE_UNWRITABLE: [
     "A file or folder cannot be written, or a file that would be written already exists.",
-    "Check the permissions of the folder and whether another Shoal process uses the same `--home`.",
+    "Check the permissions of the folder.",
   ],
   DISK_FULL: [
     "The disk has too little free space for what is about to be written.",
@@ -111,6 +112,23 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, Help>> = {
     "The model folder has neither the shard nor a model to cut it from.",
     "Check `--model-dir`, or omit it: the node then downloads its shard from the cluster.",
   ],
+  // ring
+  RING_UNAUTHENTICATED: [
+    "The other end of a data connection did not prove its key, or a frame was changed on its way. The connection is closed.",
+    "Nothing: the frames go through the nodes instead. If it happens often, something between the two machines changes or repeats their traffic.",
+  ],
+  RING_CLOSED: [
+    "The data connection between two engines ended: the other engine, its machine or the network is gone.",
+    "Nothing: the frames go through the nodes instead, or the session ends with the reason.",
+  ],
+  RING_CONGESTED: [
+    "The other engine takes frames more slowly than they are computed, and too many wait.",
+    "Check the load of the machine that the message names, and the network to it.",
+  ],
+  RING_UNREACHABLE: [
+    "A data connection to another engine could not be opened: its data port does not answer.",
+    "Nothing is lost: the frames go through the nodes. To have them go directly, open the node's data port (TCP) in its firewall.",
+  ],
   // engine
   ENGINE_UNAVAILABLE: [
     "llama.cpp's libraries are missing, are of another version, or do not exist for this platform.",
@@ -128,6 +146,14 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, Help>> = {
     "The engine process ended unexpectedly. The node starts a new one.",
     "Read the message: it has the engine's last lines. If the kernel killed it, the machine is short of memory.",
   ],
+  ENGINE_HUNG: [
+    "The engine process was stopped by a signal (SIGSTOP), or waits for something that does not come. The node ends it and starts a new one.",
+    "If nobody stopped it by hand, look for what did: a debugger, a job control, a limit on the process. If it happens again, report it with the log of the node.",
+  ],
+  ENGINE_GIVEN_UP: [
+    "The engine failed at every load, or soon after, too often to go on: the node gives the shard up.",
+    "Read the message: it has the last failure. Most often the machine is short of memory: free some, lower `--context` or `--sessions`, or give the node a smaller shard.",
+  ],
   ENGINE_FAILED: [
     "The engine rejected a request or could not decode.",
     "Report it with the log of the node.",
@@ -144,75 +170,7 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, Help>> = {
     "The model's chat template failed on these messages, or produced no text.",
     "Check the roles and their order (many templates want `user` and `assistant` to alternate).",
   ],
-  // network
-  IDENTITY_INVALID: [
-    "The file with this process's identity key is damaged.",
-    "Move the file away. The next start creates a new identity, with a new peer id.",
-  ],
-  ADDRESS_INVALID: [
-    "An address is malformed, is not one of this machine's, or may not be used by this user.",
-    "Write it as `HOST`, `HOST:PORT` or a multiaddr. Ports below 1024 need privileges.",
-  ],
-  PORT_IN_USE: [
-    "Another program listens on that port.",
-    "Stop it, or choose another port (`--listen`, `--api-port`, `--diagnostics-port`; 0 means any free port).",
-  ],
-  BOOTSTRAP_UNREACHABLE: [
-    "No bootstrap address answered.",
-    "Run `shoal doctor --bootstrap HOST`: it tells a wrong name, a closed port and a firewall apart.",
-  ],
-  DIAL_FAILED: [
-    "A connection to a peer or a gateway could not be opened.",
-    "Check that the other side runs and that its port is open for UDP and TCP.",
-  ],
-  PROTOCOL_UNSUPPORTED: [
-    "The peer does not speak the protocol that is needed: it has another role or another version.",
-    "Check the address, and update the older of the two.",
-  ],
-  DHT_RECORD_INVALID: [
-    "A DHT record is malformed, too large or not signed by its owner.",
-    "Nothing: the record is ignored.",
-  ],
-  DHT_RECORD_REFUSED: [
-    "The DHT holds a newer record under that key, or has no room for more.",
-    "Nothing: the record is sent again later.",
-  ],
-  DHT_SELF_TEST_FAILED: [
-    "A rendezvous could not store and read a test record in its own DHT.",
-    "Restart it. If that does not help, report it with the log.",
-  ],
-  STREAM_CLOSED: [
-    "The other side closed the connection before it had finished.",
-    "Try again, and look into the other side's log.",
-  ],
-  STREAM_OVERFLOW: [
-    "A sender queued more than a stream may hold. The stream was closed.",
-    "Report it: Shoal's own senders wait for room.",
-  ],
-  FRAME_TOO_LARGE: [
-    "A peer sent a frame above the bound of its protocol. The stream was closed.",
-    "Check that both sides run the same version.",
-  ],
-  FRAME_MALFORMED: [
-    "A peer sent bytes that the protocol does not allow. The stream was closed.",
-    "Check that both sides run the same version.",
-  ],
-  COMMAND_UNKNOWN: [
-    "The peer does not have that command: it has another role or another version.",
-    "Ask a process of the right role, or update the older of the two.",
-  ],
-  COMMAND_MALFORMED: [
-    "A command or its answer does not have the required form.",
-    "Check that both sides run the same version, and that the URL is one of Shoal's.",
-  ],
-  COMMAND_UNAUTHORIZED: [
-    "The sender may not do that: it is not a member, not the record's owner, or not at that place in the route.",
-    "For a cluster's record: publish with the key (`--home`) that published it first, or choose another cluster name.",
-  ],
-  RATE_LIMITED: [
-    "A peer sends commands or opens streams faster than it may.",
-    "Wait a few seconds and send fewer.",
-  ],
+  ...NETWORK_HELP,
   // weights
   PIECE_INVALID: [
     "A piece does not match the content's hashes. It is discarded and its source is no longer used.",
@@ -269,8 +227,8 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, Help>> = {
     "Update the older of the two; the message gives both versions.",
   ],
   CLOCK_SKEW: [
-    "The clocks of two machines differ by more than 30 s.",
-    "Set the clock of the one that is wrong (on Linux: `timedatectl set-ntp true`).",
+    "The clocks of two machines differ by more than 30 s: a warning in the log. Nothing is refused for it up to an hour; above that, TCP connections are.",
+    "Set the clock of the one that is wrong (on Linux: `timedatectl set-ntp true`). Nothing has to be restarted.",
   ],
   CLUSTER_UNKNOWN: [
     "The process that was asked knows no cluster of that name.",
@@ -284,17 +242,21 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, Help>> = {
     "The cluster's model is cut into another number of shards.",
     "Start the node with the cluster's number of shards, or without `--shard`.",
   ],
+  CLUSTER_MODE_MISMATCH: [
+    "The node computes with another `--kv` or `--batch` than the cluster's record says.",
+    "Start the node without them: it follows the record. If it brings its own shard, start it with those in the message.",
+  ],
   CLUSTER_FULL: [
     "A bound on clusters, records or contents at a rendezvous is reached (docs/LIMITS.md).",
     "Use another rendezvous, or your own.",
   ],
   SWARM_NOT_READY: [
-    "The cluster cannot answer yet: shards are missing, or no model was published.",
+    "The cluster cannot answer: shards are missing, or no model was published. A request waited for it (`--ready-timeout`) in vain.",
     "Run `shoal status`: it names what is missing. `shoal doctor` says what to do about it.",
   ],
   MEMORY_INSUFFICIENT: [
     "The shard does not fit into this machine's free memory or its `--memory`.",
-    "Take a smaller shard (more shards, or `--layers`), or lower `--sessions` or `--context`.",
+    "The message names the largest context and the most layers that fit. Or lower `--sessions`, choose `shoal seed --kv q8_0`, or cut the model into more shards.",
   ],
   // inference
   BUSY: [
@@ -363,7 +325,7 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, Help>> = {
     "Check the path: the API is under `/v1`.",
   ],
   SHUTTING_DOWN: [
-    "The gateway is stopping.",
+    "The gateway is stopping: it ends the replies under way and takes no new request.",
     "Try again in a few seconds, or use another gateway.",
   ],
   // roles

@@ -34,18 +34,29 @@ const CODES = {
   MANIFEST_INVALID: [422, 65],
   SHARD_FOREIGN: [422, 65],
   SHARD_NOT_FOUND: [404, 66],
+  // ring
+  /** The other end of a data connection did not prove its keys, or a frame did not authenticate. */
+  RING_UNAUTHENTICATED: [502, 76],
+  RING_CLOSED: [502, 69],
+  RING_CONGESTED: [502, 69],
+  RING_UNREACHABLE: [502, 69],
   // engine
   ENGINE_UNAVAILABLE: [500, 69],
   /** The graphics card, driver or library that was asked for is not there. */
   GPU_UNAVAILABLE: [500, 69],
   ENGINE_LOAD_FAILED: [500, 70],
   ENGINE_DIED: [502, 70],
+  ENGINE_HUNG: [502, 70],
+  ENGINE_GIVEN_UP: [502, 70],
   ENGINE_FAILED: [500, 70],
   ENGINE_NOT_EXACT: [500, 70],
   TEMPLATE_MISSING: [400, 65],
   TEMPLATE_FAILED: [400, 65],
   // network
   IDENTITY_INVALID: [500, 65],
+  HOME_IN_USE: [500, 69],
+  /** Another process has the same key, and runs longer. */
+  IDENTITY_IN_USE: [500, 69],
   ADDRESS_INVALID: [400, 64],
   PORT_IN_USE: [500, 69],
   BOOTSTRAP_UNREACHABLE: [503, 69],
@@ -89,12 +100,13 @@ const CODES = {
   ANNOUNCEMENT_INVALID: [400, 76],
   /** The peer speaks another version of the protocol. */
   PROTOCOL_VERSION: [400, 76],
-  /** The two clocks are too far apart. */
+  /** The clocks of two machines are too far apart: a warning, no refusal. */
   CLOCK_SKEW: [400, 65],
   CLUSTER_UNKNOWN: [404, 66],
   CLUSTER_MODEL_MISMATCH: [409, 65],
   /** The right model, but another plan. */
   CLUSTER_PLAN_MISMATCH: [409, 65],
+  CLUSTER_MODE_MISMATCH: [409, 65],
   CLUSTER_FULL: [503, 69],
   SWARM_NOT_READY: [503, 69],
   MEMORY_INSUFFICIENT: [507, 69],

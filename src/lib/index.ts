@@ -13,6 +13,7 @@ export * from "./terminal.ts";
 export * from "./async.ts";
 export * from "./clock.ts";
 export * from "./compare.ts";
+export * from "./compute-mode.ts";
 export * from "./units.ts";
 export * from "./paths.ts";
 export * from "./files.ts";

@@ -1,6 +1,6 @@
 /** Options of the library, checked once, at its edge: what is wrong is a USAGE error that names the function and the option. */
 import { z } from "zod";
-import { ShoalError } from "../lib/index.ts";
+import { BATCH_MODES, KV_TYPES, ShoalError } from "../lib/index.ts";
 
 /** What `schema` makes of `options`, its defaults filled in. Throws USAGE. */
 export function check<I, O>(
@@ -59,6 +59,12 @@ export const MODEL =
 export const gpuFields = {
   gpu: text('"auto", "off" or a graphics card\'s name', 64).optional(),
   gpuLayers: whole(0, 65_536).optional(),
+};
+
+/** How stages compute. */
+export const modeFields = {
+  kv: z.enum(KV_TYPES).optional(),
+  batch: z.enum(BATCH_MODES).optional(),
 };
 
 export const flag = z.boolean({ error: "must be true or false" });

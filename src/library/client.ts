@@ -20,6 +20,9 @@ import {
   memberFields,
   type MemberOptions,
   membershipOf,
+  patienceFields,
+  patienceOf,
+  type PatienceOptions,
 } from "./member-options.ts";
 import { Readiness, type ReadyOptions } from "./readiness.ts";
 import {
@@ -54,6 +57,8 @@ export interface DownloadProgress {
   bytesPerSecond: number;
 }
 
+export interface ClientOptions extends MemberOptions, PatienceOptions {}
+
 /** A member that holds nothing: it asks, watches and downloads. */
 export interface Client extends RunningRole {
   /** Resolves once prompts can be answered; rejects with SWARM_NOT_READY and the reason. */
@@ -81,7 +86,7 @@ export interface Client extends RunningRole {
   ): Promise<string>;
 }
 
-const schema = z.strictObject(memberFields);
+const schema = z.strictObject({ ...memberFields, ...patienceFields });
 const watchSchema = z.strictObject({ signal: signal.optional() });
 const downloadSchema = z.strictObject({
   name: text("a name or a root"),
@@ -92,7 +97,7 @@ const downloadSchema = z.strictObject({
 
 /** Joins a cluster as a client. Resolves once it has joined; the cluster may not be ready by then: see `ready`. */
 export async function connect(
-  options: MemberOptions,
+  options: ClientOptions,
   context: StartContext = {},
 ): Promise<Client> {
   const given = check("connect", schema, options);
@@ -101,7 +106,10 @@ export async function connect(
   const onReady = (ready: boolean): void => readiness.set(ready);
   const stopped = new AbortController();
   const { value, ended } = await inContext("connect", context, async (c) => {
-    const role = await startClient({ ...member, onReady }, c);
+    const role = await startClient(
+      { ...member, ...patienceOf(given), onReady },
+      c,
+    );
     return { role, context: c };
   });
   const { role } = value;

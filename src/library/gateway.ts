@@ -10,11 +10,15 @@ import {
   memberFields,
   type MemberOptions,
   membershipOf,
+  patienceFields,
+  patienceOf,
+  type PatienceOptions,
 } from "./member-options.ts";
 import { Readiness, type ReadyOptions } from "./readiness.ts";
 import { running, type RunningRole, type StartContext } from "./run.ts";
 
-export interface GatewayOptions extends MemberOptions, DiagnosticsOptions {
+export interface GatewayOptions
+  extends MemberOptions, DiagnosticsOptions, PatienceOptions {
   /** The API's address. Default: "127.0.0.1". */
   apiHost?: string | undefined;
   /** The API's port; 0 is any free one. Default: 51822. */
@@ -35,6 +39,7 @@ export interface RunningGateway extends RunningRole {
 const schema = z.strictObject({
   ...memberFields,
   ...diagnosticsFields,
+  ...patienceFields,
   apiHost: text("an address").default(GATEWAY_DEFAULTS.host),
   apiPort: port.default(GATEWAY_DEFAULTS.port),
   apiKey: text("a key").optional(),
@@ -51,6 +56,7 @@ export async function startGateway(
   const readiness = new Readiness();
   const role = {
     ...membershipOf(given),
+    ...patienceOf(given),
     diagnostics: diagnosticsOf(given),
     apiHost,
     apiPort,

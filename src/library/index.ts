@@ -24,6 +24,7 @@ export type { ClusterStatus, NodeStatus } from "../status/index.ts";
 export { askStatus, type AskStatusOptions } from "./ask-status.ts";
 export {
   type Client,
+  type ClientOptions,
   connect,
   type DownloadOptions,
   type DownloadProgress,
@@ -40,6 +41,7 @@ export type {
   DiagnosticsOptions,
   ListenOptions,
   MemberOptions,
+  PatienceOptions,
   TransferOptions,
 } from "./member-options.ts";
 export {

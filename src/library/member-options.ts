@@ -41,6 +41,14 @@ export interface DiagnosticsOptions {
   diagnosticsHost?: string | undefined;
 }
 
+/** How long prompts wait. */
+export interface PatienceOptions {
+  /** Seconds that a prompt waits while the cluster is not ready; 0 fails at once. Default: 30. */
+  readyTimeout?: number | undefined;
+  /** Seconds that a reply waits after a machine was lost, until others go on with it; 0 fails at once. Default: 60. */
+  recoveryTimeout?: number | undefined;
+}
+
 /** How pieces of the model move. */
 export interface TransferOptions {
   /** TCP port of the transfers; 0, the default, is any free one. */
@@ -94,6 +102,12 @@ export const diagnosticsFields = {
   diagnosticsHost: text("an address").default("127.0.0.1"),
 };
 
+const patience = whole(0, 3600).optional();
+export const patienceFields = {
+  readyTimeout: patience,
+  recoveryTimeout: patience,
+};
+
 export const transferFields = {
   transferPort: port.optional(),
   uploadBytesPerSecond: someBytes.optional(),
@@ -136,6 +150,20 @@ export function diagnosticsOf(given: {
 }): { host: string; port: number } | undefined {
   const { diagnosticsHost: host, diagnosticsPort: port } = given;
   return port === undefined ? undefined : { host, port };
+}
+
+function inMs(seconds: number | undefined): number | undefined {
+  return seconds === undefined ? undefined : seconds * 1000;
+}
+
+export function patienceOf(given: PatienceOptions): {
+  readyTimeoutMs: number | undefined;
+  recoveryTimeoutMs: number | undefined;
+} {
+  return {
+    readyTimeoutMs: inMs(given.readyTimeout),
+    recoveryTimeoutMs: inMs(given.recoveryTimeout),
+  };
 }
 
 export function transfersOf(given: TransferOptions): {

@@ -1,8 +1,16 @@
 import { z } from "zod";
 import { defaultThreads, ENGINE_DEFAULTS } from "../engine/index.ts";
-import { startNode as startRole } from "../roles/index.ts";
+import { STANDBY_POLICIES, startNode as startRole } from "../roles/index.ts";
 import { MIN_CONTEXT_TOKENS } from "../model/index.ts";
-import { check, gpuFields, someBytes, text, whole } from "./check.ts";
+import {
+  bytes,
+  check,
+  gpuFields,
+  modeFields,
+  someBytes,
+  text,
+  whole,
+} from "./check.ts";
 import {
   type DiagnosticsOptions,
   diagnosticsFields,
@@ -29,10 +37,14 @@ export interface NodeOptions
     | undefined;
   /** The folder with the shards that `splitModel` wrote, or with the model. Default: the shard is downloaded. */
   modelDir?: string | undefined;
-  /** Tokens of one session: prompt and reply together. Default: the model's, up to 4096. */
+  /** Tokens of one session: prompt and reply together. Default: the model's, up to 32768, as far as memory allows. */
   contextLength?: number | undefined;
   /** Sessions at once. Default: 4. */
   sessions?: number | undefined;
+  /** Type of keys and values: f16 is llama.cpp's own, bf16 makes replies independent of what else runs, q8_0 too with half the memory. Default: the cluster's. */
+  kv?: "f16" | "bf16" | "q8_0" | undefined;
+  /** Sessions share a decode only where no bit changes, wherever it is faster, or never. Default: the cluster's. */
+  batch?: "exact" | "fast" | "off" | undefined;
   /** Threads that compute. Default: half of the cores. */
   threads?: number | undefined;
   /** "auto" (the best graphics card that llama.cpp finds, else the CPU), "off" (the CPU), or a name, such as "Vulkan0" or "cuda". Default: "auto". */
@@ -41,10 +53,14 @@ export interface NodeOptions
   gpuLayers?: number | undefined;
   /** Memory for shards, at most. Default: what is free. */
   memoryBytes?: number | undefined;
+  /** Loads a shard that only one node holds as a standby, as far as memory allows, and takes over lost ones. Default: "auto", and "off" with `shard`. */
+  standby?: "auto" | "off" | undefined;
   /** Shares the files in the model folders with others. Default: true. */
   share?: boolean | undefined;
   /** Disk to lend: keeps extra copies of the rarest parts of the model there. Default: none. */
   spareBytes?: number | undefined;
+  /** Disk for keys and values of sessions that ended, for those that begin alike. Default: 2 GB; 0: none. */
+  cacheBytes?: number | undefined;
 }
 
 /** GGUF counts layers and manifests count shards in 16 bits. */
@@ -93,8 +109,13 @@ const schema = z.strictObject({
   ...engineFields,
   shard: shardSchema.optional(),
   threads: whole(1, 1024).optional(),
+  ...modeFields,
+  standby: z
+    .enum(STANDBY_POLICIES, { error: 'must be "auto" or "off"' })
+    .optional(),
   share,
   spareBytes: someBytes.optional(),
+  cacheBytes: bytes.optional(),
 });
 
 /** Starts a node. Resolves once its shard is loaded and the cluster knows of it, which takes as long as a download where one is needed. */
@@ -112,11 +133,15 @@ export async function startNode(
     contextLength: given.contextLength,
     sessions: given.sessions,
     threads: given.threads ?? defaultThreads(),
+    kv: given.kv,
+    batch: given.batch,
     gpu: given.gpu,
     gpuLayers: given.gpuLayers,
     memoryBytes: given.memoryBytes,
+    standby: given.standby,
     seed: given.share,
     spareBytes: given.spareBytes,
+    cacheBytes: given.cacheBytes,
   };
   return await running("startNode", context, (c) => startRole(role, c));
 }

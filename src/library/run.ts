@@ -26,10 +26,15 @@ export interface StartContext {
 
 /** A role that runs in this process. */
 export interface RunningRole extends Readonly<RoleInfo>, AsyncDisposable {
-  /** A node finishes its running sessions, for up to 30 s, and accepts no new ones; the other roles have nothing to finish. Comes before `stop`. */
+  /**
+   * A node finishes its running sessions, for up to 30 s, and accepts no new ones; a gateway its running requests, each until its own
+   * deadline. The other roles have nothing to finish. Comes before `stop`.
+   */
   drain(): Promise<void>;
   /** Says goodbye to the cluster and frees everything. May be called twice. */
   stop(): Promise<void>;
+  /** Resolves with the reason if the role has stopped by itself: IDENTITY_IN_USE, because another process has its key and runs longer. */
+  readonly failed: Promise<Error>;
 }
 
 const contextSchema = z.strictObject({
@@ -99,8 +104,13 @@ export function handleOf(role: Role, ended: () => void): RunningRole {
     await role.stop();
     ended();
   };
+  const failed = role.failed.then(async (error) => {
+    await stop();
+    return error;
+  });
   return {
     ...role.info,
+    failed,
     drain: () => role.drain(),
     stop,
     [Symbol.asyncDispose]: stop,

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { localModel } from "../hub/index.ts";
 import { startSeeder as startRole } from "../roles/index.ts";
-import { check, MODEL, text, whole } from "./check.ts";
+import { check, MODEL, modeFields, text, whole } from "./check.ts";
 import {
   type DiagnosticsOptions,
   diagnosticsFields,
@@ -23,6 +23,10 @@ export interface SeederOptions
   shards: number;
   /** Copies of each part that members with spare disk keep. Default: 2. */
   replication?: number | undefined;
+  /** Type of keys and values: f16 is llama.cpp's own, bf16 makes replies independent of what else runs, q8_0 too with half the memory. Default: "f16". */
+  kv?: "f16" | "bf16" | "q8_0" | undefined;
+  /** Sessions share a decode only where no bit changes, wherever it is faster, or never. Default: "exact". */
+  batch?: "exact" | "fast" | "off" | undefined;
   /** HTTP(S) URLs of the model's files, in order: nodes use them as one more source. Default: none. */
   origin?: readonly string[] | undefined;
 }
@@ -34,6 +38,7 @@ const schema = z.strictObject({
   model: text(MODEL),
   shards: whole(1, 65_535),
   replication: whole(1, 64).optional(),
+  ...modeFields,
   origin: z
     .array(
       z.url({ protocol: /^https?$/, error: "must be an HTTP or HTTPS URL" }),
@@ -49,13 +54,15 @@ export async function startSeeder(
   context: StartContext = {},
 ): Promise<RunningRole> {
   const given = check("startSeeder", schema, options);
-  const { model, shards, replication, origin } = given;
+  const { model, shards, replication, kv, batch, origin } = given;
   const role = {
     ...membershipOf(given),
     ...transfersOf(given),
     diagnostics: diagnosticsOf(given),
     shards,
     replication,
+    kv,
+    batch,
     origin,
   };
   return await running("startSeeder", context, async (c) => {

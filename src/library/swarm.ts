@@ -4,7 +4,16 @@ import { type Events, PACKAGE_ROOT } from "../lib/index.ts";
 import { localModel } from "../hub/index.ts";
 import { type LocalSwarmProgress, startLocalSwarm } from "../roles/index.ts";
 import { MIN_CONTEXT_TOKENS } from "../model/index.ts";
-import { check, flag, gpuFields, MODEL, port, text, whole } from "./check.ts";
+import {
+  check,
+  flag,
+  gpuFields,
+  MODEL,
+  modeFields,
+  port,
+  text,
+  whole,
+} from "./check.ts";
 import { inContext, type StartContext } from "./run.ts";
 
 /** Each process needs memory for the runtime beside its shard. */
@@ -21,8 +30,12 @@ export interface SwarmOptions {
   rendezvousPort?: number | undefined;
   /** Port of the rendezvous' page. Default: 51821, or any free one. */
   diagnosticsPort?: number | undefined;
-  /** Tokens of one session. Default: the model's, up to 4096. */
+  /** Tokens of one session. Default: the model's, up to 32768, as far as memory allows. */
   contextLength?: number | undefined;
+  /** Type of keys and values: f16 is llama.cpp's own, bf16 makes replies independent of what else runs, q8_0 too with half the memory. Default: "f16". */
+  kv?: "f16" | "bf16" | "q8_0" | undefined;
+  /** Sessions share a decode only where no bit changes, wherever it is faster, or never. Default: "exact". */
+  batch?: "exact" | "fast" | "off" | undefined;
   /** Threads of each node. Default: the cores, divided among the nodes. */
   threads?: number | undefined;
   /** Of each node: "auto", "off", or a graphics card's name. Default: "auto". */
@@ -56,6 +69,7 @@ const schema = z.strictObject({
   contextLength: whole(MIN_CONTEXT_TOKENS, 1 << 24).optional(),
   threads: whole(1, 1024).optional(),
   ...gpuFields,
+  ...modeFields,
   fromSeeder: flag.optional(),
 });
 

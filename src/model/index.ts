@@ -14,6 +14,8 @@ export {
   MIN_CONTEXT_TOKENS,
   type ModelDescription,
 } from "./describe.ts";
+export { computeMemory, type ComputeMemory } from "./compute-memory.ts";
+export { copiedBytes } from "./copied-weights.ts";
 export { buildManifest } from "./build-manifest.ts";
 export { type FileInfo, type GgufInfo, inspectFile } from "./inspect.ts";
 export {

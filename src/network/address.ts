@@ -100,6 +100,13 @@ export function describeAddress(address: string): string {
   return `${transportOf(address)} ${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
+/** The IP in an address of a connection; undefined where it names none, or another peer's that relays. */
+export function ipOf(address: string): string | undefined {
+  const [, kind, host] = address.split("/");
+  if (address.includes("/p2p-circuit")) return undefined;
+  return kind === "ip4" || kind === "ip6" ? host : undefined;
+}
+
 function bothTransports(host: string, port: number): string[] {
   const version = isIP(host);
   const family = version === 4 ? "ip4" : version === 6 ? "ip6" : "dns";

@@ -25,6 +25,8 @@ import { IdleConnections } from "./idle-connections.ts";
 import type { Node } from "./libp2p.ts";
 
 export interface ConnectionInfo {
+  /** In this process. */
+  id: string;
   peer: string;
   /** The remote address in use, with /p2p/. */
   address: string;
@@ -32,6 +34,8 @@ export interface ConnectionInfo {
   direction: "inbound" | "outbound";
   /** Smoothed round trip; undefined until one was measured. */
   rttMs: number | undefined;
+  /** The least round trip of the last seconds: what the link takes without load. */
+  leastRttMs: number | undefined;
   /** When it opened, ms since the epoch. */
   sinceMs: number;
 }
@@ -45,6 +49,8 @@ export interface PeerChange {
 
 export interface WaitOptions {
   timeoutMs?: number | undefined;
+  /** The id of an open connection to the peer: this one and no other is used. */
+  over?: string | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -152,8 +158,9 @@ export class Connections {
   /** An open connection, or a new one. Callers that want the same peer share a dial, each with its own deadline. */
   async open(target: PeerTarget, options: WaitOptions): Promise<Connection> {
     const { peerId, addresses } = target;
-    const { timeoutMs = DEFAULTS.dialMs, signal } = options;
+    const { timeoutMs = DEFAULTS.dialMs, over, signal } = options;
     if (this.#stopping.signal.aborted) throw reasonOf(this.#stopping.signal);
+    if (over !== undefined) return this.#named(over);
     if (peerId === this.#self) throw this.#dialsItself();
     const open =
       peerId === undefined
@@ -173,6 +180,12 @@ export class Connections {
       code: "DIAL_FAILED",
       details: { peer: name },
     });
+  }
+
+  #named(id: string): Connection {
+    const tracked = this.#all().find(({ connection }) => connection.id === id);
+    if (tracked?.connection.status === "open") return tracked.connection;
+    throw dialFailed("the connection is closed", {});
   }
 
   async #dial(name: string, target: PeerTarget): Promise<Connection> {
@@ -334,11 +347,13 @@ function describe({
   transport,
 }: Tracked): ConnectionInfo {
   return {
+    id: connection.id,
     peer: connection.remotePeer.toString(),
     address: connection.remoteAddr.toString(),
     transport,
     direction: connection.direction,
     rttMs: heartbeat.rttMs,
+    leastRttMs: heartbeat.leastRttMs,
     sinceMs: connection.timeline.open,
   };
 }

@@ -87,8 +87,16 @@ export const DEFAULTS = Object.freeze({
 
   // heartbeat
   heartbeatMs: 2_000,
-  /** QUIC's native threads notice a dead peer by themselves. This is for a peer whose threads live but whose event loop does not. */
+  /**
+   * QUIC's native threads notice a dead peer by themselves. This is for a peer whose threads live but whose event loop does not. Links between
+   * holders are measured more often, by `ping` (cluster/times-watch.ts).
+   */
   heartbeatQuicMs: 15_000,
+  /**
+   * A link's time is the least of this long: several samples, since load only adds, and yet a link that became slow is soon known as slow.
+   * An older sample counts only if it is the last.
+   */
+  roundTripAgeMs: 10_000,
   /**
    * A TCP peer that echoes nothing for this long is gone, which is noticed within 8.5 s. QUIC needs no such rule, because it has its own
    * idle timeout.

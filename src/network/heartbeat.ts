@@ -15,6 +15,8 @@ import { DEFAULTS } from "./defaults.ts";
 
 export const HEARTBEAT_PROTOCOL = "/shoal/heartbeat/1.0.0";
 const BEAT_BYTES = 8;
+/** A beat every 2 s gives 5 of them; `ping` may add more. */
+const MAX_SAMPLES = 16;
 /** More bytes than this in one piece are not a heartbeat. */
 const MAX_ECHO_BYTES = 1024;
 
@@ -50,7 +52,9 @@ export class Heartbeat {
   #awaitingSinceMs: number | undefined;
   #sentAtMs = 0;
   #echoed = 0;
+  #echoedAtMs = 0;
   #rttMs: number | undefined;
+  readonly #recent = new RecentRoundTrips();
   #timer: NodeJS.Timeout | undefined;
   #tickDueMs = 0;
   #stopped = false;
@@ -64,6 +68,11 @@ export class Heartbeat {
   /** Smoothed round trip; undefined before the first echo. */
   get rttMs(): number | undefined {
     return this.#rttMs;
+  }
+
+  /** The least of the last seconds: the link's own time, since load only adds. Undefined before the first echo. */
+  get leastRttMs(): number | undefined {
+    return this.#recent.least();
   }
 
   /** The next round trip, which proves that the peer answers now. Rejects if the connection closes first. */
@@ -166,13 +175,16 @@ export class Heartbeat {
     this.#echoed += data.byteLength;
     if (this.#awaitingSinceMs === undefined || this.#echoed < BEAT_BYTES)
       return;
-    const sampleMs = performance.now() - this.#sentAtMs;
+    const nowMs = performance.now();
+    const sampleMs = nowMs - this.#sentAtMs;
+    const sinceMs = nowMs - this.#echoedAtMs;
+    this.#echoedAtMs = nowMs;
+    this.#recent.add(sampleMs, nowMs);
     this.#awaitingSinceMs = undefined;
-    // The gain of TCP's estimator (RFC 6298).
     this.#rttMs =
       this.#rttMs === undefined
         ? sampleMs
-        : this.#rttMs + (sampleMs - this.#rttMs) / 8;
+        : this.#rttMs + (sampleMs - this.#rttMs) * gain(sinceMs);
     this.#next?.resolve(sampleMs);
     this.#next = undefined;
   }
@@ -190,5 +202,27 @@ export class Heartbeat {
         timeoutMs: this.#silenceMs,
       }),
     );
+  }
+}
+
+/** Of TCP's estimator (RFC 6298), but the rarer the echoes, the more each of them counts: what is old says nothing of the link. */
+export function gain(sinceMs: number): number {
+  return Math.min(1, Math.max(1 / 8, sinceMs / DEFAULTS.roundTripAgeMs));
+}
+
+/** The round trips of the last seconds, or else the last one. */
+export class RecentRoundTrips {
+  #samples: { ms: number; atMs: number }[] = [];
+
+  add(ms: number, atMs: number): void {
+    const sinceMs = atMs - DEFAULTS.roundTripAgeMs;
+    this.#samples = this.#samples.filter((sample) => sample.atMs > sinceMs);
+    this.#samples.push({ ms, atMs });
+    if (this.#samples.length > MAX_SAMPLES) this.#samples.shift();
+  }
+
+  least(): number | undefined {
+    if (this.#samples.length === 0) return undefined;
+    return Math.min(...this.#samples.map(({ ms }) => ms));
   }
 }

@@ -274,7 +274,7 @@ describe("a host", { concurrency: true }, () => {
     const before = await startHost(t, options);
     await before.connect(targetOf(a, "TCP"));
     await assert.rejects(startHost(t, options), (error) =>
-      isShoalError(error, "FILE_UNWRITABLE"),
+      isShoalError(error, "HOME_IN_USE"),
     );
     await before.stop();
     const after = await startHost(t, options);

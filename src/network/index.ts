@@ -48,6 +48,7 @@ export type {
   FrameStreamOptions,
 } from "./frame-stream.ts";
 export type { ConnectionInfo, PeerChange, WaitOptions } from "./connections.ts";
+export { isDatabaseOpen } from "./database.ts";
 export { createHost } from "./create-host.ts";
 export type {
   HandleStreamsOptions,

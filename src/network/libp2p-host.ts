@@ -154,7 +154,7 @@ export class Libp2pHost implements Host {
     protocol: string,
     options: FrameStreamOptions & WaitOptions,
   ): Promise<FrameStream> {
-    const { timeoutMs = DEFAULTS.dialMs, signal } = options;
+    const { timeoutMs = DEFAULTS.dialMs, over, signal } = options;
     const { peerId, addresses } = asTarget(target);
     const peer = peerId ?? addresses[0] ?? "nobody";
     return await withDeadline(
@@ -164,7 +164,7 @@ export class Libp2pHost implements Host {
         await this.#running();
         const connection = await this.#connections.open(
           { peerId, addresses },
-          { timeoutMs, signal: limited },
+          { timeoutMs, over, signal: limited },
         );
         try {
           const stream = await connection.newStream([protocol], {

@@ -1,5 +1,4 @@
 /** libp2p configured for Shoal: every setting that differs from its default, and why. */
-import { mkdir } from "node:fs/promises";
 import { privateKeyFromProtobuf } from "@libp2p/crypto/keys";
 import { identify, type Identify } from "@libp2p/identify";
 import type {
@@ -18,7 +17,6 @@ import { tls } from "@libp2p/tls";
 import { yamux } from "@libp2p/yamux";
 import type { Multiaddr } from "@multiformats/multiaddr";
 import { MemoryDatastore } from "datastore-core";
-import { LevelDatastore } from "datastore-level";
 import { createLibp2p, type Libp2pOptions } from "libp2p";
 import { Uint8ArrayList } from "uint8arraylist";
 import { ShoalError, systemClock, type Clock } from "../lib/index.ts";
@@ -26,6 +24,7 @@ import { rankOf, transportOf } from "./address.ts";
 import { DEFAULTS, DHT_DEFAULTS } from "./defaults.ts";
 import { PROBE_KIND } from "./dht/probe.ts";
 import { keyText, RecordKinds, type RecordKind } from "./dht/records.ts";
+import { openDatabase } from "./database.ts";
 import { DhtStore, type DhtStoreLimits } from "./dht/store.ts";
 import type { Kad } from "./dht/wire.ts";
 import type { Identity } from "./identity.ts";
@@ -73,7 +72,10 @@ export async function buildNode(options: NodeOptions): Promise<BuiltNode> {
   const { identity, listen, announce, nativeQuic, agentVersion } = options;
   const listenErrors: ShoalError[] = [];
   const kinds = new RecordKinds([PROBE_KIND, ...(options.recordKinds ?? [])]);
-  const datastore = await openDatastore(options.datastorePath);
+  const datastore =
+    options.datastorePath === undefined
+      ? undefined
+      : await openDatabase(options.datastorePath);
   const store = new DhtStore({
     inner: datastore ?? new MemoryDatastore(),
     kinds,
@@ -180,25 +182,6 @@ function rulesOf(kinds: RecordKinds): {
     ),
     selectors: Object.fromEntries(prefixes.map((prefix) => [prefix, best])),
   };
-}
-
-async function openDatastore(
-  path: string | undefined,
-): Promise<LevelDatastore | undefined> {
-  if (path === undefined) return undefined;
-  const datastore = new LevelDatastore(path);
-  try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
-    await datastore.open();
-  } catch (error) {
-    throw new ShoalError(
-      "FILE_UNWRITABLE",
-      `cannot open the peer database ${path}; is another node using it?`,
-      { path },
-      error,
-    );
-  }
-  return datastore;
 }
 
 function byTransport(a: Address, b: Address): -1 | 0 | 1 {

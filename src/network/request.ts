@@ -33,6 +33,7 @@ export async function request(
     timeoutMs = DEFAULTS.requestMs,
     maxRequestBytes = DEFAULTS.requestBytes,
     maxReplyBytes = DEFAULTS.replyBytes,
+    over,
     signal,
   } = options;
   let stream: FrameStream | undefined;
@@ -45,6 +46,7 @@ export async function request(
           maxFrameBytes: maxReplyBytes + KIND_BYTES,
           maxSendFrameBytes: maxRequestBytes,
           timeoutMs,
+          over,
           signal: limited,
         });
         return readReply(await exchange(stream, payload), stream.peer);

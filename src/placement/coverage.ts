@@ -17,8 +17,14 @@ export interface Holder extends Pick<
   | "msPerToken"
 > {
   capacity?: { freeMemoryBytes: number } | undefined;
-  /** Taken over because nobody else held it. */
+  /** Taken over because nobody else held it, or as a standby. */
   takenOver?: boolean | undefined;
+  /** It loads standbys. */
+  standby?: boolean | undefined;
+  /** Half-open layer ranges: it has all their parts on its disk. */
+  onDisk?: readonly (readonly number[])[] | undefined;
+  /** Of keys and values. */
+  kvTokens?: { total: number } | undefined;
 }
 
 /** The plan and its holders: the input of every placement decision. */
@@ -80,6 +86,21 @@ export function coverageOf({
 
 export function isClaim({ state }: Pick<Holder, "state">): boolean {
   return state === "joining" || state === "downloading" || state === "loading";
+}
+
+/** It needs to fetch nothing to load these layers. */
+export function hasOnDisk(
+  { onDisk = [] }: Pick<Holder, "onDisk">,
+  { layerStart, layerEnd }: Pick<PlanShard, "layerStart" | "layerEnd">,
+): boolean {
+  return onDisk.some(
+    ([start = 0, end = 0]) => start <= layerStart && end >= layerEnd,
+  );
+}
+
+/** Those that hold it for good: not taken over, no standby. */
+export function settled(holders: readonly Holder[]): Holder[] {
+  return holders.filter((a) => a.takenOver !== true);
 }
 
 export function isUncovered({ ready, claims }: Coverage): boolean {

@@ -3,22 +3,40 @@
  *
  *     const placed = placeShard({ swarm, node, room });           // a joining node picks its shard
  *     const plans = takeOvers(swarm, history, nowMs, room);       // a shard without a holder is taken over
+ *     const warm = standbys(swarm, history, nowMs, room);         // one with a single holder gets another
  */
 export { coverageOf, type Swarm } from "./coverage.ts";
+export {
+  COPIES,
+  type CoverageHistory,
+  NO_HISTORY,
+  observeCoverage,
+} from "./coverage-history.ts";
 export { memoryForShards } from "./gpu-memory.ts";
 export { placeShard, shouldYield } from "./placement.ts";
 export {
+  CONTEXT_DEFAULTS,
+  leastRoom,
+  roomIn,
+  sequencesIn,
+  whatFits,
+  type Wish,
+} from "./room.ts";
+export {
+  contextThatFits,
+  type EngineMemory,
+  freeFor,
   needsOf,
   type PlanShard,
   planShards,
+  residentBytes,
   type SessionRoom,
   usableBytes,
 } from "./shard-needs.ts";
 export {
+  type AdoptionInput,
+  shouldGiveBack,
+  standbys,
   type TakeOver,
   takeOvers,
-  type CoverageHistory,
-  NO_HISTORY,
-  observeCoverage,
-  shouldGiveBack,
 } from "./take-over.ts";

@@ -12,6 +12,7 @@ import {
   coverageOf,
   type Holder,
   isUncovered,
+  settled,
   type Swarm,
   turnOf,
 } from "./coverage.ts";
@@ -82,7 +83,9 @@ function choose(
   input: Pick<PlaceInput, "peer"> & SessionRoom,
 ): Coverage | undefined {
   const rarest = keepLeast(fitting, (c) => c.ready.length + c.claims.length);
-  const weakest = keepLeast(rarest, (c) => c.ready.length);
+  const alive = keepLeast(rarest, (c) => c.ready.length);
+  // Who only stands in gives it back.
+  const weakest = keepLeast(alive, (c) => settled(c.ready).length);
   const alike = weakest.some((c) => isUncovered(c))
     ? keepLargest(
         weakest,
@@ -119,7 +122,7 @@ function tooLarge(smallest: PlanShard, input: PlaceInput): ShoalError {
   const needs = needsOf(smallest, input);
   return new ShoalError(
     "MEMORY_INSUFFICIENT",
-    `no shard fits: the smallest, ${smallest.index}, needs ${describe(needs, input)}; ${formatBytes(freeMemoryBytes)} are free, of which ${MEMORY.headroom * 100} % stay free. Fewer sessions, a shorter context or a plan of more shards need less`,
+    `no shard fits: the smallest, ${smallest.index}, needs ${describe(needs, input)}; ${formatBytes(freeMemoryBytes)} are free, of which ${MEMORY.headroom * 100} % stay free`,
     { needBytes: needs.totalBytes, freeBytes: freeMemoryBytes },
   );
 }
@@ -192,13 +195,19 @@ export function offerOf(
   holder: Holder,
   fallback: SessionRoom,
 ): Pick<PlaceInput, "peer" | "capacity"> & SessionRoom {
-  const { peer, capacity, contextLength, sessions } = holder;
+  const { peer, capacity, contextLength } = holder;
   return {
     peer,
     capacity: capacity ?? { freeMemoryBytes: 0 },
     contextLength: contextLength || fallback.contextLength,
-    sessions: sessions.max || fallback.sessions,
+    sessions: sessionsOf(holder) || fallback.sessions,
   };
+}
+
+/** Of a whole context: of short ones there may be more. */
+function sessionsOf({ kvTokens, contextLength, sessions }: Holder): number {
+  if (kvTokens === undefined || contextLength === 0) return sessions.max;
+  return Math.floor(kvTokens.total / contextLength);
 }
 
 function keepLeast<T>(items: readonly T[], of: (item: T) => number): T[] {

@@ -2,13 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import {
-  ADOPTION,
-  takeOvers,
   type CoverageHistory,
   NO_HISTORY,
   observeCoverage,
-  shouldGiveBack,
-} from "./take-over.ts";
+} from "./coverage-history.ts";
+import { ADOPTION, shouldGiveBack, takeOvers } from "./take-over.ts";
 import type { Holder } from "./coverage.ts";
 import {
   GiB,
@@ -188,19 +186,13 @@ const takenOver = holder("a", 2, { takenOver: true });
 const giveBack = (
   announcements: Holder[],
   waitedMs: number,
-  target?: number,
 ): string | undefined => {
-  const input = { ...swarm(announcements, waitedMs), target };
+  const input = { ...swarm(announcements, waitedMs), standby: false };
   const history = observeCoverage(NO_HISTORY, { ...input, nowMs: 0 });
   return shouldGiveBack({ ...input, history, peer: "a", shard: shards[2]! });
 };
 
-const keeps: readonly [
-  name: string,
-  Holder[],
-  waitedMs: number,
-  target?: number,
-][] = [
+const keeps: readonly [name: string, Holder[], waitedMs: number][] = [
   ["nobody else holds it", [takenOver], 1e6],
   [
     "the other is not ready",
@@ -222,12 +214,11 @@ const keeps: readonly [
     [takenOver, holder("b", 2)],
     ADOPTION.coveredMs - 1,
   ],
-  ["more copies are wanted", [takenOver, holder("b", 2)], 1e6, 2],
 ];
 
-for (const [name, announcements, waitedMs, target] of keeps) {
+for (const [name, announcements, waitedMs] of keeps) {
   test(`a shard that was taken over is kept: ${name}`, () => {
-    assert.equal(giveBack(announcements, waitedMs, target), undefined);
+    assert.equal(giveBack(announcements, waitedMs), undefined);
   });
 }
 
@@ -237,18 +228,14 @@ test("a shard that was taken over is given back when others have held it for a m
     giveBack(one, ADOPTION.coveredMs),
     "shard 2 has had another ready holder for 60 s",
   );
-  const more = [...one, holder("c", 2)];
-  assert.equal(
-    giveBack(more, ADOPTION.coveredMs, 2),
-    "shard 2 has had 2 other ready holders for 60 s",
-  );
 });
 
 test("two nodes took over at once: one drops its copy before it is loaded", () => {
   const both = ["a", "b"].map((peer) =>
     holder(peer, 2, { takenOver: true, state: "downloading" }),
   );
-  const input = { ...swarm(both, 0), history: NO_HISTORY, shard: shards[2]! };
+  const at = { ...swarm(both, 0), standby: false };
+  const input = { ...at, history: NO_HISTORY, shard: shards[2]! };
   const dropped = ["a", "b"].filter(
     (peer) => shouldGiveBack({ ...input, peer }) !== undefined,
   );

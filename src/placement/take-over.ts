@@ -1,69 +1,44 @@
 /**
- * Second shards. A shard that has had no holder for a while is taken over by a node with room, which downloads it if necessary and gives it
- * back when others hold it. Pure: every node computes which node takes over, so exactly one does. The times come from a history that each
- * node keeps.
+ * Second shards. A shard that nobody holds any more is taken over by a node with room, at once where that has all of its parts on disk,
+ * else after a while. One that only one node holds is loaded by another as a standby. Both are given back when others hold the shard, or
+ * when their memory is needed for one that nobody holds. Pure: every node computes who does it, so exactly one does. The times come from a
+ * history that each node keeps.
  */
-import { compare, formatBytes } from "../lib/index.ts";
+import { formatBytes } from "../lib/index.ts";
+import { type Candidate, candidatesFor, due } from "./candidates.ts";
 import {
+  type Coverage,
   coverageOf,
   type Holder,
   isClaim,
   isUncovered,
-  type Swarm,
+  settled,
   turnOf,
 } from "./coverage.ts";
-import { offerOf } from "./placement.ts";
 import {
-  needsOf,
-  type PlanShard,
-  type SessionRoom,
-  usableBytes,
-} from "./shard-needs.ts";
+  COPIES,
+  type CoverageHistory,
+  isRare,
+  type ObserveInput,
+} from "./coverage-history.ts";
+import type { PlanShard, SessionRoom } from "./shard-needs.ts";
 
 export const ADOPTION = Object.freeze({
-  /** Longer than a node takes to restart, shorter than people wait. */
+  /**
+   * Longer than a node takes to restart, shorter than people wait: gigabytes may have to be fetched. Who has them on disk does not wait. It
+   * only loads them, and keeps them for `coveredMs` after the other is back: one that comes and goes costs one load and no more.
+   */
   uncoveredMs: 30_000,
   /** A shard that was held for this long is not about to be lost again: one lifetime of an announcement. */
   coveredMs: 60_000,
-  /** Ready holders that did not take it over, before a copy that was taken over is given back. */
-  target: 1,
 });
 
-/** Since when each shard has had no holder, and since when enough holders. */
-export interface CoverageHistory {
-  uncoveredSinceMs: ReadonlyMap<number, number>;
-  coveredSinceMs: ReadonlyMap<number, number>;
-}
-
-export const NO_HISTORY: CoverageHistory = Object.freeze({
-  uncoveredSinceMs: new Map(),
-  coveredSinceMs: new Map(),
+export const STANDBY = Object.freeze({
+  /** Nothing is lost yet; and nodes that start together are all there by then. */
+  onDiskMs: 10_000,
+  /** Longer than a node takes to restart and to load its shard again: nothing is fetched for that. */
+  fetchMs: 60_000,
 });
-
-export interface ObserveInput extends Swarm {
-  nowMs: number;
-  target?: number | undefined;
-}
-
-/** The history after the current view. Call it at every change of the view. */
-export function observeCoverage(
-  history: CoverageHistory,
-  input: ObserveInput,
-): CoverageHistory {
-  const { nowMs, target = ADOPTION.target } = input;
-  const uncoveredSinceMs = new Map<number, number>();
-  const coveredSinceMs = new Map<number, number>();
-  for (const coverage of coverageOf(input)) {
-    const { index } = coverage.shard;
-    if (isUncovered(coverage)) {
-      const since = history.uncoveredSinceMs.get(index) ?? nowMs;
-      uncoveredSinceMs.set(index, since);
-    }
-    if (settled(coverage.ready).length >= target)
-      coveredSinceMs.set(index, history.coveredSinceMs.get(index) ?? nowMs);
-  }
-  return { uncoveredSinceMs, coveredSinceMs };
-}
 
 export interface AdoptionInput extends ObserveInput, SessionRoom {
   history: CoverageHistory;
@@ -72,61 +47,73 @@ export interface AdoptionInput extends ObserveInput, SessionRoom {
 export interface TakeOver {
   peer: string;
   shard: PlanShard;
+  /** Standbys that it gives back first. */
+  gives: PlanShard[];
   reason: string;
 }
 
 /**
- * Who takes over what now. Candidates are ready nodes whose announced free memory has room for the shard; the one with the fewest shards,
- * then the most room, takes it. A node takes one at a time, because its free memory is known again only after loading.
+ * Who takes over what now. Candidates have room for the shard; those with its parts on disk come first, then the one with the fewest shards,
+ * then the most room. A node takes one at a time, because its free memory is known again only after loading.
  */
 export function takeOvers(input: AdoptionInput): TakeOver[] {
-  const { history, nowMs } = input;
-  const taken = new Set<string>();
-  return coverageOf(input).flatMap((coverage) => {
-    const { shard } = coverage;
-    const since = history.uncoveredSinceMs.get(shard.index);
-    if (!isUncovered(coverage) || since === undefined) return [];
-    const waitedMs = nowMs - since;
-    if (waitedMs < ADOPTION.uncoveredMs) return [];
-    const best = candidates(input, shard).find((c) => !taken.has(c.peer));
-    if (best === undefined) return [];
-    taken.add(best.peer);
-    const reason = `nobody has held shard ${shard.index} (layers ${shard.layerStart} to ${shard.layerEnd - 1}) for ${Math.round(waitedMs / 1000)} s; this node comes first among those with room: ${formatBytes(best.roomBytes)} would stay free`;
-    return [{ peer: best.peer, shard, reason }];
+  const { history } = input;
+  return assign(input, {
+    mayGive: true,
+    sinceMs: (c) =>
+      isUncovered(c) ? history.uncoveredSinceMs.get(c.shard.index) : undefined,
+    waitMs: ({ isOnDisk }, { index }) =>
+      isOnDisk && history.wereReady.has(index) ? 0 : ADOPTION.uncoveredMs,
+    what: (shard, seconds) => `nobody has held ${shard} for ${seconds} s`,
   });
 }
 
-interface Candidate {
-  peer: string;
-  held: number;
-  roomBytes: number;
+/** The same for standbys: of shards that one holds, by nodes that load such. */
+export function standbys(input: AdoptionInput): TakeOver[] {
+  const { history } = input;
+  return assign(input, {
+    mayGive: false,
+    takesPart: (holder) => holder.standby === true,
+    sinceMs: (c) =>
+      isRare(c) && !isUncovered(c)
+        ? history.rareSinceMs.get(c.shard.index)
+        : undefined,
+    waitMs: ({ isOnDisk }) => (isOnDisk ? STANDBY.onDiskMs : STANDBY.fetchMs),
+    what: (shard, seconds) =>
+      `only one node has held ${shard} for ${seconds} s`,
+  });
 }
 
-function candidates(input: AdoptionInput, shard: PlanShard): Candidate[] {
-  const live = input.announcements.filter((a) => a.state !== "gone");
-  return [...Map.groupBy(live, (a) => a.peer)]
-    .flatMap(([peer, held]) => {
-      // A node that is loading a shard or leaving has no room to promise.
-      const isSettled = held.every(
-        (a) => a.state === "ready" && a.manifest === input.manifest,
-      );
-      if (!isSettled) return [];
-      // All records of a peer describe the same machine: the most cautious one counts.
-      const roomBytes = Math.min(
-        ...held.map((a) => {
-          const offer = offerOf(a, input);
-          const usable = usableBytes(offer.capacity.freeMemoryBytes);
-          return usable - needsOf(shard, offer).totalBytes;
-        }),
-      );
-      return roomBytes < 0 ? [] : [{ peer, held: held.length, roomBytes }];
-    })
-    .sort(
-      (a, b) =>
-        a.held - b.held ||
-        b.roomBytes - a.roomBytes ||
-        compare(turnOf(a.peer, shard.index), turnOf(b.peer, shard.index)),
+interface Rule {
+  mayGive: boolean;
+  takesPart?: (holder: Holder) => boolean;
+  /** Since when the shard has been in need; undefined: it is not. */
+  sinceMs: (coverage: Coverage) => number | undefined;
+  waitMs: (candidate: Candidate, shard: PlanShard) => number;
+  what: (shard: string, seconds: number) => string;
+}
+
+function assign(input: AdoptionInput, rule: Rule): TakeOver[] {
+  const coverage = coverageOf(input);
+  const taken = new Set<string>();
+  return coverage.flatMap((each) => {
+    const { shard } = each;
+    const since = rule.sinceMs(each);
+    if (since === undefined) return [];
+    const waitedMs = input.nowMs - since;
+    const free = candidatesFor({ ...input, ...rule, coverage }, shard).filter(
+      ({ peer }) => !taken.has(peer),
     );
+    const now = due(free, waitedMs, (c) => rule.waitMs(c, shard));
+    return now.map(({ peer, isOnDisk, roomBytes, gives }) => {
+      taken.add(peer);
+      const name = `shard ${shard.index} (layers ${shard.layerStart} to ${shard.layerEnd - 1})`;
+      const what = rule.what(name, Math.round(waitedMs / 1000));
+      const disk = isOnDisk ? "has its parts on disk and " : "";
+      const reason = `${what}; this node ${disk}comes first among those with room: ${formatBytes(roomBytes)} would stay free`;
+      return { peer, shard, gives, reason };
+    });
+  });
 }
 
 export interface GiveBackInput extends ObserveInput {
@@ -134,41 +121,71 @@ export interface GiveBackInput extends ObserveInput {
   /** This node, and the shard it took over. */
   peer: string;
   shard: PlanShard;
+  /** It keeps standbys. */
+  standby: boolean;
 }
 
-/** Why this node should give back the shard it took over; undefined: it keeps it. */
+/** Why this node should give back the shard it took over, or its standby; undefined: it keeps it. */
 export function shouldGiveBack(input: GiveBackInput): string | undefined {
-  const { history, nowMs, peer, shard, target = ADOPTION.target } = input;
+  const { peer, shard } = input;
   const coverage = coverageOf(input).find((c) => c.shard.index === shard.index);
   if (coverage === undefined) return `the plan has no shard ${shard.index}`;
-  const { ready, claims } = coverage;
-  const own = [...ready, ...claims].find((a) => isAdoptionOf(a, peer));
-  // Crossing records made two nodes take it over: while this copy is not loaded yet, it is the one to drop.
-  if (own !== undefined && isClaim(own)) {
-    const turn = turnOf(peer, shard.index);
-    const first = [
-      ...ready.filter((a) => a.peer !== peer),
-      ...claims.filter(
-        (a) =>
-          a.peer !== peer &&
-          a.takenOver === true &&
-          turnOf(a.peer, shard.index) < turn,
-      ),
-    ][0];
-    if (first !== undefined)
-      return `${first.peer} holds shard ${shard.index} or comes first`;
-  }
+  const own = [...coverage.ready, ...coverage.claims].find(
+    (a) => a.peer === peer && a.takenOver === true,
+  );
+  return (
+    (own !== undefined && isClaim(own)
+      ? whyDrop(input, coverage)
+      : undefined) ??
+    (input.standby ? whyAmple(input, coverage) : whyCovered(input, coverage))
+  );
+}
+
+/** Crossing records made several nodes take it over: while this copy is not loaded yet, it is the one to drop. */
+function whyDrop(
+  { peer, shard, standby }: GiveBackInput,
+  { ready, claims }: Coverage,
+): string | undefined {
+  const turn = turnOf(peer, shard.index);
+  const before = [
+    ...ready.filter((a) => a.peer !== peer),
+    ...claims.filter(
+      (a) =>
+        a.peer !== peer &&
+        a.takenOver === true &&
+        turnOf(a.peer, shard.index) < turn,
+    ),
+  ];
+  const [first] = before;
+  const others = standby ? COPIES : 1;
+  if (first === undefined || before.length < others) return undefined;
+  return others === 1
+    ? `${first.peer} holds shard ${shard.index} or comes first`
+    : `${others} others hold shard ${shard.index} or come first`;
+}
+
+function whyCovered(
+  { history, nowMs, peer, shard }: GiveBackInput,
+  { ready }: Coverage,
+): string | undefined {
   const since = history.coveredSinceMs.get(shard.index);
-  const holders = settled(ready).filter((a) => a.peer !== peer);
-  if (holders.length < target || since === undefined) return undefined;
+  const others = settled(ready).filter((a) => a.peer !== peer);
+  if (others.length === 0 || since === undefined) return undefined;
   if (nowMs - since < ADOPTION.coveredMs) return undefined;
-  return `shard ${shard.index} has had ${target === 1 ? "another ready holder" : `${target} other ready holders`} for ${Math.round((nowMs - since) / 1000)} s`;
+  return `shard ${shard.index} has had another ready holder for ${Math.round((nowMs - since) / 1000)} s`;
 }
 
-function isAdoptionOf(holder: Holder, peer: string): boolean {
-  return holder.peer === peer && holder.takenOver === true;
-}
-
-function settled(holders: readonly Holder[]): Holder[] {
-  return holders.filter((a) => a.takenOver !== true);
+/** One after the other: who comes last, until there are no more than wanted. */
+function whyAmple(
+  { history, nowMs, peer, shard }: GiveBackInput,
+  { ready }: Coverage,
+): string | undefined {
+  const since = history.ampleSinceMs.get(shard.index);
+  if (ready.length <= COPIES || since === undefined) return undefined;
+  if (nowMs - since < ADOPTION.coveredMs) return undefined;
+  const turns = ready
+    .filter((a) => a.takenOver === true && a.standby === true)
+    .map((a) => turnOf(a.peer, shard.index));
+  if (turns.some((turn) => turn > turnOf(peer, shard.index))) return undefined;
+  return `shard ${shard.index} has had ${ready.length} ready holders for ${Math.round((nowMs - since) / 1000)} s, and ${COPIES} are enough`;
 }

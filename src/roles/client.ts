@@ -4,7 +4,12 @@
  */
 import { randomUUID } from "node:crypto";
 import type { ClusterView } from "../cluster/index.ts";
-import { Replies, type ReplyRequest, type TextPart } from "../gateway/index.ts";
+import {
+  readyModel,
+  Replies,
+  type ReplyRequest,
+  type TextPart,
+} from "../gateway/index.ts";
 import { SessionLog, SwarmBackend } from "../inference/index.ts";
 import { ShoalError } from "../lib/index.ts";
 import type { ClusterStatus } from "../status/index.ts";
@@ -17,6 +22,10 @@ export interface ClientOptions {
   cluster: string;
   listen: readonly string[];
   bootstrapTimeoutMs: number;
+  /** How long a prompt waits while the cluster is not ready; default: 30 s. */
+  readyTimeoutMs?: number | undefined;
+  /** How long a reply waits for a lost stage; default: 60 s. */
+  recoveryTimeoutMs?: number | undefined;
   /** Told when prompts can be answered, and when no longer. */
   onReady?: ((ready: boolean) => void) | undefined;
 }
@@ -28,7 +37,7 @@ export interface ClientRole extends Role {
   status(): ClusterStatus;
   /** Called with every change of the view, and with the current one at once. Returns the function that unsubscribes. */
   onChange(listener: (view: ClusterView | undefined) => void): () => void;
-  /** Ends with an error when the client stops. Throws SWARM_NOT_READY and what a gateway would answer with. */
+  /** Ends with an error when the client stops. Waits while the cluster is not ready, then throws SWARM_NOT_READY, and what a gateway would answer with. */
   generate(
     request: ReplyRequest,
     signal: AbortSignal,
@@ -45,7 +54,16 @@ export async function startClient(
   const { host, commands, membership } = member;
   const sessions = new SessionLog(Date.now);
   const backend = new SwarmBackend(
-    { host, commands, membership, events, dataDir: paths.data, sessions },
+    {
+      host,
+      commands,
+      membership,
+      events,
+      dataDir: paths.data,
+      sessions,
+      readyTimeoutMs: options.readyTimeoutMs,
+      recoveryTimeoutMs: options.recoveryTimeoutMs,
+    },
     onReady,
   );
   const role = await composed(async (stack) => {
@@ -74,14 +92,13 @@ export async function startClient(
     onChange: (listener) => membership.onChange(listener),
     async *generate(request, ending) {
       stopping.signal.throwIfAborted();
-      const model = backend.model();
-      const reason = backend.notReady();
-      if (reason !== undefined || model === undefined)
-        throw reason ?? new ShoalError("SWARM_NOT_READY", "no model is known");
-      const { generated } = await replies.begin(model, request, {
-        id: randomUUID(),
+      const arrival = {
+        requestId: randomUUID(),
+        arrivedMs: Date.now(),
         signal: AbortSignal.any([ending, stopping.signal]),
-      });
+      };
+      const model = await readyModel(backend, undefined, arrival);
+      const { generated } = await replies.begin(model, request, arrival);
       yield* generated;
     },
   };

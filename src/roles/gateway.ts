@@ -2,7 +2,7 @@
  * The gateway: finds the shards of a cluster and answers OpenAI's API.
  *
  * Start: 1. identity, 2. page and API listening (it answers 503 with the reason from its first second), 3. host and a rendezvous,
- * 4. view and vocabulary as they come. Stop: the reverse.
+ * 4. view and vocabulary as they come. Stop: new requests are refused while the running ones end; then the reverse.
  */
 import { createGateway } from "../gateway/index.ts";
 import { SessionLog, SwarmBackend } from "../inference/index.ts";
@@ -23,6 +23,10 @@ export interface GatewayRoleOptions {
   apiPort: number;
   apiKey?: string | undefined;
   corsOrigin?: string | undefined;
+  /** How long a reply waits for a lost stage; default: 60 s. */
+  recoveryTimeoutMs?: number | undefined;
+  /** How long a request waits while the cluster is not ready; default: 30 s. */
+  readyTimeoutMs?: number | undefined;
   /** Of the page; undefined: none. */
   diagnostics?: DiagnosticsPlace | undefined;
   bootstrapTimeoutMs: number;
@@ -63,14 +67,25 @@ export function startGateway(
       watch.onSession(session),
     );
     const backend = new SwarmBackend(
-      { host, commands, membership, events, dataDir: paths.data, sessions },
+      {
+        host,
+        commands,
+        membership,
+        events,
+        dataDir: paths.data,
+        sessions,
+        recoveryTimeoutMs: options.recoveryTimeoutMs,
+        readyTimeoutMs: options.readyTimeoutMs,
+      },
       options.onReady,
     );
     let apiUrl: string | undefined;
+    let isDraining = false;
     const at = await watch.start(stack, {
       host,
       commands,
-      notReady: () => backend.notReady()?.message,
+      notReady: () =>
+        isDraining ? "the gateway is stopping" : backend.notReady()?.message,
       clusters: () => [membership.status()],
       api: () => apiUrl,
       sessions: () => sessionsOfGateway(sessions, backend.maxSessions()),
@@ -107,10 +122,17 @@ export function startGateway(
       signal,
     });
     stack.defer(endReport);
+    // Before all else: what runs still has the cluster, and ends or is told why it cannot.
+    stack.defer(() => api.stop());
     return {
+      failed: member.failed,
       peerId: host.peerId,
       addresses: host.addresses(),
       url,
+      drain: async () => {
+        isDraining = true;
+        await api.drain();
+      },
       ...(at && { diagnosticsUrl: at.url }),
     };
   });

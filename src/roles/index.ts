@@ -6,6 +6,7 @@
  *     console.log(role.info.peerId);
  *     await role.stop();
  */
+export { READY_DEFAULTS, RECOVERY_DEFAULTS } from "../inference/index.ts";
 export type { RoleMessage, RoleOrder } from "./child-role.ts";
 export { type ClientRole, startClient } from "./client.ts";
 export { startGateway } from "./gateway.ts";
@@ -16,6 +17,7 @@ export {
   type LocalSwarmProgress,
   startLocalSwarm,
 } from "./local-swarm.ts";
+export { type Standby, STANDBY_POLICIES } from "./node-options.ts";
 export { startRendezvous } from "./rendezvous.ts";
 export type { Role, RoleContext, RoleInfo } from "./role.ts";
 export { startSeeder } from "./seeder.ts";

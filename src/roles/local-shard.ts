@@ -3,6 +3,7 @@ import { type EventSink, ShoalError } from "../lib/index.ts";
 import {
   findShard,
   type PlannedShard,
+  rangeOf,
   type ShardSource,
 } from "../weights/index.ts";
 import type { LayerRange } from "../model/index.ts";
@@ -40,12 +41,19 @@ export async function namedShard(
   return { ...(await findShard(wanted)), number: { index, count } };
 }
 
-/** The same for a shard that was not named: only if the folder holds the cluster's model. */
+/** The same for a shard of the plan that was not named: only if the folder holds the cluster's model. */
 export async function unnamedShard(
-  { modelDir, modelsDir, shard, events, signal }: ShardFolders,
-  { id, number }: PlannedShard,
+  { modelDir, modelsDir, events, signal }: ShardFolders,
+  { id, number, manifest, range }: PlannedShard,
 ): Promise<ShardSource | undefined> {
-  if (modelDir === undefined || shard !== undefined) return undefined;
+  if (modelDir === undefined) return undefined;
+  const { layerStart, layerEnd } = rangeOf(
+    manifest,
+    number.index,
+    number.count,
+  );
+  if (layerStart !== range.layerStart || layerEnd !== range.layerEnd)
+    return undefined;
   try {
     const wanted = { modelDir, ...number, modelsDir, events, signal };
     const found = await findShard(wanted);

@@ -8,7 +8,7 @@
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { checkModel, defaultThreads } from "../engine/index.ts";
+import { checkModel, chooseGpu, defaultThreads } from "../engine/index.ts";
 import { type GgufModel, openModel } from "../gguf/index.ts";
 import {
   checkShardCount,
@@ -16,7 +16,9 @@ import {
   projectorsBeside,
 } from "../model/index.ts";
 import {
+  availableMemory,
   isShoalError,
+  type SaidMode,
   type ShoalError,
   type ShoalEvent,
   withDeadline,
@@ -24,10 +26,12 @@ import {
 } from "../lib/index.ts";
 import { ChildRole } from "./child-role.ts";
 import { choosePorts, type LocalSwarmPorts } from "./local-ports.ts";
+import type { Standby } from "./node-options.ts";
 import type { RoleContext, RoleInfo } from "./role.ts";
+import { usableBytes } from "../placement/index.ts";
 import { splitOnce } from "../weights/index.ts";
 
-export interface LocalSwarmOptions {
+export interface LocalSwarmOptions extends SaidMode {
   /** The program to start for each role. */
   entry: string;
   /** GGUF; of a model in several files, any one. */
@@ -44,7 +48,13 @@ export interface LocalSwarmOptions {
   /** Of each node. */
   gpu?: string | undefined;
   gpuLayers?: number | undefined;
+  /** Of each node; undefined: "off". */
+  standby?: Standby | undefined;
   cluster?: string;
+  /** Seconds that a reply waits for a lost stage. */
+  recoveryTimeout?: number | undefined;
+  /** Seconds that a request waits while the swarm is not ready. */
+  readyTimeout?: number | undefined;
   /** One seeder has the model; the nodes start empty and fetch their shards. */
   fromSeeder?: boolean | undefined;
   /** Each fact as it comes: a process is ready, a child's event, a death after the start. */
@@ -177,26 +187,30 @@ async function startOn(
   ];
   const threads = String(options.threads ?? defaultThreads(nodes));
   const asked = {
+    "--memory": await memoryOfEach(nodes, options.gpu),
     "--context": options.contextLength,
     "--gpu": options.gpu,
     "--gpu-layers": options.gpuLayers,
+    "--standby": options.standby,
   };
-  const computing = Object.entries(asked).flatMap(([flag, value]) =>
-    value === undefined ? [] : [flag, String(value)],
-  );
+  const computing = argumentsOf(asked);
+  const mode = argumentsOf({
+    "--kv": options.kv,
+    "--batch": options.batch,
+  });
   await checked;
   const { fromSeeder = false } = options;
   /** What each node has at its start: the shards in a folder, or nothing. */
   const given: string[] = [];
   if (fromSeeder) {
-    const args = ["seed", options.model, "--shards", String(nodes), ...joined];
-    const seeder = start("seeder", [...args, ...common("seeder")]);
+    const args = ["seed", options.model, "--shards", String(nodes), ...mode];
+    const seeder = start("seeder", [...args, ...joined, ...common("seeder")]);
     await seeder.whenReady(READY_TIMEOUT_MS, signal);
   } else {
     const cache = join(paths.data, "models");
     const how = { events, signal };
     const split = await splitOnce(model, options.model, nodes, cache, how);
-    given.push("--model-dir", split.directory, "--no-seed");
+    given.push("--model-dir", split.directory, "--no-seed", ...mode);
   }
   const shards = Array.from({ length: nodes }, (_, i) => {
     const shard = ["--shard", fromSeeder ? String(i) : `${i}/${nodes}`];
@@ -211,6 +225,11 @@ async function startOn(
     (h) => `http://${h}:${page.port}`,
   );
   args.push("--cors-origin", pages.join(","), ...common("gateway"));
+  const patience = argumentsOf({
+    "--recovery-timeout": options.recoveryTimeout,
+    "--ready-timeout": options.readyTimeout,
+  });
+  args.push(...patience);
   const gateway = start("gateway", args, (ready) => {
     if (ready) swarm.resolve();
   }).whenReady(READY_TIMEOUT_MS, signal);
@@ -237,6 +256,25 @@ async function startOn(
     processes: children.map(({ name, pid }) => ({ name, pid })),
     stop: () => kept.disposeAsync(),
   };
+}
+
+/** They share the machine's memory: each would take all of it for the context of its sessions. */
+async function memoryOfEach(
+  nodes: number,
+  gpu: string | undefined,
+): Promise<number | undefined> {
+  const { devices } = await chooseGpu(gpu);
+  if (devices.length > 0) return undefined;
+  return Math.floor(usableBytes(availableMemory()) / nodes);
+}
+
+/** Those that were asked for. */
+function argumentsOf(
+  asked: Record<string, string | number | undefined>,
+): string[] {
+  return Object.entries(asked).flatMap(([flag, value]) =>
+    value === undefined ? [] : [flag, String(value)],
+  );
 }
 
 /** "host:port/p2p/id": QUIC first, then TCP, since a rendezvous listens on the same number for both. */

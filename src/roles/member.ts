@@ -5,7 +5,12 @@ import {
   Membership,
   type MembershipOptions,
 } from "../cluster/index.ts";
-import { type EventSink, type Paths, VERSION } from "../lib/index.ts";
+import {
+  type EventSink,
+  type Paths,
+  type ShoalError,
+  VERSION,
+} from "../lib/index.ts";
 import {
   Commands,
   createHost,
@@ -23,34 +28,57 @@ export interface RoleHostOptions {
   metrics?: HostMetrics | undefined;
 }
 
-/** A host whose identity and database outlive the process. Throws PORT_IN_USE, before models are read or hashed. */
+/** A host whose identity and database outlive the process. Throws HOME_IN_USE or PORT_IN_USE, before models are read or hashed. */
 export async function createRoleHost({
   name,
   paths,
   ...options
 }: RoleHostOptions): Promise<Host> {
-  await refuseTakenPorts(options.listen);
-  return await createHost({
+  const host = await createHost({
     ...options,
-    keyPath: join(paths.state, `${name}.key`),
-    datastorePath: join(paths.state, `${name}-datastore`),
+    ...placesOf(paths, name),
     recordKinds: clusterRecordKinds(),
     version: VERSION,
   });
+  try {
+    await refuseTakenPorts(options.listen);
+  } catch (error) {
+    await host.stop();
+    throw error;
+  }
+  return host;
+}
+
+/** Where a role keeps its identity and its database. */
+export function placesOf(
+  { state }: Paths,
+  name: RoleHostOptions["name"],
+): { keyPath: string; datastorePath: string } {
+  return {
+    keyPath: join(state, `${name}.key`),
+    datastorePath: join(state, `${name}-datastore`),
+  };
 }
 
 export interface Member {
   host: Host;
   commands: Commands;
   membership: Membership;
+  /** Why the process must stop: another has its identity. Pending for as long as it is its own. */
+  failed: Promise<ShoalError>;
 }
 
-type OfCluster = Omit<MembershipOptions, "host" | "commands">;
+type OfCluster = Omit<
+  MembershipOptions,
+  "host" | "commands" | "onIdentityTaken"
+>;
 
 export function memberOf(host: Host, options: OfCluster): Member {
   const commands = new Commands(host);
-  const membership = new Membership({ host, commands, ...options });
-  return { host, commands, membership };
+  const { promise: failed, resolve } = Promise.withResolvers<ShoalError>();
+  const how = { ...options, onIdentityTaken: resolve };
+  const membership = new Membership({ host, commands, ...how });
+  return { host, commands, membership, failed };
 }
 
 /** A member for a moment: it has a key for this run only, and nobody stores anything with it. */

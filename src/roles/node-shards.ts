@@ -2,32 +2,37 @@
  * The shards of one node. Each is claimed, found on disk or fetched, loaded, offered for sessions, and given back; at every step the
  * cluster hears what became fact.
  */
-import type { Membership, OwnState } from "../cluster/index.ts";
+import type { Membership } from "../cluster/index.ts";
 import type { NodeState, OwnShardStatus } from "../status/index.ts";
 import {
   servePartsOf,
   fetchShard,
+  type LayersOnDisk,
   type PlannedShard,
   type ServedModel,
   type ShardSource,
   type MemberFiles,
 } from "../weights/index.ts";
-import {
-  ENGINE_DEFAULTS,
-  StageEngine,
-  type StageEngineOptions,
-} from "../engine/index.ts";
+import { EngineHost, type StageEngineOptions } from "../engine/index.ts";
 import type { StageService } from "../inference/index.ts";
 import {
+  type ComputeMode,
+  computeModeOf,
   type EventSink,
-  formatBytes,
-  formatMs,
+  type SaidMode,
   ShoalError,
-  VERSION,
 } from "../lib/index.ts";
-import { type LayerRange, planLayers, shardCounts } from "../model/index.ts";
+import {
+  type LayerRange,
+  type Manifest,
+  planLayers,
+  shardCounts,
+} from "../model/index.ts";
 import type { Commands } from "../network/index.ts";
-import { engineOf, memoryOf } from "./engine-facts.ts";
+import { announced, type ClaimHow, type Own, shown } from "./own-shard.ts";
+import type { SetAside } from "./set-aside.ts";
+import { roomOfShard, type ShardRoom } from "./shard-room.ts";
+import { engineFor, startEngine } from "./shard-engine.ts";
 
 export interface NodeShardsOptions {
   commands: Commands;
@@ -35,13 +40,29 @@ export interface NodeShardsOptions {
   files: MemberFiles;
   stages: StageService;
   events: EventSink;
-  /** Tokens of one session; a model of fewer takes its own. */
-  contextLength: number;
+  /** Tokens of one session; a model of fewer takes its own. Undefined: as far as memory allows. */
+  contextLength: number | undefined;
   sessions: number;
+  /** Memory that one more shard may take. */
+  usableBytes: () => number;
   threads: number;
+  /** Where engines keep what they measure at load. */
+  tablesPath: string;
+  /** Where they keep what they computed for sessions that ended, and how much of it. */
+  kept: { folder: string; bytes: number };
+  /** What its operator said of how it computes; the cluster's record says the rest. */
+  mode: SaidMode;
   computesOn: Pick<StageEngineOptions, "backend" | "device" | "gpuLayers">;
+  /** It keeps standbys. */
+  standby: boolean;
+  /** The layers of a model that it could load without fetching. */
+  onDisk: (manifest: Manifest) => LayersOnDisk;
   /** A shard that lies in the operator's folder. */
   local: (planned: PlannedShard) => Promise<ShardSource | undefined>;
+  /** What it gave up. */
+  setAside: SetAside;
+  /** Told of each shard that was given up, after it was; `isExtra`: held beside the node's own. */
+  onGivenUp: (error: ShoalError, isExtra: boolean) => void;
   /** Told of each shard that is loaded and announced. */
   onReady: (planned: PlannedShard) => void;
   signal: AbortSignal;
@@ -53,24 +74,11 @@ const DRAIN_TIMEOUT_MS = 30_000;
 /** The cluster hears of a download's progress this often. */
 const PROGRESS_MS = 5_000;
 
-interface Own {
-  readonly planned: PlannedShard;
-  /** Taken over because nobody else held it. */
-  readonly takenOver: boolean;
-  state: NodeState;
-  progress?: { doneBytes: number; sizeBytes: number } | undefined;
-  /** When the cluster last heard of the progress. */
-  toldMs?: number;
-  sizeBytes?: number;
-  path?: string;
-  engine?: StageEngine;
-  /** Ends its fetching. */
-  readonly given: AbortController;
-}
-
 export class NodeShards {
   #options: NodeShardsOptions;
   #owns: Own[] = [];
+  /** All shards are computed by one process. */
+  readonly #host = new EngineHost();
   /** Models whose manifest and metadata are served. */
   #served = new Set<string>();
 
@@ -83,9 +91,11 @@ export class NodeShards {
     return this.#owns[0]?.planned.id;
   }
 
-  /** Shards taken on since nobody else held them. */
+  /** Shards taken on since nobody else held them, and standbys; without those that are being given back. */
   takenOver(): PlannedShard[] {
-    return this.#owns.filter((o) => o.takenOver).map(({ planned }) => planned);
+    return this.#owns
+      .filter((o) => o.takenOver === true && o.state !== "draining")
+      .map(({ planned }) => planned);
   }
 
   holds({ range }: Pick<PlannedShard, "range">): boolean {
@@ -94,7 +104,9 @@ export class NodeShards {
 
   /** Loads a shard that lies on disk and offers it. */
   async load(planned: PlannedShard, source: ShardSource): Promise<void> {
-    const own = this.#add(planned, false, "loading");
+    const mode = computeModeOf(this.#options.mode);
+    const own = this.#add(planned, mode, "loading");
+    own.room = this.#roomOf(own);
     await this.#load(own, source);
     await this.#announce(own);
   }
@@ -107,8 +119,12 @@ export class NodeShards {
   }
 
   /** Says that this node will hold the shard, so that others take another. */
-  async claim(planned: PlannedShard, takenOver = false): Promise<void> {
-    const own = this.#add(planned, takenOver, "joining");
+  async claim(
+    planned: PlannedShard,
+    mode: ComputeMode,
+    how: ClaimHow = {},
+  ): Promise<void> {
+    const own = this.#add(planned, mode, "joining", how);
     try {
       await this.#announce(own);
     } catch (error) {
@@ -137,6 +153,7 @@ export class NodeShards {
       );
     const signal = AbortSignal.any([this.#options.signal, own.given.signal]);
     try {
+      own.room = this.#roomOf(own);
       let source = await local(planned);
       if (source === undefined) {
         this.#become(own, "downloading");
@@ -201,25 +218,7 @@ export class NodeShards {
   };
 
   statuses(): OwnShardStatus[] {
-    return this.#owns.map((own) => {
-      const { planned, state, engine, progress, takenOver, sizeBytes } = own;
-      const { sessions, msPerToken } = this.#statsOf(own);
-      return {
-        ...planned.number,
-        ...planned.range,
-        manifest: planned.id,
-        model: planned.manifest.name,
-        state,
-        sizeBytes: sizeBytes ?? null,
-        memoryBytes: memoryOf(engine?.info) ?? null,
-        engine: engineOf(engine?.info) ?? null,
-        contextLength: engine?.info?.contextLength ?? null,
-        progress: progress ?? null,
-        sessions,
-        msPerToken: msPerToken ?? null,
-        takenOver,
-      };
-    });
+    return this.#owns.map((own) => shown(own, this.#statsOf(own)));
   }
 
   /** What the shards took of the GPUs. Where the driver does not tell, their files' size: it is on them as it is in the file. */
@@ -230,6 +229,29 @@ export class NodeShards {
     return sizes.reduce((sum, bytes) => sum + bytes, 0);
   }
 
+  /** What its shards were given. */
+  totalBytes(): number {
+    return this.#owns.reduce(
+      (sum, { room }) => sum + (room?.totalBytes ?? 0),
+      0,
+    );
+  }
+
+  /** Of that, what they do not have in memory yet: it looks free, but is theirs. */
+  awaitedBytes(): number {
+    // Of the one process of all.
+    const resident = this.#owns.map(
+      ({ engine }) => engine?.info?.rssBytes ?? 0,
+    );
+    return Math.max(0, this.totalBytes() - Math.max(0, ...resident));
+  }
+
+  #roomOf({ planned, mode, mostContext }: Own): ShardRoom {
+    const { events, usableBytes } = this.#options;
+    const wish = { ...this.#options, mostContext, bytes: usableBytes() };
+    return roomOfShard(planned, mode, wish, events);
+  }
+
   #onProgress(own: Own, progress: NonNullable<Own["progress"]>): void {
     own.progress = progress;
     const nowMs = performance.now();
@@ -238,89 +260,59 @@ export class NodeShards {
     this.#announceLater(own);
   }
 
-  #add(planned: PlannedShard, takenOver: boolean, state: NodeState): Own {
-    const own: Own = {
-      planned,
-      takenOver,
-      state,
-      given: new AbortController(),
-    };
+  #add(
+    planned: PlannedShard,
+    mode: ComputeMode,
+    state: NodeState,
+    how: ClaimHow = {},
+  ): Own {
+    const given = new AbortController();
+    const own: Own = { planned, mode, state, given, ...how };
     this.#owns.push(own);
     return own;
   }
 
   #statsOf({ engine }: Own): ReturnType<StageService["statsOf"]> {
     if (engine === undefined)
-      return { sessions: { active: 0, max: 0 }, msPerToken: undefined };
+      return {
+        sessions: { active: 0, max: 0 },
+        kvTokens: { free: 0, total: 0 },
+        msPerToken: undefined,
+      };
     return this.#options.stages.statsOf(engine);
   }
 
   /** Loads the shard's file and offers it for sessions. */
   async #load(own: Own, source: ShardSource): Promise<void> {
     const { commands, stages } = this.#options;
-    const engine = this.#engineOf(source);
+    const engine = engineFor(this.#host, own, source, this.#options);
     own.engine = engine;
     own.sizeBytes = source.shard.sizeBytes;
     own.path = source.shard.path;
     this.#tellPrimary();
-    await this.#start(engine, source);
+    await startEngine(engine, source, this.#options);
     if (!this.#served.has(source.id)) servePartsOf(commands, source);
     this.#served.add(source.id);
-    const { range, number: shard } = own.planned;
-    stages.hold({ manifest: source.id, ...range, shard, engine });
+    const { mode, room, planned } = own;
+    const { range, number: shard } = planned;
+    const kv = room && { kvTokens: room.kvTokens };
+    stages.hold({ manifest: source.id, ...range, shard, engine, mode, ...kv });
     engine.onDown(() => this.#become(own, "loading"));
     engine.onUp(() => this.#become(own, "ready"));
     engine.onSilence((silent) =>
       this.#become(own, silent ? "loading" : "ready"),
     );
+    engine.onGivenUp((error) => void this.#giveUp(own, error));
     own.state = "ready";
+    this.#options.setAside.holds(range);
   }
 
-  #engineOf({ shard, manifest }: ShardSource): StageEngine {
-    const { contextLength, sessions, threads, events, computesOn } =
-      this.#options;
-    let shownMs = 0;
-    return new StageEngine({
-      path: shard.path,
-      contextLength: Math.min(contextLength, manifest.contextLength),
-      sessions,
-      batchTokens: ENGINE_DEFAULTS.batchTokens,
-      threads,
-      ...computesOn,
-      events,
-      onProgress: (fraction) => {
-        if (fraction < 1 && performance.now() - shownMs < 500) return;
-        shownMs = performance.now();
-        const percent = `${Math.round(fraction * 100)} %`;
-        events.info("TENSOR_LOAD", percent, { file: shard.path });
-      },
-    });
-  }
-
-  async #start(
-    engine: StageEngine,
-    { shard, manifest }: ShardSource,
-  ): Promise<void> {
-    const { events, threads } = this.#options;
-    const { layerStart, layerEnd, sizeBytes, path } = shard;
-    events.info("TENSOR_LOAD", "loading the shard", {
-      file: path,
-      size: formatBytes(sizeBytes),
-      architecture: manifest.architecture,
-    });
-    const info = await engine.start();
-    events.info("SHARD", "loaded: validated, mapped, dry run done", {
-      layers: `${layerStart}-${layerEnd - 1}`,
-      model: manifest.name,
-      file: path,
-      size: formatBytes(sizeBytes),
-      loaded: formatMs(info.loadMs),
-      dryRun: formatMs(info.dryRunMs),
-      memory: formatBytes(memoryOf(info) ?? 0),
-      context: info.contextLength,
-      threads,
-      engine: engineOf(info),
-    });
+  /** Its engine cannot be helped: others may take the shard, and this node another one. */
+  async #giveUp(own: Own, error: ShoalError): Promise<void> {
+    this.#options.setAside.add(own.planned, error);
+    // The cluster hears of it at the latest when what it knows grows old.
+    await this.release(own.planned).catch(() => {});
+    this.#options.onGivenUp(error, own.takenOver === true);
   }
 
   #become(own: Own, state: NodeState): void {
@@ -329,31 +321,16 @@ export class NodeShards {
     this.#announceLater(own);
   }
 
-  /** What the node says of a shard, asked at each announcement. */
-  #say(own: Own): OwnState {
-    const { planned, state, engine, progress, takenOver } = own;
-    const { id, manifest, range, number } = planned;
-    return {
-      ...range,
-      ...this.#statsOf(own),
-      manifest: id,
-      model: manifest.name,
-      layerCount: manifest.layerCount,
-      shard: number,
-      state,
-      contextLength: engine?.info?.contextLength ?? 0,
-      batchTokens: engine?.batchTokens ?? 0,
-      memoryBytes: memoryOf(engine?.info),
-      engine: engineOf(engine?.info),
-      takenOver,
-      progress,
-      version: VERSION,
-    };
-  }
-
   /** Tells every rendezvous. Rejects with the first refusal. */
   async #announce(own: Own): Promise<void> {
-    await this.#options.membership.hold(() => this.#say(own));
+    const { membership, standby, onDisk } = this.#options;
+    // Asked at each announcement.
+    await membership.hold(() =>
+      announced(own, this.#statsOf(own), {
+        standby,
+        onDisk: onDisk(own.planned.manifest),
+      }),
+    );
   }
 
   #announceLater(own: Own): void {

@@ -13,6 +13,7 @@ import {
 } from "../cluster/index.ts";
 import {
   type ClusterStatus,
+  type GivenUpStatus,
   type NodeStatus,
   type OwnShardStatus,
   type SessionStatus,
@@ -49,6 +50,7 @@ export interface StatusPieces {
   clusters: () => ClusterStatus[];
   api?: (() => string | undefined) | undefined;
   shards?: () => OwnShardStatus[];
+  givenUp?: () => GivenUpStatus[];
   torrents?: () => TorrentStatus;
   sessions?: () => NodeStatus["sessions"];
 }
@@ -114,6 +116,7 @@ export function nodeStatus(
     },
     api: api?.() ?? null,
     shards: shards?.() ?? [],
+    givenUp: pieces.givenUp?.() ?? [],
     connections: host
       .connections()
       .slice(0, STATUS_LIMITS.connections)
@@ -167,11 +170,12 @@ function withoutPeer(address: string): string {
   return address.replace(/\/p2p\/[^/]+$/, "");
 }
 
-/** Why a node is not ready: the first of its shards that is not. */
+/** Why a node is not ready: the first of its shards that is not, or why it has none. */
 export function notReadyShards(
   shards: readonly OwnShardStatus[],
+  whyNone?: string,
 ): string | undefined {
-  if (shards.length === 0) return "no shard yet";
+  if (shards.length === 0) return (whyNone ?? "no shard yet").slice(0, 512);
   const waiting = shards.find(({ state }) => state !== "ready");
   return waiting && `shard ${waiting.index} is ${waiting.state}`;
 }

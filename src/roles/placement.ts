@@ -1,48 +1,39 @@
 /**
- * A node that was told no shard finds one: what nobody holds first (cluster/placement.ts decides, here it is carried out). It claims
- * it, hears whom else, gives way where it must, and fetches it. Later it takes on a second one where a shard has had nobody
- * for a while, and gives that back when others hold it.
+ * A node that was told no shard finds one: what nobody holds first (`src/placement` decides, here it is carried out). It claims it, hears whom
+ * else, gives way where it must, and fetches it.
  */
-import type { Membership } from "../cluster/index.ts";
 import {
-  type TakeOver,
-  takeOvers,
-  type CoverageHistory,
   coverageOf,
   needsOf,
-  NO_HISTORY,
-  observeCoverage,
   placeShard,
   type PlanShard,
-  planShards,
-  type SessionRoom,
-  shouldGiveBack,
   shouldYield,
-  type Swarm,
   usableBytes,
+  whatFits,
 } from "../placement/index.ts";
 import {
   type EventSink,
-  formatBytes,
+  isShoalError,
   ShoalError,
   sleep,
 } from "../lib/index.ts";
-import { planLayers } from "../model/index.ts";
 import {
   isFetched,
   type PlannedShard,
-  planOf,
   type ServedModel,
 } from "../weights/index.ts";
+import type { ModelSwarm } from "./model-swarm.ts";
 import { nameOf, type NodeShards } from "./node-shards.ts";
+import type { SetAside } from "./set-aside.ts";
 
 export interface PlacementOptions {
   /** This node. */
   peer: string;
   model: ServedModel;
-  membership: Membership;
+  swarm: ModelSwarm;
   shards: NodeShards;
-  room: SessionRoom;
+  /** What it does not take now. */
+  setAside: SetAside;
   freeMemoryBytes: () => number;
   events: EventSink;
   signal: AbortSignal;
@@ -53,32 +44,37 @@ const PLACEMENT_DEFAULTS = Object.freeze({
   claimMs: 1_500,
   /** Where no shard fits, or a fetch failed: how often it is tried again. */
   againMs: 5_000,
-  /** How often the node looks whether a shard is without anybody. */
-  watchMs: 2_000,
+  /** Loads of one shard that failed in a row: then it takes another. */
+  mostLoads: 3,
 });
 
+const LOAD_FAILURES = [
+  "ENGINE_DIED",
+  "ENGINE_HUNG",
+  "ENGINE_LOAD_FAILED",
+] as const;
+
 export class Placement {
-  #options: PlacementOptions;
-  #plan: PlanShard[];
-  #history: CoverageHistory = NO_HISTORY;
-  #takingOver: Promise<void> | undefined;
+  readonly #options: PlacementOptions;
+  /** The shard that failed to load last, and how often in a row. */
+  #failed: { index: number; times: number } | undefined;
 
   constructor(options: PlacementOptions) {
     this.#options = options;
-    const { manifest, shards } = options.model;
-    this.#plan = planShards(manifest, planLayers(manifest, shards));
   }
 
   /** Takes a first shard. Resolves when it is ready; rejects only with the signal's reason. */
   async settle(): Promise<void> {
     const { shards, model, events, signal } = this.#options;
     for (let said = ""; ;) {
+      let planned: PlannedShard | undefined;
       try {
-        const planned = await this.#claimOne();
+        planned = await this.#claimOne();
         await shards.fetch(model, planned);
         return;
       } catch (error) {
         signal.throwIfAborted();
+        this.#count(planned, error);
         const { code, message } = ShoalError.from(error);
         if (message !== said)
           events.warn("SHARD", `no shard yet: ${message}`, { code });
@@ -88,75 +84,35 @@ export class Placement {
     }
   }
 
-  /** Watches for shards without a holder, until the signal; then waits for what it began. */
-  async watch(): Promise<void> {
-    const { signal, events } = this.#options;
-    while (!signal.aborted) {
-      try {
-        await this.#look();
-      } catch (error) {
-        if (signal.aborted) return;
-        const { code, message } = ShoalError.from(error);
-        events.warn("SHARD", `could not take over a shard: ${message}`, {
-          code,
-        });
-      }
-      await sleep(PLACEMENT_DEFAULTS.watchMs, signal).catch(() => {});
-    }
-    await this.#takingOver;
+  /** One whose engine does not load, however often, is set aside. */
+  #count(planned: PlannedShard | undefined, error: unknown): void {
+    if (planned === undefined || !isShoalError(error, ...LOAD_FAILURES)) return;
+    const { index } = planned.number;
+    const times = (this.#failed?.index === index ? this.#failed.times : 0) + 1;
+    this.#failed = { index, times };
+    if (times < PLACEMENT_DEFAULTS.mostLoads) return;
+    this.#failed = undefined;
+    this.#options.setAside.add(planned, error);
   }
 
-  /**
-   * A member asks for one more shard. Throws CLUSTER_MODEL_MISMATCH, MODEL_SHARDS or MEMORY_INSUFFICIENT; resolves once the shard is
-   * claimed, and fetches it then.
-   */
-  async accept(request: { manifest: string; index: number }): Promise<void> {
-    const { model, shards, freeMemoryBytes, events } = this.#options;
-    if (request.manifest !== model.id) {
-      throw new ShoalError(
-        "CLUSTER_MODEL_MISMATCH",
-        `this node serves another model, ${model.id}`,
-        { manifest: model.id },
-      );
-    }
-    const planned = planOf(model, { index: request.index });
-    if (shards.holds(planned)) return;
-    const shard = this.#plan[request.index];
-    const usable = usableBytes(freeMemoryBytes());
-    const needs = shard && needsOf(shard, this.#swarm()).totalBytes;
-    if (needs === undefined || needs > usable) {
-      throw new ShoalError(
-        "MEMORY_INSUFFICIENT",
-        `shard ${nameOf(planned)} needs ${formatBytes(needs ?? 0)}; only ${formatBytes(usable)} is available`,
-        { needBytes: needs, freeBytes: usable },
-      );
-    }
-    events.info(
-      "SHARD",
-      `taking shard ${nameOf(planned)}: a member asked for it`,
-    );
-    await shards.claim(planned, true);
-    this.#takingOver = this.#takeOver(planned);
-  }
-
-  #swarm(): Swarm & SessionRoom {
-    const { membership, model, room } = this.#options;
-    return {
-      ...room,
-      manifest: model.id,
-      shards: this.#plan,
-      announcements: membership.announcements(),
-    };
+  /** The swarm, but for shards that were set aside. */
+  #swarm(): ReturnType<ModelSwarm["now"]> {
+    const { swarm, setAside } = this.#options;
+    const now = swarm.now();
+    const left = now.shards.filter((shard) => !setAside.has(shard));
+    if (left.length > 0) return { ...now, shards: left };
+    const reason = setAside.reason();
+    throw new ShoalError("ENGINE_GIVEN_UP", `no shard is left: ${reason}`);
   }
 
   /** Claims a shard, and another where someone else comes first at it. */
   async #claimOne(): Promise<PlannedShard> {
-    const { shards, peer, events, signal } = this.#options;
+    const { shards, swarm, model, peer, events, signal } = this.#options;
     let { shard, reason } = await this.#choose();
     for (;;) {
-      const planned = planOf(this.#options.model, { index: shard.index });
+      const planned = swarm.planned(shard);
       events.info("SHARD", `taking shard ${nameOf(planned)}: ${reason}`);
-      await shards.claim(planned);
+      await shards.claim(planned, model.mode);
       try {
         await sleep(PLACEMENT_DEFAULTS.claimMs, signal);
       } catch (error) {
@@ -175,7 +131,7 @@ export class Placement {
     const swarm = this.#swarm();
     const capacity = { freeMemoryBytes: freeMemoryBytes() };
     const placed = placeShard({ ...swarm, peer, capacity });
-    if (placed.shard === undefined) throw placed.error;
+    if (placed.shard === undefined) throw this.#withWhatFits(placed.error);
     // What lies here from an earlier run is as good where nobody needs another more.
     const others = swarm.announcements.filter((a) => a.peer !== peer);
     const coverage = coverageOf({ ...swarm, announcements: others });
@@ -183,7 +139,7 @@ export class Placement {
       const found = coverage.find((c) => c.shard.index === shard.index);
       return (found?.ready.length ?? 0) + (found?.claims.length ?? 0);
     };
-    for (const shard of this.#plan) {
+    for (const shard of swarm.shards) {
       if (shard.index === placed.shard.index) continue;
       if (holdersOf(shard) > holdersOf(placed.shard)) continue;
       const { totalBytes } = needsOf(shard, swarm);
@@ -194,61 +150,21 @@ export class Placement {
     return placed;
   }
 
-  async #look(): Promise<void> {
-    const { peer, shards, events, model } = this.#options;
-    const input = { ...this.#swarm(), nowMs: Date.now() };
-    this.#history = observeCoverage(this.#history, input);
-    const now = { ...input, history: this.#history };
-    const mine: TakeOver | undefined = takeOvers(now).find(
-      (takeOver) => takeOver.peer === peer,
+  /** Of the smallest shard. */
+  #withWhatFits(error: ShoalError): ShoalError {
+    const { model, freeMemoryBytes } = this.#options;
+    const swarm = this.#options.swarm.now();
+    const [smallest] = swarm.shards.toSorted(
+      (a, b) => needsOf(a, swarm).totalBytes - needsOf(b, swarm).totalBytes,
     );
-    if (mine !== undefined) {
-      const planned = planOf(model, { index: mine.shard.index });
-      if (shards.holds(planned)) return;
-      events.info(
-        "SHARD",
-        `taking over shard ${nameOf(planned)}: ${mine.reason}`,
-      );
-      await shards.claim(planned, true);
-      this.#takingOver = this.#takeOver(planned);
-    }
-    for (const planned of shards.takenOver()) {
-      const shard = this.#plan[planned.number.index];
-      if (shard === undefined) continue;
-      const reason = shouldGiveBack({ ...now, peer, shard });
-      if (reason === undefined) continue;
-      events.info("SHARD", `giving back shard ${nameOf(planned)}: ${reason}`);
-      await shards.release(planned);
-    }
+    if (error.code !== "MEMORY_INSUFFICIENT" || smallest === undefined)
+      return error;
+    const usable = usableBytes(freeMemoryBytes());
+    const what = whatFits(usable, model.manifest, smallest, swarm);
+    return new ShoalError(
+      error.code,
+      `${error.message}. ${what}`,
+      error.details,
+    );
   }
-
-  /** While it is fetched the watch goes on: someone else may have taken it first. */
-  async #takeOver(planned: PlannedShard): Promise<void> {
-    const { shards, model, events } = this.#options;
-    try {
-      await shards.fetch(model, planned);
-    } catch (error) {
-      const { code, message } = ShoalError.from(error);
-      if (code === "ABORTED") return;
-      events.warn(
-        "SHARD",
-        `could not take over shard ${nameOf(planned)}: ${message}`,
-        {
-          code,
-        },
-      );
-    }
-  }
-}
-
-/** What a session of this node takes: no more than the model has. */
-export function roomOf(
-  { manifest }: ServedModel,
-  contextLength: number,
-  sessions: number,
-): SessionRoom {
-  return {
-    contextLength: Math.min(contextLength, manifest.contextLength),
-    sessions,
-  };
 }

@@ -1,5 +1,5 @@
 /** What every role is made of and gives back. */
-import type { Events, Paths } from "../lib/index.ts";
+import type { Events, Paths, ShoalError } from "../lib/index.ts";
 
 export interface RoleContext {
   events: Events;
@@ -16,6 +16,8 @@ export interface Role {
   drain(): Promise<void>;
   /** Says goodbye and frees everything. Twice without harm. */
   stop(): Promise<void>;
+  /** Why it cannot go on, and has to be stopped; pending for as long as it can. */
+  failed: Promise<ShoalError>;
 }
 
 export interface RoleInfo {
@@ -34,10 +36,14 @@ export interface RoleInfo {
 export async function composed(
   start: (
     stack: AsyncDisposableStack,
-  ) => Promise<RoleInfo & { drain?: () => Promise<void> }>,
+  ) => Promise<RoleInfo & Partial<Pick<Role, "drain" | "failed">>>,
 ): Promise<Role> {
   await using stack = new AsyncDisposableStack();
-  const { drain = async () => {}, ...info } = await start(stack);
+  const {
+    drain = async () => {},
+    failed = new Promise<ShoalError>(() => {}),
+    ...info
+  } = await start(stack);
   const kept = stack.move();
-  return { info, drain, stop: () => kept.disposeAsync() };
+  return { info, drain, failed, stop: () => kept.disposeAsync() };
 }

@@ -8,6 +8,7 @@ import { mkdir, readFile, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import {
   CLUSTER_RECORD_DEFAULTS,
+  type Sealed,
   sealClusterRecord,
 } from "../cluster/index.ts";
 import {
@@ -19,7 +20,14 @@ import {
 } from "../weights/index.ts";
 import { checkModel } from "../engine/index.ts";
 import { openModel } from "../gguf/index.ts";
-import { fileNameFor, ShoalError, sleep } from "../lib/index.ts";
+import {
+  computeModeOf,
+  fileNameFor,
+  flagsOf,
+  type SaidMode,
+  ShoalError,
+  sleep,
+} from "../lib/index.ts";
 import {
   checkShardCount,
   decodeManifest,
@@ -40,7 +48,8 @@ import {
   watchRole,
 } from "./own-status.ts";
 
-export interface SeederOptions extends TransferFlags {
+/** `kv` and `batch` say how the cluster's stages compute; undefined: COMPUTE_MODE_DEFAULTS. */
+export interface SeederOptions extends TransferFlags, SaidMode {
   bootstraps: readonly string[];
   cluster: string;
   /** GGUF; of a model in several files, any one. */
@@ -63,6 +72,7 @@ export function startSeeder(
 ): Promise<Role> {
   return composed(async (stack) => {
     const { bootstraps, cluster, shards } = options;
+    const mode = computeModeOf(options);
     const model = await openModel(options.model, { signal });
     // Before it is read, which may take an hour.
     checkShardCount(describeModel(model), shards);
@@ -125,27 +135,35 @@ export function startSeeder(
       keyPath: join(paths.state, "clusters", `${fileNameFor(cluster)}.key`),
     });
     const issuedMs = Date.now();
-    const record = await sealClusterRecord(
-      {
-        v: 1,
-        cluster,
-        key: key.peerId,
-        manifest: id,
-        model: manifest.name,
-        shards,
-        replication: options.replication ?? CLUSTER_RECORD_DEFAULTS.replication,
-        origin: [...options.origin],
-        seq: issuedMs,
-        issuedMs,
-      },
-      (data) => key.sign(data),
-    );
+    const sealAs = (seq: number): Promise<Sealed> =>
+      sealClusterRecord(
+        {
+          v: 1,
+          cluster,
+          key: key.peerId,
+          manifest: id,
+          model: manifest.name,
+          shards,
+          replication:
+            options.replication ?? CLUSTER_RECORD_DEFAULTS.replication,
+          origin: [...options.origin],
+          ...mode,
+          seq,
+          issuedMs,
+        },
+        (data) => key.sign(data),
+      );
+    let record = await sealAs(issuedMs);
     await joinThroughBootstraps(stack, {
       ...options,
       host,
       events,
       join: async (peer) => {
         await membership.join(peer);
+        const known = membership.published();
+        // This machine's clock was set back since it published last.
+        if (!isPublished && known?.key === key.peerId && known.seq >= issuedMs)
+          record = await sealAs(known.seq + 1);
         await membership.publish(record);
         await files.syncWith(peer);
         isPublished = true;
@@ -155,6 +173,7 @@ export function startSeeder(
           {
             manifest: id,
             shards,
+            computes: flagsOf(mode),
             key: key.peerId,
           },
         );
@@ -178,6 +197,7 @@ export function startSeeder(
     copies.start();
     stack.defer(() => copies.stop());
     return {
+      failed: member.failed,
       peerId: host.peerId,
       addresses: host.addresses(),
       ...(at && { diagnosticsUrl: at.url }),

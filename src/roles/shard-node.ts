@@ -7,9 +7,10 @@
  */
 import { totalmem } from "node:os";
 import { join } from "node:path";
-import type { ClusterView, LoadShardRequest } from "../cluster/index.ts";
+import type { ClusterView } from "../cluster/index.ts";
 import {
   chooseGpu,
+  ENGINE_DEFAULTS,
   engineOn,
   findLibraries,
   type GpuChoice,
@@ -21,19 +22,19 @@ import {
   type Paths,
   ShoalError,
 } from "../lib/index.ts";
-import { partsOf, refuseOlderEngine } from "../model/index.ts";
+import { partsOf } from "../model/index.ts";
 import type { Host } from "../network/index.ts";
 import {
+  DiskLayers,
   fetchModel,
   indexLater,
   keepToOffer,
   MemberFiles,
   type PlannedShard,
-  planOf,
-  servedModel,
   SpareCopies,
   SpareFolder,
 } from "../weights/index.ts";
+import { dataPlaceOf } from "./data-place.ts";
 import { DhtAnnouncer, type ShardOfPlan } from "./dht-announce.ts";
 import { joinToStay } from "./join.ts";
 import {
@@ -48,7 +49,7 @@ import {
   memberOf,
   startMember,
 } from "./member.ts";
-import type { NodeOptions } from "./node-options.ts";
+import { keepsStandbys, type NodeOptions } from "./node-options.ts";
 import { NodeShards } from "./node-shards.ts";
 import {
   notReadyShards,
@@ -57,17 +58,15 @@ import {
   torrentsOfMember,
   watchRole,
 } from "./own-status.ts";
-import { memoryForShards } from "../placement/index.ts";
-import { Placement, roomOf } from "./placement.ts";
+import { freeFor, memoryForShards, usableBytes } from "../placement/index.ts";
 import {
   composed,
   type Role,
   type RoleContext,
   type RoleInfo,
 } from "./role.ts";
-
-/** KV memory grows with the context: models of today claim 128 k, which few prompts use. */
-const DEFAULT_CONTEXT = 4096;
+import { SetAside } from "./set-aside.ts";
+import { ShardTaking, takesMore } from "./shard-taking.ts";
 
 export function startNode(
   options: NodeOptions,
@@ -97,17 +96,18 @@ class ShardNode {
   readonly #events: Events;
   readonly #paths: Paths;
   readonly #modelsDir: string;
-  readonly #contextLength: number;
   readonly #member: Member;
   readonly #stages: StageService;
   readonly #spare: SpareFolder;
   readonly #files: MemberFiles;
+  readonly #disk: DiskLayers;
   readonly #shards: NodeShards;
+  readonly #setAside: SetAside;
+  readonly #taking: ShardTaking;
   readonly #announcer: DhtAnnouncer;
   readonly #stopping = new AbortController();
+  readonly #failed = Promise.withResolvers<ShoalError>();
   readonly #signal: AbortSignal;
-  /** Undefined until the first shard is there, and where the operator named one. */
-  #placement: Placement | undefined;
 
   constructor(
     options: NodeOptions,
@@ -122,20 +122,23 @@ class ShardNode {
     this.#paths = paths;
     this.#signal = AbortSignal.any([signal, this.#stopping.signal]);
     this.#modelsDir = join(paths.data, "models");
-    this.#contextLength = options.contextLength ?? DEFAULT_CONTEXT;
     this.#member = memberOf(host, {
       events,
       cluster,
       capacity: () => ({
         memoryBytes: totalmem(),
-        // A node with a named shard takes no other.
-        freeMemoryBytes: options.shard === undefined ? this.#freeMemory() : 0,
+        freeMemoryBytes: takesMore(options) ? this.#freeMemory() : 0,
         threads,
       }),
-      onLoadShard: (request) => this.#accept(request),
+      onLoadShard: (request) => this.#taking.accept(request),
     });
     const { commands, membership } = this.#member;
-    this.#stages = new StageService({ host, events });
+    this.#stages = new StageService({
+      host,
+      commands,
+      events,
+      dataPlace: dataPlaceOf(options),
+    });
     this.#spare = new SpareFolder(join(paths.data, "spare"), spareBytes);
     this.#files = new MemberFiles({
       ...options,
@@ -151,18 +154,52 @@ class ShardNode {
       spareDir: spareBytes > 0 ? this.#spare.directory : undefined,
       stateDir: paths.state,
     });
+    this.#disk = new DiskLayers(this.#files);
+    this.#setAside = new SetAside({ events, stateDir: paths.state });
     this.#shards = new NodeShards({
       commands,
       membership,
       files: this.#files,
       stages: this.#stages,
       events,
-      contextLength: this.#contextLength,
+      contextLength: options.contextLength,
       sessions,
+      usableBytes: () => usableBytes(this.#freeMemory()),
       threads,
+      tablesPath: join(paths.state, "engine-tables.json"),
+      kept: {
+        folder: join(paths.data, "kept"),
+        bytes: options.cacheBytes ?? ENGINE_DEFAULTS.keptBytes,
+      },
+      mode: { kv: options.kv, batch: options.batch },
       computesOn: engineOn(gpu, options.gpuLayers),
+      standby: keepsStandbys(options),
+      // One that takes no other shard has no use for it.
+      onDisk: (manifest) => (takesMore(options) ? this.#disk.of(manifest) : []),
       local: (planned) => unnamedShard(this.#folders(), planned),
+      setAside: this.#setAside,
+      onGivenUp: (error, isExtra) => {
+        if (options.shard === undefined) void this.#taking.takeAnother();
+        else if (!isExtra) this.#failed.resolve(error);
+      },
       onReady: (planned) => void this.#announcer.shardReady(asInPlan(planned)),
+      signal: this.#signal,
+    });
+    this.#taking = new ShardTaking({
+      peer: host.peerId,
+      node: options,
+      commands,
+      membership,
+      files: this.#files,
+      modelsDir: this.#modelsDir,
+      shards: this.#shards,
+      setAside: this.#setAside,
+      engineVersion: () => findLibraries(gpu.backend).version,
+      freeMemoryBytes: () => this.#freeMemory(),
+      isMemoryShort: () =>
+        gpu.devices.length === 0 &&
+        availableMemory() < this.#shards.awaitedBytes(),
+      events,
       signal: this.#signal,
     });
     this.#announcer = new DhtAnnouncer({ host, membership, events, cluster });
@@ -171,8 +208,12 @@ class ShardNode {
   async start(
     stack: AsyncDisposableStack,
     watch: RoleWatch,
-  ): Promise<RoleInfo & { drain: () => Promise<void> }> {
+  ): Promise<RoleInfo & Pick<Role, "drain" | "failed">> {
     const { host } = this.#member;
+    const { promise: givenUp } = this.#failed;
+    const failed = Promise.race([this.#member.failed, givenUp]);
+    // Also while it loads or fetches.
+    void failed.then((error) => this.#stopping.abort(error));
     const at = await this.#show(stack, watch);
     this.#events.info(
       "CONFIG",
@@ -185,13 +226,16 @@ class ShardNode {
     );
     await this.#share(stack);
     const named = await namedShard(this.#folders());
+    stack.defer(() => this.#setAside.kept());
     stack.defer(() => this.#shards.stop());
     if (named !== undefined) await this.#shards.load(named, named);
     await this.#listen(stack);
     await this.#join(stack);
-    if (named === undefined) await this.#takeShard();
+    if (named === undefined) await this.#taking.takeFirst();
+    else void this.#taking.takeMoreLater();
     this.#keepSpareCopies(stack);
     return {
+      failed,
       peerId: host.peerId,
       addresses: host.addresses(),
       drain: () => this.#shards.drain(),
@@ -208,9 +252,11 @@ class ShardNode {
     return await watch.start(stack, {
       host,
       commands,
-      notReady: () => notReadyShards(shards.statuses()),
+      notReady: () =>
+        notReadyShards(shards.statuses(), this.#setAside.reason()),
       clusters: () => [membership.status(shards.planOf)],
       shards: () => shards.statuses(),
+      givenUp: () => this.#setAside.list(),
       torrents: () => torrentsOfMember(this.#files, membership.published()),
       sessions: () => sessionsOfNode(this.#stages, shards.statuses()),
     });
@@ -220,8 +266,10 @@ class ShardNode {
   async #share(stack: AsyncDisposableStack): Promise<void> {
     const { seed, modelDir, shard, spareBytes = 0 } = this.#options;
     stack.defer(() => this.#files.stop());
+    stack.defer(() => this.#disk.stop());
     const isLocal = modelDir !== undefined && shard !== undefined;
-    if (!seed && isLocal && spareBytes === 0) return;
+    const keepsNone = spareBytes === 0 && !takesMore(this.#options);
+    if (!seed && isLocal && keepsNone) return;
     await this.#files.start();
     indexLater(this.#files, this.#events);
   }
@@ -269,43 +317,6 @@ class ShardNode {
       void this.#announcer.shardReady(asInPlan(planned));
   }
 
-  /** The named shard, or the one that the cluster needs most. */
-  async #takeShard(): Promise<void> {
-    const { host, commands, membership } = this.#member;
-    const { shard, sessions } = this.#options;
-    const [events, signal] = [this.#events, this.#signal];
-    const model = await servedModel({
-      commands,
-      membership,
-      files: this.#files,
-      modelsDir: this.#modelsDir,
-      events,
-      signal,
-    });
-    // Before gigabytes are fetched.
-    const { version } = findLibraries(this.#gpu.backend);
-    refuseOlderEngine(model.manifest.architecture, version);
-    if (shard !== undefined) {
-      const planned = planOf(model, shard);
-      await this.#shards.claim(planned);
-      await this.#shards.fetch(model, planned);
-      return;
-    }
-    const placement = new Placement({
-      peer: host.peerId,
-      model,
-      membership,
-      shards: this.#shards,
-      room: roomOf(model, this.#contextLength, sessions),
-      freeMemoryBytes: () => this.#freeMemory(),
-      events,
-      signal,
-    });
-    await placement.settle();
-    this.#placement = placement;
-    void placement.watch();
-  }
-
   #keepSpareCopies(stack: AsyncDisposableStack): void {
     const { cluster, spareBytes = 0 } = this.#options;
     if (spareBytes === 0) return;
@@ -335,32 +346,22 @@ class ShardNode {
     stack.defer(() => copies.stop());
   }
 
-  async #accept({ manifest, shard }: LoadShardRequest): Promise<void> {
-    if (this.#placement === undefined) {
-      throw new ShoalError(
-        "BUSY",
-        this.#options.shard === undefined
-          ? "this node has not found its first shard yet"
-          : "this node's shard is fixed by its operator",
-      );
-    }
-    await this.#placement.accept({ manifest, index: shard.index });
-  }
-
   /** Memory that one more shard may take: of the GPU, if it goes there. */
   #freeMemory(): number {
     const { memoryBytes, gpuLayers } = this.#options;
     const free = memoryForShards({
-      availableBytes: availableMemory(),
+      // Pages of keys and values come as sessions use them.
+      availableBytes: Math.max(
+        0,
+        availableMemory() - this.#shards.awaitedBytes(),
+      ),
       gpus: this.#gpu.devices,
       onGpusBytes: this.#shards.onGpusBytes(),
       isPartly: gpuLayers !== undefined,
     });
     if (memoryBytes === undefined) return free;
-    const used = this.#shards
-      .statuses()
-      .reduce((sum, shard) => sum + (shard.memoryBytes ?? 0), 0);
-    return Math.max(0, Math.min(free, memoryBytes - used));
+    const left = Math.max(0, memoryBytes - this.#shards.totalBytes());
+    return Math.min(free, freeFor(left));
   }
 
   #folders(): ShardFolders {

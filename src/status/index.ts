@@ -5,6 +5,7 @@
  *     const status = nodeStatusSchema.parse(await response.json());
  *     console.log(status.clusters[0]?.ready, status.clusters[0]?.missing);
  */
+export { givenUpFileSchema, givenUpPath } from "./given-up.ts";
 export { fitsReply, nodeStatusThatFits } from "./status-size.ts";
 export {
   clusterStatusSchema,
@@ -16,6 +17,7 @@ export {
   type ClusterStatus,
   type ConnectionStatus,
   type DhtStatus,
+  type GivenUpStatus,
   type MemberStatus,
   NODE_STATES,
   type NodeState,

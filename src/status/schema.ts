@@ -2,6 +2,7 @@
 import { z } from "zod";
 import {
   type ClusterStatus,
+  type GivenUpStatus,
   NODE_STATES,
   type NodeStatus,
   type SessionStatus,
@@ -44,6 +45,17 @@ const ownShard = z.object({
   takenOver: z.boolean(),
 });
 
+export const givenUpSchema = z.object({
+  index: count,
+  count,
+  layerStart: count,
+  layerEnd: count,
+  model: text,
+  reason: text,
+  sinceMs: ms,
+  untilMs: ms,
+}) satisfies z.ZodType<GivenUpStatus>;
+
 const connection = z.object({
   peer,
   transport: z.string().max(16),
@@ -70,7 +82,10 @@ const member = z.object({
   version: z.string().max(32),
   issuedMs: ms,
   sinceMs: ms,
+  clockAheadMs: z.number().nullable(),
+  rivalAddresses: z.array(text).max(16).nullable(),
   links: z.array(z.string().max(16)).max(16),
+  roundTripsMs: z.array(ms.nullable()).max(16),
 });
 
 const shard = z.object({
@@ -96,6 +111,7 @@ export const clusterStatusSchema = z.object({
   members: z.array(member).max(STATUS_LIMITS.members),
   refused: z.record(z.string().max(32), count),
   mixed: text.nullable(),
+  clocks: text.nullable(),
 }) satisfies z.ZodType<ClusterStatus>;
 
 const content = z.object({
@@ -137,19 +153,35 @@ const stage = z.object({
   computeMs: ms.nullable(),
   queueMs: ms.nullable(),
   wireMs: ms.nullable(),
+  direct: z.boolean().nullable(),
+  predicted: z.object({ computeMs: ms, queueMs: ms, wireMs: ms }).nullable(),
 });
 
 export const sessionStatusSchema = z.object({
   id: z.string().max(64),
   startedMs: ms,
   endedMs: ms.nullable(),
-  state: z.enum(["queued", "prefill", "decode", "done", "cancelled", "failed"]),
+  state: z.enum([
+    "queued",
+    "prefill",
+    "decode",
+    "waiting",
+    "done",
+    "cancelled",
+    "failed",
+  ]),
+  waitingFor: text.nullable(),
   error: z.string().max(64).nullable(),
   promptTokens: count.nullable(),
   tokens: count,
+  cachedTokens: count,
+  recoveries: count,
+  recomputed: z.boolean(),
   tokensPerSecond: ms.nullable(),
+  queuedMs: ms.nullable(),
   timeToFirstTokenMs: ms.nullable(),
   msPerToken: ms.nullable(),
+  predictedMsPerToken: ms.nullable(),
   restMs: ms.nullable(),
   route: z.array(stage).max(256),
 }) satisfies z.ZodType<SessionStatus>;
@@ -188,6 +220,7 @@ export const nodeStatusSchema = z.object({
   }),
   api: text.nullable(),
   shards: z.array(ownShard).max(64),
+  givenUp: z.array(givenUpSchema).max(64),
   connections: z.array(connection).max(STATUS_LIMITS.connections),
   clusters: z.array(clusterStatusSchema).max(STATUS_LIMITS.clusters),
   torrents: torrents.nullable(),

@@ -58,6 +58,20 @@ export interface ConnectionStatus {
   roundTripMs: number | null;
 }
 
+/** A shard that this node gave up, because its engine failed with it again and again. */
+export interface GivenUpStatus {
+  index: number;
+  count: number;
+  layerStart: number;
+  layerEnd: number;
+  model: string;
+  /** The last failure. */
+  reason: string;
+  sinceMs: number;
+  /** Until then it does not take the shard again. */
+  untilMs: number;
+}
+
 /** A holder of a shard, by its announcement. */
 export interface MemberStatus {
   peer: string;
@@ -70,7 +84,7 @@ export interface MemberStatus {
   sessions: SessionCounts;
   msPerToken: number | null;
   memoryBytes: number | null;
-  /** What computes: "llama.cpp v0.5.0 on CPU". */
+  /** What computes: "llama.cpp v0.5.0 on CPU AVX2". */
   engine: string | null;
   progress: ProgressStatus | null;
   version: string;
@@ -78,8 +92,14 @@ export interface MemberStatus {
   issuedMs: number;
   /** Since when this node knows of it. */
   sinceMs: number;
+  /** Its machine's clock, minus that of the process whose status this is. */
+  clockAheadMs: number | null;
+  /** Where another process runs with its identity, or did within the last minute; null if none is known. */
+  rivalAddresses: string[] | null;
   /** Peers it is connected to: the last eight characters of their ids, 16 at most. */
   links: string[];
+  /** To each of these, as it measured; null is unknown. */
+  roundTripsMs: (number | null)[];
 }
 
 export interface ShardStatus {
@@ -113,6 +133,8 @@ export interface ClusterStatus {
   refused: Record<string, number>;
   /** In one line, where not all holders compute with the same engine: results may differ in the last bits. Null where they do. */
   mixed: string | null;
+  /** In one line, where the clocks of its machines are more than 30 s apart. Null where they are not. */
+  clocks: string | null;
 }
 
 export interface ContentStatus {
@@ -165,6 +187,10 @@ export interface StageStatus {
   queueMs: number | null;
   /** To the next stage: half the time of the token's frame and its echo. */
   wireMs: number | null;
+  /** Whether the engines exchange frames themselves, or through their nodes. */
+  direct: boolean | null;
+  /** As it was predicted when the route was chosen. */
+  predicted: { computeMs: number; queueMs: number; wireMs: number } | null;
 }
 
 /** One request, without a word of its text. */
@@ -172,14 +198,34 @@ export interface SessionStatus {
   id: string;
   startedMs: number;
   endedMs: number | null;
-  state: "queued" | "prefill" | "decode" | "done" | "cancelled" | "failed";
+  /** "waiting": the swarm is not ready, or a stage was lost and there is no way around it yet. */
+  state:
+    | "queued"
+    | "prefill"
+    | "decode"
+    | "waiting"
+    | "done"
+    | "cancelled"
+    | "failed";
+  /** While it waits: "shard 2 of 4 (layers 8-11)". */
+  waitingFor: string | null;
   error: string | null;
   promptTokens: number | null;
   tokens: number;
+  /** Of the prompt, computed by no stage, because all had them from an earlier session. */
+  cachedTokens: number;
+  /** Routes after the first: a stage refused, or was lost and it went on. */
+  recoveries: number;
+  /** Of them one led to another kind of engine, so that the text may differ from there on. */
+  recomputed: boolean;
   tokensPerSecond: number | null;
+  /** Until it had its turn and a route. */
+  queuedMs: number | null;
   timeToFirstTokenMs: number | null;
   /** Median from one token to the next. */
   msPerToken: number | null;
+  /** The same, as it was predicted when the route was chosen; null before. */
+  predictedMsPerToken: number | null;
   /** The rest, which no stage computed or queued: the wire and the software. */
   restMs: number | null;
   route: StageStatus[];
@@ -227,6 +273,7 @@ export interface NodeStatus {
   /** Where prompts can be asked, if known. */
   api: string | null;
   shards: OwnShardStatus[];
+  givenUp: GivenUpStatus[];
   connections: ConnectionStatus[];
   clusters: ClusterStatus[];
   /** Null if the role has none. */

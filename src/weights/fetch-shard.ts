@@ -4,11 +4,13 @@
  */
 import { access, mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Membership } from "../cluster/index.ts";
+import type { ClusterRecord, Membership } from "../cluster/index.ts";
 import { MANIFEST_FILE } from "./model-parts.ts";
 import { alignUp, DEFAULT_ALIGNMENT } from "../gguf/index.ts";
 import {
   backoffMs,
+  type ComputeMode,
+  computeModeOf,
   type EventSink,
   formatBytes,
   ShoalError,
@@ -52,6 +54,8 @@ export interface ServedModel {
   metadataPath: string;
   /** Shards of the cluster's plan. */
   shards: number;
+  /** How its stages compute. */
+  mode: ComputeMode;
   /** URLs of the original files. */
   origin: readonly string[];
   /** Where its files are kept. */
@@ -75,12 +79,13 @@ export async function servedModel(
   const { membership, modelsDir, events, signal } = options;
   const served = await whatIsServed(membership, events, signal);
   const { manifest: id, shards, origin } = served;
+  const mode = computeModeOf(served);
   const directory = join(modelsDir, id);
   const parts = await untilAnswered(events, signal, () =>
     fetchModel({ ...options, id, directory }),
   );
   const manifestBytes = await readFile(join(directory, MANIFEST_FILE));
-  return { id, ...parts, manifestBytes, shards, origin, directory };
+  return { id, ...parts, manifestBytes, shards, mode, origin, directory };
 }
 
 /** Parts downloaded at once: enough to use several sources, few enough that each makes progress. */
@@ -223,7 +228,9 @@ async function whatIsServed(
   membership: Membership,
   events: EventSink,
   signal: AbortSignal,
-): Promise<{ manifest: string; shards: number; origin: readonly string[] }> {
+): Promise<
+  Pick<ClusterRecord, "manifest" | "shards" | "origin" | "kv" | "batch">
+> {
   return await untilAnswered(events, signal, async () => {
     const record = membership.published();
     if (record !== undefined) return record;
@@ -232,6 +239,8 @@ async function whatIsServed(
       return {
         manifest: view.manifest,
         shards: view.shardCount,
+        kv: view.kv,
+        batch: view.batch,
         origin: [],
       };
     throw new ShoalError(

@@ -23,8 +23,9 @@ export {
   type ModelParts,
   servePartsOf,
 } from "./model-parts.ts";
+export { DiskLayers, type LayersOnDisk } from "./parts-on-disk.ts";
 export { RendezvousSeed } from "./rendezvous-seed.ts";
-export { findShard, type ShardSource } from "./shard-source.ts";
+export { findShard, rangeOf, type ShardSource } from "./shard-source.ts";
 export { SpareCopies } from "./spare-copies.ts";
 export { keepToOffer, SpareFolder } from "./spare-folder.ts";
 export { splitOnce } from "./split-cache.ts";

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
 import { Events, resolvePaths, ShoalError } from "../../src/lib/index.ts";
 import { startRendezvous } from "../../src/roles/index.ts";
+import type { Step } from "../fakes/backend.ts";
 import { onLoopback } from "../fakes/gateway.ts";
 import {
   inTerminal,
@@ -233,4 +234,67 @@ test("a reply commands no terminal, and reaches a pipe as it is; a gateway's err
   ];
   const failed = await chat(gateway.url, ["Hi"]);
   assert.match(failed.stderr, /stage \\x1b\[2J is lost \(STAGE_LOST\)\n$/);
+});
+
+const MISSING = "shard 2 of 4 (layers 4-5)";
+
+test("while a reply waits a terminal says for what, and no longer once it goes on; a pipe gets the reply alone", async () => {
+  await using gateway = await onLoopback();
+  const goesOn = [0, 1].map(() => Promise.withResolvers<void>());
+  const script = (gate: Promise<void>): Step[] => [
+    "Once",
+    { until: gate, waitingFor: MISSING },
+    " upon",
+  ];
+  gateway.backend.script = script(goesOn[0]!.promise);
+  const seen = await inTerminal(
+    ["chat", "--api", gateway.url, "Hi"],
+    {},
+    (output) => {
+      if (output.includes(MISSING)) goesOn[0]!.resolve();
+    },
+  );
+  // Below the text: a line down and up again, so that there is room; keep the place; write; return. And the same to clear it.
+  assert.equal(
+    seen,
+    `Once\u001BD\u001B[A\u001B7\u001BD\r\u001B[Kwaiting for ${MISSING}…\u001B8\u001B7\u001BD\r\u001B[K\u001B8 upon\r\n`,
+  );
+  gateway.backend.script = script(goesOn[1]!.promise);
+  const piped = await chat(gateway.url, ["Hi"], {
+    onOutput: () => goesOn[1]!.resolve(),
+  });
+  assert.deepEqual([piped.stdout, piped.stderr], ["Once upon\n", ""]);
+});
+
+test("a reply waits for a swarm that has no model yet, and names what is missing; --json, too", async () => {
+  for (const json of [false, true]) {
+    await using gateway = await onLoopback();
+    const { backend } = gateway;
+    backend.readyTimeoutMs = 60_000;
+    backend.known = false;
+    const seen = await inTerminal(
+      ["chat", "--api", gateway.url, ...(json ? ["--json"] : []), "Hi"],
+      {},
+      (output) => {
+        if (!output.includes("waiting for a node to join")) return;
+        backend.known = true;
+        backend.changes.tell();
+      },
+    );
+    const line = "\r\u001B[Kwaiting for a node to join…\r\u001B[K";
+    const reply = json ? '{"text":"Hello there.",' : "Hello there.\r\n";
+    assert.equal(seen.slice(0, (line + reply).length), line + reply);
+    assert.equal(backend.requests.length, 1);
+  }
+});
+
+test("a gateway that does not wait refuses a chat at once, with the reason", async () => {
+  await using gateway = await onLoopback();
+  gateway.backend.known = false;
+  const run = await chat(gateway.url, ["Hi"]);
+  assert.equal(run.code, 69);
+  assert.equal(
+    run.stderr,
+    "shoal: no model is known yet: no node has joined (SWARM_NOT_READY)\n",
+  );
 });

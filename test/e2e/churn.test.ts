@@ -14,6 +14,9 @@ import { until } from "../support/until.ts";
 const SHARDS = 8;
 const PROMPT = "Once upon a time";
 
+/** What is missing is told at once. */
+const AT_ONCE = ["--api-port", "0", "--ready-timeout", "0"];
+
 /** Every process notices within 5 s. */
 const NOTICE_MS = 5_000;
 const SILENT_MS = 15_000;
@@ -42,7 +45,7 @@ test("eight nodes in any order become ready, one is killed and comes back, and a
     ]);
   const seed = Date.now() % 100_000;
   t.diagnostic(`started in the order of seed ${seed}`);
-  const gateway = cluster.start("serve", "gateway", ["--api-port", "0"]);
+  const gateway = cluster.start("serve", "gateway", AT_ONCE);
   const nodes = new Map(
     shuffled([...Array(SHARDS).keys()], seed).map((i) => [i, node(i)]),
   );
@@ -178,7 +181,7 @@ test("nodes without --shard take one each; a lost shard is taken over by the oth
   const seeder = cluster.start("seed", "seeder", [DEMO_MODEL, "--shards", "2"]);
   await seeder.whenReady();
   const gateway = cluster.start("serve", "gateway", ["--api-port", "0"]);
-  const how = ["--threads", "1", "--memory", "4GB"];
+  const how = ["--threads", "1", "--memory", "4GB", "--standby", "off"];
   const nodes = [0, 1].map((i) => cluster.start("node", `node-${i}`, how));
   await Promise.all([gateway, ...nodes].map((m) => m.swarmReady()));
   const taken = await Promise.all(nodes.map((m) => shardTaken(m)));
@@ -231,7 +234,7 @@ async function shardTaken(member: Member): Promise<string | undefined> {
 async function small(cluster: TestCluster, count: number) {
   const dir = join(cluster.members.home, "shards");
   await splitModel({ path: DEMO_MODEL, shards: count, outDir: dir });
-  const gateway = cluster.start("serve", "gateway", ["--api-port", "0"]);
+  const gateway = cluster.start("serve", "gateway", AT_ONCE);
   const how = ["--model-dir", dir, "--no-seed", "--threads", "1"];
   const nodes = Array.from({ length: count }, (_, i) =>
     cluster.start("node", `node-${i}`, ["--shard", `${i}/${count}`, ...how]),

@@ -19,6 +19,7 @@ import { splitModel } from "../../src/model/index.ts";
 import type { DoctorOptions } from "../../src/doctor/examination.ts";
 import type { DoctorReport } from "../../src/doctor/index.ts";
 import { CAUSES } from "../../src/doctor/causes.ts";
+import { givenUpPath } from "../../src/status/index.ts";
 import { shoal } from "../support/cli.ts";
 import { assertCause, EXIT_UNHEALTHY, Practice } from "../support/doctor.ts";
 import { writeRandomModel } from "../support/models.ts";
@@ -257,6 +258,23 @@ describe("this machine", { concurrency: 4 }, () => {
     await mkdir(join(folder, "state"));
     await writeFile(join(folder, "state", "node.key"), "no key");
     assertCause(await at(folder), "IDENTITY_DAMAGED", /it has no Ed25519 key/);
+  });
+
+  test("the node of this home gave a shard up", async () => {
+    const folder = await mkdtemp(join(practice.home, "gave-up-"));
+    await mkdir(join(folder, "state"));
+    const shard = { index: 1, count: 2, layerStart: 4, layerEnd: 8 };
+    const why = { model: "Shoal demo", reason: "it failed 8 times" };
+    const when = { sinceMs: Date.now() - 90_000, untilMs: Date.now() };
+    await writeFile(
+      givenUpPath(join(folder, "state")),
+      JSON.stringify([{ ...shard, ...why, ...when }]),
+    );
+    assertCause(
+      await practice.examine(good(), folder),
+      "SHARD_GIVEN_UP",
+      /gave up shard 1 of 2 \(layers 4-7\) 1 min \d+ s ago: it failed 8 times/,
+    );
   });
 
   async function copyOfShards(): Promise<string> {

@@ -55,7 +55,7 @@ for (const [architecture, what, options] of FAMILIES) {
     });
     const texts = new Set<string>();
     for (const prompt of PROMPTS) {
-      const tokens = llama.greedy(llama.tokenize(prompt), TOKENS, END);
+      const tokens = llama.greedy(llama.tokenize(prompt), TOKENS, [END]);
       const expected = llama.text(tokens);
       const reply = await complete(swarm.apiUrl, prompt, TOKENS, END);
       assert.equal(reply.tokens, TOKENS);

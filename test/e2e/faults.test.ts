@@ -1,8 +1,12 @@
-/** One swarm of real processes and its faults. The tests build on one another, in order. */
+/**
+ * One swarm of real processes and its faults, each named at once because nothing waits (`--recovery-timeout 0`, `--ready-timeout 0`;
+ * unstoppable.test.ts and waiting.test.ts have what does). The tests build on one another, in order.
+ */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, before, test } from "node:test";
 import OpenAI, { APIError } from "openai";
+import { debuggerMissing, holdByDebugger } from "../support/halted.ts";
 import { Lateness } from "../support/lateness.ts";
 import { startSwarm, type TestSwarm } from "../support/swarm.ts";
 
@@ -12,7 +16,11 @@ let client: OpenAI;
 let model: string;
 
 before(async () => {
-  swarm = await startSwarm({ nodes: NODES });
+  swarm = await startSwarm({
+    nodes: NODES,
+    recoveryTimeout: 0,
+    readyTimeout: 0,
+  });
   client = new OpenAI({
     baseURL: `${swarm.apiUrl}/v1`,
     apiKey: "-",
@@ -111,7 +119,7 @@ test("the same seed gives the same text, another seed another one", async () => 
 });
 
 test("a prompt in several chunks gives what one chunk gives", async () => {
-  // 128 tokens is a chunk: this prompt has about twice as many.
+  // 192 tokens is a chunk: this prompt has more.
   const prompt = "Once upon a time there was a small cat. ".repeat(20);
   const reply = await client.completions.create({
     model,
@@ -120,7 +128,7 @@ test("a prompt in several chunks gives what one chunk gives", async () => {
     temperature: 0,
   });
   assert.ok(
-    reply.usage!.prompt_tokens > 140,
+    reply.usage!.prompt_tokens > 192,
     `${reply.usage!.prompt_tokens} tokens`,
   );
   assert.ok(reply.usage!.completion_tokens > 0);
@@ -171,13 +179,13 @@ test("clients that leave free their sessions at once", async () => {
 });
 
 test("requests beyond sessions and queue are refused", async () => {
-  // 4 sessions and 16 waiting: 28 at once are too many for some, and every one of them gets an answer.
+  // 4 sessions of a whole context, or 8 of up to 256 tokens, and 16 waiting: 28 at once are too many for some, and every one of them gets an answer.
   const answers = await Promise.allSettled(
     Array.from({ length: 28 }, () =>
       client.completions.create({
         model,
         prompt: "Once",
-        max_tokens: 24,
+        max_tokens: 150,
         temperature: 0,
       }),
     ),
@@ -264,42 +272,71 @@ test("an engine that dies is named, restarted, and serves again", async () => {
   assert.ok(reply.usage!.completion_tokens > 0);
 });
 
-test("an engine that stops answering makes its shard missing until it answers again", async () => {
+async function askBriefly(): Promise<Response> {
+  return await fetch(`${swarm.apiUrl}/v1/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model, prompt: "The", max_tokens: 4 }),
+    signal: AbortSignal.timeout(60_000),
+  });
+}
+
+test("an engine that is stopped is named, replaced within seconds, and serves again", async (t) => {
   const engine = engineOf("node 1");
-  const ask = async () =>
-    await fetch(`${swarm.apiUrl}/v1/completions`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ model, prompt: "The", max_tokens: 4 }),
-      signal: AbortSignal.timeout(30_000),
-    });
+  const startedMs = performance.now();
   process.kill(engine, "SIGSTOP");
-  try {
-    const first = await ask();
-    const text = await first.text();
-    assert.equal(first.status, 502, text);
-    assert.match(
-      text,
-      /stage 1 \(layers \d+-\d+\) failed: shard 1 of 3 at peer \w{40,}: the engine gave no answer/,
-    );
-    assert.match(first.headers.get("retry-after") ?? "", /^\d+$/);
-    // Until a silent engine is replaced 65 s pass: this comes from its silence.
-    using lateness = new Lateness();
-    const failedAt = performance.now();
-    await healthUntil((status) => status === 503);
-    const second = await ask();
-    const elapsedMs = performance.now() - failedAt - lateness.ms;
-    assert.equal(second.status, 503);
-    assert.match(await second.text(), /shard 1 of 3 is missing/);
-    assert.ok(elapsedMs < 10_000, `it took ${Math.round(elapsedMs)} ms`);
-  } finally {
-    process.kill(engine, "SIGCONT");
-  }
+  const first = await askBriefly();
+  const text = await first.text();
+  assert.equal(first.status, 502, text);
+  assert.match(
+    text,
+    /stage 1 \(layers \d+-\d+\) failed: shard 1 of 3 at peer \w{40,}: the engine is stopped/,
+  );
+  assert.match(first.headers.get("retry-after") ?? "", /^\d+$/);
+  t.diagnostic(
+    `named after ${Math.round(performance.now() - startedMs)} ms (3 to 4 s on an idle machine)`,
+  );
+  await healthUntil((status) => status !== 200);
   await healthUntil((status) => status === 200);
-  assert.equal(engineOf("node 1"), engine, "the same process serves on");
-  const again = await ask();
+  assert.notEqual(engineOf("node 1"), engine);
+  const again = await askBriefly();
   assert.equal(again.status, 200, await again.text());
 });
+
+test(
+  "an engine that does not answer makes its shard missing until it answers again",
+  { skip: debuggerMissing },
+  async () => {
+    const engine = engineOf("node 1");
+    // Not stopped, as far as the system tells: someone looks at it.
+    const release = await holdByDebugger(engine);
+    try {
+      const first = await askBriefly();
+      const text = await first.text();
+      assert.equal(first.status, 502, text);
+      assert.match(
+        text,
+        /stage 1 \(layers \d+-\d+\) failed: shard 1 of 3 at peer \w{40,}: the engine gave no answer/,
+      );
+      assert.match(first.headers.get("retry-after") ?? "", /^\d+$/);
+      // Until a silent engine is replaced 65 s pass: this comes from its silence.
+      using lateness = new Lateness();
+      const failedAt = performance.now();
+      await healthUntil((status) => status === 503);
+      const second = await askBriefly();
+      const elapsedMs = performance.now() - failedAt - lateness.ms;
+      assert.equal(second.status, 503);
+      assert.match(await second.text(), /shard 1 of 3 is missing/);
+      assert.ok(elapsedMs < 10_000, `it took ${Math.round(elapsedMs)} ms`);
+    } finally {
+      await release();
+    }
+    await healthUntil((status) => status === 200);
+    assert.equal(engineOf("node 1"), engine, "the same process serves on");
+    const again = await askBriefly();
+    assert.equal(again.status, 200, await again.text());
+  },
+);
 
 test("a node that dies during a reply is named within 5 s, then the missing shard", async () => {
   const stream = await longChat();

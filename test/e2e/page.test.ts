@@ -246,7 +246,8 @@ describe("the page of a swarm", { skip: browserMissing }, () => {
     assert.equal(await hops.count(), NODES);
     for (let i = 0; i < NODES; i++) {
       const text = (await hops.nth(i).innerText()).replaceAll(/\s+/g, " ");
-      assert.match(text, /^\d+–\d+ ….{8} [\d.]+ ms [\d.]+ ms [\d.]+ ms$/);
+      // Seen, and in brackets predicted.
+      assert.match(text, /^\d+–\d+ ….{8}( [\d.]+ ms \([\d.]+\)){3}$/);
     }
     const { sessions } = await statusOf("gateway");
     assert.ok(sessions!.recent.some(({ state }) => state === "cancelled"));
@@ -417,6 +418,23 @@ describe("the page of a swarm", { skip: browserMissing }, () => {
     assert.equal(rendezvous.loads, before);
     await picture(page, "broken");
     assert.deepEqual(await seriousProblems(page), []);
+  });
+
+  test("a prompt that comes then waits, and the page says for what: where it was asked, and among the requests", async () => {
+    const page = await show(rendezvous, "");
+    await page.getByLabel("Prompt").fill("Tell me a story.");
+    await page.getByRole("button", { name: "Ask" }).click();
+    const awaited = /for shard 2 of 4 \(layers \d+-\d+\)/;
+    await page.locator(".try [role=status]", { hasText: awaited }).waitFor();
+    const sessions = await show(gateway, "sessions");
+    const waiting = sessions.locator('.session[data-session="waiting"]', {
+      hasText: awaited,
+    });
+    await waiting.waitFor();
+    await page.getByRole("button", { name: "Stop" }).click();
+    await waiting.waitFor({ state: "detached" });
+    assert.equal(await page.locator(".try [role=status]").count(), 0);
+    assert.equal(await page.locator(".try .error").count(), 0);
   });
 
   test("the policy held, and no other origin was contacted", () => {

@@ -28,6 +28,8 @@ import { answering, complete, DEMO_MODEL } from "../support/swarm.ts";
 const SHARDS = 4;
 const PROMPT = "Once upon a time";
 const PORT = 51820;
+/** Each refusal and each loss is told at once. */
+const AT_ONCE = ["--recovery-timeout", "0", "--ready-timeout", "0"];
 /** As at a person's machine. `shoal status` has it. */
 const EXIT_NOT_READY = 3;
 
@@ -91,7 +93,7 @@ describe("the network breaks:", { skip: namespacesMissing }, () => {
     node = (name, shard) =>
       start(name, ["node", "--shard", `${shard}/${SHARDS}`, ...how]);
     [gateway, ...nodes] = await Promise.all([
-      start("gateway", ["serve", ...joining]),
+      start("gateway", ["serve", ...joining, ...AT_ONCE]),
       node("node-0", 0),
       node("node-1", 1),
       node("node-2", 2),
@@ -479,7 +481,7 @@ async function until(
   }
 }
 
-/** A long prompt under way: its first words have come. `ended` is the last that was said. */
+/** A long prompt under way: its first words have come. `ended` is all that was said. */
 async function streaming(api: string): Promise<{ ended: Promise<string> }> {
   const signal = AbortSignal.timeout(MEMBER_PATIENCE_MS);
   const { data } = (await (
@@ -493,6 +495,7 @@ async function streaming(api: string): Promise<{ ended: Promise<string> }> {
       model: data[0]!.id,
       prompt: PROMPT,
       temperature: 0,
+      max_tokens: 4_000, // more than there is time for before the cut
       logit_bias: { 2: -100 }, // no end of its own
       stream: true,
     }),
@@ -501,12 +504,13 @@ async function streaming(api: string): Promise<{ ended: Promise<string> }> {
   const reader = response
     .body!.pipeThrough(new TextDecoderStream())
     .getReader();
-  await reader.read();
+  const first = (await reader.read()).value ?? "";
+  assert.match(first, /^data: .*"text":/);
   const rest = async (): Promise<string> => {
-    for (let last = ""; ;) {
+    for (let said = first; ;) {
       const { done, value = "" } = await reader.read();
-      if (done) return last;
-      last = value;
+      if (done) return said;
+      said += value;
     }
   };
   return { ended: rest() };

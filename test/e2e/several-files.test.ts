@@ -75,7 +75,7 @@ test("a Gemma 3 in three files", async (t) => {
     ),
   );
   for (const prompt of ["Once upon a time", "The old man looked at the sea."]) {
-    const expected = llama.greedy(llama.tokenize(prompt), 24, END);
+    const expected = llama.greedy(llama.tokenize(prompt), 24, [END]);
     const reply = await complete(swarm.apiUrl, prompt, 24, END);
     assert.equal(reply.text, llama.text(expected), prompt);
   }

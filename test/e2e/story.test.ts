@@ -40,6 +40,7 @@ const STORY: Readonly<Record<string, Phase>> = {
   "3 shard": {
     after: ["1 configuration"],
     lines: [
+      "[MEMORY] what the shard takes layers=0-3 weights=<size> copied=<size> kv=<size> at rest, <size> when full compute=<size> process=<size> atRest=<size> full=<size> mayUse=<size> context=512 sessions=4 of the whole context, 64 short ones kvBytes=<n> computeBytes=<n> atRestBytes=<n> fullBytes=<n>",
       "[TENSOR_LOAD] loading the shard file=<path>/shard-0.gguf size=<size> architecture=llama",
       "[TENSOR_LOAD] 100 % file=<path>/shard-0.gguf",
       "[SHARD] loaded: validated, mapped, dry run done layers=0-3 model=Shoal demo file=<path>/shard-0.gguf size=<size> loaded=<time> dryRun=<time> memory=<size> context=512 threads=1 engine=llama.cpp v0.5.0 on CPU",
@@ -158,6 +159,10 @@ const COUNTS = [
   "found",
   "parts",
   "rttMs",
+  "kvBytes",
+  "computeBytes",
+  "atRestBytes",
+  "fullBytes",
 ];
 const TIMES = ["loaded", "dryRun"];
 const SIZES = ["size", "memory"];
@@ -177,6 +182,8 @@ function maskedWords(text: string): string {
     .replaceAll(/12D3Koo\w+/g, "<peer>")
     .replaceAll(/[\d.]+:\d+\/p2p\/<peer>/g, "<address>")
     .replaceAll(/\b[0-9a-f]{64}\b/g, "<root>")
+    .replaceAll(/\b[\d.]+ (?:B|[KMG]iB)\b/g, "<size>")
+    .replace(/(on CPU) \S+/, "$1")
     .replace(/(listening on) \d+/, "$1 <n>")
     .replace(/^\d+ (contents listed.*knows) \d+/, "<n> $1 <n>")
     .replace(/(routing table holds) \d+ peers?/, "$1 <n> peers")

@@ -2,13 +2,23 @@
  * A scripted backend for tests of the HTTP side: tokens are bytes (token b is byte b, up to 255) or whole pieces of text (256 and up, given
  * by the test). It is not a model: it says what the test tells it, and records the requests.
  */
-import { abortable, type ShoalError } from "../../src/lib/index.ts";
-import type { GenerateRequest } from "../../src/inference/backend.ts";
-import type {
-  Backend,
-  GeneratedToken,
-  ServedModel,
+import {
+  abortable,
+  type Clock,
+  type ShoalError,
+  systemClock,
+} from "../../src/lib/index.ts";
+import { Admission } from "../../src/inference/admission.ts";
+import type { Arrival, GenerateRequest } from "../../src/inference/backend.ts";
+import { Changes } from "../../src/inference/changes.ts";
+import {
+  type Backend,
+  type GeneratedToken,
+  type ServedModel,
+  SessionLog,
+  type SessionStatus,
 } from "../../src/inference/index.ts";
+import { WaitingRoom } from "../../src/inference/waiting-room.ts";
 
 const BOS = 0;
 const EOS = 1;
@@ -20,7 +30,7 @@ export const CHATML = `{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{{ 
 export type Step =
   | string // a piece of text, one token
   | Uint8Array // bytes of a piece, one token
-  | { until: Promise<void> }
+  | { until: Promise<void>; waitingFor?: string } // tells what it waits for, until it goes on
   | { hang: true } // until the signal aborts
   | { deaf: true } // for ever, whatever the signal says
   | { throw: ShoalError | Error };
@@ -33,6 +43,14 @@ export class BackendDouble implements Backend {
   contextLength = 100;
   unready: ShoalError | undefined;
   known = true;
+  /** How long a request waits while `unready` or not `known`; `changes` tells those that wait of a change. */
+  readyTimeoutMs = 0;
+  clock: Clock = systemClock;
+  readonly changes = new Changes();
+  readonly admission = new Admission();
+  readonly sessions = new SessionLog();
+  /** Where the time of a generation went, by the tokens that it has. */
+  session: ((tokens: number) => SessionStatus) | undefined;
   onToken: () => void = () => {};
   chatTemplate: string | undefined = CHATML;
 
@@ -46,11 +64,22 @@ export class BackendDouble implements Backend {
     return this.unready;
   }
 
+  async whenReady<T extends object>(
+    find: () => T | ShoalError,
+    arrival: Arrival,
+  ): Promise<T> {
+    const { clock, changes, admission, sessions } = this;
+    const timeoutMs = this.readyTimeoutMs;
+    const how = { clock, timeoutMs, changes, admission, sessions };
+    return await new WaitingRoom(how).until(find, arrival);
+  }
+
   model(): ServedModel | undefined {
     if (!this.known) return undefined;
     return {
       id: "shoal-demo",
       manifestId: "bafymanifest",
+      fingerprint: "shoal-0_llama.cpp-0_f16_exact_bafymanifest",
       createdMs: 1_700_000_000_500,
       contextLength: this.contextLength,
       chatTemplate: this.chatTemplate,
@@ -89,8 +118,11 @@ export class BackendDouble implements Backend {
 
   async *#generate(request: GenerateRequest): AsyncGenerator<GeneratedToken> {
     this.requests.push(request);
+    let said = 0;
+    const { session } = this;
+    if (session !== undefined) request.onSession?.(() => session(said));
     try {
-      for (let said = 0, at = 0; ; at++) {
+      for (let at = 0; ; at++) {
         const index =
           this.endless && at >= this.script.length
             ? this.script.length - 1
@@ -107,7 +139,7 @@ export class BackendDouble implements Backend {
           yield last ? { token, finish: "length" } : { token };
           if (last) return;
         } else {
-          await wait(step, request.signal);
+          await wait(step, request);
         }
       }
     } finally {
@@ -119,11 +151,14 @@ export class BackendDouble implements Backend {
 
 async function wait(
   step: Exclude<Step, string | Uint8Array>,
-  signal: AbortSignal,
+  { signal, onWaiting }: GenerateRequest,
 ): Promise<void> {
   if ("throw" in step) throw step.throw;
-  if ("until" in step) await abortable(step.until, signal);
-  else if ("hang" in step) await abortable(new Promise(() => {}), signal);
+  if ("until" in step) {
+    onWaiting?.(step.waitingFor);
+    await abortable(step.until, signal);
+    onWaiting?.(undefined);
+  } else if ("hang" in step) await abortable(new Promise(() => {}), signal);
   else await new Promise(() => {});
 }
 

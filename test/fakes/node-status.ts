@@ -46,6 +46,7 @@ export function clusterStatus(
     members: [],
     refused: {},
     mixed: null,
+    clocks: null,
     ...changes,
   };
 }
@@ -83,6 +84,7 @@ export function nodeStatus(changes: Partial<NodeStatus> = {}): NodeStatus {
         takenOver: false,
       },
     ],
+    givenUp: [],
     connections: [],
     clusters: [],
     torrents: null,
@@ -132,7 +134,10 @@ export const brokenCluster = clusterStatus(
       version: "0.1.0",
       issuedMs: 0,
       sinceMs: 0,
+      clockAheadMs: null,
+      rivalAddresses: null,
       links: [],
+      roundTripsMs: [],
     })),
   },
 );

@@ -26,6 +26,13 @@ function shardOf(weight: number, index = 0): PlanShard {
     weightBytes: weight * GiB,
     kvBytesPerToken: 1024,
     stateBytesPerSession: 0,
+    copiedBytes: 0,
+    // With the process 256 MiB.
+    compute: {
+      rowBytes: (256 * 2 ** 20 - MEMORY.processBytes) / MEMORY.decodeTokens,
+      cellBytes: 0,
+      sequenceBytes: 0,
+    },
   };
 }
 

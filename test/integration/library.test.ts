@@ -63,7 +63,9 @@ describe("a swarm in one process", () => {
       bootstrap: rendezvous.addresses,
       cluster: "friends",
     };
-    client = stack.use(await connect(member, { home: home("client") }));
+    client = stack.use(
+      await connect({ ...member, readyTimeout: 0 }, { home: home("client") }),
+    );
   });
   after(async () => {
     await stack.disposeAsync();
@@ -92,7 +94,16 @@ describe("a swarm in one process", () => {
     await gateway.stop();
   });
 
-  test("a watcher hears that the cluster becomes ready, and then it answers", async () => {
+  test("a watcher hears that the cluster becomes ready, and then it answers, also who asked before", async () => {
+    const greedy = { temperature: 0, maxTokens: 24 };
+    const patient = stack.use(
+      await connect(
+        { ...member, readyTimeout: 600 },
+        { home: home("patient") },
+      ),
+    );
+    const early = textOf(patient.generate("Once upon a time", greedy));
+    early.catch(() => {});
     const seen: ClusterStatus[] = [];
     const watching = (async () => {
       for await (const status of client.watch()) {
@@ -111,9 +122,9 @@ describe("a swarm in one process", () => {
     assert.equal(seen.at(-1)?.members.length, 2);
 
     await client.ready();
-    const greedy = { temperature: 0, maxTokens: 24 };
     const text = await textOf(client.generate("Once upon a time", greedy));
     assert.notEqual(text, "");
+    assert.equal(await early, text);
     assert.equal(
       await textOf(client.generate("Once upon a time", greedy)),
       text,
@@ -184,7 +195,7 @@ describe("a swarm in one process", () => {
     const node = { ...member, threads: 1 };
     const taken = Number(rendezvous.addresses[1]?.split("/")[4]);
     const cases: [ErrorCode, () => Promise<RunningRole>][] = [
-      ["FILE_UNWRITABLE", () => startNode(node, { home: home("node-0") })],
+      ["HOME_IN_USE", () => startNode(node, { home: home("node-0") })],
       [
         "PORT_IN_USE",
         () =>

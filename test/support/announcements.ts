@@ -1,5 +1,6 @@
 /** Members' announcements of their shards, for tests. */
 import type { Announcement, OwnState } from "../../src/cluster/index.ts";
+import type { HolderRecord } from "../../src/cluster/records.ts";
 
 /** The first shard of `count`, two layers each, unless `changes` say otherwise. */
 export function ownStateOf(
@@ -36,4 +37,12 @@ export function announcementOf(
     ttlMs: 60_000,
     ...changes,
   };
+}
+
+/** As it is kept, sealed by nobody. */
+export function recordOf(
+  announcement: Announcement,
+  bornMs: number = announcement.issuedMs,
+): HolderRecord {
+  return { announcement, sealed: { record: "", signature: "" }, bornMs };
 }

@@ -1,7 +1,7 @@
 /** Runs the real program. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
-import { text } from "node:stream/consumers";
 import { assertBuilt, ENTRY } from "./swarm.ts";
 
 /** For `shoal up`: nothing else on this machine is in its way, nor it in anybody's. */
@@ -59,10 +59,11 @@ export function shoal(
   });
 }
 
-/** In a terminal of its own: what the program writes there, on both streams. */
+/** In a terminal of its own: what the program writes there, on both streams. `onOutput` is called with all so far. */
 export async function inTerminal(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  onOutput: (output: string) => void = () => {},
 ): Promise<string> {
   assertBuilt();
   const command = [process.execPath, ENTRY, ...args].join(" ");
@@ -70,7 +71,13 @@ export async function inTerminal(
     stdio: ["ignore", "pipe", "inherit"],
     env: { PATH: process.env.PATH, TERM: "xterm", ...env },
   });
-  return await text(child.stdout);
+  let output = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    output += text;
+    onOutput(output);
+  });
+  await once(child, "close");
+  return output;
 }
 
 /** Ids of live processes whose command line or environment mentions `text`. */

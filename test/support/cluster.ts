@@ -1,6 +1,6 @@
 /** A cluster whose members are started one by one; each joins through the current `bootstrap`. */
 import { join } from "node:path";
-import { type Member, Members } from "./member.ts";
+import { type Member, type MemberOptions, Members } from "./member.ts";
 
 export class TestCluster {
   readonly members: Members;
@@ -17,9 +17,11 @@ export class TestCluster {
   static async start(
     t: Parameters<typeof Members.of>[0],
     listen = "127.0.0.1:0",
+    options: MemberOptions = {},
   ): Promise<TestCluster> {
     const members = await Members.of(t);
-    const rendezvous = members.startRendezvous(["--listen", listen]);
+    const at = ["--listen", listen];
+    const rendezvous = members.startRendezvous(at, "rendezvous", options);
     const cluster = new TestCluster(members, rendezvous);
     await cluster.#join();
     return cluster;
@@ -39,8 +41,13 @@ export class TestCluster {
   }
 
   /** `shoal <role> …` with the bootstrap, a home of its own by its name, and a free port. */
-  start(role: string, name: string, args: readonly string[] = []): Member {
-    return this.members.start(name, [
+  start(
+    role: string,
+    name: string,
+    args: readonly string[] = [],
+    options: MemberOptions = {},
+  ): Member {
+    const all = [
       role,
       ...args,
       "--bootstrap",
@@ -50,7 +57,8 @@ export class TestCluster {
       "127.0.0.1:0",
       "--home",
       this.homeOf(name),
-    ]);
+    ];
+    return this.members.start(name, all, options);
   }
 
   homeOf(name: string): string {

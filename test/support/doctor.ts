@@ -10,6 +10,7 @@ import {
   PROTOCOL,
   sealClusterRecord,
 } from "../../src/cluster/index.ts";
+import type { MembershipOptions } from "../../src/cluster/membership.ts";
 import { PUBLISH_CLUSTER } from "../../src/cluster/protocol.ts";
 import {
   type Clock,
@@ -175,9 +176,9 @@ export async function member(
   t: TestContext,
   address: string,
   says: Partial<OwnState>,
-  clock: Clock = systemClock,
+  options: Partial<MembershipOptions> = {},
 ): Promise<void> {
-  const { host, membership } = await startMember(t, { clock });
+  const { host, membership } = await startMember(t, options);
   const { peer } = await host.connect({ addresses: [address] });
   await membership.join(peer);
   // What it is refused with is the point of some tests.

@@ -39,7 +39,7 @@ function answersOf(model: string, tokens: number): readonly string[] {
   if (known !== undefined) return known;
   using llama = new Llama(model, CONTEXT_LENGTH);
   const answers = PROMPTS.map((prompt) => {
-    const answer = llama.greedy(llama.tokenize(prompt), tokens, END);
+    const answer = llama.greedy(llama.tokenize(prompt), tokens, [END]);
     assert.equal(answer.length, tokens);
     return llama.text(answer);
   });

@@ -1,9 +1,17 @@
 /**
- * llama.cpp by itself: a whole file, one context with the library's default parameters, greedy. Tests compare Shoal's text with it. It
+ * llama.cpp by itself: a whole file, one context with the library's default parameters. Tests compare Shoal's text and logits with it. It
  * shares only the libraries and their bindings with the engine.
  */
+import { GGML_KV_TYPE, type KvType } from "../../src/engine/kv.ts";
 import { loadNative } from "../../src/engine/native.ts";
 import type { Pointer } from "../../src/engine/native-types.ts";
+
+export interface LlamaOptions {
+  devices?: BigUint64Array | null;
+  threads?: number;
+  /** Other than f16: as with `--cache-type-k`, `--cache-type-v` and `--no-repack`. */
+  kv?: KvType;
+}
 
 export class Llama implements Disposable {
   #native = loadNative();
@@ -14,15 +22,20 @@ export class Llama implements Disposable {
   constructor(
     path: string,
     contextLength = 512,
-    devices: BigUint64Array | null = null,
+    { devices = null, threads = 1, kv = "f16" }: LlamaOptions = {},
   ) {
     const native = this.#native;
     const modelParams = { ...native.modelDefaultParams(), devices };
+    if (kv !== "f16") modelParams.use_extra_bufts = false;
     this.#model = native.loadModel(path, modelParams)!;
     const params = native.contextDefaultParams();
     params.n_ctx = contextLength;
-    params.n_threads = 1;
-    params.n_threads_batch = 1;
+    params.n_threads = threads;
+    params.n_threads_batch = threads;
+    if (kv !== "f16") {
+      params.type_k = GGML_KV_TYPE[kv];
+      params.type_v = GGML_KV_TYPE[kv];
+    }
     this.#context = native.newContext(this.#model, params)!;
     this.#vocab = native.vocab(this.#model);
   }
@@ -41,7 +54,11 @@ export class Llama implements Disposable {
   }
 
   /** The most probable tokens after `prompt`, up to the end of generation or `maxTokens`; never `banned`. */
-  greedy(prompt: Int32Array, maxTokens: number, banned = -1): number[] {
+  greedy(
+    prompt: Int32Array,
+    maxTokens: number,
+    banned: readonly number[] = [],
+  ): number[] {
     this.#native.removeSequence(this.#context, 0, -1, -1);
     const size = this.#native.vocabSize(this.#vocab);
     const out: number[] = [];
@@ -50,7 +67,7 @@ export class Llama implements Disposable {
       if (out.length > 0) next = Int32Array.of(out.at(-1)!);
       this.#decode(next, position);
       const logits = this.#native.logits(this.#context, -1, size);
-      if (banned >= 0) logits[banned] = -Infinity;
+      for (const token of banned) logits[token] = -Infinity;
       const token = argmax(logits);
       out.push(token);
       if (this.#native.isEndOfGeneration(this.#vocab, token)) break;
@@ -79,6 +96,19 @@ export class Llama implements Disposable {
     return [firstMs, performance.now() - startedMs];
   }
 
+  /** Logits after `prompt` and after each of the tokens that follow one by one, (1 + following, n_vocab). */
+  logitsOf(prompt: Int32Array, following: Int32Array): Float32Array[] {
+    this.#native.removeSequence(this.#context, 0, -1, -1);
+    const size = this.#native.vocabSize(this.#vocab);
+    this.#decode(prompt, 0);
+    const rows = [this.#native.logits(this.#context, -1, size).slice()];
+    for (let i = 0; i < following.length; i++) {
+      this.#decode(following.subarray(i, i + 1), prompt.length + i);
+      rows.push(this.#native.logits(this.#context, -1, size).slice());
+    }
+    return rows;
+  }
+
   /** As text, control tokens left out. */
   text(tokens: readonly number[]): string {
     const piece = new Uint8Array(256);
@@ -94,7 +124,13 @@ export class Llama implements Disposable {
     return Buffer.concat(parts).toString();
   }
 
+  /** In batches of 2,048, llama.cpp's default and the most it takes at once. */
   #decode(tokens: Int32Array, position: number): void {
+    for (let at = 0; at < tokens.length; at += BATCH_TOKENS)
+      this.#decodeBatch(tokens.subarray(at, at + BATCH_TOKENS), position + at);
+  }
+
+  #decodeBatch(tokens: Int32Array, position: number): void {
     const n = tokens.length;
     const sequence = Int32Array.of(0);
     const status = this.#native.decode(this.#context, {
@@ -115,6 +151,9 @@ export class Llama implements Disposable {
     this.#native.freeModel(this.#model);
   }
 }
+
+/** `n_batch`. */
+const BATCH_TOKENS = 2048;
 
 function argmax(logits: Float32Array): number {
   let best = 0;

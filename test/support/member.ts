@@ -4,10 +4,13 @@ import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { type ShoalEvent, withDeadline } from "../../src/lib/index.ts";
 import type { RoleMessage } from "../../src/roles/index.ts";
 import type { RoleInfo } from "../../src/roles/role.ts";
 import { assertBuilt, ENTRY } from "./swarm.ts";
+
+const SHIFTED_CLOCK = join(import.meta.dirname, "shifted-clock.ts");
 
 /** The machine may be busy: a test waits for an event; this only ends a hang. */
 export const MEMBER_PATIENCE_MS = 120_000;
@@ -17,6 +20,16 @@ export interface MemberOptions {
   execArgv?: string[];
   /** In place of node itself: what starts it, by `execArgv`. */
   execPath?: string;
+}
+
+/** Of a process whose machine's clock is so far ahead. */
+export function clockAhead(byMs: number): { env: Record<string, string> } {
+  return {
+    env: {
+      NODE_OPTIONS: `--import ${pathToFileURL(SHIFTED_CLOCK).href}`,
+      TEST_CLOCK_BY_MS: `${byMs}`,
+    },
+  };
 }
 
 /** The members of one test, with their homes in a folder of its own: killed after it, and then the folder goes. */
@@ -58,8 +71,12 @@ export class Members {
     return await this.startRendezvous(extra, name).whenReady();
   }
 
-  startRendezvous(extra: readonly string[] = [], name = "rendezvous"): Member {
-    return this.start(name, [
+  startRendezvous(
+    extra: readonly string[] = [],
+    name = "rendezvous",
+    options: MemberOptions = {},
+  ): Member {
+    const args = [
       "rendezvous",
       ...(extra.includes("--listen") ? [] : ["--listen", "127.0.0.1:0"]),
       "--diagnostics-host",
@@ -69,7 +86,8 @@ export class Members {
       "--home",
       join(this.home, name),
       ...extra,
-    ]);
+    ];
+    return this.start(name, args, options);
   }
 
   /** How `name` comes into the cluster. */
@@ -166,6 +184,11 @@ export class Member {
   /** Where to start looking for what comes from now on. */
   mark(): number {
     return this.seen.length;
+  }
+
+  /** As if its operator set its machine's clock; it was started with `clockAhead`. */
+  setClock(byMs: number): void {
+    this.#child.send({ clockByMs: byMs });
   }
 
   /** kill -9. Twice without harm. */

@@ -43,8 +43,9 @@ export async function startRendezvous(
 export async function startMember(
   t: TestContext,
   options: Partial<MembershipOptions> = {},
+  at: HostOptions = {},
 ): Promise<Peer & { membership: Membership }> {
-  const host = await makeHost(t);
+  const host = await makeHost(t, at);
   const commands = new Commands(host);
   const membership = new Membership({
     host,
@@ -63,8 +64,9 @@ export async function joined(
   t: TestContext,
   through: Peer,
   options: Partial<MembershipOptions> = {},
+  at: HostOptions = {},
 ): Promise<Peer & { membership: Membership }> {
-  const member = await startMember(t, options);
+  const member = await startMember(t, options, at);
   await member.host.connect(targetOf(through.host, "TCP"));
   await member.membership.join(through.host.peerId);
   return member;

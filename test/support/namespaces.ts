@@ -3,16 +3,28 @@
  * not forward is lost silently, as behind a broken switch. Nothing of it is visible outside: the host has no address in it, and a namespace
  * lives as long as its keeper process (door-keeper.ts), which ends with the test in any case.
  */
-import { type ChildProcess, fork, spawnSync } from "node:child_process";
+import { type ChildProcess, fork, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { MemberOptions } from "./member.ts";
 
 const KEEPER = join(import.meta.dirname, "door-keeper.ts");
+const SLOW_LINK = join(import.meta.dirname, "slow-link.ts");
 
 /** Why there can be none here; false if there can. */
 export const namespacesMissing: string | false = whyNot();
+
+/** Why no link can be slow here; false if it can. */
+export const slowLinksMissing: string | false =
+  namespacesMissing || whyNotSlow();
+
+function whyNotSlow(): string | false {
+  const make = "ip tuntap add slow mode tun && ip rule add iif lo lookup 100";
+  return spawnSync("unshare", ["-n", "sh", "-ec", make]).status === 0
+    ? false
+    : "no TUN devices or routing rules here";
+}
 
 function whyNot(): string | false {
   if (process.getuid?.() !== 0) return "network namespaces need root";
@@ -25,10 +37,20 @@ function whyNot(): string | false {
     : "no network namespaces here";
 }
 
+export interface SlowLink {
+  oneWayMs: number;
+  /** Share of the packets that are lost, 0 to 1. */
+  loss?: number;
+  /** Which are lost. */
+  seed?: number;
+}
+
 export class TestNetwork implements AsyncDisposable {
   readonly #router: Namespace;
   readonly #places: Place[] = [];
+  readonly #slow = new Set<ChildProcess>();
   #numbered = 0;
+  #slowed = 0;
 
   private constructor(router: Namespace) {
     this.#router = router;
@@ -50,7 +72,7 @@ export class TestNetwork implements AsyncDisposable {
       this.#router.run(
         `ip link add to${number} type veth peer name cable netns ${namespace.pid} && ip addr add ${router}/30 dev to${number} && ip link set to${number} up`,
       );
-      const place = new Place(namespace, address!, router!);
+      const place = new Place(namespace, number, address!, router!);
       this.#places.push(place);
       return place;
     } catch (error) {
@@ -81,7 +103,61 @@ export class TestNetwork implements AsyncDisposable {
     return () => undo.forEach((heal) => heal());
   }
 
+  /**
+   * From now on every packet between the two groups takes so long each way, and some are lost. Of several slow links between two places the
+   * newest counts. Returns what undoes it, twice without harm: packets on their way are lost.
+   */
+  async slow(
+    some: readonly Place[],
+    others: readonly Place[],
+    { oneWayMs, loss = 0, seed = 1 }: SlowLink,
+  ): Promise<() => Promise<void>> {
+    const number = ++this.#slowed;
+    const device = `slow${number}`;
+    const link = spawn(
+      "nsenter",
+      [
+        ...this.#router.enter,
+        process.execPath,
+        SLOW_LINK,
+        ...[device, oneWayMs, loss, seed].map(String),
+      ],
+      { stdio: ["pipe", "pipe", "inherit"] },
+    );
+    this.#slow.add(link);
+    const exited = once(link, "exit");
+    await Promise.race([
+      once(link.stdout, "data"),
+      exited.then(() => {
+        throw new Error("no slow link: its process ended");
+      }),
+    ]);
+    // Newer rules before older ones, and all before the main table; what comes back from the device takes the main table.
+    const how = `lookup ${1000 + number} priority ${10_000 - number}`;
+    const rules = [...directions(some, others), ...directions(others, some)]
+      .map(([from, to]) => `iif to${from.number} to ${to.address}/32 ${how}`)
+      .filter((rule, i, all) => all.indexOf(rule) === i);
+    const settings = "/proc/sys/net/ipv4/conf";
+    this.#router.run(
+      [
+        `for each in all ${device}; do echo 0 > ${settings}/$each/rp_filter; done`,
+        `ip link set ${device} mtu 1500 txqueuelen 10000 up`,
+        `ip route add default dev ${device} table ${1000 + number}`,
+        ...rules.map((rule) => `ip rule add ${rule}`),
+      ].join("\n"),
+    );
+    return async () => {
+      if (!this.#slow.delete(link)) return;
+      if (link.exitCode !== null || link.signalCode !== null)
+        throw new Error("a slow link's process ended before");
+      this.#router.run(rules.map((rule) => `ip rule del ${rule}`).join("\n"));
+      link.kill("SIGKILL");
+      await exited;
+    };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const link of this.#slow) link.kill("SIGKILL");
     const all = [this.#router, ...this.#places.map((p) => p.namespace)];
     await Promise.all(all.map((namespace) => namespace.end()));
   }
@@ -90,12 +166,19 @@ export class TestNetwork implements AsyncDisposable {
 /** A machine of the network. */
 export class Place {
   readonly namespace: Namespace;
+  readonly number: number;
   readonly address: string;
   readonly #plugIn: string;
 
   /** Its cable is there already, with the router at the other end. */
-  constructor(namespace: Namespace, address: string, router: string) {
+  constructor(
+    namespace: Namespace,
+    number: number,
+    address: string,
+    router: string,
+  ) {
     this.namespace = namespace;
+    this.number = number;
     this.address = address;
     this.#plugIn = `ip link set cable up && ip route add default via ${router}`;
     namespace.run(
@@ -189,6 +272,17 @@ class Namespace {
       this.#keeper.kill("SIGKILL");
     await this.#exited;
   }
+}
+
+function directions(
+  from: readonly Place[],
+  to: readonly Place[],
+): [Place, Place][] {
+  return from.flatMap((one) =>
+    to
+      .filter((each) => each !== one)
+      .map((each): [Place, Place] => [one, each]),
+  );
 }
 
 function listed(places: readonly Place[]): string {

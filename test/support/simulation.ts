@@ -147,6 +147,8 @@ export class Simulation {
       weightBytes: GiB,
       kvBytesPerToken: 4096,
       stateBytesPerSession: 0,
+      copiedBytes: 0,
+      compute: { rowBytes: 65_536, cellBytes: 4, sequenceBytes: 0 },
     }));
     this.#padding = {
       record: "x".repeat(options.recordBytes),
@@ -331,6 +333,7 @@ export class Simulation {
     shard.record = {
       announcement: this.#announcement(node, shard),
       sealed: this.#padding,
+      bornMs: this.#nowMs,
     };
     return shard.record;
   }
@@ -362,6 +365,10 @@ export class Simulation {
       links: [...node.links]
         .slice(0, LINKS.max)
         .map((other) => other.peer.slice(-LINKS.characters)),
+      // As long as they get.
+      roundTrips: [...node.links]
+        .slice(0, LINKS.max)
+        .map(() => LINKS.maxRoundTrip),
       addresses: [],
       version: "0",
       seq: node.seq,
@@ -441,7 +448,14 @@ export class Simulation {
     node.history = observeCoverage(history, swarm);
     const input = { ...swarm, history: node.history };
     for (const { plan } of takenOver)
-      if (shouldGiveBack({ ...input, peer: node.peer, shard: plan }))
+      if (
+        shouldGiveBack({
+          ...input,
+          peer: node.peer,
+          shard: plan,
+          standby: false,
+        })
+      )
         this.#release(node, plan.index);
     const mine = takeOvers(input).find(({ peer }) => peer === node.peer);
     if (mine !== undefined) this.#fetch(node, mine.shard, true);

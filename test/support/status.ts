@@ -39,8 +39,13 @@ function memberOf(i: number, shards: number, nowMs: number): MemberStatus {
     version: "0.1.0",
     issuedMs: nowMs - 1_000 * (i % 20),
     sinceMs: nowMs - 60_000 * (i + 1),
+    clockAheadMs: 0,
+    rivalAddresses: null,
     links: Array.from({ length: 16 }, (_, k) =>
       peerOf((i + k * k + 1) % 200).slice(-8),
+    ),
+    roundTripsMs: Array.from({ length: 16 }, (_, k) =>
+      k % 5 === 4 ? null : (1 + ((i + k) % 300)) / 10,
     ),
   };
 }
@@ -79,6 +84,7 @@ function clusterOf(
     refused: { forged: 1 },
     mixed:
       "the nodes compute with different engines, so a reply may differ from one machine's: llama.cpp v0.5.0 on CPU, llama.cpp v0.5.0 on CUDA NVIDIA L4",
+    clocks: null,
   };
 }
 
@@ -100,6 +106,7 @@ export function statusOf(
     process: { memoryBytes: 150 * 2 ** 20, cpuSeconds: 12.5, threads: null },
     api: null,
     shards: [],
+    givenUp: [],
     connections: Array.from({ length: members }, (_, i) => ({
       peer: peerOf(i),
       transport: i % 3 === 0 ? "TCP" : "QUIC",

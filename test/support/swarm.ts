@@ -4,7 +4,12 @@ import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { NOT_BUILT } from "../../bin/built.js";
-import { Events, resolvePaths } from "../../src/lib/index.ts";
+import {
+  type BatchMode,
+  Events,
+  type KvType,
+  resolvePaths,
+} from "../../src/lib/index.ts";
 import {
   type LocalSwarm,
   type LocalSwarmProgress,
@@ -38,8 +43,13 @@ export async function startSwarm(options: {
   model?: string;
   contextLength?: number;
   threads?: number;
+  kv?: KvType;
+  batch?: BatchMode;
   gpu?: string;
   fromSeeder?: boolean;
+  /** In seconds. */
+  recoveryTimeout?: number;
+  readyTimeout?: number;
 }): Promise<TestSwarm> {
   assertBuilt();
   const home = await mkdtemp(join(tmpdir(), "shoal-test-"));
@@ -56,8 +66,12 @@ export async function startSwarm(options: {
         diagnosticsPort: 0,
         contextLength: options.contextLength,
         threads: options.threads,
+        kv: options.kv,
+        batch: options.batch,
         gpu: options.gpu,
         fromSeeder: options.fromSeeder,
+        recoveryTimeout: options.recoveryTimeout,
+        readyTimeout: options.readyTimeout,
         onProgress: (step) => progress.push(step),
       },
       {

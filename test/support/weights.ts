@@ -6,14 +6,15 @@ import {
 } from "../../src/gguf/index.ts";
 import { toHalf, type Random } from "./random.ts";
 
-export type WeightType = "F32" | "F16" | "Q8_0" | "Q4_0" | "Q4_K" | "Q6_K";
+export type WeightType =
+  "F32" | "F16" | "BF16" | "Q8_0" | "Q4_0" | "Q4_K" | "Q6_K";
 
 /**
  * Where a block keeps its half-precision scales, and how much the values of a block with random bits spread per unit of scale.
  * Q4_K's second scale is of the minimums: 7.5 times the first (the mean of a 4-bit value) centers the values on zero.
  */
 const BLOCKS: Record<
-  Exclude<WeightType, "F32" | "F16">,
+  Exclude<WeightType, "F32" | "F16" | "BF16">,
   { spread: number; scales: readonly [offset: number, factor: number][] }
 > = {
   Q8_0: { spread: 74, scales: [[0, 1]] },
@@ -81,9 +82,10 @@ function filler(
         values[i] = width * (random.next() / 2 ** 31 - 1);
     };
   }
-  if (type === "F16") {
+  if (type === "F16" || type === "BF16") {
+    const bitsOf = type === "F16" ? toHalf : toBrainFloat;
     const halves = Uint16Array.from({ length: 4096 }, () =>
-      toHalf(width * (random.next() / 2 ** 31 - 1)),
+      bitsOf(width * (random.next() / 2 ** 31 - 1)),
     );
     return (chunk) => {
       const values = new Uint16Array(chunk.buffer);
@@ -103,4 +105,9 @@ function filler(
         view.setUint16(at, half, true);
     }
   };
+}
+
+/** bfloat16: the upper half of an F32. */
+function toBrainFloat(value: number): number {
+  return new Uint32Array(Float32Array.of(value).buffer)[0]! >>> 16;
 }

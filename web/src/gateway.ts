@@ -4,6 +4,7 @@
 const MAX_TOKENS = 256;
 /** A longer line does not come from Shoal. */
 const MAX_LINE_CHARS = 1_000_000;
+const EARLY = "the reply ended early";
 
 export class GatewayError extends Error {
   readonly status: number;
@@ -16,7 +17,11 @@ export class GatewayError extends Error {
 }
 
 interface Chunk {
-  choices?: { delta?: { content?: string | null }; text?: string }[];
+  choices?: {
+    delta?: { content?: string | null };
+    text?: string;
+    finish_reason?: string | null;
+  }[];
   error?: { message?: string; code?: string };
 }
 
@@ -28,41 +33,77 @@ export function gatewayUrl(api: string): string {
   return url.origin;
 }
 
+export interface Asking {
+  /** The gateway. */
+  api: string;
+  prompt: string;
+  key: string;
+  signal: AbortSignal;
+  /** Told what the reply waits for, with each change; undefined: it goes on. */
+  onWaiting: (what: string | undefined) => void;
+}
+
+/** While a gateway serves no model yet: a request with any name waits there until it does. */
+const ANY_MODEL = "any";
+
 /** The pieces of text as they arrive. */
 export async function* askGateway(
-  api: string,
-  prompt: string,
-  key: string,
-  signal: AbortSignal,
+  asking: Asking,
 ): AsyncGenerator<string, void, undefined> {
-  const headers = {
+  const model = await servedModel(asking);
+  try {
+    yield* reply(asking, model ?? ANY_MODEL);
+    return;
+  } catch (error) {
+    if (model !== undefined || !isError(error, "model_not_found")) throw error;
+  }
+  const now = await servedModel(asking);
+  if (now === undefined)
+    throw new GatewayError(503, "", "the gateway serves no model");
+  yield* reply(asking, now);
+}
+
+function isError(error: unknown, code: string): boolean {
+  return error instanceof GatewayError && error.code === code;
+}
+
+function headersOf({ key }: Asking): Record<string, string> {
+  return {
     "content-type": "application/json",
     ...(key !== "" && { authorization: `Bearer ${key}` }),
   };
+}
+
+async function servedModel(asking: Asking): Promise<string | undefined> {
+  const { api, signal } = asking;
+  const headers = headersOf(asking);
   const models = await call(`${api}/v1/models`, { headers, signal });
   const { data } = (await models.json()) as { data?: { id: string }[] };
-  const model = data?.[0]?.id;
-  if (model === undefined)
-    throw new GatewayError(503, "", "the gateway serves no model yet");
-  const body = { model, max_tokens: MAX_TOKENS, stream: true };
-  const post = (path: string, more: object): Promise<Response> =>
-    call(`${api}${path}`, {
+  return data?.[0]?.id;
+}
+
+async function* reply(
+  asking: Asking,
+  model: string,
+): AsyncGenerator<string, void, undefined> {
+  const { api, prompt, signal, onWaiting } = asking;
+  const stream_options = { include_progress: true };
+  const body = { model, max_tokens: MAX_TOKENS, stream: true, stream_options };
+  const post = async (path: string, more: object): Promise<Response> =>
+    await call(`${api}${path}`, {
       method: "POST",
-      headers,
+      headers: headersOf(asking),
       signal,
       body: JSON.stringify({ ...body, ...more }),
     });
-  let response: Response;
   try {
     const messages = [{ role: "user", content: prompt }];
-    response = await post("/v1/chat/completions", { messages });
+    yield* pieces(await post("/v1/chat/completions", { messages }), onWaiting);
   } catch (error) {
     // A model without a chat template continues the text.
-    if (!(error instanceof GatewayError) || error.code !== "template_missing")
-      throw error;
-    response = await post("/v1/completions", { prompt });
+    if (!isError(error, "template_missing")) throw error;
+    yield* pieces(await post("/v1/completions", { prompt }), onWaiting);
   }
-  yield* pieces(response);
 }
 
 async function call(url: string, init: RequestInit): Promise<Response> {
@@ -90,6 +131,29 @@ async function call(url: string, init: RequestInit): Promise<Response> {
 
 async function* pieces(
   response: Response,
+  onWaiting: Asking["onWaiting"],
+): AsyncGenerator<string, void, undefined> {
+  let isFinished = false;
+  for await (const line of lines(response)) {
+    if (line.startsWith(":")) onWaiting(/^: waiting for (.+)$/.exec(line)?.[1]);
+    if (!line.startsWith("data: ") || line === "data: [DONE]") continue;
+    const chunk = JSON.parse(line.slice(6)) as Chunk;
+    if (chunk.error !== undefined)
+      throw new GatewayError(
+        0,
+        chunk.error.code ?? "",
+        chunk.error.message ?? EARLY,
+      );
+    const [choice] = chunk.choices ?? [];
+    const text = choice?.delta?.content ?? choice?.text ?? "";
+    if (text !== "") yield text;
+    isFinished ||= typeof choice?.finish_reason === "string";
+  }
+  if (!isFinished) throw new GatewayError(0, "", EARLY);
+}
+
+async function* lines(
+  response: Response,
 ): AsyncGenerator<string, void, undefined> {
   const decoder = new TextDecoder();
   const reader = response.body?.getReader();
@@ -102,21 +166,9 @@ async function* pieces(
       rest += decoder.decode(value, { stream: true });
       if (rest.length > MAX_LINE_CHARS)
         throw new GatewayError(0, "", "the reply is not a stream");
-      const lines = rest.split("\n");
-      rest = lines.pop() ?? "";
-      for (const line of lines) {
-        if (!line.startsWith("data: ") || line === "data: [DONE]") continue;
-        const chunk = JSON.parse(line.slice(6)) as Chunk;
-        if (chunk.error !== undefined)
-          throw new GatewayError(
-            0,
-            chunk.error.code ?? "",
-            chunk.error.message ?? "the reply ended early",
-          );
-        const [choice] = chunk.choices ?? [];
-        const text = choice?.delta?.content ?? choice?.text ?? "";
-        if (text !== "") yield text;
-      }
+      const whole = rest.split("\n");
+      rest = whole.pop() ?? "";
+      yield* whole;
     }
   } finally {
     await reader.cancel().catch(() => {});

@@ -32,6 +32,7 @@ export const SESSION_TONES = {
   queued: "warn",
   prefill: "busy",
   decode: "busy",
+  waiting: "warn",
   done: "good",
   cancelled: "none",
   failed: "bad",

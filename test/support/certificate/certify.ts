@@ -1,4 +1,7 @@
-/** Cuts a model at every border it may be cut at and compares the logits of its shards with those of the whole, bit for bit. */
+/**
+ * Cuts a model at every border it may be cut at and compares the logits of its shards with those of the whole, bit for bit; and those of a sequence
+ * that was written to a file and read again.
+ */
 import { join } from "node:path";
 import {
   assembleShard,
@@ -10,6 +13,7 @@ import {
 } from "../../../src/model/index.ts";
 import { openModel } from "../../../src/gguf/index.ts";
 import { Stage } from "../../../src/engine/stage.ts";
+import { certifyKept } from "./kept.ts";
 
 const OPTIONS = {
   contextLength: 64,
@@ -42,6 +46,9 @@ export async function certify(
   say("whole");
   const expected = await run([await readShard(path)], manifest.vocabSize);
   refuseDull(expected);
+  say("a kept sequence");
+  const shard = await readShard(path);
+  certifyKept(shard, OPTIONS, folder, stepsOf(manifest.vocabSize), expected);
   const plans: LayerRange[][] = cuts.borders
     .map((border) => [
       { layerStart: 0, layerEnd: border },
@@ -94,6 +101,16 @@ function isAllowed(
   );
 }
 
+function stepsOf(vocabSize: number): Int32Array[] {
+  let position = 0;
+  return STEPS.map((count) =>
+    Int32Array.from(
+      { length: count },
+      () => (position++ * 7919 + 11) % vocabSize,
+    ),
+  );
+}
+
 /** (steps, n_vocab) */
 async function run(
   shards: readonly Awaited<ReturnType<typeof readShard>>[],
@@ -103,15 +120,11 @@ async function run(
   try {
     for (const shard of shards) stages.push(new Stage(shard, OPTIONS));
     let position = 0;
-    return STEPS.map((count) => {
-      const tokens = Int32Array.from(
-        { length: count },
-        (_, i) => ((position + i) * 7919 + 11) % vocabSize,
-      );
+    return stepsOf(vocabSize).map((tokens) => {
       let activations: Float32Array | undefined;
       for (const stage of stages)
         activations = stage.decode(0, position, tokens, activations)?.slice();
-      position += count;
+      position += tokens.length;
       return stages.at(-1)!.logits();
     });
   } finally {

@@ -16,6 +16,8 @@ interface Result {
   startedMs: number;
   firstMs: number | undefined;
   lastMs: number | undefined;
+  /** "shard 2 of 4 (layers 8-11)" */
+  waitingFor: string | undefined;
   error: string | undefined;
   running: boolean;
 }
@@ -38,6 +40,7 @@ export function TryIt({ api }: { api: string }): ReactNode {
       startedMs: performance.now(),
       firstMs: undefined,
       lastMs: undefined,
+      waitingFor: undefined,
       error: undefined,
       running: true,
     };
@@ -48,9 +51,12 @@ export function TryIt({ api }: { api: string }): ReactNode {
     tell({});
     try {
       const { signal } = controller;
-      for await (const piece of askGateway(api, prompt, key, signal)) {
+      const onWaiting = (waitingFor?: string): void => tell({ waitingFor });
+      const asking = { api, prompt, key, signal, onWaiting };
+      for await (const piece of askGateway(asking)) {
         const lastMs = performance.now();
         tell({
+          waitingFor: undefined,
           text: now.text + piece,
           tokens: now.tokens + 1,
           firstMs: now.firstMs ?? lastMs,
@@ -63,7 +69,7 @@ export function TryIt({ api }: { api: string }): ReactNode {
       if (!controller.signal.aborted)
         tell({ error: error instanceof Error ? error.message : String(error) });
     }
-    tell({ running: false });
+    tell({ running: false, waitingFor: undefined });
   };
   const onSubmit = (event: FormEvent): void => {
     event.preventDefault();
@@ -119,6 +125,11 @@ export function TryIt({ api }: { api: string }): ReactNode {
             >
               {result.text}
             </div>
+            {result.waitingFor !== undefined && (
+              <p className="soft" role="status">
+                Waiting for {result.waitingFor} …
+              </p>
+            )}
             {result.error !== undefined && (
               <p className="error" role="alert">
                 {result.error}

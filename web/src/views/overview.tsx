@@ -51,8 +51,8 @@ function Pipeline(props: {
         </p>
       </Panel>
     );
-  const { ready, reason, model, layerCount, shardCount, members, mixed } =
-    cluster;
+  const { ready, reason, model, layerCount, shardCount, members } = cluster;
+  const { mixed, clocks } = cluster;
   return (
     <Panel title="Pipeline" note={`cluster ${cluster.cluster}`}>
       <p className={`verdict tone-${ready ? "good" : "bad"}`} id="verdict">
@@ -64,6 +64,7 @@ function Pipeline(props: {
         </span>
       </p>
       {mixed !== null && <p className="soft">{mixed}</p>}
+      {clocks !== null && <p className="soft">{clocks}</p>}
       <Strip cluster={cluster} />
     </Panel>
   );

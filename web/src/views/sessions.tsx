@@ -28,7 +28,7 @@ export function SessionsView({ status }: { status: NodeStatus }): ReactNode {
       </Panel>
       <Panel
         title="Requests"
-        note="no text is kept; times are medians over the last tokens"
+        note="no text is kept; times are medians over the last tokens, in brackets as predicted when the route was chosen"
       >
         {role === "node" ? (
           <Empty>
@@ -54,7 +54,7 @@ export function SessionsView({ status }: { status: NodeStatus }): ReactNode {
 
 function Session(props: { session: SessionStatus; nowMs: number }): ReactNode {
   const { session, nowMs } = props;
-  const { state, error, startedMs, endedMs, route } = session;
+  const { state, waitingFor, error, startedMs, endedMs, route } = session;
   return (
     <li className="session" data-session={state}>
       <p className="line">
@@ -62,6 +62,7 @@ function Session(props: { session: SessionStatus; nowMs: number }): ReactNode {
           word={state === "failed" ? (error ?? state) : state}
           tone={SESSION_TONES[state]}
         />
+        {waitingFor !== null && <span>for {waitingFor}</span>}
         <span>
           {clock(startedMs)}, {seconds(((endedMs ?? nowMs) - startedMs) / 1000)}
         </span>
@@ -70,7 +71,10 @@ function Session(props: { session: SessionStatus; nowMs: number }): ReactNode {
         </span>
         <span>{perSecond(session.tokensPerSecond, "tokens")}</span>
         <span>first after {ms(session.timeToFirstTokenMs)}</span>
-        <span>{ms(session.msPerToken)} a token</span>
+        <span>
+          {ms(session.msPerToken)} a token, predicted{" "}
+          {ms(session.predictedMsPerToken)}
+        </span>
         <span>wire and software {ms(session.restMs)}</span>
         <code className="soft">{session.id.slice(0, 8)}</code>
       </p>
@@ -89,13 +93,30 @@ function Session(props: { session: SessionStatus; nowMs: number }): ReactNode {
               <span role="cell">
                 {layers(hop)} <Peer peer={hop.peer} />
               </span>
-              <span role="cell">{ms(hop.computeMs)}</span>
-              <span role="cell">{ms(hop.queueMs)}</span>
-              <span role="cell">{ms(hop.wireMs)}</span>
+              <span role="cell">
+                {seenAndPredicted(hop.computeMs, hop.predicted?.computeMs)}
+              </span>
+              <span role="cell">
+                {seenAndPredicted(hop.queueMs, hop.predicted?.queueMs)}
+              </span>
+              <span role="cell">
+                {seenAndPredicted(hop.wireMs, hop.predicted?.wireMs)}
+                {hop.direct === false && route.length > 1 ? " relayed" : ""}
+              </span>
             </div>
           ))}
         </div>
       )}
     </li>
   );
+}
+
+/** "5.1 ms (4.8)" */
+function seenAndPredicted(
+  seen: number | null,
+  predicted: number | undefined,
+): string {
+  return predicted === undefined
+    ? ms(seen)
+    : `${ms(seen)} (${ms(predicted).replace(/ ms$/, "")})`;
 }

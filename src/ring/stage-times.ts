@@ -5,7 +5,9 @@
  *     0  u32  tokens decoded one by one so far
  *     4  u32  compute, µs: from the decode's start to its result
  *     8  u32  queue, µs: from the frame's arrival to the decode's start
- *    12  u32  wire, µs: half the way to the next stage and back, with the token's own frame; 0xffffffff if unknown
+ *    12  u32  wire, µs: half the way to the next stage and back, with the token's own frame, where neither end was computing when it came;
+ *              0xffffffff if unknown
+ *    16  u32  1 if the way to the next stage is direct, from engine to engine
  */
 import { ShoalError } from "../lib/index.ts";
 
@@ -14,15 +16,17 @@ export interface StageTimes {
   queueMs: number;
   /** Undefined: unknown. */
   wireMs: number | undefined;
+  /** Frames go to the next stage from engine to engine, not through the nodes. Of the stage itself: true. */
+  direct: boolean;
 }
 
-export const TIMES_BYTES = 16;
+export const TIMES_BYTES = 20;
 const UNKNOWN = 0xffffffff;
 /** Tokens that a median is made of. */
 const KEPT = 64;
 /** Sent after tokens 1, 2, 4, 8, 16, and each 16th from there, so that short replies have times too and long ones cost one frame in 16. */
 const EVERY = 16;
-/** Each 4th token is answered by an echo. */
+/** Tokens between two echoes. One that found the next stage computing is not answered, so the next token asks again. */
 const ECHO_EVERY = 4;
 
 export class StageClock {
@@ -30,6 +34,8 @@ export class StageClock {
   #queueMs: number[] = [];
   #wireMs: number[] = [];
   #echoes = 0;
+  /** Asked for again once so many tokens were decoded. */
+  #nextEcho = 0;
   #tokens = 0;
   #asked: { position: number; sentMs: number } | undefined;
 
@@ -39,7 +45,7 @@ export class StageClock {
 
   /** Whether the token that is being sent should be answered by an echo. */
   asksEcho(position: number, nowMs: number): boolean {
-    if (this.#tokens % ECHO_EVERY !== 0) return false;
+    if (this.#tokens < this.#nextEcho) return false;
     this.#asked = { position, sentMs: nowMs };
     return true;
   }
@@ -48,6 +54,7 @@ export class StageClock {
     if (this.#asked?.position !== position) return;
     const wireMs = (nowMs - this.#asked.sentMs) / 2;
     this.#asked = undefined;
+    this.#nextEcho = this.#tokens + ECHO_EVERY;
     this.#wireMs[this.#echoes++ % KEPT] = wireMs;
   }
 
@@ -60,7 +67,7 @@ export class StageClock {
     return n % EVERY === 0 || (n < EVERY && (n & (n - 1)) === 0);
   }
 
-  times(): StageTimes {
+  times(): Omit<StageTimes, "direct"> {
     return {
       computeMs: median(this.#computeMs) ?? 0,
       queueMs: median(this.#queueMs) ?? 0,
@@ -78,6 +85,7 @@ export function encodeTimes(tokens: number, times: StageTimes): Uint8Array {
     times.wireMs === undefined ? UNKNOWN : toUs(times.wireMs),
     12,
   );
+  out.writeUInt32LE(times.direct ? 1 : 0, 16);
   return out;
 }
 
@@ -93,6 +101,7 @@ export function decodeTimes(body: Uint8Array): StageTimes {
     computeMs: view.getUint32(4, true) / 1000,
     queueMs: view.getUint32(8, true) / 1000,
     wireMs: wire === UNKNOWN ? undefined : wire / 1000,
+    direct: view.getUint32(16, true) === 1,
   };
 }
 
