@@ -65,7 +65,7 @@ export class SwarmBackend implements Backend {
   #options: SwarmBackendOptions;
   #pipeline: Pipeline;
   #admission = new Admission();
-  #shunned = new AvoidedPeers(systemClock);
+  #shunned = new AvoidedPeers(steadyClock);
   #own = new OwnSessions();
   #keptRoutes = new KeptRoutes();
   #changes = new Changes();

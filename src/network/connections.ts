@@ -280,12 +280,18 @@ export class Connections {
     const heartbeat = new Heartbeat(connection, {
       ...(transport === "QUIC" && { intervalMs: DEFAULTS.heartbeatQuicMs }),
       ...this.#options.heartbeat,
+      echoedBeside: (fromMs, toMs) =>
+        (this.#peers.get(peer) ?? []).some(
+          (other) =>
+            other !== tracked && other.heartbeat.echoedBetween(fromMs, toMs),
+        ),
     });
     const tracked: Tracked = { connection, heartbeat, transport };
     const open = this.#peers.get(peer) ?? [];
     open.push(tracked);
     this.#peers.set(peer, open);
     heartbeat.start();
+    this.#watchBeside(open);
     this.#idle?.add(connection);
     if (open.length === 1) this.#tell("connected", tracked);
   }
@@ -298,6 +304,7 @@ export class Connections {
     if (closed === undefined) return;
     closed.heartbeat.stop();
     this.#idle?.remove(connection);
+    this.#watchBeside(open);
     if (open.length > 0) return;
     this.#peers.delete(peer);
     this.#tell("disconnected", closed);
@@ -310,12 +317,19 @@ export class Connections {
     }
   }
 
-  /** QUIC before TCP before relays; among equals the oldest, so that streams share one. */
+  /** Of several, one may die alone. */
+  #watchBeside(open: readonly Tracked[]): void {
+    for (const { heartbeat } of open) heartbeat.setBeside(open.length > 1);
+  }
+
+  /** One that answers; QUIC before TCP before relays; among equals the oldest, so that streams share one. */
   #best(peer: string): Tracked | undefined {
     return (this.#peers.get(peer) ?? [])
       .filter(({ connection }) => connection.status === "open")
       .sort(
-        (a, b) => TRANSPORT_RANK[a.transport] - TRANSPORT_RANK[b.transport],
+        (a, b) =>
+          Number(a.heartbeat.isDoubtful) - Number(b.heartbeat.isDoubtful) ||
+          TRANSPORT_RANK[a.transport] - TRANSPORT_RANK[b.transport],
       )[0];
   }
 

@@ -102,6 +102,20 @@ export const DEFAULTS = Object.freeze({
    * idle timeout.
    */
   heartbeatSilenceMs: 6_500,
+  /** While a peer has several connections, each is measured so often: one may die alone, as when a NAT forgets its port. */
+  heartbeatBesideMs: 1_000,
+  /**
+   * A connection that has echoed nothing for this long, or four round trips if that is longer, while another to the same peer did, gets no new
+   * stream.
+   */
+  doubtMs: 500,
+  /**
+   * … and for this long, it is dead, because the peer's event loop lives. TCP has more patience, because its echoes wait behind what is sent
+   * before them.
+   */
+  silenceBesideMs: 2_500,
+  /** The other's echo is as old: a peer's own stall ends with echoes on all its connections, not all at the same moment. */
+  aliveBesideMs: 1_000,
 
   // frame streams
   /** Negotiation of a protocol on an open connection: 2 round trips. */

@@ -23,6 +23,8 @@ const MAX_ECHO_BYTES = 1024;
 export interface HeartbeatOptions {
   intervalMs?: number;
   silenceMs?: number;
+  /** Whether an echo came between the two times on another connection to the same peer. */
+  echoedBeside?: (fromMs: number, toMs: number) => boolean;
 }
 
 /** Sends back what arrives. */
@@ -42,8 +44,10 @@ export function echoHeartbeat(stream: Stream): void {
 /** Watches one connection until it closes. */
 export class Heartbeat {
   readonly #connection: Connection;
-  readonly #intervalMs: number;
+  readonly #ownIntervalMs: number;
+  #intervalMs: number;
   readonly #silenceMs: number;
+  readonly #echoedBeside: (fromMs: number, toMs: number) => boolean;
   #next: PromiseWithResolvers<number> | undefined;
   #stream: Stream | undefined;
   #opening = false;
@@ -61,7 +65,9 @@ export class Heartbeat {
 
   constructor(connection: Connection, options: HeartbeatOptions = {}) {
     this.#connection = connection;
-    this.#intervalMs = options.intervalMs ?? DEFAULTS.heartbeatMs;
+    this.#ownIntervalMs = options.intervalMs ?? DEFAULTS.heartbeatMs;
+    this.#intervalMs = this.#ownIntervalMs;
+    this.#echoedBeside = options.echoedBeside ?? (() => false);
     this.#silenceMs = options.silenceMs ?? DEFAULTS.heartbeatSilenceMs;
   }
 
@@ -73,6 +79,31 @@ export class Heartbeat {
   /** The least of the last seconds: the link's own time, since load only adds. Undefined before the first echo. */
   get leastRttMs(): number | undefined {
     return this.#recent.least();
+  }
+
+  /** Other connections to the same peer are echoed on, and this one is not. */
+  get isDoubtful(): boolean {
+    const sinceMs = this.#awaitingSinceMs;
+    if (sinceMs === undefined) return false;
+    const now = performance.now();
+    return now - sinceMs > this.#doubtMs && this.#echoedBeside(sinceMs, now);
+  }
+
+  /** Whether an echo came between the two times, lately. */
+  echoedBetween(fromMs: number, toMs: number): boolean {
+    return this.#recent.hasBetween(fromMs, toMs);
+  }
+
+  /** There are other connections to the peer, or no longer. */
+  setBeside(isBeside: boolean): void {
+    const { heartbeatBesideMs } = DEFAULTS;
+    const beforeMs = this.#intervalMs;
+    this.#intervalMs = isBeside
+      ? Math.min(heartbeatBesideMs, this.#ownIntervalMs)
+      : this.#ownIntervalMs;
+    if (this.#intervalMs >= beforeMs || this.#timer === undefined) return;
+    clearTimeout(this.#timer);
+    this.#tickAfter(this.#intervalMs);
   }
 
   /** The next round trip, which proves that the peer answers now. Rejects if the connection closes first. */
@@ -108,21 +139,35 @@ export class Heartbeat {
     if (lateMs > this.#intervalMs / 2 && this.#awaitingSinceMs !== undefined) {
       this.#awaitingSinceMs = Math.min(now, this.#awaitingSinceMs + lateMs);
     }
-    if (
-      this.#awaitingSinceMs !== undefined &&
-      now - this.#awaitingSinceMs > this.#silenceMs
-    ) {
-      this.#onSilence();
-    } else {
-      this.#beat(now);
-    }
+    const silentMs = now - (this.#awaitingSinceMs ?? now);
+    if (silentMs > this.#silenceMs) this.#onSilence();
+    else if (this.#isDeadBeside(now)) this.#abort(silentMs);
+    else this.#beat(now);
     if (this.#stopped) return;
     // In time for the next beat or for the deadline.
     const patienceMs =
       (this.#awaitingSinceMs ?? now) + this.#silenceMs + 1 - now;
-    const waitMs = Math.max(1, Math.min(this.#intervalMs, patienceMs));
-    this.#tickDueMs = now + waitMs;
+    this.#tickAfter(Math.max(1, Math.min(this.#intervalMs, patienceMs)));
+  }
+
+  #tickAfter(waitMs: number): void {
+    this.#tickDueMs = performance.now() + waitMs;
     this.#timer = setTimeout(() => this.#tick(), waitMs).unref();
+  }
+
+  get #doubtMs(): number {
+    return Math.max(DEFAULTS.doubtMs, 4 * (this.#rttMs ?? 0));
+  }
+
+  /** Nothing comes back, though the peer has echoed on another connection: well after this beat, so that it was no older one's echo. */
+  #isDeadBeside(now: number): boolean {
+    const sinceMs = this.#awaitingSinceMs;
+    if (sinceMs === undefined || !this.#isQuic()) return false;
+    const { silenceBesideMs, aliveBesideMs } = DEFAULTS;
+    return (
+      now - sinceMs > silenceBesideMs &&
+      this.#echoedBeside(sinceMs + this.#doubtMs, now - aliveBesideMs)
+    );
   }
 
   #beat(now: number): void {
@@ -190,18 +235,23 @@ export class Heartbeat {
   }
 
   #onSilence(): void {
-    if (transportOf(this.#connection.remoteAddr.toString()) === "QUIC") {
+    if (this.#isQuic()) {
       // QUIC knows that the process lives and only its event loop is late. Requests have their own deadlines.
       this.#stream?.abort(new Error("no heartbeat"));
       this.#stream = undefined;
       this.#awaitingSinceMs = undefined;
       return;
     }
-    this.#connection.abort(
-      new ShoalError("DEADLINE", `no heartbeat for ${this.#silenceMs} ms`, {
-        timeoutMs: this.#silenceMs,
-      }),
-    );
+    this.#abort(this.#silenceMs);
+  }
+
+  #abort(timeoutMs: number): void {
+    const what = `no heartbeat for ${Math.round(timeoutMs)} ms`;
+    this.#connection.abort(new ShoalError("DEADLINE", what, { timeoutMs }));
+  }
+
+  #isQuic(): boolean {
+    return transportOf(this.#connection.remoteAddr.toString()) === "QUIC";
   }
 }
 
@@ -219,6 +269,10 @@ export class RecentRoundTrips {
     this.#samples = this.#samples.filter((sample) => sample.atMs > sinceMs);
     this.#samples.push({ ms, atMs });
     if (this.#samples.length > MAX_SAMPLES) this.#samples.shift();
+  }
+
+  hasBetween(fromMs: number, toMs: number): boolean {
+    return this.#samples.some(({ atMs }) => atMs >= fromMs && atMs <= toMs);
   }
 
   least(): number | undefined {

@@ -2,7 +2,12 @@
 import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
 import { Lateness } from "../../test/support/lateness.ts";
+import { until } from "../../test/support/until.ts";
+import { freePort, relayUdp } from "../../test/support/wires.ts";
+import { sleep } from "../lib/index.ts";
 import type { TransportName } from "./address.ts";
+import { DEFAULTS } from "./defaults.ts";
+import type { Host } from "./host.ts";
 import {
   closeOf,
   spawnPeer,
@@ -84,4 +89,75 @@ test("a peer is not lost when this process itself stalled", async (t) => {
   await host.ping(peer.peerId);
   assert.equal(lost, false);
   assert.equal(host.connections()[0]?.sinceMs, before.sinceMs);
+});
+
+/** Another connection besides the open one: an address without an id is dialled anew. */
+async function connectBesides(host: Host, address: string): Promise<void> {
+  await host.connect({ addresses: [address.replace(/\/p2p\/.*/, "")] });
+}
+
+function transportsOf(host: Host): string {
+  return host
+    .connections()
+    .map(({ transport }) => transport)
+    .sort()
+    .join();
+}
+
+test("one of two connections to a peer is silent: the other is used within a second or two, and the silent one ends", async (t) => {
+  const peer = await spawnPeer(t);
+  const host = await startHost(t);
+  const [quic = ""] = targetOf(peer, "QUIC").addresses;
+  const port = await freePort();
+  const relay = await relayUdp(t, port, Number(quic.split("/")[4]));
+  await host.connect(targetOf(peer, "TCP"));
+  await connectBesides(host, `/ip4/127.0.0.1/udp/${port}/quic-v1`);
+  assert.equal(transportsOf(host), "QUIC,TCP");
+  const usual = await host.openStream(peer.peerId, "/test/echo/1", {
+    maxFrameBytes: 100,
+  });
+  assert.equal(usual.transport, "QUIC");
+  using lateness = new Lateness();
+  const startedMs = performance.now();
+  const sinceMs = (): number => performance.now() - startedMs - lateness.ms;
+  // What is sent arrives; nothing comes back.
+  relay.dropReplies();
+  const ended = closeOf(usual).then(sinceMs);
+  const avoided = Promise.withResolvers<number>();
+  const trying = setInterval(() => {
+    host.openStream(peer.peerId, "/test/echo/1", { maxFrameBytes: 100 }).then(
+      ({ transport }) => {
+        if (transport === "TCP") avoided.resolve(sinceMs());
+      },
+      () => {}, // on the silent one
+    );
+  }, 50);
+  t.after(() => clearInterval(trying));
+  const avoidedMs = await within(avoided.promise, "a stream over the other");
+  const endedMs = await within(ended, "the end of the silent one");
+  t.diagnostic(`avoided after ${avoidedMs} ms, ended after ${endedMs} ms`);
+  assert.ok(endedMs < NOTICED_WITHIN_MS, `${endedMs} ms`);
+  await until("it to be gone", () => transportsOf(host) === "TCP");
+  if (lateness.ms < 1_000) assert.ok(avoidedMs < endedMs);
+});
+
+// Runs alone, because it blocks the event loop.
+test("neither of two connections is lost when this process stalled, and the peer does not take one for dead", async (t) => {
+  const peer = await spawnPeer(t);
+  const host = await startHost(t);
+  await host.connect(targetOf(peer, "TCP"));
+  await connectBesides(host, targetOf(peer, "QUIC").addresses[0]!);
+  await host.ping(peer.peerId);
+  const lost = new Promise((resolve) => {
+    host.onPeer(resolve);
+  });
+  const before = host.connections().map(({ id }) => id);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5_000);
+  // As long as a silent one would have, on either side.
+  const calm = sleep(2 * DEFAULTS.silenceBesideMs);
+  assert.equal(await Promise.race([lost, calm]), undefined);
+  assert.deepEqual(
+    host.connections().map(({ id }) => id),
+    before,
+  );
 });

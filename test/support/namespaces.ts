@@ -85,7 +85,7 @@ export class TestNetwork implements AsyncDisposable {
   drop(
     from: readonly Place[],
     to: readonly Place[],
-    only: "" | "udp" = "",
+    only: "" | "udp" | "tcp" = "",
   ): () => void {
     const protocol = only === "" ? "" : `-p ${only}`;
     const rule = `${protocol} -s ${listed(from)} -d ${listed(to)} -j DROP`;

@@ -93,7 +93,8 @@ export async function relayUdp(
   t: Cleanup,
   port: number,
   target: number,
-): Promise<void> {
+): Promise<{ dropReplies: () => void }> {
+  let drops = false;
   const front = createSocket("udp4").bind(port, HOST);
   const backs = new Map<number, UdpSocket>();
   t.after(() => {
@@ -105,9 +106,12 @@ export async function relayUdp(
     if (back === undefined) {
       back = createSocket("udp4");
       backs.set(sender.port, back);
-      back.on("message", (answer) => front.send(answer, sender.port, HOST));
+      back.on("message", (answer) => {
+        if (!drops) front.send(answer, sender.port, HOST);
+      });
     }
     back.send(data, target, HOST);
   });
   await once(front, "listening");
+  return { dropReplies: () => void (drops = true) };
 }
