@@ -255,15 +255,17 @@ test("a gateway that is told to stop refuses what is new, ends what runs, even w
   );
 });
 
-test("of two gateways one is killed in the middle of replies: the stages free them within 15 s, and the other answers all the while", async (t) => {
+test("of three gateways one hangs and one is killed in the middle of replies: the stages free them within 15 s, and the third answers all the while; the one that hung ends its replies when it wakes", async (t) => {
   const scene = await Scene.set(t);
-  const [killed, other] = await Promise.all([
+  const [hung, killed, other] = await Promise.all([
+    scene.gateway("hung"),
     scene.gateway("killed"),
     scene.gateway("other"),
     scene.startNodes(),
   ]);
-  await Promise.all([answering(killed.url), answering(other.url)]);
+  for (const { url } of [hung, killed, other]) await answering(url);
   const { text: expected } = await complete(other.url, PROMPT, 24);
+  const long = await wholeText(await ask(hung.url, true));
 
   const over = new AbortController();
   let answers = 0;
@@ -274,25 +276,43 @@ test("of two gateways one is killed in the middle of replies: the stages free th
     }
   })();
   answered.catch(() => {});
-  const replies = await Promise.all([
-    ask(killed.url, true),
-    ask(killed.url, true),
-  ]);
-  const before = answers;
-  using lateness = new Lateness();
-  const killedMs = performance.now();
-  process.kill(killed.member.pid, "SIGKILL");
-  for (const reply of replies) await assert.rejects(reply.text());
-  // At most the other's one is left.
-  await until("the replies' sessions to be free", async () =>
-    (await scene.active()).every((count) => count <= 1),
-  );
-  const freedMs = performance.now() - killedMs - lateness.ms;
-  t.diagnostic(`freed after ${Math.round(freedMs)} ms`);
-  assert.ok(freedMs < FREED_MS, `${Math.round(freedMs)} ms`);
+  const strike = async (
+    gateway: Gateway,
+    signal: NodeJS.Signals,
+  ): Promise<Response[]> => {
+    const replies = await Promise.all([
+      ask(gateway.url, true),
+      ask(gateway.url, true),
+    ]);
+    const before = answers;
+    using lateness = new Lateness();
+    const struckMs = performance.now();
+    process.kill(gateway.member.pid, signal);
+    // A status is a moment old.
+    await until(
+      "the sessions to be told",
+      async () => (await scene.active()).every((count) => count >= 2),
+      10,
+    );
+    // At most the other's one is left.
+    await until("the replies' sessions to be free", async () =>
+      (await scene.active()).every((count) => count <= 1),
+    );
+    const freedMs = performance.now() - struckMs - lateness.ms;
+    t.diagnostic(`${signal}: freed after ${Math.round(freedMs)} ms`);
+    assert.ok(freedMs < FREED_MS, `${Math.round(freedMs)} ms`);
+    await until("the third to answer", () =>
+      Promise.resolve(answers > before + 1),
+    );
+    return replies;
+  };
+  for (const reply of await strike(killed, "SIGKILL"))
+    await assert.rejects(reply.text());
+  const replies = await strike(hung, "SIGSTOP");
+  process.kill(hung.member.pid, "SIGCONT");
+  for (const reply of replies) assert.equal(await wholeText(reply), long);
   over.abort();
   await answered;
-  assert.ok(answers > before, `${answers} answers, ${before} before the kill`);
   await until("all to be free", async () =>
     (await scene.active()).every((count) => count === 0),
   );
