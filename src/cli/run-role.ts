@@ -9,9 +9,9 @@ import {
   Events,
   logReader,
   movesCursor,
+  settledWithin,
   ShoalError,
   showsColors,
-  sleep,
 } from "../lib/index.ts";
 import type {
   Role,
@@ -101,10 +101,7 @@ function failed(error: unknown): unknown {
 async function drained(role: Role, stopping: AbortSignal): Promise<void> {
   const { details } = ShoalError.from(stopping.reason);
   if (details.byParent !== true) return await role.drain();
-  const late = new AbortController();
-  const bound = sleep(DRAIN_FOR_PARENT_MS, late.signal).catch(() => {});
-  await Promise.race([role.drain(), bound]);
-  late.abort();
+  await settledWithin(DRAIN_FOR_PARENT_MS, role.drain());
 }
 
 /** To the process that started this one, if there is one. */

@@ -12,7 +12,7 @@ import {
   startMember,
   startRendezvous,
 } from "../../test/support/memberships.ts";
-import { startHost, targetOf } from "../../test/support/network.ts";
+import { startHost, targetOf, within } from "../../test/support/network.ts";
 import type { NodeStatus } from "../status/index.ts";
 import { sealClusterRecord } from "./cluster-record.ts";
 import type { Membership, MembershipOptions } from "./membership.ts";
@@ -62,6 +62,15 @@ test("a node with several shards gives each back separately, and says goodbye fo
   await node.membership.hold(shard(1));
   await node.membership.leave();
   await sees(gateway, holders(), "nobody left");
+});
+
+test("a member leaves although nobody confirms its goodbye", async (t) => {
+  const rendezvous = await startRendezvous(t);
+  const node = await joined(t, rendezvous);
+  await node.membership.hold(shard(0));
+  const never = new Promise<never>(() => {});
+  t.mock.method(node.commands, "call", () => never);
+  await within(node.membership.leave(), "its end");
 });
 
 test("a node that knows one member joins through it", async (t) => {

@@ -61,7 +61,7 @@ export interface MembershipOptions {
 const SETTLE_MS = 20;
 /** In a large cluster somebody renews all the time; times and loads need not be newer than this. */
 const SETTLE_RENEWALS_MS = 1_000;
-/** Neighbours have this long to accept a goodbye, because people wait for it. */
+/** Neighbours and each rendezvous have this long to accept a goodbye, because people wait for it. */
 const GOODBYE_MS = 1_000;
 /** Members that joined together do not renew together. */
 const RENEW_JITTER = 0.1;
@@ -270,10 +270,10 @@ export class Membership {
 
   /** Says goodbye for all shards. Never rejects: a member that does not hear it will notice. */
   async leave(): Promise<void> {
-    await this.release();
     const late = Promise.withResolvers<void>();
     const cancel = this.#clock.after(GOODBYE_MS, late.resolve);
-    await Promise.race([this.#link.settled(), late.promise]);
+    const heard = this.release().then(() => this.#link.settled());
+    await Promise.race([heard, late.promise]);
     cancel();
   }
 

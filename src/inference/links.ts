@@ -3,7 +3,7 @@
  * the network.
  */
 import type { FrameStream, Host } from "../network/index.ts";
-import { isShoalError, ShoalError } from "../lib/index.ts";
+import { isShoalError, settledWithin, ShoalError } from "../lib/index.ts";
 import {
   decodeFrame,
   encodeFrame,
@@ -12,6 +12,9 @@ import {
   PIPELINE_PROTOCOL,
   type PipelineFrame,
 } from "../ring/index.ts";
+
+/** For the last frames to leave, also those to a peer that reads no more, or is still being dialled. */
+const STOP_MS = 500;
 
 /** A target for frames. `send` never throws: a lost link reports through `onLost`. */
 export interface Link {
@@ -96,8 +99,11 @@ export class Links {
   async stop(): Promise<void> {
     const links = [...this.#links.values()];
     this.#links.clear();
-    await Promise.allSettled(
-      links.map(async (link) => (await link).stream.close()),
+    await settledWithin(
+      STOP_MS,
+      Promise.allSettled(
+        links.map(async (link) => (await link).stream.close()),
+      ),
     );
   }
 

@@ -76,6 +76,19 @@ export async function withDeadline<T>(
   }
 }
 
+/** Once `work` has settled, or after `ms`: for an end, which whoever does not answer must not hold up. Never rejects. */
+export async function settledWithin(
+  ms: number,
+  work: Promise<unknown>,
+): Promise<void> {
+  const late = new AbortController();
+  await Promise.race([
+    work.catch(() => {}),
+    sleep(ms, late.signal).catch(() => {}),
+  ]);
+  late.abort();
+}
+
 /** The reason a signal was aborted for, as an Error. */
 export function reasonOf(signal: AbortSignal): Error {
   const reason: unknown = signal.reason;

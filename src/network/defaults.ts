@@ -85,6 +85,9 @@ export const DEFAULTS = Object.freeze({
    */
   addressAgeMs: 72 * 3_600_000,
 
+  /** A host that stops closes its connections in order for this long. libp2p gives each of them 500 ms, but waits for its sockets for ever. */
+  stopMs: 1_000,
+
   // heartbeat
   heartbeatMs: 2_000,
   /**

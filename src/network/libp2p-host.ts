@@ -1,7 +1,12 @@
 /** The host on libp2p: lifecycle, handlers, streams. */
 import { privateKeyFromProtobuf } from "@libp2p/crypto/keys";
 import type { Connection, Stream } from "@libp2p/interface";
-import { ShoalError, systemClock, withDeadline } from "../lib/index.ts";
+import {
+  settledWithin,
+  ShoalError,
+  systemClock,
+  withDeadline,
+} from "../lib/index.ts";
 import { transportOf, type PeerTarget } from "./address.ts";
 import {
   Connections,
@@ -258,8 +263,10 @@ export class Libp2pHost implements Host {
   async #stop(): Promise<void> {
     await this.#started?.catch(() => {});
     this.#connections.stop();
-    await this.dht.stop();
-    await this.#node.stop();
+    await settledWithin(
+      DEFAULTS.stopMs,
+      this.dht.stop().then(() => this.#node.stop()),
+    );
     await this.#built.closeDatastore();
   }
 

@@ -294,7 +294,10 @@ class ShardNode {
       signal: this.#signal,
     });
     stack.defer(() => this.#announcer.stop());
-    stack.defer(() => membership.leave());
+    // Nothing is computed any more: its engines end while the others hear of it.
+    stack.defer(async () => {
+      await Promise.all([membership.leave(), this.#shards.stop()]);
+    });
     stack.defer(() =>
       this.#stopping.abort(new ShoalError("ABORTED", "stopped")),
     );
