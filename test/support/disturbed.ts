@@ -74,11 +74,8 @@ export class Disturber {
       });
       try {
         const replies = await running.all;
-        await this.#compare(
-          asks,
-          replies,
-          `${one.fault} after ${after} tokens`,
-        );
+        const what = `${one.fault} after ${after} tokens`;
+        await this.#compare(asks, replies, what);
         const detected = replicas.gateway.member.seen
           .slice(from)
           .find(({ tag }) => tag === "SESSION");
@@ -142,8 +139,9 @@ export class Disturber {
     replies: readonly Reply[],
     what: string,
   ): Promise<void> {
+    const expected = await Promise.all(asks.map((how) => this.#expected(how)));
     for (const [i, reply] of replies.entries())
-      assertSame(reply, await this.#expected(asks[i]!), what);
+      assertSame(reply, expected[i]!, what);
   }
 }
 
