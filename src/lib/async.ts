@@ -10,6 +10,11 @@ export function deadline(
   details: ErrorDetails = {},
 ): { signal: AbortSignal; clear: () => void } {
   const controller = new AbortController();
+  // Not to be given away: Node keeps it for as long as it has listeners, and whoever waited for something may leave one (p-event does).
+  const outer = signal && AbortSignal.any([signal]);
+  const follow = (): void => controller.abort(outer?.reason);
+  if (outer?.aborted === true) follow();
+  else outer?.addEventListener("abort", follow, { once: true });
   const timer = setTimeout(() => {
     controller.abort(
       new ShoalError(code, `${what}: no answer within ${timeoutMs} ms`, {
@@ -18,11 +23,11 @@ export function deadline(
       }),
     );
   }, timeoutMs);
-  const merged =
-    signal === undefined
-      ? controller.signal
-      : AbortSignal.any([controller.signal, signal]);
-  return { signal: merged, clear: () => clearTimeout(timer) };
+  const clear = (): void => {
+    clearTimeout(timer);
+    outer?.removeEventListener("abort", follow);
+  };
+  return { signal: controller.signal, clear };
 }
 
 /** `promise`, or the signal's reason once it aborts. The promise's own late rejection is swallowed. */
