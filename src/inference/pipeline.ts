@@ -4,6 +4,7 @@
  */
 import { bytesOf, intsOf, type SamplingOptions } from "../engine/index.ts";
 import {
+  abortable,
   type ComputeMode,
   COMPUTE_MODE_DEFAULTS,
   isShoalError,
@@ -163,7 +164,9 @@ export class Pipeline {
         throw lost(index, stage, ShoalError.from(error));
       }
     });
-    links.push(...(await Promise.all(dialled)));
+    links.push(
+      ...(await abortable(Promise.all(dialled), session.options.signal)),
+    );
     for (const [stage, link] of links.entries())
       link.send(
         { ...session.head(FrameType.Open, stage), count: session.known.length },

@@ -17,6 +17,7 @@ import type {
   ServedModel,
 } from "./backend.ts";
 import { Changes } from "./changes.ts";
+import { abortOnceGone } from "./gone.ts";
 import { Pipeline } from "./pipeline.ts";
 import { hasRoute, type RoutePlan } from "../routing/index.ts";
 import { type Candidate, capacityOf, OwnSessions } from "./holders.ts";
@@ -299,6 +300,12 @@ export class SwarmBackend implements Backend {
     }));
     entry.routed(route, prediction);
     const ended = this.#own.begin(route);
+    const [gone, opened] = [new AbortController(), new AbortController()];
+    void abortOnceGone(gone, route, {
+      changes: this.#changes,
+      view: () => this.#view,
+      signal: opened.signal,
+    });
     try {
       yield* this.#pipeline.generate({
         manifest,
@@ -308,11 +315,15 @@ export class SwarmBackend implements Backend {
         maxTokens,
         sampling,
         mode: this.#mode(),
-        signal,
-        onResumed: (cachedTokens) => entry.resumed(cachedTokens),
+        signal: AbortSignal.any([signal, gone.signal]),
+        onResumed: (cachedTokens) => {
+          opened.abort();
+          entry.resumed(cachedTokens);
+        },
         onTimes: (stage, times) => entry.stageTimes(stage, times),
       });
     } finally {
+      opened.abort();
       ended();
       this.#keptRoutes.note(Int32Array.from([...tokens, ...generated]), route);
     }
