@@ -1,4 +1,4 @@
-/** How much memory processes have over time: is it flat? */
+/** How much memory processes have over time: is it flat? Without what they map from files, which comes as it is touched and is not theirs. */
 import { readFileSync } from "node:fs";
 import { median, round } from "./support.ts";
 
@@ -7,7 +7,7 @@ const EVERY_MS = 5_000;
 export interface Course {
   process: string;
   samples: number;
-  /** Medians of the first and the last quarter of the time, resident. */
+  /** Medians of the first and the last quarter of the time, resident and anonymous. */
   firstMib: number;
   lastMib: number;
   /** last / first */
@@ -28,16 +28,21 @@ export class MemoryCourse {
     this.#timer = setInterval(() => this.#sample(), EVERY_MS);
   }
 
+  /** With a last sample. */
   stop(): void {
-    clearInterval(this.#timer);
+    this.end();
     this.#sample();
+  }
+
+  end(): void {
+    clearInterval(this.#timer);
   }
 
   /** Fails if one of the processes has ended. */
   #sample(): void {
     for (const [name, pid] of this.#pids) {
       const status = readFileSync(`/proc/${pid}/status`, "utf8");
-      const kib = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]);
+      const kib = Number(/RssAnon:\s+(\d+)/.exec(status)?.[1]);
       this.#samples.get(name)?.push(kib / 1024);
     }
   }
