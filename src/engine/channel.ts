@@ -50,6 +50,10 @@ export const Op = {
   DialConnection: 14,
   /** JSON {stage} → Json {}. */
   UnloadStage: 15,
+  /** JSON {handle} → Json WrittenSession: what the session has so far is in a file; it goes on. */
+  WriteSession: 16,
+  /** JSON AdoptRequest → Json {}: a file that another node handed over. */
+  AdoptSession: 17,
 } as const;
 export type Op = (typeof Op)[keyof typeof Op];
 

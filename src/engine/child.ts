@@ -20,10 +20,11 @@ import {
   Op,
   Want,
 } from "./channel.ts";
-import { KeptFiles } from "./kept-files.ts";
+import { type KeptFacts, KeptFiles, type KeptPlace } from "./kept-files.ts";
 import { KeptSessions } from "./kept-sessions.ts";
 import { EngineLoop } from "./loop.ts";
 import type { DialRequest, ExpectRequest } from "./ring-links.ts";
+import { writeSession } from "./session-record.ts";
 import type { SessionRequest } from "./session-request.ts";
 import { describeDevices, deviceNames, gpusFor } from "./native-devices.ts";
 import type { Backend } from "./libraries.ts";
@@ -76,6 +77,21 @@ export interface StageInfo {
   device: string;
   /** Memory that it took on them, as far as the driver tells. */
   gpuBytes: number;
+  /** Undefined: it keeps no files. */
+  kept?: KeptPlace | undefined;
+}
+
+/** What another node handed over lies at a path in the stage's folder. */
+export interface AdoptRequest {
+  stage: number;
+  path: string;
+  facts: KeptFacts;
+}
+
+interface Loaded {
+  stage: Stage;
+  kept: KeptSessions;
+  samplers: Map<number, Sampler>;
 }
 
 /** What sessions sent on is kept in memory up to here, then in a file. */
@@ -92,10 +108,7 @@ const loop = new EngineLoop(
   (frame) => answer(frame),
 );
 /** By number; with the samplers of sequences that decode one by one. */
-const stages = new Map<
-  number,
-  { stage: Stage; samplers: Map<number, Sampler> }
->();
+const stages = new Map<number, Loaded>();
 let vocabulary: Vocabulary | undefined;
 let sent: SentRowsMemory | undefined;
 
@@ -176,6 +189,15 @@ function handle(frame: Frame): object | Uint8Array | Promise<object> {
     case Op.CloseSession:
       loop.close((json(body) as { handle: number }).handle);
       return {};
+    case Op.WriteSession:
+      return writeSession(
+        loop.session((json(body) as { handle: number }).handle),
+      );
+    case Op.AdoptSession: {
+      const { stage, path, facts } = json(body) as AdoptRequest;
+      loaded(stage).kept.adopt(path, facts);
+      return {};
+    }
     case Op.UnloadStage:
       unload((json(body) as { stage: number }).stage);
       return {};
@@ -217,7 +239,6 @@ async function loadStage(
     throw error;
   }
   unload(request.stage);
-  stages.set(request.stage, { stage, samplers: new Map() });
   const batch = request.batch ?? COMPUTE_MODE_DEFAULTS.batch;
   const measuredMs = performance.now();
   const tables =
@@ -230,11 +251,14 @@ async function loadStage(
     anyBits: batch === "fast",
     sameRows: policy.sameBits(2),
   };
+  const files = keptFiles(request, native);
+  const kept = new KeptSessions(stage, rules, files);
+  stages.set(request.stage, { stage, kept, samplers: new Map() });
   loop.serve({
     id: request.stage,
     stage,
     policy,
-    kept: new KeptSessions(stage, rules, keptFiles(request, native)),
+    kept,
     sentRows: sentRows(request),
   });
   return {
@@ -252,6 +276,7 @@ async function loadStage(
     version: native.version,
     device: deviceNames(gpus, native.systemInfo()),
     gpuBytes: Math.max(0, freeOf(gpus) - freeOf(gpusFor(native, request))),
+    ...(files && { kept: files.place }),
   };
 }
 
@@ -345,7 +370,7 @@ function unload(id: number): void {
   there.stage[Symbol.dispose]();
 }
 
-function loaded(id: number): { stage: Stage; samplers: Map<number, Sampler> } {
+function loaded(id: number): Loaded {
   const there = stages.get(id);
   if (there === undefined)
     throw new ShoalError("ENGINE_FAILED", "no shard is loaded");

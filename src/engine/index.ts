@@ -34,6 +34,13 @@ export {
   type Libraries,
   packageSpec,
 } from "./libraries.ts";
+export {
+  factsPath,
+  KeptFacts,
+  keptPath,
+  type KeptPlace,
+  tokensOf,
+} from "./kept-files.ts";
 export type { KeptPrefix } from "./kept-sessions.ts";
 export { KV_TYPES, type KvType } from "./kv.ts";
 export {

@@ -25,18 +25,27 @@ import type { KeptTokens } from "./prefix-rules.ts";
 
 const STATE = ".kv";
 const FACTS = ".json";
+const TEMPORARY = ".tmp";
 const READ_BYTES = 1 << 20;
 
-const Facts = z.object({
+export const KeptFacts = z.object({
   version: z.literal(1),
   promptTokens: z.number().int().min(1).max(0x7fffffff),
   earliest: z.number().int().min(0).max(0x7fffffff),
   /** i32 little-endian, base64. */
-  tokens: z.string(),
+  tokens: z.base64(),
   bytes: z.number().int().min(1),
   crc32: z.number().int().min(0).max(0xffffffff),
+  owner: z.string().max(128).optional(),
 });
-type Facts = z.infer<typeof Facts>;
+/** What lies beside a state. */
+export type KeptFacts = z.infer<typeof KeptFacts>;
+
+/** Where a stage's files lie, and how much all stages together may have. */
+export interface KeptPlace {
+  folder: string;
+  bytes: number;
+}
 
 export interface KeptFile extends KeptTokens {
   path: string;
@@ -72,21 +81,21 @@ export class KeptFiles {
     return found.map(({ file }) => file);
   }
 
+  get place(): KeptPlace {
+    return { folder: this.#folder, bytes: this.#mostBytes };
+  }
+
   /** `write` writes the state, `bytes` long, to a path. Undefined if it could not, or if it is more than may be kept. */
   add(
-    { tokens, promptTokens, earliest }: KeptTokens,
+    { tokens, promptTokens, earliest, owner }: KeptTokens,
     bytes: number,
     write: (path: string) => boolean,
   ): KeptFile | undefined {
     if (bytes > this.#mostBytes) return undefined;
-    const path = join(
-      this.#folder,
-      `${randomBytes(8).toString("hex")}${STATE}`,
-    );
-    const temporary = `${path}.tmp`;
+    const temporary = keptPath(this.#folder);
     try {
       if (!write(temporary)) throw new RangeError("no room");
-      const facts: Facts = {
+      return this.adopt(temporary, {
         version: 1,
         promptTokens,
         earliest,
@@ -97,23 +106,28 @@ export class KeptFiles {
         ).toString("base64"),
         bytes,
         crc32: checksum(temporary),
-      };
-      writeFileSync(factsPath(path), JSON.stringify(facts), { mode: 0o600 });
-      renameSync(temporary, path);
-      this.#makeRoom();
-      return {
-        tokens,
-        promptTokens,
-        earliest,
-        path,
-        bytes,
-        crc32: undefined,
-      };
+        ...(owner !== undefined && { owner }),
+      });
     } catch {
       // The disk is full, or the folder is not ours: it is computed again.
       rmSync(temporary, { force: true });
-      remove(path);
       return undefined;
+    }
+  }
+
+  /** Gives a state its name, which was written to a path of `keptPath` and found to be as `facts` say. Throws where it is not there. */
+  adopt(temporary: string, facts: KeptFacts): KeptFile {
+    const path = temporary.slice(0, -TEMPORARY.length);
+    try {
+      writeFileSync(factsPath(path), JSON.stringify(facts), { mode: 0o600 });
+      renameSync(temporary, path);
+      const file = factsOf(path);
+      if (file === undefined) throw new RangeError("not what its facts say");
+      this.#makeRoom();
+      return { ...file, crc32: undefined };
+    } catch (error) {
+      remove(path);
+      throw error;
     }
   }
 
@@ -170,21 +184,30 @@ function states(
 function factsOf(path: string): KeptFile | undefined {
   try {
     const text = readFileSync(factsPath(path), "utf8");
-    const { tokens, ...facts } = Facts.parse(JSON.parse(text));
-    const bytes = Buffer.from(tokens, "base64");
-    if (statSync(path).size !== facts.bytes || bytes.length % 4 !== 0)
+    const facts = KeptFacts.parse(JSON.parse(text));
+    const tokens = tokensOf(facts);
+    if (statSync(path).size !== facts.bytes || tokens === undefined)
       return undefined;
-    return {
-      path,
-      tokens: new Int32Array(new Uint8Array(bytes).buffer),
-      ...facts,
-    };
+    return { ...facts, path, tokens };
   } catch {
     return undefined;
   }
 }
 
-function factsPath(path: string): string {
+/** Undefined if they are no tokens. */
+export function tokensOf({ tokens }: KeptFacts): Int32Array | undefined {
+  const bytes = Buffer.from(tokens, "base64");
+  if (bytes.length % 4 !== 0) return undefined;
+  return new Int32Array(new Uint8Array(bytes).buffer);
+}
+
+/** For a state that is being written into a stage's folder; whoever opens the folder removes it. */
+export function keptPath(folder: string): string {
+  const name = `${randomBytes(8).toString("hex")}${STATE}${TEMPORARY}`;
+  return join(folder, name);
+}
+
+export function factsPath(path: string): string {
   return `${path}${FACTS}`;
 }
 
@@ -201,7 +224,7 @@ function removeIfEmpty(folder: string): void {
   }
 }
 
-function checksum(path: string): number {
+export function checksum(path: string): number {
   const buffer = Buffer.allocUnsafe(READ_BYTES);
   const fd = openSync(path, "r");
   try {

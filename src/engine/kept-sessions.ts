@@ -2,7 +2,14 @@
  * What a stage computed for sessions that ended: the next session that begins alike, or the same one along another route, goes on from there.
  * A session's keys and values stay where they are until their place is needed or the engine has nothing to do; then they become a file.
  */
-import type { KeptFile, KeptFiles } from "./kept-files.ts";
+import { ShoalError } from "../lib/index.ts";
+import {
+  checksum,
+  type KeptFacts,
+  type KeptFile,
+  type KeptFiles,
+  tokensOf,
+} from "./kept-files.ts";
 import {
   type KeptTokens,
   type KnownTokens,
@@ -12,6 +19,12 @@ import {
 } from "./prefix-rules.ts";
 import type { SentRows } from "./sent-rows.ts";
 import type { Stage } from "./stage.ts";
+import {
+  fitState,
+  type StateHead,
+  stateHeadOf,
+  stateSizeOf,
+} from "./state-head.ts";
 
 /** As long as a reply may wait for a stage that replaces a lost one, and some more: then what was sent on is of no use. */
 const SENT_KEPT_MS = 120_000;
@@ -46,6 +59,13 @@ export interface KeptMatch {
   tokens: number;
 }
 
+/** What a session has computed. */
+export interface Computed {
+  readonly known: KnownTokens;
+  readonly sent: SentRows | undefined;
+  readonly owner: string | undefined;
+}
+
 export function describeMatch({ kept, tokens }: KeptMatch): KeptPrefix {
   const { earliest, sent } = kept;
   return {
@@ -59,6 +79,9 @@ export class KeptSessions implements Disposable {
   readonly #stage: Stage;
   readonly #rules: PrefixRules;
   readonly #files: KeptFiles | undefined;
+  /** Of what may be handed over; undefined: nothing may. */
+  readonly #head: StateHead | undefined;
+  #sizeOf: ((tokens: number) => number) | undefined;
   /** The last used last. */
   #entries: Kept[] = [];
   #parkedMs = 0;
@@ -68,19 +91,10 @@ export class KeptSessions implements Disposable {
     this.#stage = stage;
     this.#rules = rules;
     this.#files = files;
+    this.#head = stateHeadOf(stage);
     for (const file of files?.open() ?? []) {
-      const { tokens, promptTokens, earliest } = file;
-      if (tokens.length > stage.contextLength) files?.remove(file);
-      else
-        this.#add({
-          tokens,
-          promptTokens,
-          earliest,
-          sent: undefined,
-          endedMs: 0,
-          sequence: undefined,
-          file,
-        });
+      if (file.tokens.length > stage.contextLength) files?.remove(file);
+      else this.#addFile(file);
     }
   }
 
@@ -92,13 +106,16 @@ export class KeptSessions implements Disposable {
   /** The session in `sequence` has ended; its keys and values stay there for now. */
   park(
     sequence: number,
-    { tokens, promptTokens }: KnownTokens,
-    sent: SentRows | undefined,
+    { known: { tokens, promptTokens }, sent, owner }: Computed,
     nowMs: number,
   ): void {
     this.#parkedMs = nowMs;
     for (const entry of this.#entries.slice())
-      if (isStartOf(entry, tokens) && entry.promptTokens <= promptTokens)
+      if (
+        isStartOf(entry, tokens) &&
+        entry.promptTokens <= promptTokens &&
+        (owner === undefined || entry.owner === owner)
+      )
         this.#forget(entry);
     this.#add({
       tokens,
@@ -108,19 +125,54 @@ export class KeptSessions implements Disposable {
       endedMs: nowMs,
       sequence,
       file: undefined,
+      owner,
     });
     this.#dropSent(nowMs);
   }
 
-  /** The longest that a session in `sequence` may take over. */
+  /** Writes what a session that goes on in `sequence` has so far. Undefined where there is too little, or no room for it. */
+  writeRunning(
+    sequence: number,
+    { known, owner }: Computed,
+  ): KeptFile | undefined {
+    if (this.#head === undefined || known.tokens.length < PREFIX_BLOCK)
+      return undefined;
+    const earliest = this.#stage.earliestOf(sequence, true);
+    const file = this.#writeFile(sequence, { ...known, earliest, owner });
+    if (file !== undefined) this.#addFile(file);
+    return file;
+  }
+
+  /** Takes what another node handed over; throws where it is not as `facts` say, or of no use. */
+  adopt(path: string, facts: KeptFacts): void {
+    this.writeParked();
+    this.#sizeOf ??= stateSizeOf(this.#stage);
+    const tokens = tokensOf(facts)?.length ?? 0;
+    const bytes = this.#sizeOf?.(tokens) ?? 0;
+    if (
+      this.#files === undefined ||
+      this.#head === undefined ||
+      !fitState(path, tokens, this.#head, bytes)
+    )
+      throw new ShoalError(
+        "COMMAND_MALFORMED",
+        "what was handed over is no state of such a stage",
+      );
+    const crc32 = bytes === facts.bytes ? facts.crc32 : checksum(path);
+    this.#addFile(this.#files.adopt(path, { ...facts, bytes, crc32 }));
+  }
+
+  /** The longest that a session in `sequence`, opened by `gateway`, may take over. */
   find(
     wanted: KnownTokens,
     sequence: number,
     nowMs: number,
+    gateway?: string,
   ): KeptMatch | undefined {
     this.#dropSent(nowMs);
     let best: KeptMatch | undefined;
     for (const kept of this.#entries) {
+      if (kept.owner !== undefined && kept.owner !== gateway) continue;
       const isThere = kept.sequence === sequence;
       if (!isThere && this.#files === undefined) continue;
       const tokens = usablePrefix(kept, wanted, this.#rules);
@@ -193,13 +245,22 @@ export class KeptSessions implements Disposable {
     entry.sequence = undefined;
     entry.earliest = this.#stage.earliestOf(sequence, true);
     if (entry.tokens.length >= PREFIX_BLOCK)
-      entry.file = this.#files?.add(
-        entry,
-        this.#stage.bytesOf(sequence),
-        (path) => this.#stage.save(sequence, path),
-      );
+      entry.file = this.#writeFile(sequence, entry);
     this.#stage.releasePages(sequence);
     if (entry.file === undefined) this.#forget(entry);
+  }
+
+  #writeFile(sequence: number, tokens: KeptTokens): KeptFile | undefined {
+    const bytes = this.#stage.bytesOf(sequence);
+    return this.#files?.add(tokens, bytes, (path) =>
+      this.#stage.save(sequence, path),
+    );
+  }
+
+  #addFile(file: KeptFile): void {
+    const { tokens, promptTokens, earliest, owner } = file;
+    const none = { sent: undefined, endedMs: 0, sequence: undefined };
+    this.#add({ tokens, promptTokens, earliest, owner, ...none, file });
   }
 
   #add(entry: Kept): void {

@@ -143,11 +143,15 @@ export class EngineLoop {
     return match === undefined ? {} : { kept: describeMatch(match) };
   }
 
+  /** Of a running session, for whoever writes it. */
+  session(handle: number): RingSession | undefined {
+    return this.#sessions.get(handle);
+  }
+
   /** Frees the session's sequence. May be called twice. */
   close(handle: number): void {
     const session = this.#sessions.get(handle);
-    if (session === undefined) return;
-    this.#end(session, true);
+    if (session !== undefined) this.#end(session, true);
   }
 
   /** A frame that came through the node, which has checked who sent it. */
@@ -346,7 +350,7 @@ export class EngineLoop {
     const { record, sequence } = session;
     if (record === undefined) return; // it has not begun: the sequence is not its own
     if (isWhole && record.length > 0) {
-      kept.park(sequence, record.known(), record.sent, performance.now());
+      kept.park(sequence, record, performance.now());
       return;
     }
     record.sent?.[Symbol.dispose]();

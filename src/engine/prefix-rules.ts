@@ -28,6 +28,8 @@ export interface KnownTokens {
 export interface KeptTokens extends KnownTokens {
   /** The earliest position that can be gone on from, besides the end. */
   earliest: number;
+  /** Only this gateway's sessions may take it over: another node handed it over for it. Undefined: everybody's. */
+  owner?: string | undefined;
 }
 
 /** How many positions of `kept` are of use to `wanted`, whose last token is always computed: that gives the next one. */

@@ -10,13 +10,17 @@ export class SessionRecord {
   #tokens: Int32Array;
   #length = 0;
   readonly sent: SentRows | undefined;
+  /** As in KeptTokens: of what it began with. */
+  readonly owner: string | undefined;
 
   /** `sent`: undefined for the last stage, which sends no rows; or where those of the first positions are not there. */
   constructor(
     promptTokens: number,
     before: Int32Array,
     sent: SentRows | undefined,
+    owner?: string,
   ) {
+    this.owner = owner;
     this.#promptTokens = promptTokens;
     this.#tokens = new Int32Array(Math.max(256, 2 * before.length));
     this.sent = sent;
@@ -43,12 +47,38 @@ export class SessionRecord {
     return this.#tokens.subarray(from, to);
   }
 
-  known(): KnownTokens {
+  get known(): KnownTokens {
     return {
       tokens: this.#tokens.slice(0, this.#length),
       promptTokens: this.#promptTokens,
     };
   }
+}
+
+/** In the folder of kept sessions, with its facts beside it. */
+export interface WrittenSession {
+  path: string;
+  bytes: number;
+  /** Positions that it has. */
+  tokens: number;
+}
+
+interface Running {
+  host: SessionHost;
+  sequence: number;
+  record: SessionRecord | undefined;
+}
+
+/** Writes what a session has so far, for a node that is to take this one's place; the session goes on. Throws STAGE_FAILED. */
+export function writeSession(session: Running | undefined): WrittenSession {
+  const { host, sequence, record } = session ?? {};
+  const file = record && host?.kept.writeRunning(sequence ?? 0, record);
+  if (file === undefined)
+    throw new ShoalError(
+      "STAGE_FAILED",
+      "the session has too little to hand over, or there is no room for it",
+    );
+  return { path: file.path, bytes: file.bytes, tokens: file.tokens.length };
 }
 
 /**
@@ -74,7 +104,7 @@ export function beginRecord(
       : undefined;
     return new SessionRecord(promptTokens, new Int32Array(), sent);
   }
-  const { tokens, sent } = match.kept;
+  const { tokens, sent, owner } = match.kept;
   const before =
     sends && (sent?.length ?? 0) >= from ? sent?.upTo(from) : undefined;
   if (!kept.give(match, sequence, from)) {
@@ -84,5 +114,6 @@ export function beginRecord(
       "what was computed before is not here any more",
     );
   }
-  return new SessionRecord(promptTokens, tokens.subarray(0, from), before);
+  const begun = tokens.subarray(0, from);
+  return new SessionRecord(promptTokens, begun, before, owner);
 }

@@ -17,6 +17,8 @@ export interface SessionRequest {
   /** This stage's index among `stages`. */
   index: number;
   stages: number;
+  /** The peer that opened it. */
+  gateway?: string;
   /** KV sequence. */
   sequence: number;
   promptTokens: number;

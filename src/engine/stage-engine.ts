@@ -14,11 +14,13 @@ import {
   type Target,
   Want,
 } from "./channel.ts";
-import type { LoadStageRequest, StageInfo } from "./child.ts";
+import type { AdoptRequest, LoadStageRequest, StageInfo } from "./child.ts";
 import { EngineHost } from "./engine-host.ts";
 import type { EngineProcess, RequestOptions } from "./engine-process.ts";
+import type { KeptFacts } from "./kept-files.ts";
 import type { OpenedSession } from "./loop.ts";
 import type { DialRequest, ExpectRequest } from "./ring-links.ts";
+import type { WrittenSession } from "./session-record.ts";
 import type { SessionRequest } from "./session-request.ts";
 import type { SamplingOptions } from "./sampling.ts";
 import { Restarts } from "./restarts.ts";
@@ -178,6 +180,18 @@ export class StageEngine implements AsyncDisposable {
     if (this.#handles.size === 0) this.#unwatch();
     const how = this.#control();
     await this.#engine().requestJson(Op.CloseSession, { handle }, how);
+  }
+
+  /** Writes what a running session has so far, between two of its decodes. Throws STAGE_FAILED if it is not to be had. */
+  async writeSession(handle: number): Promise<WrittenSession> {
+    const how = this.#control();
+    return await this.#engine().requestJson(Op.WriteSession, { handle }, how);
+  }
+
+  /** Takes a state that another node handed over, at a path of `keptPath`, which was found to be as `facts` say. */
+  async adoptSession(path: string, facts: KeptFacts): Promise<void> {
+    const given: AdoptRequest = { stage: this.#stage, path, facts };
+    await this.#engine().requestJson(Op.AdoptSession, given, this.#control());
   }
 
   /** A session's frame from the gateway or a neighbour. */

@@ -6,7 +6,7 @@ import type { GenerateOptions } from "./pipeline.ts";
 import { layersOf, type RouteStage } from "./route.ts";
 
 export class GatewaySession {
-  readonly id = randomBytes(16).toString("hex");
+  readonly id: string;
   readonly options: GenerateOptions;
   /** The prompt, and what was generated before this session. */
   readonly known: Int32Array;
@@ -16,7 +16,8 @@ export class GatewaySession {
 
   constructor(options: GenerateOptions) {
     this.options = options;
-    const { tokens, generated = [] } = options;
+    const { session, tokens, generated = [] } = options;
+    this.id = session ?? newSessionId();
     this.known = Int32Array.from([...tokens, ...generated]);
   }
 
@@ -68,6 +69,11 @@ export class GatewaySession {
       session: this.id,
     };
   }
+}
+
+/** 32 hex digits, which nobody guesses. */
+export function newSessionId(): string {
+  return randomBytes(16).toString("hex");
 }
 
 export function lost(

@@ -32,6 +32,8 @@ import { planResume } from "./resume.ts";
 import { layersOf, type RouteStage } from "./route.ts";
 
 export interface GenerateOptions {
+  /** Its id, of `newSessionId`; default: a new one. */
+  session?: string;
   /** CID of the model's manifest. */
   manifest: string;
   route: readonly RouteStage[];

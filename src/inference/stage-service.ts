@@ -8,6 +8,7 @@ import {
   OWN_LINK,
   type StageEngine,
 } from "../engine/index.ts";
+import type { Announcement } from "../cluster/index.ts";
 import { type EventSink, ShoalError } from "../lib/index.ts";
 import type { Commands, FrameStream, Host } from "../network/index.ts";
 import {
@@ -18,11 +19,19 @@ import {
 } from "../ring/index.ts";
 import { checkOpen, giveBack, refuse, takeRoom } from "./check-open.ts";
 import { DataLinks, type DataPlace } from "./data-links.ts";
+import { Giving } from "./giving.ts";
 import { KvBudget } from "./kv-budget.ts";
 import { type Link, Links, readFrames, StreamLink } from "./links.ts";
 import { parseOpen } from "./open.ts";
 import { layersOf, type RouteStage } from "./route.ts";
-import { type Held, type HeldShard, StageSession } from "./stage-session.ts";
+import {
+  type Held,
+  type HeldShard,
+  StageSession,
+  stopping,
+} from "./stage-session.ts";
+import type { ShardStats, StageStats } from "./stage-stats.ts";
+import { Taking } from "./taking.ts";
 
 export interface StageServiceOptions {
   host: Host;
@@ -30,6 +39,8 @@ export interface StageServiceOptions {
   events: EventSink;
   /** Where engines listen for their neighbours' data connections; undefined: frames go through the nodes. */
   dataPlace?: DataPlace | undefined;
+  /** The cluster's records, of which some may hand sessions over to this node; default: none. */
+  members?: () => readonly Announcement[];
   /** To reach the stage after this one, while a session opens. */
   connectTimeoutMs?: number;
 }
@@ -41,22 +52,6 @@ const STAGE_DEFAULTS = Object.freeze({
   maxStreamsPerPeer: 8,
 });
 
-export interface StageStats {
-  totalSessions: number;
-  failedSessions: number;
-  /** Tokens computed, prompts' and generated ones. */
-  totalTokens: number;
-}
-
-/** Of one shard. */
-export interface ShardStats {
-  sessions: { active: number; max: number };
-  /** Of keys and values: what sessions may still reserve, and all of it. */
-  kvTokens: { free: number; total: number };
-  /** Moving average of single-token decodes; undefined before the first. */
-  msPerToken: number | undefined;
-}
-
 export class StageService {
   #host: Host;
   #events: EventSink;
@@ -64,6 +59,8 @@ export class StageService {
   #links: Links;
   #held: Held[] = [];
   #dataLinks: DataLinks;
+  #giving: Giving;
+  #taking: Taking;
   #sessions = new Map<string, StageSession>();
   #byHandle = new Map<number, StageSession>();
   #lastHandle = 0;
@@ -88,6 +85,16 @@ export class StageService {
       ...options,
       place: options.dataPlace,
       engineOf: (manifest, range) => this.#heldOf(manifest, range)?.engine,
+    });
+    this.#giving = new Giving({
+      ...options,
+      sessionOf: (id, stage) => this.#sessions.get(`${id}/${stage}`),
+    });
+    this.#taking = new Taking({
+      members: () => [],
+      ...options,
+      peer: this.#host.peerId,
+      heldOf: (manifest, range) => this.#heldOf(manifest, range),
     });
   }
 
@@ -175,6 +182,7 @@ export class StageService {
   async stop(): Promise<void> {
     for (const session of this.#all()) session.fail(stopping(session));
     this.#dataLinks.stop();
+    this.#taking.stop();
     await this.#links.stop();
   }
 
@@ -336,6 +344,7 @@ export class StageService {
       onEnd: (ended, error) => {
         this.#sessions.delete(ended.key);
         this.#byHandle.delete(ended.handle);
+        this.#giving.ended(ended);
         if (ended.neighbours !== undefined)
           this.#dataLinks.leave(held, ended.neighbours.next);
         giveBack(held, ended.sequence, kvTokens);
@@ -383,8 +392,4 @@ export class StageService {
       );
     }
   }
-}
-
-function stopping({ name, index }: StageSession): ShoalError {
-  return new ShoalError("STAGE_LOST", `${name} is stopping`, { stage: index });
 }

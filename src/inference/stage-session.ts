@@ -122,6 +122,7 @@ export class StageSession {
     return {
       handle: this.handle,
       session: this.id,
+      gateway: this.gateway.peer,
       index: this.index,
       stages: open.route.length,
       sequence: this.sequence,
@@ -284,6 +285,11 @@ export class StageSession {
       session: this.id,
     };
   }
+}
+
+/** The node's time to drain is over. */
+export function stopping({ name, index }: StageSession): ShoalError {
+  return new ShoalError("STAGE_LOST", `${name} is stopping`, { stage: index });
 }
 
 /** Errors of the engine that say what was wrong with the session, not with the engine. */

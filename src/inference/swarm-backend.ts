@@ -2,13 +2,11 @@
  * The gateway's backend: the cluster's model, through the pipeline of its current holders. It learns the model from the members'
  * announcements and its tokenizer from the metadata part.
  */
-import { join } from "node:path";
 import type {
   Announcement,
   ClusterView,
   Membership,
 } from "../cluster/index.ts";
-import { fetchParts } from "../weights/index.ts";
 import type {
   Arrival,
   Backend,
@@ -23,12 +21,10 @@ import { hasRoute, type RoutePlan } from "../routing/index.ts";
 import { type Candidate, capacityOf, OwnSessions } from "./holders.ts";
 import type { SessionEntry, SessionLog } from "./session-log.ts";
 import {
-  backoffMs,
   type ComputeMode,
   computeModeOf,
   type EventSink,
   ShoalError,
-  sleep,
   steadyClock,
   systemClock,
 } from "../lib/index.ts";
@@ -36,9 +32,11 @@ import type { Commands, Host } from "../network/index.ts";
 import { Admission } from "./admission.ts";
 import { holdersFor, longestContext } from "./contexts.ts";
 import { kindsOf, otherKind } from "./computed-by.ts";
+import { newSessionId } from "./gateway-session.ts";
+import { HandOver, movesOf, takenBy } from "./hand-over.ts";
 import { systemFingerprint } from "./fingerprint.ts";
 import { KeptRoutes, planAlong } from "./kept-routes.ts";
-import { type Loaded, openVocabulary } from "./loaded-model.ts";
+import { type Loaded, ModelLoader } from "./loaded-model.ts";
 import { Recovery, RECOVERY_DEFAULTS } from "./recovery.ts";
 import { AvoidedPeers } from "./reroute.ts";
 import { awaited, notReady } from "./readiness.ts";
@@ -59,8 +57,15 @@ export interface SwarmBackendOptions {
   readyTimeoutMs?: number | undefined;
 }
 
-/** What a request waits for while it is fetched. */
-const VOCABULARY = "the model's vocabulary";
+type Plan = RoutePlan<Candidate>;
+
+/** What a session goes on from. */
+interface Known {
+  loaded: Loaded;
+  generated: readonly number[];
+  /** The route that it would take without these peers. */
+  next: (leaving: ReadonlySet<string>) => Plan | undefined;
+}
 
 export class SwarmBackend implements Backend {
   #options: SwarmBackendOptions;
@@ -73,10 +78,7 @@ export class SwarmBackend implements Backend {
   #waitingRoom: WaitingRoom;
   #readyTimeoutMs: number;
   #view: ClusterView | undefined;
-  #loaded: Loaded | undefined;
-  #loading: string | undefined;
-  #loadError: ShoalError | undefined;
-  #stopping = new AbortController();
+  readonly #model: ModelLoader;
   #unsubscribe: (() => void) | undefined;
   #onReady: (ready: boolean) => void;
 
@@ -95,34 +97,31 @@ export class SwarmBackend implements Backend {
       sessions: options.sessions,
     });
     this.#onReady = onReady;
+    this.#model = new ModelLoader({
+      ...options,
+      holders: () => this.#holders(),
+      onChange: () => this.#tell(),
+    });
   }
 
   start(): void {
     this.#unsubscribe = this.#options.membership.onChange((view) => {
       this.#view = view;
-      if (view !== undefined && view.complete) void this.#load(view.manifest);
+      if (view !== undefined && view.complete)
+        void this.#model.load(view.manifest);
       this.#tell();
     });
   }
 
   async stop(): Promise<void> {
-    this.#stopping.abort();
     this.#unsubscribe?.();
     await this.#pipeline.stop();
-    await this.#loaded?.tokenizer.stop();
+    await this.#model.stop();
   }
 
   notReady(): ShoalError | undefined {
     if (this.#view?.ready !== true) return notReady(this.#view);
-    if (this.#loaded?.manifest === this.#view.manifest) return undefined;
-    return (
-      this.#loadError ??
-      new ShoalError(
-        "SWARM_NOT_READY",
-        "the model's vocabulary is being downloaded",
-        { missingShards: [], waitingFor: VOCABULARY },
-      )
-    );
+    return this.#model.missing(this.#view.manifest);
   }
 
   async whenReady<T extends object>(
@@ -133,7 +132,7 @@ export class SwarmBackend implements Backend {
   }
 
   model(): ServedModel | undefined {
-    const loaded = this.#loaded;
+    const { loaded } = this.#model;
     if (loaded === undefined) return undefined;
     const { tokenizer } = loaded;
     return {
@@ -241,7 +240,12 @@ export class SwarmBackend implements Backend {
       if (generated.length === 0) kinds = now;
       else this.#tellOther(kinds, now, entry);
       try {
-        const along = this.#along(loaded, plan, request, generated, entry);
+        const next = (leaving: ReadonlySet<string>): Plan | undefined => {
+          const peers = new Set(plan.stages.map(({ peer }) => peer));
+          return planAlong(around(leaving), layerCount, peers);
+        };
+        const known = { loaded, generated, next };
+        const along = this.#along(plan, request, known, entry);
         for await (const token of along) {
           recovery.progress();
           generated.push(token.token);
@@ -250,7 +254,10 @@ export class SwarmBackend implements Backend {
         return;
       } catch (error) {
         failure = ShoalError.from(error);
-        kept = new Set(plan.stages.map(({ peer }) => peer));
+        kept = new Set([
+          ...plan.stages.map(({ peer }) => peer),
+          ...takenBy(failure),
+        ]);
         await recovery.after(failure, plan.stages);
       }
     }
@@ -286,10 +293,9 @@ export class SwarmBackend implements Backend {
   }
 
   async *#along(
-    { manifest }: Loaded,
-    { stages, prediction }: RoutePlan<Candidate>,
+    { stages, prediction }: Plan,
     { tokens, maxTokens, sampling, signal }: GenerateRequest,
-    generated: readonly number[],
+    { loaded: { manifest }, generated, next }: Known,
     entry: SessionEntry,
   ): AsyncGenerator<GeneratedToken, void, undefined> {
     const route = stages.map(({ peer, layerStart, layerEnd, addresses }) => ({
@@ -306,8 +312,18 @@ export class SwarmBackend implements Backend {
       view: () => this.#view,
       signal: opened.signal,
     });
+    const session = newSessionId();
+    using handOver = new HandOver({
+      ...this.#options,
+      manifest,
+      session,
+      moves: () =>
+        movesOf(route, this.#known(), (leaving) => next(leaving)?.stages),
+      changed: (ending) => this.#changes.next(ending),
+    });
     try {
-      yield* this.#pipeline.generate({
+      const replies = this.#pipeline.generate({
+        session,
         manifest,
         route,
         tokens,
@@ -322,6 +338,10 @@ export class SwarmBackend implements Backend {
         },
         onTimes: (stage, times) => entry.stageTimes(stage, times),
       });
+      for await (const token of replies) {
+        yield token;
+        if (token.finish === undefined) handOver.onToken();
+      }
     } finally {
       opened.abort();
       ended();
@@ -335,55 +355,12 @@ export class SwarmBackend implements Backend {
   }
 
   #holders(): Announcement[] {
-    return (this.#view?.shards ?? []).flatMap((shard) =>
-      shard.holders.filter((a) => a.state === "ready"),
-    );
+    return this.#known().filter((a) => a.state === "ready");
   }
 
-  /** Downloads manifest and vocabulary of `manifest` until it has them or another model replaces it. */
-  async #load(manifest: string): Promise<void> {
-    if (this.#loaded?.manifest === manifest || this.#loading === manifest)
-      return;
-    this.#loading = manifest;
-    const { commands, dataDir, events } = this.#options;
-    const { signal } = this.#stopping;
-    for (
-      let attempt = 0;
-      this.#loading === manifest && !signal.aborted;
-      attempt++
-    ) {
-      try {
-        const parts = await fetchParts(
-          commands,
-          manifest,
-          this.#holders(),
-          join(dataDir, "models", manifest),
-        );
-        const loaded = await openVocabulary(manifest, parts);
-        const old = this.#loaded;
-        this.#loaded = loaded;
-        this.#loading = undefined;
-        this.#loadError = undefined;
-        if (signal.aborted) await loaded.tokenizer.stop();
-        await old?.tokenizer.stop();
-        events.info("API", `serving ${loaded.name}`, {
-          model: manifest,
-          vocabulary: loaded.tokenizer.vocabSize,
-        });
-        this.#tell();
-        return;
-      } catch (error) {
-        const { code, message } = ShoalError.from(error);
-        this.#loadError = new ShoalError(
-          "SWARM_NOT_READY",
-          `the model's vocabulary is not available yet: ${message}`,
-          { cause: code, waitingFor: VOCABULARY },
-        );
-        this.#changes.tell();
-        events.warn("API", this.#loadError.message, { code });
-        await sleep(backoffMs(attempt), signal).catch(() => {});
-      }
-    }
+  /** Holders in every state. */
+  #known(): Announcement[] {
+    return (this.#view?.shards ?? []).flatMap(({ holders }) => holders);
   }
 
   #tell(): void {

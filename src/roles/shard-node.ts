@@ -138,6 +138,7 @@ class ShardNode {
       commands,
       events,
       dataPlace: dataPlaceOf(options),
+      members: () => membership.announcements(),
     });
     this.#spare = new SpareFolder(join(paths.data, "spare"), spareBytes);
     this.#files = new MemberFiles({
