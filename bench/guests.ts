@@ -9,7 +9,14 @@ import {
 const MOST_GUESTS = 6;
 
 export class Guests {
-  readonly counts = { joined: 0, cameBack: 0, drained: 0, killed: 0 };
+  readonly counts = {
+    joined: 0,
+    cameBack: 0,
+    /** Of a machine with too much to do: its start was given up. */
+    couldNotJoin: 0,
+    drained: 0,
+    killed: 0,
+  };
   readonly #replicas: Replicas;
   readonly #random: Random;
   #here: Holder[] = [];
@@ -26,7 +33,12 @@ export class Guests {
     const what = this.#random.below(3);
     const canJoin = this.#here.length < MOST_GUESTS;
     if (this.#here.length === 0 || (what === 0 && canJoin))
-      return await this.#join();
+      try {
+        return await this.#join();
+      } catch (error) {
+        this.counts.couldNotJoin++;
+        return `nobody joined: ${String(error)}`;
+      }
     return what === 1 ? this.#drain() : await this.#kill();
   }
 
@@ -38,8 +50,8 @@ export class Guests {
   async #join(): Promise<string> {
     const back = this.#random.below(2) > 0 ? this.#take(this.#gone) : undefined;
     if (back !== undefined) {
-      this.#replicas.holders.push(back);
       await this.#replicas.restart(back);
+      this.#replicas.holders.push(back);
       this.#here.push(back);
       this.counts.cameBack++;
       return `${back.name} came back for stage ${back.stage}`;
