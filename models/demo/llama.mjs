@@ -1,6 +1,6 @@
 /**
  * Just enough of llama.cpp for the check: load, tokenize, decode on one thread, text of a token.
- * Packages (koffi, @node-llama-cpp/linux-x64 3.22.1, @huggingface/jinja) are taken from the working directory.
+ * Packages (koffi, @node-llama-cpp/linux-x64 3.22.1) are taken from the working directory.
  */
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
@@ -8,7 +8,7 @@ import path from 'node:path';
 
 const require = createRequire(path.join(process.cwd(), 'check'));
 const koffi = require('koffi');
-const { Template } = require('@huggingface/jinja');
+const { JinjaTemplate } = await import(new URL('../../src/jinja/index.ts', import.meta.url));
 
 const dir = path.resolve('node_modules/@node-llama-cpp/linux-x64/bins/linux-x64');
 const library = (prefix) => koffi.load(path.join(dir, fs.readdirSync(dir).find((f) => f.startsWith(prefix))), { global: true });
@@ -59,7 +59,7 @@ export function open(file, nCtx = 512) {
   const ctx = f.init(model, { ...f.contextParams(), n_ctx: nCtx, n_batch: 512, n_ubatch: 512, n_threads: 1, n_threads_batch: 1 });
   const vocab = f.vocab(model);
   const size = f.vocabSize(vocab);
-  const template = new Template(f.template(model, null));
+  const template = new JinjaTemplate(f.template(model, null));
 
   function tokenize(text) {
     const out = new Int32Array(Buffer.byteLength(text) + 8);
@@ -99,7 +99,7 @@ export function open(file, nCtx = 512) {
     }
     return { text: Buffer.concat(parts).toString(), tokens: parts.length, ended: false };
   }
-  const chat = (messages) => template.render({ messages, add_generation_prompt: true, bos_token: '<s>', eos_token: '</s>' });
+  const chat = (messages) => template.render({ messages, add_generation_prompt: true, bos_token: '<s>', eos_token: '</s>' }, { now: new Date() });
   const start = () => f.clear(f.memory(ctx), true);
   return { tokenize, decode, text, generate, chat, start, isEog: (token) => f.isEog(vocab, token), size };
 }

@@ -85,16 +85,17 @@ test("a template sees what llama.cpp shows it, the date in English and local tim
   );
   assert.equal(
     template.render([], TOKENS),
-    "03 Feb 2026|Tuesday Tue 03 February Feb 2026 26 02 14:02:05:06 PM % %Q|false|true|0,1,2|truetrue",
+    "03 Feb 2026|Tuesday Tue 03 February Feb 2026 26 02 14:02:05:06 PM % %Q|False|True|0,1,2|TrueTrue",
   );
 });
 
 test("the role developer becomes system, unless the template knows it", () => {
   const messages = [{ role: "developer", content: "x" }];
-  const roles = "{% for m in messages %}{{ m.role }}{% endfor %}";
-  assert.equal(new ChatTemplate(roles).render(messages, TOKENS), "system");
+  const roles =
+    "{% for m in messages %}{{ m.role }}:{{ m.content }}{% endfor %}";
+  assert.equal(new ChatTemplate(roles).render(messages, TOKENS), "system:x");
   const knows = new ChatTemplate(`${roles}{# developer #}`);
-  assert.equal(knows.render(messages, TOKENS), "developer");
+  assert.equal(knows.render(messages, TOKENS), "developer:x");
 });
 
 const doubled = (start: string, join: string): string =>

@@ -139,19 +139,21 @@ const content = z.preprocess(
 
 const message = z.preprocess(
   emptyWithoutContent,
-  z.object(
-    {
-      role: z.enum(["system", "developer", "user", "assistant"], {
-        error: 'must be "system", "developer", "user" or "assistant"',
-      }),
-      content,
-      tool_calls: z
-        .array(z.unknown())
-        .max(0, { error: "must be empty: tool calling is not implemented" })
-        .nullish(),
-    },
-    { error: "must be an object" },
-  ),
+  z
+    .object(
+      {
+        role: z.enum(["system", "developer", "user", "assistant"], {
+          error: 'must be "system", "developer", "user" or "assistant"',
+        }),
+        content,
+        tool_calls: z
+          .array(z.unknown())
+          .max(0, { error: "must be empty: tool calling is not implemented" })
+          .nullish(),
+      },
+      { error: "must be an object" },
+    )
+    .transform(({ role, content }) => ({ role, content })),
 );
 
 /** An assistant's turn may be empty: clients then send null or no content. */
