@@ -19,6 +19,7 @@ import { ShoalError, systemClock, type Clock } from "../lib/index.ts";
 import { adapted, TemplateSupport, type ChatMessage } from "./chat-messages.ts";
 import { withinTime } from "./within-time.ts";
 
+export type { Json } from "../jinja/index.ts";
 export type { ChatMessage, ContentPart, ToolCall } from "./chat-messages.ts";
 
 export interface RenderOptions {

@@ -265,3 +265,39 @@ test("a template that writes BOS itself does not double it", async () => {
   await post("/v1/chat/completions", CHAT);
   assert.deepEqual([...(backend.requests[0]?.tokens ?? [])], [0, 72, 105]);
 });
+
+test("documents, thinking and other variables reach the template", async () => {
+  const { post, backend } = inProcess();
+  backend.chatTemplate =
+    "{{ enable_thinking }} {{ effort }} {{ messages|length }}{{ documents is defined }}";
+  await post("/v1/chat/completions", {
+    ...CHAT,
+    enable_thinking: false,
+    chat_template_kwargs: { effort: "high", messages: [] },
+  });
+  assert.equal(backend.lastPrompt, "False high 1False");
+});
+
+test("a model's template for documents answers with documents", async () => {
+  const { post, backend } = inProcess();
+  backend.namedTemplates = {
+    rag: "{% for d in documents %}{{ d.title }}: {{ d.text }};{% endfor %}",
+  };
+  await post("/v1/chat/completions", {
+    ...CHAT,
+    documents: [
+      { title: "A", text: "alpha" },
+      { title: "B", text: "beta" },
+    ],
+  });
+  assert.equal(backend.lastPrompt, "A: alpha;B: beta;");
+});
+
+test("a document nested beyond all measure is refused by the template's code", async () => {
+  const { post } = inProcess();
+  const deep = `${"[".repeat(5000)}${"]".repeat(5000)}`;
+  const body = JSON.stringify({ ...CHAT, documents: [{ text: 0 }] });
+  const reply = await post("/v1/chat/completions", body.replace("0", deep));
+  assert.equal(reply.statusCode, 400);
+  assert.match(reply.body, /TEMPLATE_FAILED|nested too deep/);
+});

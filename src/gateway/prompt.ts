@@ -48,10 +48,14 @@ export class Prompter {
   ): string {
     if (prompt.kind === "text") return prompt.text;
     const { bosText, eosText, addsBos } = model.tokenizer;
-    return this.#templateOf(model).render(prompt.messages, {
+    const { messages, documents, enableThinking, variables } = prompt;
+    return this.#templateOf(model).render(messages, {
       bosToken: bosText,
       eosToken: eosText,
       tokenizerAddsBos: addsBos,
+      documents,
+      enableThinking,
+      variables,
     });
   }
 
@@ -63,7 +67,8 @@ export class Prompter {
       );
     }
     if (this.#template === undefined || this.#source !== model.chatTemplate) {
-      this.#template = new ChatTemplate(model.chatTemplate);
+      const named = model.namedTemplates;
+      this.#template = new ChatTemplate(model.chatTemplate, { named });
       this.#source = model.chatTemplate;
     }
     return this.#template;

@@ -123,6 +123,30 @@ const REFUSED_CHATS: [object | string, string | null, string][] = [
     "`messages[1].content` must be a string or a list of text parts, got null",
   ],
   [
+    chat({ chat_template_kwargs: [] }),
+    "chat_template_kwargs",
+    "`chat_template_kwargs` must be an object, got an empty list",
+  ],
+  [
+    chat({
+      chat_template_kwargs: Object.fromEntries(
+        Array.from({ length: 65 }, (_, i) => [`a${i}`, 1]),
+      ),
+    }),
+    "chat_template_kwargs",
+    "`chat_template_kwargs` must have at most 64 fields, got an object",
+  ],
+  [
+    chat({ documents: ["a"] }),
+    "documents[0]",
+    "`documents[0]` must be an object, got a string",
+  ],
+  [
+    chat({ enable_thinking: "no" }),
+    "enable_thinking",
+    "`enable_thinking` must be true or false, got a string",
+  ],
+  [
     chat({ stream: "yes" }),
     "stream",
     "`stream` must be true or false, got a string",

@@ -2,8 +2,10 @@
 import { z } from "zod";
 import {
   type ChatMessage,
+  type Json,
   MAX_LOGIT_BIASES,
   MAX_REPEAT_LAST_N,
+  type RenderOptions,
   SAMPLING_DEFAULTS,
   samplingFields,
   type SamplingOptions,
@@ -14,6 +16,10 @@ import { invalid, validate } from "./validate.ts";
 /** A longer conversation fits no context; each message costs a pass through the template. */
 const MAX_MESSAGES = 2048;
 const MAX_CONTENT_PARTS = 1024;
+/** As many as parts of a message. */
+const MAX_DOCUMENTS = 1024;
+/** Templates know a handful. */
+const MAX_TEMPLATE_FIELDS = 64;
 /** OpenAI's bound. */
 const MAX_STOPS = 4;
 /** Text that may begin a stop string is held back from the client, so a longer one would hide the stream. */
@@ -22,7 +28,10 @@ const MAX_STOP_CHARS = 256;
 const DEFAULT_COMPLETION_TOKENS = 16;
 
 export type Prompt =
-  | { kind: "messages"; messages: readonly ChatMessage[] }
+  | ({
+      kind: "messages";
+      messages: readonly ChatMessage[];
+    } & Pick<RenderOptions, "documents" | "enableThinking" | "variables">)
   | { kind: "text"; text: string }
   | { kind: "tokens"; tokens: readonly number[] };
 
@@ -165,8 +174,25 @@ function emptyWithoutContent(message: unknown): unknown {
     : message;
 }
 
+/** What a chat template gets besides the messages. Its depth is the template's to bound. */
+const jsonObject = z.record(z.string(), z.custom<Json>(), {
+  error: "must be an object",
+});
+
 const chatSchema = z.object({
   ...common,
+  chat_template_kwargs: jsonObject
+    .refine((given) => Object.keys(given).length <= MAX_TEMPLATE_FIELDS, {
+      error: `must have at most ${MAX_TEMPLATE_FIELDS} fields`,
+    })
+    .nullish(),
+  documents: z
+    .array(jsonObject, { error: "must be a list of objects" })
+    .max(MAX_DOCUMENTS, {
+      error: `must have at most ${MAX_DOCUMENTS} documents`,
+    })
+    .nullish(),
+  enable_thinking: z.boolean({ error: "must be true or false" }).nullish(),
   max_completion_tokens: tokenCount.nullish(),
   messages: z
     .array(message, { error: "must be a list of messages" })
@@ -197,7 +223,13 @@ export function parseChat(body: unknown): Order {
   return {
     ...orderOf(fields),
     maxTokens: limitOf(fields.max_completion_tokens ?? fields.max_tokens ?? -1),
-    prompt: { kind: "messages", messages: fields.messages },
+    prompt: {
+      kind: "messages",
+      messages: fields.messages,
+      documents: fields.documents ?? undefined,
+      enableThinking: fields.enable_thinking ?? undefined,
+      variables: fields.chat_template_kwargs ?? undefined,
+    },
   };
 }
 

@@ -2,7 +2,7 @@
  * What the gateway needs from the cluster: the served model, whether it can answer now, and generated tokens. The roles join it to the
  * inference folder; tests give it a double.
  */
-import type { SamplingOptions } from "../engine/index.ts";
+import type { NamedTemplates, SamplingOptions } from "../engine/index.ts";
 import type { ShoalError } from "../lib/index.ts";
 import type { SessionStatus } from "../status/index.ts";
 
@@ -47,6 +47,8 @@ export interface ServedModel {
   contextLength: number;
   /** Jinja, from the model's file. */
   chatTemplate: string | undefined;
+  /** For requests with tools or documents. */
+  namedTemplates: NamedTemplates;
   tokenizer: TokenizerPort;
   /**
    * One generation. Throws BUSY (`retryAfterMs` in its details, if known) if there is no room; any other error names the stage. Ends right

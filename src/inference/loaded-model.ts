@@ -1,7 +1,7 @@
 /** What a gateway has of the cluster's model: its manifest's facts and its vocabulary. */
 import { join } from "node:path";
 import type { Announcement } from "../cluster/index.ts";
-import { Tokenizer } from "../engine/index.ts";
+import { type NamedTemplates, Tokenizer } from "../engine/index.ts";
 import { readGguf } from "../gguf/index.ts";
 import { backoffMs, type EventSink, ShoalError, sleep } from "../lib/index.ts";
 import type { Commands } from "../network/index.ts";
@@ -16,6 +16,7 @@ export interface Loaded {
   /** All stages of a route need the same context. */
   isOneContext: boolean;
   chatTemplate: string | undefined;
+  namedTemplates: NamedTemplates;
   tokenizer: Tokenizer;
 }
 
@@ -114,14 +115,27 @@ async function openVocabulary(
   parts: ModelParts,
 ): Promise<Loaded> {
   const { metadata } = await readGguf(parts.metadataPath);
-  const template = metadata.get("tokenizer.chat_template")?.value;
   return {
     manifest,
     name: parts.manifest.name,
     createdMs: Date.now(),
     modelContext: parts.manifest.contextLength,
     isOneContext: needsOneContext(parts.manifest),
-    chatTemplate: typeof template === "string" ? template : undefined,
+    ...templatesOf(metadata),
     tokenizer: await Tokenizer.load(parts.metadataPath),
+  };
+}
+
+/** A model's chat templates: the one for all requests, and those for requests with tools or documents. */
+export function templatesOf(
+  metadata: ReadonlyMap<string, { value: unknown }>,
+): Pick<Loaded, "chatTemplate" | "namedTemplates"> {
+  const template = (suffix: string): string | undefined => {
+    const value = metadata.get(`tokenizer.chat_template${suffix}`)?.value;
+    return typeof value === "string" ? value : undefined;
+  };
+  return {
+    chatTemplate: template(""),
+    namedTemplates: { tool_use: template(".tool_use"), rag: template(".rag") },
   };
 }

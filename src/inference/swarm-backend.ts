@@ -153,6 +153,7 @@ export class SwarmBackend implements Backend {
         ) || loaded.modelContext,
       ),
       chatTemplate: loaded.chatTemplate,
+      namedTemplates: loaded.namedTemplates,
       tokenizer,
       generate: (request) => this.#generate(loaded, request),
     };

@@ -2,6 +2,7 @@
  * A scripted backend for tests of the HTTP side: tokens are bytes (token b is byte b, up to 255) or whole pieces of text (256 and up, given
  * by the test). It is not a model: it says what the test tells it, and records the requests.
  */
+import type { NamedTemplates } from "../../src/engine/index.ts";
 import {
   abortable,
   type Clock,
@@ -53,6 +54,7 @@ export class BackendDouble implements Backend {
   session: ((tokens: number) => SessionStatus) | undefined;
   onToken: () => void = () => {};
   chatTemplate: string | undefined = CHATML;
+  namedTemplates: NamedTemplates = {};
 
   /** Everything asked for so far. */
   readonly requests: GenerateRequest[] = [];
@@ -83,6 +85,7 @@ export class BackendDouble implements Backend {
       createdMs: 1_700_000_000_500,
       contextLength: this.contextLength,
       chatTemplate: this.chatTemplate,
+      namedTemplates: this.namedTemplates,
       tokenizer: {
         bosText: "<s>",
         eosText: "</s>",
