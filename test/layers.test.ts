@@ -19,7 +19,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   catalog: ["lib", "network", "store"],
   hub: ["lib", "gguf", "model"],
   cluster: ["lib", "network", "status"],
-  placement: ["lib", "model", "status", "cluster"],
+  placement: ["lib", "model", "status", "cluster", "routing"],
   weights: [
     "lib",
     "gguf",

@@ -49,6 +49,11 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
       load: async () => (await import("./status.ts")).statusCommand(),
     },
     {
+      name: "plan",
+      summary: "show where the model is cut and where it should be",
+      load: async () => (await import("./plan.ts")).planCommand(),
+    },
+    {
       name: "top",
       summary: "live status of a role; prints once when piped",
       load: async () => (await import("./top.ts")).topCommand(),

@@ -3,7 +3,13 @@ import { Command, Option } from "commander";
 import { defaultThreads, ENGINE_DEFAULTS } from "../engine/index.ts";
 import { ShoalError } from "../lib/index.ts";
 import { MIN_CONTEXT_TOKENS } from "../model/index.ts";
-import { type Standby, STANDBY_POLICIES, startNode } from "../roles/index.ts";
+import {
+  MOVE_POLICIES,
+  type MovePolicy,
+  type Standby,
+  STANDBY_POLICIES,
+  startNode,
+} from "../roles/index.ts";
 import {
   common,
   diagnosticsOf,
@@ -31,6 +37,8 @@ interface NodeFlags
   threads: number;
   memory?: number;
   standby?: Standby;
+  move?: MovePolicy;
+  moveAfter?: number;
   dataPort: number | "off";
   seed: boolean;
   spare?: number;
@@ -78,6 +86,19 @@ export function nodeCommand(): Command {
         "--standby <policy>",
         "load a shard that only one node holds as a standby, as far as memory allows, and take over lost ones (default: auto; off with --shard or --layers)",
       ).choices(STANDBY_POLICIES),
+    )
+    .addOption(
+      option(
+        "--move <policy>",
+        "let this node's layers follow the machines' speed: by itself, after `shoal plan --agree` (\"ask\"), or never (default: auto; off with --shard or --layers)",
+      ).choices(MOVE_POLICIES),
+    )
+    .addOption(
+      option(
+        "--move-after <s>",
+        "seconds that a better cut must last before layers move (default: 180)",
+        wholeNumber(1, 86_400),
+      ),
     )
     .optionsGroup("Computing options:")
     .addOption(
@@ -151,6 +172,9 @@ export function nodeCommand(): Command {
       gpuLayers: flags.gpuLayers,
       memoryBytes: flags.memory,
       standby: flags.standby,
+      move: flags.move,
+      moveAfterMs:
+        flags.moveAfter === undefined ? undefined : flags.moveAfter * 1000,
       diagnostics: diagnosticsOf(self),
       dataPort: flags.dataPort === "off" ? undefined : flags.dataPort,
       seed: flags.seed,

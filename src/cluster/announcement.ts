@@ -39,8 +39,18 @@ export const LINKS = Object.freeze({
   maxRoundTrip: 65_535,
 });
 
+/** A route has at most 256 stages. */
+const MAX_BORDERS = 255;
+
 /** A disk with more holes than this is of little use to anybody. */
 export const ON_DISK_RANGES = 16;
+
+/** Where a model is cut: the borders between the stages, by the version after the cluster's own plan, which is 0. */
+export const ToldCut = z.object({
+  version: z.number().int().min(1).max(1_000_000_000),
+  borders: z.array(z.number().int().min(1).max(65_535)).max(MAX_BORDERS),
+});
+export type ToldCut = z.infer<typeof ToldCut>;
 
 export const Announcement = z.object({
   v: z.literal(PROTOCOL),
@@ -76,6 +86,10 @@ export const Announcement = z.object({
   capacity: Capacity.optional(),
   /** Taken over because nobody else held it, or as a standby; given back when others hold it. */
   takenOver: z.boolean().optional(),
+  /** The cut that the node follows; without it the cluster's own plan. */
+  cut: ToldCut.optional(),
+  /** Its layers follow the cut: by themselves, or when its operator agrees. Without it they stay. */
+  move: z.enum(["auto", "ask"]).optional(),
   /** The node loads what only one node holds as a standby. */
   standby: z.boolean().optional(),
   /** Half-open layer ranges whose parts are all on the node's disk: to load a shard within one it fetches nothing. */

@@ -201,6 +201,7 @@ test("a status larger than a reply is cut until it fits; the original is unchang
     givenUp: [],
     connections: [],
     clusters: [{ ...one, members }],
+    plan: null,
     torrents: null,
     sessions: null,
     dht: { peers: 0, records: null, provided: 0, selfTest: null, lookups: [] },

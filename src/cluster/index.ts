@@ -14,6 +14,7 @@ export {
   ON_DISK_RANGES,
   PROTOCOL,
   Sealed,
+  ToldCut,
 } from "./announcement.ts";
 export { CLOCKS, isOff, side } from "./clocks.ts";
 export {
@@ -39,6 +40,7 @@ export {
   GET_CLUSTER,
   GET_NODE_STATUS,
   GET_PART,
+  LOAD_SHARD,
   SWARM_STATUS,
 } from "./protocol.ts";
 export { RendezvousService } from "./rendezvous-service.ts";

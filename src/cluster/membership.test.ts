@@ -276,6 +276,7 @@ test("a process reports what it is and its state; endless requests are slowed do
     givenUp: [],
     connections: [],
     clusters: [node.membership.status()],
+    plan: null,
     torrents: null,
     sessions: null,
     dht: { peers: 0, records: null, provided: 0, selfTest: null, lookups: [] },

@@ -1,6 +1,6 @@
 /** The commands of the cluster: names and schemas, validated on both sides. docs/PROTOCOL.md lists them. */
 import { z } from "zod";
-import { Passed, Sealed } from "./announcement.ts";
+import { Passed, Sealed, ToldCut } from "./announcement.ts";
 import { GossipWire } from "./gossip-wire.ts";
 import {
   clusterStatusSchema,
@@ -127,6 +127,8 @@ export const LOAD_SHARD = {
     shard: z.object({ index: count, count: count.min(1) }),
     layerStart: count,
     layerEnd: count,
+    /** The shard is one of this cut, which is to be in force. */
+    cut: ToldCut.optional(),
   }),
   result: z.object({
     accepted: z.boolean(),

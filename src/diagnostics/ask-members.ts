@@ -13,6 +13,7 @@ import {
   createHost,
   type Host,
   parseTarget,
+  type PeerTarget,
 } from "../network/index.ts";
 import type { AskedStatus } from "./ask-url.ts";
 
@@ -65,15 +66,15 @@ export async function askMembers(
   }
 }
 
-interface Wait {
+export interface Wait {
   timeoutMs: number;
   signal: AbortSignal;
 }
 
 /** Null if the peer does not report its own status. */
-async function nodeStatusOf(
+export async function nodeStatusOf(
   commands: Commands,
-  peer: string,
+  peer: PeerTarget | string,
   wait: Wait,
 ): Promise<NodeStatus | null> {
   try {
@@ -91,7 +92,11 @@ async function nodeStatusOf(
   }
 }
 
-async function reach(host: Host, target: string, wait: Wait): Promise<string> {
+export async function reach(
+  host: Host,
+  target: string,
+  wait: Wait,
+): Promise<string> {
   try {
     return (await host.connect(parseTarget(target), wait)).peer;
   } catch (error) {
@@ -106,7 +111,7 @@ async function reach(host: Host, target: string, wait: Wait): Promise<string> {
 }
 
 /** An answer, even an error, says more than unreachable peers. */
-function worstOf(error: unknown): ShoalError {
+export function worstOf(error: unknown): ShoalError {
   const errors = (error instanceof AggregateError ? error.errors : [error]).map(
     (one) => ShoalError.from(one),
   );

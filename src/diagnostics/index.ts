@@ -9,6 +9,7 @@
  *     const { url } = await diagnostics.start(() => ({ v: 1, role: "node", … }));
  */
 export { askMembers } from "./ask-members.ts";
+export { askPlan } from "./ask-plan.ts";
 export { type AskedStatus, askUrl } from "./ask-url.ts";
 export { DIAGNOSTICS_DEFAULTS } from "./defaults.ts";
 export type { Vitals } from "./history.ts";
@@ -17,6 +18,7 @@ export {
   reportLines,
   type ReportOptions,
 } from "./report-lines.ts";
+export { planLines } from "./plan-lines.ts";
 export { type ClusterRoute, clusterRoute, routeLines } from "./route-lines.ts";
 export { startReports } from "./report.ts";
 export { createDiagnostics, type Diagnostics } from "./server.ts";

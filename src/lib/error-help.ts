@@ -258,6 +258,10 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, Help>> = {
     "The shard does not fit into this machine's free memory or its `--memory`.",
     "The message names the largest context and the most layers that fit. Or lower `--sessions`, choose `shoal seed --kv q8_0`, or cut the model into more shards.",
   ],
+  MOVE_REFUSED: [
+    "A node was asked to change its layers, and does not: its operator said so, or another change is on its way.",
+    "`shoal plan` shows what each machine would do and why not. `--move auto` lets a node's layers follow the cut.",
+  ],
   // inference
   BUSY: [
     "All sessions are in use, or a queue is full.",

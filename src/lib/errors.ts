@@ -110,6 +110,7 @@ const CODES = {
   CLUSTER_FULL: [503, 69],
   SWARM_NOT_READY: [503, 69],
   MEMORY_INSUFFICIENT: [507, 69],
+  MOVE_REFUSED: [409, 75],
   // inference
   BUSY: [503, 69],
   DRAINING: [503, 75],

@@ -1,10 +1,15 @@
 import { z } from "zod";
 import { defaultThreads, ENGINE_DEFAULTS } from "../engine/index.ts";
-import { STANDBY_POLICIES, startNode as startRole } from "../roles/index.ts";
+import {
+  MOVE_POLICIES,
+  STANDBY_POLICIES,
+  startNode as startRole,
+} from "../roles/index.ts";
 import { MIN_CONTEXT_TOKENS } from "../model/index.ts";
 import {
   bytes,
   check,
+  durationMs,
   gpuFields,
   modeFields,
   someBytes,
@@ -55,6 +60,10 @@ export interface NodeOptions
   memoryBytes?: number | undefined;
   /** Loads a shard that only one node holds as a standby, as far as memory allows, and takes over lost ones. Default: "auto", and "off" with `shard`. */
   standby?: "auto" | "off" | undefined;
+  /** Its layers follow the machines' speed: "auto" by themselves, "ask" after `shoal plan --agree` on its machine, "off" never. Default: "auto", and "off" with `shard`. */
+  move?: "auto" | "ask" | "off" | undefined;
+  /** A better cut must last for so long before layers move. Default: 3 min. */
+  moveAfterMs?: number | undefined;
   /** Shares the files in the model folders with others. Default: true. */
   share?: boolean | undefined;
   /** Disk to lend: keeps extra copies of the rarest parts of the model there. Default: none. */
@@ -113,6 +122,10 @@ const schema = z.strictObject({
   standby: z
     .enum(STANDBY_POLICIES, { error: 'must be "auto" or "off"' })
     .optional(),
+  move: z
+    .enum(MOVE_POLICIES, { error: 'must be "auto", "ask" or "off"' })
+    .optional(),
+  moveAfterMs: durationMs.optional(),
   share,
   spareBytes: someBytes.optional(),
   cacheBytes: bytes.optional(),
@@ -139,6 +152,8 @@ export async function startNode(
     gpuLayers: given.gpuLayers,
     memoryBytes: given.memoryBytes,
     standby: given.standby,
+    move: given.move,
+    moveAfterMs: given.moveAfterMs,
     seed: given.share,
     spareBytes: given.spareBytes,
     cacheBytes: given.cacheBytes,

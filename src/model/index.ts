@@ -38,6 +38,8 @@ export {
   listOfCounts,
   planLayers,
   shardCounts,
+  shardTest,
+  tokenCost,
   type CutRules,
   type LayerRange,
   type PlannedModel,

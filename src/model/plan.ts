@@ -113,7 +113,7 @@ export function checkRange(model: CutModel, range: LayerRange): void {
 }
 
 /** Whether a range may be a shard. */
-function shardTest({
+export function shardTest({
   layerCount,
   cuts,
 }: CutModel): (range: LayerRange) => boolean {
@@ -135,6 +135,11 @@ function shardTest({
       has.every(
         (before) => (before[layerEnd] ?? 0) > (before[layerStart] ?? 0),
       ));
+}
+
+/** Bytes that a token reads in the layers of a range, the head with the last one: what the range costs to compute. */
+export function tokenCost(model: PlannedModel): (range: LayerRange) => number {
+  return weighing(model).costOf;
 }
 
 /** The embedding table counts for the first shard, the head for the last; a tied head counts the table again. A token reads one row of the table. */

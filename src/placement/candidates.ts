@@ -100,7 +100,10 @@ function candidateOf(
 }
 
 /** What a peer took over although it is ready elsewhere too. */
-function spareOf(coverage: readonly Coverage[], peer: string): PlanShard[] {
+export function spareOf(
+  coverage: readonly Coverage[],
+  peer: string,
+): PlanShard[] {
   return coverage
     .filter(
       ({ shard, ready }) =>

@@ -12,6 +12,7 @@ import type { Membership } from "../cluster/index.ts";
 import {
   type AdoptionInput,
   COPIES,
+  type Cut,
   type CoverageHistory,
   coverageOf,
   needsOf,
@@ -25,9 +26,10 @@ import {
   whatFits,
 } from "../placement/index.ts";
 import type { PlannedShard, ServedModel } from "../weights/index.ts";
-import type { ModelSwarm } from "./model-swarm.ts";
+import type { ModelSwarm, SwarmNow } from "./model-swarm.ts";
 import { nameOf, type NodeShards } from "./node-shards.ts";
 import type { SetAside } from "./set-aside.ts";
+import { isStage } from "./own-shard.ts";
 
 export interface ExtraShardsOptions {
   /** This node. */
@@ -120,7 +122,7 @@ export class ExtraShards {
         { index: request.index, count: now.shards.length },
       );
     }
-    const planned = swarm.planned(shard);
+    const planned = swarm.planned(shard.index, now.cut);
     if (shards.holds(planned)) return;
     const usable = usableBytes(freeMemoryBytes());
     const needs = needsOf(shard, now).totalBytes;
@@ -135,7 +137,7 @@ export class ExtraShards {
       "SHARD",
       `taking shard ${nameOf(planned)}: a member asked for it`,
     );
-    await this.#begin(planned);
+    await this.#begin(planned, now.cut);
   }
 
   /** Resolves with the next change, or after a while. */
@@ -161,7 +163,7 @@ export class ExtraShards {
     this.#giveBack(now);
   }
 
-  async #takeOne(now: AdoptionInput): Promise<void> {
+  async #takeOne(now: AdoptionInput & SwarmNow): Promise<void> {
     if (this.#isTaking) return;
     const { peer, standby, swarm, shards, setAside, events } = this.#options;
     const isMine = (one: TakeOver): boolean =>
@@ -169,10 +171,12 @@ export class ExtraShards {
       !setAside.has(one.shard) &&
       !this.#isFailing(one.shard.index, now.nowMs);
     const lost = takeOvers(now).find(isMine);
-    const rare = standby ? standbys(now).find(isMine) : undefined;
+    // A standby of a cut that is about to go would be loaded in vain.
+    const isMoving = now.otherCuts.some((c) => c.version > now.cut.version);
+    const rare = standby && !isMoving ? standbys(now).find(isMine) : undefined;
     const mine = lost ?? rare;
     if (mine === undefined) return;
-    const planned = swarm.planned(mine.shard);
+    const planned = swarm.planned(mine.shard.index, now.cut);
     if (shards.holds(planned)) return;
     const name = nameOf(planned);
     const what =
@@ -182,18 +186,21 @@ export class ExtraShards {
     events.info("SHARD", `${what}: ${mine.reason}`);
     await this.#begin(
       planned,
-      mine.gives.map((shard) => swarm.planned(shard)),
+      now.cut,
+      mine.gives.map(({ index }) => swarm.planned(index, now.cut)),
     );
   }
 
   /** Claims the shard at once, so that nobody else begins too; the rest goes on beside the watch. */
   async #begin(
     planned: PlannedShard,
+    cut: Cut,
     gives: readonly PlannedShard[] = [],
   ): Promise<void> {
     const { shards, model, swarm } = this.#options;
     const mostContext = swarm.mostContext();
-    await shards.claim(planned, model.mode, { takenOver: true, mostContext });
+    const how = { cut, takenOver: true, mostContext };
+    await shards.claim(planned, model.mode, how);
     this.#isTaking = true;
     this.#start(
       this.#take(planned, gives).finally(() => {
@@ -246,11 +253,12 @@ export class ExtraShards {
     return (this.#failed.get(index)?.untilMs ?? 0) > nowMs;
   }
 
-  #giveBack(now: AdoptionInput): void {
+  #giveBack(now: AdoptionInput & SwarmNow): void {
     const { peer, shards, standby, events } = this.#options;
     for (const planned of shards.takenOver()) {
       const shard = now.shards[planned.number.index];
-      if (shard === undefined) continue;
+      // One of another cut is for the cut's watch to give back.
+      if (shard === undefined || !isStage(planned.range, now.cut)) continue;
       const reason =
         shouldGiveBack({ ...now, peer, shard, standby }) ??
         this.#whyMemory(now, shard.index);

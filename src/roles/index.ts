@@ -17,7 +17,13 @@ export {
   type LocalSwarmProgress,
   startLocalSwarm,
 } from "./local-swarm.ts";
-export { type Standby, STANDBY_POLICIES } from "./node-options.ts";
+export { agreeToMove } from "./move-consent.ts";
+export {
+  MOVE_POLICIES,
+  type MovePolicy,
+  type Standby,
+  STANDBY_POLICIES,
+} from "./node-options.ts";
 export { startRendezvous } from "./rendezvous.ts";
 export type { Role, RoleContext, RoleInfo } from "./role.ts";
 export { startSeeder } from "./seeder.ts";

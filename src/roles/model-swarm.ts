@@ -1,11 +1,14 @@
-/** A cluster as placement sees it: its model's plan, who holds what of it, and what a session needs. */
-import type { Membership } from "../cluster/index.ts";
+/** A cluster as placement sees it: where its model is cut, who holds what of it, and what a session needs. */
+import type { Announcement, Membership } from "../cluster/index.ts";
 import { computeModeOf, sameComputeMode } from "../lib/index.ts";
-import { planLayers } from "../model/index.ts";
 import {
+  type Cut,
+  cutsOf,
+  firstCut,
   leastRoom,
   type PlanShard,
   planShards,
+  sameCut,
   type SessionRoom,
   type Swarm,
   type Wish,
@@ -19,38 +22,60 @@ export interface ModelSwarmOptions {
   wish: Wish;
 }
 
+/** At one moment. */
+export interface SwarmNow extends Swarm, SessionRoom {
+  announcements: readonly Announcement[];
+  /** The one in force; `shards` are its stages. */
+  cut: Cut;
+  /** Others that somebody follows. */
+  otherCuts: readonly Cut[];
+}
+
 export class ModelSwarm {
   readonly #options: ModelSwarmOptions;
-  readonly #plan: PlanShard[];
+  readonly #first: Cut;
+  /** Of the cut that was in force last. */
+  #plan: { cut: Cut; shards: PlanShard[] };
 
   constructor(options: ModelSwarmOptions) {
     this.#options = options;
     const { manifest, shards } = options.model;
-    this.#plan = planShards(manifest, planLayers(manifest, shards));
+    const cut = firstCut(manifest, shards);
+    this.#first = cut;
+    this.#plan = { cut, shards: planShards(manifest, cut.ranges) };
   }
 
-  now(): Swarm & SessionRoom {
+  now(): SwarmNow {
     const { membership, model, wish } = this.#options;
-    return {
-      ...leastRoom(model.manifest, wish),
-      manifest: model.id,
-      shards: this.#plan,
+    const { id, manifest } = model;
+    const all = membership
+      .announcements()
       // One that computes otherwise is in no route with this node.
-      announcements: membership
-        .announcements()
-        .filter((a) => sameComputeMode(computeModeOf(a), model.mode)),
+      .filter((a) => sameComputeMode(computeModeOf(a), model.mode));
+    const announcements = all.filter((a) => a.manifest === id);
+    const { inForce: cut, others: otherCuts } = cutsOf({
+      model: manifest,
+      first: this.#first,
+      announcements,
+    });
+    if (!sameCut(cut, this.#plan.cut))
+      this.#plan = { cut, shards: planShards(manifest, cut.ranges) };
+    return {
+      ...leastRoom(manifest, wish),
+      manifest: id,
+      shards: this.#plan.shards,
+      announcements: all,
+      cut,
+      otherCuts,
     };
   }
 
-  /** A shard of the plan, to be held. */
-  planned({ index, layerStart, layerEnd }: PlanShard): PlannedShard {
-    const { id, manifest, shards: count } = this.#options.model;
-    return {
-      id,
-      manifest,
-      range: { layerStart, layerEnd },
-      number: { index, count },
-    };
+  /** A stage of a cut, to be held. */
+  planned(index: number, { ranges }: Cut): PlannedShard {
+    const { id, manifest } = this.#options.model;
+    const range = ranges[index];
+    if (range === undefined) throw new RangeError(`no stage ${index}`);
+    return { id, manifest, range, number: { index, count: ranges.length } };
   }
 
   /** The longest context of those that are ready: a route has the least of its stages, so more is of no use to it. */

@@ -26,6 +26,10 @@ export interface NodeOptions extends TransferFlags, SaidMode {
   memoryBytes?: number | undefined;
   /** Loads shards that only one node holds as standbys, as memory allows; undefined: "auto", and "off" where its shard is named. */
   standby?: Standby | undefined;
+  /** Whether its layers follow the cut; undefined: "auto", and "off" where its shard is named. */
+  move?: MovePolicy | undefined;
+  /** A better cut must last for so long before anything moves; undefined: MOVE.afterMs. */
+  moveAfterMs?: number | undefined;
   /** Give up if no bootstrap answers for so long. */
   bootstrapTimeoutMs: number;
   /** Serve what lies in the folders to others. */
@@ -40,6 +44,17 @@ export interface NodeOptions extends TransferFlags, SaidMode {
 
 export const STANDBY_POLICIES = ["auto", "off"] as const;
 export type Standby = (typeof STANDBY_POLICIES)[number];
+
+export const MOVE_POLICIES = ["auto", "ask", "off"] as const;
+export type MovePolicy = (typeof MOVE_POLICIES)[number];
+
+/** A shard that its operator named stays. */
+export function movePolicyOf({
+  move = "auto",
+  shard,
+}: Pick<NodeOptions, "move" | "shard">): MovePolicy {
+  return shard === undefined ? move : "off";
+}
 
 /** An operator who names a node's shard wants that one, and no other unless that is said too. */
 export function keepsStandbys({

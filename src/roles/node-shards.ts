@@ -2,7 +2,7 @@
  * The shards of one node. Each is claimed, found on disk or fetched, loaded, offered for sessions, and given back; at every step the
  * cluster hears what became fact.
  */
-import type { Membership } from "../cluster/index.ts";
+import type { Announcement, Membership } from "../cluster/index.ts";
 import type { NodeState, OwnShardStatus } from "../status/index.ts";
 import {
   servePartsOf,
@@ -22,13 +22,9 @@ import {
   type SaidMode,
   ShoalError,
 } from "../lib/index.ts";
-import {
-  type LayerRange,
-  type Manifest,
-  planLayers,
-  shardCounts,
-} from "../model/index.ts";
+import { type LayerRange, type Manifest, shardCounts } from "../model/index.ts";
 import type { Commands } from "../network/index.ts";
+import { type Cut, cutsOf, firstCut } from "../placement/index.ts";
 import { announced, type ClaimHow, type Own, shown } from "./own-shard.ts";
 import type { SetAside } from "./set-aside.ts";
 import { roomOfShard, type ShardRoom } from "./shard-room.ts";
@@ -53,6 +49,8 @@ export interface NodeShardsOptions {
   /** What its operator said of how it computes; the cluster's record says the rest. */
   mode: SaidMode;
   computesOn: Pick<StageEngineOptions, "backend" | "device" | "gpuLayers">;
+  /** Whether its layers follow the cut, at the moment. */
+  move: () => Announcement["move"];
   /** It keeps standbys. */
   standby: boolean;
   /** The layers of a model that it could load without fetching. */
@@ -81,6 +79,7 @@ export class NodeShards {
   readonly #host = new EngineHost();
   /** Models whose manifest and metadata are served. */
   #served = new Set<string>();
+  #cut: Cut | undefined;
 
   constructor(options: NodeShardsOptions) {
     this.#options = options;
@@ -96,6 +95,27 @@ export class NodeShards {
     return this.#owns
       .filter((o) => o.takenOver === true && o.state !== "draining")
       .map(({ planned }) => planned);
+  }
+
+  /** Those that a cut may take away. */
+  movable(): { planned: PlannedShard; cut: Cut; state: NodeState }[] {
+    return this.#owns.flatMap(({ planned, cut, state }) =>
+      cut === undefined ? [] : [{ planned, cut, state }],
+    );
+  }
+
+  /** Nothing is being loaded or given back. */
+  isSettled(): boolean {
+    return this.#owns.every(({ state }) => state === "ready");
+  }
+
+  get count(): number {
+    return this.#owns.length;
+  }
+
+  /** The cut in force, which the announcements tell from now on. */
+  follow(cut: Cut): void {
+    this.#cut = cut;
   }
 
   holds({ range }: Pick<PlannedShard, "range">): boolean {
@@ -208,13 +228,20 @@ export class NodeShards {
   }
 
   /** The plan of a model that this node holds a shard of. */
-  readonly planOf = (id: string, count: number): LayerRange[] | undefined => {
+  readonly planOf = (
+    id: string,
+    count: number,
+  ): readonly LayerRange[] | undefined => {
     const own = this.#owns.find(({ planned }) => planned.id === id);
     const manifest = own?.planned.manifest;
     // The number is what others announce.
     if (manifest === undefined || !shardCounts(manifest).includes(count))
       return undefined;
-    return planLayers(manifest, count);
+    const announcements = this.#options.membership
+      .announcements()
+      .filter((a) => a.manifest === id);
+    const first = firstCut(manifest, count);
+    return cutsOf({ model: manifest, first, announcements }).inForce.ranges;
   };
 
   statuses(): OwnShardStatus[] {
@@ -323,10 +350,12 @@ export class NodeShards {
 
   /** Tells every rendezvous. Rejects with the first refusal. */
   async #announce(own: Own): Promise<void> {
-    const { membership, standby, onDisk } = this.#options;
+    const { membership, standby, move, onDisk } = this.#options;
     // Asked at each announcement.
     await membership.hold(() =>
       announced(own, this.#statsOf(own), {
+        cut: this.#cut,
+        move: move(),
         standby,
         onDisk: onDisk(own.planned.manifest),
       }),

@@ -1,15 +1,19 @@
 /** A shard that this node holds, on its way from a claim to its goodbye, and what the cluster and people are told of it. */
-import type { OwnState } from "../cluster/index.ts";
+import type { Announcement, OwnState } from "../cluster/index.ts";
 import type { StageEngine } from "../engine/index.ts";
 import type { StageService } from "../inference/index.ts";
 import { type ComputeMode, VERSION } from "../lib/index.ts";
+import type { LayerRange } from "../model/index.ts";
 import type { NodeState, OwnShardStatus } from "../status/index.ts";
+import { type Cut, toldCut } from "../placement/index.ts";
 import type { LayersOnDisk, PlannedShard } from "../weights/index.ts";
 import { engineOf, memoryOf } from "./engine-facts.ts";
 import type { ShardRoom } from "./shard-room.ts";
 
-/** How a shard is held that is not the node's own. */
+/** How a shard is held. */
 export interface ClaimHow {
+  /** That it is a stage of; undefined where its operator named it: then no cut takes it away. */
+  cut?: Cut;
   /** Because nobody else held it, or as a standby. */
   takenOver?: boolean;
   /** Where nobody named a context: no more than this. */
@@ -36,6 +40,9 @@ type Stats = ReturnType<StageService["statsOf"]>;
 
 /** Of the node, the same for all its shards. */
 export interface NodeFacts {
+  /** That is in force. */
+  cut: Cut | undefined;
+  move: Announcement["move"];
   standby: boolean;
   onDisk: LayersOnDisk;
 }
@@ -43,6 +50,7 @@ export interface NodeFacts {
 export function announced(own: Own, stats: Stats, node: NodeFacts): OwnState {
   const { planned, mode, state, engine, progress, takenOver = false } = own;
   const { id, manifest, range, number } = planned;
+  const cut = isStage(range, node.cut) ? node.cut : own.cut;
   return {
     ...range,
     ...stats,
@@ -57,11 +65,25 @@ export function announced(own: Own, stats: Stats, node: NodeFacts): OwnState {
     memoryBytes: memoryOf(engine?.info),
     engine: engineOf(engine?.info),
     takenOver,
+    cut: cut && toldCut(cut),
+    move: node.move,
     standby: node.standby || undefined,
     onDisk: node.onDisk.length > 0 ? node.onDisk : undefined,
     progress,
     version: VERSION,
   };
+}
+
+/** Whether the layers are a stage of that cut. */
+export function isStage(
+  { layerStart, layerEnd }: LayerRange,
+  cut: Cut | undefined,
+): boolean {
+  return (
+    cut?.ranges.some(
+      (range) => range.layerStart === layerStart && range.layerEnd === layerEnd,
+    ) ?? false
+  );
 }
 
 export function shown(own: Own, stats: Stats): OwnShardStatus {

@@ -16,6 +16,7 @@ import {
   type GivenUpStatus,
   type NodeStatus,
   type OwnShardStatus,
+  type PlanStatus,
   type SessionStatus,
   STATUS_LIMITS,
   type TorrentStatus,
@@ -51,6 +52,7 @@ export interface StatusPieces {
   api?: (() => string | undefined) | undefined;
   shards?: () => OwnShardStatus[];
   givenUp?: () => GivenUpStatus[];
+  plan?: () => PlanStatus | null;
   torrents?: () => TorrentStatus;
   sessions?: () => NodeStatus["sessions"];
 }
@@ -96,7 +98,8 @@ export function nodeStatus(
   startedMs: number,
   pieces: Omit<StatusPieces, "commands">,
 ): NodeStatus {
-  const { host, notReady, clusters, api, shards, torrents, sessions } = pieces;
+  const { host, notReady, clusters, api, shards, sessions } = pieces;
+  const { plan, torrents } = pieces;
   const reason = notReady() ?? null;
   const { user, system } = process.cpuUsage();
   return {
@@ -130,6 +133,7 @@ export function nodeStatus(
         roundTripMs: connection.rttMs ?? null,
       })),
     clusters: clusters().slice(0, STATUS_LIMITS.clusters).map(shortened),
+    plan: plan?.() ?? null,
     torrents: torrents?.() ?? null,
     sessions: sessions?.() ?? null,
     dht: host.dht.status(),

@@ -110,9 +110,10 @@ export class Placement {
     const { shards, swarm, model, peer, events, signal } = this.#options;
     let { shard, reason } = await this.#choose();
     for (;;) {
-      const planned = swarm.planned(shard);
+      const { cut } = swarm.now();
+      const planned = swarm.planned(shard.index, cut);
       events.info("SHARD", `taking shard ${nameOf(planned)}: ${reason}`);
-      await shards.claim(planned, model.mode);
+      await shards.claim(planned, model.mode, { cut });
       try {
         await sleep(PLACEMENT_DEFAULTS.claimMs, signal);
       } catch (error) {

@@ -49,7 +49,12 @@ import {
   memberOf,
   startMember,
 } from "./member.ts";
-import { keepsStandbys, type NodeOptions } from "./node-options.ts";
+import { MoveConsent } from "./move-consent.ts";
+import {
+  keepsStandbys,
+  movePolicyOf,
+  type NodeOptions,
+} from "./node-options.ts";
 import { NodeShards } from "./node-shards.ts";
 import {
   notReadyShards,
@@ -157,6 +162,7 @@ class ShardNode {
     });
     this.#disk = new DiskLayers(this.#files);
     this.#setAside = new SetAside({ events, stateDir: paths.state });
+    const consent = new MoveConsent(movePolicyOf(options), paths.state);
     this.#shards = new NodeShards({
       commands,
       membership,
@@ -174,6 +180,7 @@ class ShardNode {
       },
       mode: { kv: options.kv, batch: options.batch },
       computesOn: engineOn(gpu, options.gpuLayers),
+      move: () => consent.announced,
       standby: keepsStandbys(options),
       // One that takes no other shard has no use for it.
       onDisk: (manifest) => (takesMore(options) ? this.#disk.of(manifest) : []),
@@ -195,6 +202,7 @@ class ShardNode {
       modelsDir: this.#modelsDir,
       shards: this.#shards,
       setAside: this.#setAside,
+      consent,
       engineVersion: () => findLibraries(gpu.backend).version,
       freeMemoryBytes: () => this.#freeMemory(),
       isMemoryShort: () =>
@@ -258,6 +266,7 @@ class ShardNode {
       clusters: () => [membership.status(shards.planOf)],
       shards: () => shards.statuses(),
       givenUp: () => this.#setAside.list(),
+      plan: () => this.#taking.plan(),
       torrents: () => torrentsOfMember(this.#files, membership.published()),
       sessions: () => sessionsOfNode(this.#stages, shards.statuses()),
     });

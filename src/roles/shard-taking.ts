@@ -16,8 +16,12 @@ import {
   type ServedModel,
   servedModel,
 } from "../weights/index.ts";
+import { MOVE } from "../placement/index.ts";
+import type { PlanStatus } from "../status/index.ts";
+import { CutWatch } from "./cut-watch.ts";
 import { ExtraShards } from "./extra-shards.ts";
 import { ModelSwarm } from "./model-swarm.ts";
+import type { MoveConsent } from "./move-consent.ts";
 import { keepsStandbys, type NodeOptions } from "./node-options.ts";
 import type { NodeShards } from "./node-shards.ts";
 import { Placement } from "./placement.ts";
@@ -33,6 +37,8 @@ export interface ShardTakingOptions {
   modelsDir: string;
   shards: NodeShards;
   setAside: SetAside;
+  /** Whether its layers may change. */
+  consent: MoveConsent;
   /** Of llama.cpp, as it computes here. */
   engineVersion: () => string;
   freeMemoryBytes: () => number;
@@ -47,6 +53,7 @@ export class ShardTaking {
   #extra: ExtraShards | undefined;
   /** Takes a first shard; undefined until the model is known. */
   #settle: (() => Promise<void>) | undefined;
+  #cut: CutWatch | undefined;
 
   constructor(options: ShardTakingOptions) {
     this.#options = options;
@@ -62,14 +69,20 @@ export class ShardTaking {
       this.#settle = () => placement.settle();
       await this.#settle();
     } else {
-      const planned = planOf(model, node.shard);
+      const named = planOf(model, node.shard);
+      // A number is a stage's, wherever the model is cut by now.
+      const planned =
+        "index" in node.shard
+          ? swarm.planned(named.number.index, swarm.now().cut)
+          : named;
       await shards.claim(planned, model.mode);
       await shards.fetch(model, planned);
     }
     if (takesMore(node)) this.#takeMore(model, swarm);
+    this.#watchCut(model, swarm);
   }
 
-  /** After its own shard was given up; not where it holds others. */
+  /** After its own shard was given up or given back; not where it holds others. */
   async takeAnother(): Promise<void> {
     const { shards, signal } = this.#options;
     if (shards.statuses().length > 0) return;
@@ -86,7 +99,9 @@ export class ShardTaking {
     if (!takesMore(node)) return;
     try {
       const model = await this.#servedModel();
-      this.#takeMore(model, this.#swarmOf(model));
+      const swarm = this.#swarmOf(model);
+      this.#takeMore(model, swarm);
+      this.#watchCut(model, swarm);
     } catch (error) {
       if (signal.aborted) return;
       const { code, message } = ShoalError.from(error);
@@ -94,9 +109,19 @@ export class ShardTaking {
     }
   }
 
-  /** A member asks for a shard. Throws BUSY and what ExtraShards.accept does. */
-  async accept({ manifest, shard }: LoadShardRequest): Promise<void> {
-    if (this.#extra === undefined) {
+  /** The cluster's cut and the better one; null where this node does not look. */
+  plan(): PlanStatus | null {
+    return this.#cut?.status() ?? null;
+  }
+
+  /** A member asks for a shard. Throws BUSY and what CutFollower.accept and ExtraShards.accept do. */
+  async accept(request: LoadShardRequest): Promise<void> {
+    const { manifest, shard, cut } = request;
+    if (cut !== undefined && this.#cut !== undefined) {
+      await this.#cut.accept({ ...request, cut });
+      return;
+    }
+    if (this.#extra === undefined || cut !== undefined) {
       throw new ShoalError(
         "BUSY",
         takesMore(this.#options.node)
@@ -111,6 +136,19 @@ export class ShardTaking {
     const standby = keepsStandbys(this.#options.node);
     this.#extra = new ExtraShards({ ...this.#options, model, swarm, standby });
     void this.#extra.watch();
+  }
+
+  #watchCut(model: ServedModel, swarm: ModelSwarm): void {
+    const { cluster, moveAfterMs = MOVE.afterMs } = this.#options.node;
+    this.#cut = new CutWatch({
+      ...this.#options,
+      cluster,
+      model,
+      swarm,
+      moveAfterMs,
+      settle: () => this.takeAnother(),
+    });
+    void this.#cut.watch();
   }
 
   async #servedModel(): Promise<ServedModel> {

@@ -10,6 +10,7 @@
 export { MAX_STAGES } from "./defaults.ts";
 export { hasRoute, planRoute, type RoutePlan } from "./plan-route.ts";
 export {
+  computeTimes,
   type Holder,
   predict,
   type PredictedStage,

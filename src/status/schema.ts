@@ -5,6 +5,7 @@ import {
   type GivenUpStatus,
   NODE_STATES,
   type NodeStatus,
+  type PlanStatus,
   type SessionStatus,
 } from "./types.ts";
 
@@ -55,6 +56,49 @@ export const givenUpSchema = z.object({
   sinceMs: ms,
   untilMs: ms,
 }) satisfies z.ZodType<GivenUpStatus>;
+const cut = z.object({
+  msPerToken: ms.nullable(),
+  stages: z
+    .array(
+      z.object({
+        layerStart: count,
+        layerEnd: count,
+        computeMs: ms.nullable(),
+      }),
+    )
+    .max(STATUS_LIMITS.shards),
+});
+
+const plan = z.object({
+  cluster: text,
+  manifest: text,
+  model: text,
+  version: count,
+  sessions: ms,
+  now: cut,
+  better: cut.nullable(),
+  reason: text.nullable(),
+  gain: z.number().nullable(),
+  enough: z.number(),
+  enoughForMs: ms.nullable(),
+  moveAfterMs: ms,
+  moving: count.nullable(),
+  machines: z
+    .array(
+      z.object({
+        peer,
+        stage: count,
+        layerStart: count,
+        layerEnd: count,
+        thenStart: count,
+        thenEnd: count,
+        fetches: count,
+        msPerToken: ms.nullable(),
+        move: z.enum(["auto", "ask", "off"]),
+      }),
+    )
+    .max(STATUS_LIMITS.members),
+}) satisfies z.ZodType<PlanStatus>;
 
 const connection = z.object({
   peer,
@@ -223,6 +267,7 @@ export const nodeStatusSchema = z.object({
   givenUp: z.array(givenUpSchema).max(64),
   connections: z.array(connection).max(STATUS_LIMITS.connections),
   clusters: z.array(clusterStatusSchema).max(STATUS_LIMITS.clusters),
+  plan: plan.nullable(),
   torrents: torrents.nullable(),
   sessions: z
     .object({

@@ -47,6 +47,61 @@ export interface OwnShardStatus {
   takenOver: boolean;
 }
 
+/** A cut of a model, and what a token takes with it. */
+export interface CutStatus {
+  /** Expected; null if something was not measured. */
+  msPerToken: number | null;
+  stages: {
+    layerStart: number;
+    layerEnd: number;
+    computeMs: number | null;
+  }[];
+}
+
+/** What a node would do for the better cut. */
+export interface PlanMachineStatus {
+  peer: string;
+  stage: number;
+  layerStart: number;
+  layerEnd: number;
+  /** Its layers with the better cut. */
+  thenStart: number;
+  thenEnd: number;
+  /** Layers of these that are not on its disk. */
+  fetches: number;
+  /** Of its layers now, measured. */
+  msPerToken: number | null;
+  /** "ask": when its operator agrees; "off": its layers stay. */
+  move: "auto" | "ask" | "off";
+}
+
+/** Where a cluster's model is cut, and where it should be. */
+export interface PlanStatus {
+  cluster: string;
+  manifest: string;
+  model: string;
+  /** Of the cut in force; 0 is the one that follows from the cluster's record. */
+  version: number;
+  /** At once, on average: what it is reckoned with. */
+  sessions: number;
+  now: CutStatus;
+  /** The best that is possible; null if nothing can be said. */
+  better: CutStatus | null;
+  /** Why nothing can be said. */
+  reason: string | null;
+  /** The part of a token's time that it saves. */
+  gain: number | null;
+  /** How much is enough to move for. */
+  enough: number;
+  /** For how long it has been enough; null if it is not. */
+  enoughForMs: number | null;
+  /** And for how long it must be. */
+  moveAfterMs: number;
+  /** A cut that nodes are loading. */
+  moving: number | null;
+  machines: PlanMachineStatus[];
+}
+
 export interface ConnectionStatus {
   peer: string;
   transport: string;
@@ -276,6 +331,8 @@ export interface NodeStatus {
   givenUp: GivenUpStatus[];
   connections: ConnectionStatus[];
   clusters: ClusterStatus[];
+  /** Of a node's cluster; null where it does not look. */
+  plan: PlanStatus | null;
   /** Null if the role has none. */
   torrents: TorrentStatus | null;
   sessions: {

@@ -87,6 +87,7 @@ export function nodeStatus(changes: Partial<NodeStatus> = {}): NodeStatus {
     givenUp: [],
     connections: [],
     clusters: [],
+    plan: null,
     torrents: null,
     sessions: {
       active: 1,

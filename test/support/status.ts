@@ -117,6 +117,7 @@ export function statusOf(
       roundTripMs: 0.4 + (i % 50) / 10,
     })),
     clusters: [clusterOf(members, shards, nowMs)],
+    plan: null,
     torrents: null,
     sessions: null,
     dht: {
