@@ -96,7 +96,7 @@ export function nodeCommand(): Command {
     .addOption(
       option(
         "--move-after <s>",
-        "seconds that a better cut must last before layers move (default: 180)",
+        "seconds of work for which another cut must be better before layers move (default: 180)",
         wholeNumber(1, 86_400),
       ),
     )

@@ -40,6 +40,7 @@ const plan: PlanStatus = {
   enough: 0.15,
   enoughForMs: 65_000,
   moveAfterMs: 180_000,
+  restsMs: 0,
   moving: null,
   machines: [
     machine(0, [0, 4], [0, 2]),
@@ -56,7 +57,7 @@ test("the cut of now, the better one, and what each machine would do", () => {
     "Better: 41.2 ms a token expected, 33 % less",
     "  Stage 0, layers 0-1, 20.0 ms: …0abcdefg 2 fewer, nothing to fetch",
     "  Stage 1, layers 2-7, 20.1 ms: …1abcdefg 2 more, 2 to fetch",
-    "  The cut moves by itself: it has been worth a change for 1 min 5 s of 3 min 0 s",
+    "  The cut moves by itself: it has been worth a change for 1 min 5 s of 3 min 0 s of work",
   ]);
 });
 
@@ -70,6 +71,16 @@ const endings: readonly [string, Partial<PlanStatus>, string][] = [
     "too little",
     { gain: 0.08, enoughForMs: null },
     "  It is not worth a change: 8 % less is under 15 %",
+  ],
+  [
+    "too unsure",
+    { enoughForMs: null },
+    "  It is not sure: the measured times vary too much",
+  ],
+  [
+    "a change not long ago",
+    { restsMs: 600_000 },
+    "  The cut moves by itself: it has been worth a change for 1 min 5 s of 3 min 0 s of work, and rests for 10 min 0 s more",
   ],
   ["a change on its way", { moving: 1 }, "  Nodes are loading cut 1"],
   [

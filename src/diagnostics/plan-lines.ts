@@ -63,18 +63,23 @@ function thenOf(machine: PlanMachineStatus): string {
 }
 
 function conclusion(plan: PlanStatus, isSame: boolean): string {
-  const { reason, moving, gain, enough, enoughForMs, moveAfterMs } = plan;
+  const { reason, moving, gain, enough, enoughForMs, moveAfterMs, restsMs } =
+    plan;
   if (moving !== null) return `Nodes are loading cut ${moving}`;
   if (reason !== null) return `Nothing better can be said: ${reason}`;
   if (isSame) return "No other cut is better";
   if (enoughForMs === null)
-    return `It is not worth a change: ${percent(gain)} less is under ${percent(enough)}`;
+    return (gain ?? 0) < enough
+      ? `It is not worth a change: ${percent(gain)} less is under ${percent(enough)}`
+      : "It is not sure: the measured times vary too much";
   const asked = plan.machines.filter(
     (m) =>
       m.move === "ask" &&
       (m.layerStart !== m.thenStart || m.layerEnd !== m.thenEnd),
   );
-  const after = `it has been worth a change for ${formatDuration(enoughForMs)} of ${formatDuration(moveAfterMs)}`;
+  const rest =
+    restsMs === 0 ? "" : `, and rests for ${formatDuration(restsMs)} more`;
+  const after = `it has been worth a change for ${formatDuration(enoughForMs)} of ${formatDuration(moveAfterMs)} of work${rest}`;
   if (asked.length === 0) return `The cut moves by itself: ${after}`;
   const names = asked.map(({ peer }) => `…${peer.slice(-8)}`).join(", ");
   return `The operators of ${names} must agree, with \`shoal plan --agree\` on each machine: ${after}`;

@@ -62,7 +62,7 @@ export interface NodeOptions
   standby?: "auto" | "off" | undefined;
   /** Its layers follow the machines' speed: "auto" by themselves, "ask" after `shoal plan --agree` on its machine, "off" never. Default: "auto", and "off" with `shard`. */
   move?: "auto" | "ask" | "off" | undefined;
-  /** A better cut must last for so long before layers move. Default: 3 min. */
+  /** Another cut must be better for so long, while the cluster works, before layers move. Default: 3 min. */
   moveAfterMs?: number | undefined;
   /** Shares the files in the model folders with others. Default: true. */
   share?: boolean | undefined;

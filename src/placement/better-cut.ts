@@ -57,8 +57,8 @@ export function cutTimes(
 const CHANGE_COST = 1e-6;
 /** Times are not known better than this: a cut that saves less is not better. */
 const LEAST_GAIN = 0.01;
-/** Halvings of the limit: far below what can be measured. */
-const BISECTIONS = 40;
+/** Halvings of the limit: down to less than what a change must be worth. */
+const BISECTIONS = 24;
 
 /** The ranges of the stages, in order; those of now where nothing is better. */
 export function bestCut(input: CutInput): LayerRange[] {

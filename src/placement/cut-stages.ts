@@ -31,6 +31,8 @@ export interface Mover extends Holder {
   links?: readonly string[] | undefined;
   /** In tenths of a millisecond. */
   roundTrips?: readonly number[] | undefined;
+  /** The middle half of its times lies between these. */
+  middleMs?: readonly [number, number] | undefined;
 }
 
 export interface CutQuestion extends Swarm, SessionRoom {
@@ -86,6 +88,27 @@ export function cutInput(
     sessions: Math.max(1, sessionsAtOnce),
   };
   return { input, members };
+}
+
+/** The same, if the nodes that get more layers are slow for once and the others fast. */
+export function doubted(
+  { input, members }: CutAnswer,
+  ranges: readonly LayerRange[],
+): CutInput {
+  const { costOf, stages } = input;
+  const doubt = (stage: CutStage, i: number): CutStage => {
+    const cost = costOf(stage.range);
+    const more = costOf(ranges[i] ?? stage.range) - cost;
+    if (more === 0) return stage;
+    const those = members[i] ?? [];
+    const then = those.map((member) => atEnd(member, more > 0 ? 1 : 0));
+    return { ...stage, ...pace(then, cost) };
+  };
+  return { ...input, stages: stages.map(doubt) };
+}
+
+function atEnd(member: Mover, end: 0 | 1): Mover {
+  return { ...member, msPerToken: member.middleMs?.[end] ?? member.msPerToken };
 }
 
 /** Of the fastest node, which a single session gets; and of all of them, which many share. A node that has not computed is like the fastest. */
@@ -152,38 +175,28 @@ function roomOf(
           ({ bytes, room }) => needsOf(shard, room).totalBytes <= bytes,
         ),
       );
-    const ends = new Map<number, number>();
-    return ({ layerStart, layerEnd }) => {
-      let last = ends.get(layerStart);
-      if (last === undefined) {
-        last = lastEnd(layerStart, model.layerCount, isShard, fitsAll);
-        ends.set(layerStart, last);
-      }
-      return layerEnd <= last;
-    };
+    const ends = lastEnds(model.layerCount, isShard, fitsAll);
+    return ({ layerStart, layerEnd }) => layerEnd <= (ends[layerStart] ?? 0);
   };
 }
 
-/** The end of the longest shard from there that fits; 0 where none does. */
-function lastEnd(
-  layerStart: number,
+/** By first layer: where the longest range that fits ends. Of one that fits all parts fit, so the ends only grow. */
+function lastEnds(
   layerCount: number,
   isShard: (range: LayerRange) => boolean,
   fits: (range: LayerRange) => boolean,
-): number {
-  const ends = Array.from(
-    { length: layerCount - layerStart },
-    (_, i) => layerStart + i + 1,
-  ).filter((layerEnd) => isShard({ layerStart, layerEnd }));
-  let low = 0;
-  let high = ends.length;
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    const layerEnd = ends[middle - 1] ?? layerStart;
-    if (fits({ layerStart, layerEnd })) low = middle;
-    else high = middle - 1;
-  }
-  return ends[low - 1] ?? 0;
+): number[] {
+  let last = 0;
+  return Array.from({ length: layerCount }, (_, layerStart) => {
+    const first = Math.max(last, layerStart) + 1;
+    for (let layerEnd = first; layerEnd <= layerCount; layerEnd++) {
+      const range = { layerStart, layerEnd };
+      if (!isShard(range)) continue;
+      if (!fits(range)) break;
+      last = layerEnd;
+    }
+    return last;
+  });
 }
 
 function nameOf({ ranges }: Cut, index: number): string {

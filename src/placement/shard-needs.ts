@@ -45,21 +45,40 @@ export function planShards(
   manifest: Manifest,
   ranges: readonly LayerRange[],
 ): PlanShard[] {
-  return ranges.map(({ layerStart, layerEnd }, index) => {
-    const range = { layerStart, layerEnd };
-    const layers = manifest.layerMemory.slice(layerStart, layerEnd);
-    return {
-      index,
-      ...range,
-      weightBytes: sum(
-        partsOf(manifest, range).map(({ sizeBytes }) => sizeBytes),
-      ),
-      copiedBytes: copiedBytes(manifest, range),
-      kvBytesPerToken: sum(layers.map((layer) => layer.bytesPerToken)),
-      stateBytesPerSession: sum(layers.map((layer) => layer.bytesPerSession)),
-      compute: computeMemory(manifest, range),
-    };
-  });
+  return ranges.map((range, index) => ({ index, ...shardOf(manifest, range) }));
+}
+
+/** A search for a better cut asks for the same ranges every few seconds, for hundreds of them in a large model. */
+const known = new WeakMap<Manifest, Map<string, Omit<PlanShard, "index">>>();
+
+function shardOf(
+  manifest: Manifest,
+  { layerStart, layerEnd }: LayerRange,
+): Omit<PlanShard, "index"> {
+  const shards =
+    known.get(manifest) ?? new Map<string, Omit<PlanShard, "index">>();
+  known.set(manifest, shards);
+  const key = `${layerStart}-${layerEnd}`;
+  const shard = shards.get(key) ?? measure(manifest, { layerStart, layerEnd });
+  shards.set(key, shard);
+  return shard;
+}
+
+function measure(
+  manifest: Manifest,
+  range: LayerRange,
+): Omit<PlanShard, "index"> {
+  const layers = manifest.layerMemory.slice(range.layerStart, range.layerEnd);
+  return {
+    ...range,
+    weightBytes: sum(
+      partsOf(manifest, range).map(({ sizeBytes }) => sizeBytes),
+    ),
+    copiedBytes: copiedBytes(manifest, range),
+    kvBytesPerToken: sum(layers.map((layer) => layer.bytesPerToken)),
+    stateBytesPerSession: sum(layers.map((layer) => layer.bytesPerSession)),
+    compute: computeMemory(manifest, range),
+  };
 }
 
 function sum(values: readonly number[]): number {

@@ -22,6 +22,7 @@ import {
   type CutPlan,
   isClaim,
   isDue,
+  MOVE,
   type MoveHistory,
   NO_MOVES,
   planCut,
@@ -62,8 +63,6 @@ export interface CutWatchOptions {
 
 const WATCH = Object.freeze({
   lookMs: 2_000,
-  /** The search takes some milliseconds for a large model. */
-  planMs: 5_000,
   /** After a change that failed, and twice as long after the next. */
   failedMs: 600_000,
 });
@@ -124,14 +123,16 @@ export class CutWatch {
 
   /** For people. */
   status(): PlanStatus {
-    const { sinceMs, sessions } = this.#history;
+    const { worthMs, restsUntilMs, sessions } = this.#history;
+    const restsMs =
+      Math.max(restsUntilMs, this.#restsUntilMs) - performance.now();
     return planStatus({
       ...this.#options,
       now: this.#options.swarm.now(),
       plan: this.#plan,
       sessions,
-      enoughForMs:
-        sinceMs === undefined ? undefined : performance.now() - sinceMs,
+      worthMs,
+      restsMs: Math.max(0, restsMs),
     });
   }
 
@@ -139,7 +140,7 @@ export class CutWatch {
     const now = this.#options.swarm.now();
     const nowMs = performance.now(); // not the system's clock: that may be set
     this.#follower.look(now, nowMs);
-    if (nowMs - (this.#plannedMs ?? -Infinity) < WATCH.planMs) return;
+    if (nowMs - (this.#plannedMs ?? -Infinity) < MOVE.lookMs) return;
     this.#plannedMs = nowMs;
     const sessions = sessionsAtOnce(now);
     const { moveAfterMs: afterMs } = this.#options;
@@ -149,6 +150,7 @@ export class CutWatch {
     this.#history = seeNow(this.#history, {
       nowMs,
       key: keyOf(now),
+      version: now.cut.version,
       sessions,
       afterMs,
       holders,
@@ -159,8 +161,8 @@ export class CutWatch {
       model: this.#options.model.manifest,
       sessionsAtOnce: this.#history.sessions,
     });
-    const gain = "gain" in this.#plan ? this.#plan.gain : undefined;
-    this.#history = seeGain(this.#history, gain, nowMs);
+    const plan = "gain" in this.#plan ? this.#plan : undefined;
+    this.#history = seeGain(this.#history, plan);
     this.#lead(now, nowMs);
   }
 
@@ -168,18 +170,15 @@ export class CutWatch {
     const { moveAfterMs } = this.#options;
     const plan = this.#plan;
     if (this.#leading !== undefined || nowMs < this.#restsUntilMs) return;
-    if (!("better" in plan) || !isDue(this.#history, nowMs, moveAfterMs))
-      return;
+    if (!("better" in plan) || !isDue(this.#history, moveAfterMs)) return;
     if (isUnderWay(now) || !this.#isLeader(now)) return;
     const asked = changedMembers(plan).filter(({ move }) => move !== "auto");
     const gain = `${formatMs(plan.now.msPerToken)} a token now, ${formatMs(plan.better.msPerToken)} expected`;
     if (asked.length > 0) {
-      const names = asked.map(({ peer }) => `…${peer.slice(-8)}`);
-      this.#say(
-        `a better cut waits for the operators of ${names.join(", ")}: ${gain}; \`shoal plan --agree\` on those machines agrees`,
-      );
+      this.#sayAsked(asked, gain);
       return;
     }
+    this.#said = "";
     const target: Cut = {
       version: now.cut.version + 1,
       ranges: plan.better.ranges,
@@ -225,10 +224,15 @@ export class CutWatch {
     return first === turnOf(this.#options.peer, cut.version);
   }
 
-  #say(message: string): void {
-    if (message === this.#said) return;
-    this.#said = message;
-    this.#options.events.info("CLUSTER", message);
+  /** Once: the times in it change at every look. */
+  #sayAsked(asked: readonly { peer: string }[], gain: string): void {
+    const names = asked.map(({ peer }) => `…${peer.slice(-8)}`).join(", ");
+    if (names === this.#said) return;
+    this.#said = names;
+    this.#options.events.info(
+      "CLUSTER",
+      `a better cut waits for the operators of ${names}: ${gain}; \`shoal plan --agree\` on those machines agrees`,
+    );
   }
 }
 

@@ -28,7 +28,7 @@ export interface NodeOptions extends TransferFlags, SaidMode {
   standby?: Standby | undefined;
   /** Whether its layers follow the cut; undefined: "auto", and "off" where its shard is named. */
   move?: MovePolicy | undefined;
-  /** A better cut must last for so long before anything moves; undefined: MOVE.afterMs. */
+  /** Another cut must be better for so long before anything moves; undefined: MOVE.afterMs. */
   moveAfterMs?: number | undefined;
   /** Give up if no bootstrap answers for so long. */
   bootstrapTimeoutMs: number;

@@ -20,7 +20,8 @@ export interface PlanFacts {
   now: SwarmNow;
   plan: CutPlan | { reason: string };
   sessions: number;
-  enoughForMs: number | undefined;
+  worthMs: number | undefined;
+  restsMs: number;
   moveAfterMs: number;
 }
 
@@ -39,8 +40,9 @@ export function planStatus(facts: PlanFacts): PlanStatus {
     reason: "reason" in plan ? plan.reason : null,
     gain: known === undefined ? null : round(known.gain),
     enough: MOVE.gain,
-    enoughForMs: facts.enoughForMs ?? null,
+    enoughForMs: facts.worthMs ?? null,
     moveAfterMs,
+    restsMs: Math.round(facts.restsMs),
     moving: moving?.version ?? null,
     machines: known === undefined ? [] : machines(known),
   };

@@ -56,6 +56,7 @@ export const givenUpSchema = z.object({
   sinceMs: ms,
   untilMs: ms,
 }) satisfies z.ZodType<GivenUpStatus>;
+
 const cut = z.object({
   msPerToken: ms.nullable(),
   stages: z
@@ -82,6 +83,7 @@ const plan = z.object({
   enough: z.number(),
   enoughForMs: ms.nullable(),
   moveAfterMs: ms,
+  restsMs: ms,
   moving: count.nullable(),
   machines: z
     .array(

@@ -93,10 +93,12 @@ export interface PlanStatus {
   gain: number | null;
   /** How much is enough to move for. */
   enough: number;
-  /** For how long it has been enough; null if it is not. */
+  /** For how long it has been enough, and sure, while all stages computed; null if it is not. */
   enoughForMs: number | null;
   /** And for how long it must be. */
   moveAfterMs: number;
+  /** Until the next change is possible: there was one, or one that failed, not long ago. */
+  restsMs: number;
   /** A cut that nodes are loading. */
   moving: number | null;
   machines: PlanMachineStatus[];

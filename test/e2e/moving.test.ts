@@ -1,11 +1,12 @@
 /**
- * The cut follows the machines: three nodes compute at speeds 1, 2 and 4 (control groups of their engines), and find the best cut while they
- * answer, with no request failed and no text changed; machines alike are left as they are.
+ * The cut follows the machines: three nodes alike are left as they are. When they compute at speeds 1, 2 and 4 (control groups of their engines)
+ * they find the best cut while they answer, with no request failed and no text changed.
  */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import type { NodeStatus, PlanStatus } from "../../src/status/index.ts";
 import { shoal } from "../support/cli.ts";
 import { TestCluster } from "../support/cluster.ts";
@@ -29,6 +30,9 @@ const MODEL = {
 } as const;
 const STAGES = 3;
 const CLIENTS = 3;
+/** With four times of each machine. The default takes 36, so this is harder. */
+const MOVE_AFTER_S = 20;
+const ALIKE_MS = 45_000;
 const ASK = { model: "Random weights", max_tokens: 16 };
 
 interface Machine {
@@ -57,11 +61,11 @@ class Scene {
     this.shares = shares;
   }
 
-  /** Three nodes with a stage each; `shares` are of a processor, by stage, `args` by node. */
+  /** Three nodes with a stage each; `of` is a processor's part, by stage, `policies` are by node. */
   static async start(
     t: TestContext,
     of: readonly number[],
-    args: readonly string[][] = [[], [], []],
+    policies: readonly string[],
   ): Promise<Scene> {
     const shares = new CpuShares(`shoal-${process.pid}`);
     // Registered first, so it runs last: groups go when their processes are gone.
@@ -82,7 +86,7 @@ class Scene {
     const seeder = cluster.start("seed", "seeder", [model, ...seed]);
     await seeder.whenReady();
     const gateway = cluster.start("serve", "gateway", ["--api-port", "0"]);
-    const nodes = args.map((more, i) =>
+    const nodes = policies.map((policy, i) =>
       cluster.start("node", `node-${i}`, [
         "--context",
         "512",
@@ -92,7 +96,10 @@ class Scene {
         "off",
         "--diagnostics-port",
         "0",
-        ...more,
+        "--move",
+        policy,
+        "--move-after",
+        String(MOVE_AFTER_S),
       ]),
     );
     const machines = await Promise.all(nodes.map((node) => machineOf(node)));
@@ -103,19 +110,27 @@ class Scene {
     );
     const { url = "" } = await gateway.whenReady();
     await answering(url);
-    for (const [i, share] of of.entries()) {
-      shares.limit(`stage-${i}`, share);
-      shares.put(`stage-${i}`, engineOf(machines[i]!.member.pid));
-    }
-    return new Scene(cluster, url, machines, shares);
+    const scene = new Scene(cluster, url, machines, shares);
+    scene.limit(of);
+    for (const [i, { member }] of machines.entries())
+      shares.put(`stage-${i}`, engineOf(member.pid));
+    return scene;
   }
 
+  limit(of: readonly number[]): void {
+    for (const [i, share] of of.entries())
+      this.shares.limit(`stage-${i}`, share);
+  }
+
+  /** As any member tells it. */
   async plan(): Promise<PlanStatus> {
     const { stdout, stderr, code } = await shoal([
       "plan",
       "--json",
-      "--url",
-      this.machines[0]!.statusUrl,
+      "--bootstrap",
+      this.cluster.bootstrap,
+      "--cluster",
+      "test",
     ]);
     assert.equal(code, 0, stderr);
     return JSON.parse(stdout) as PlanStatus;
@@ -222,32 +237,36 @@ function* everyCut(layers: number, stages: number): Generator<number[]> {
       yield [first, ...rest];
 }
 
-const skip = noShares();
-
 test(
-  "machines of speeds 1, 2 and 4 find the best cut while they answer, once their operators agree",
-  { skip },
+  "machines alike are left as they are; as soon as their speeds are 1, 2 and 4 the best cut is found while they answer, once the operator agrees",
+  { skip: noShares() },
   async (t) => {
-    const after = ["--move-after", "15"];
     const scene = await Scene.start(
       t,
-      [1 / 16, 1 / 8, 1 / 4],
-      [0, 1, 2].map(() => [...after, "--move", "ask"]),
+      [1 / 8, 1 / 8, 1 / 8],
+      ["ask", "auto", "auto"],
     );
     const expected = await streamReply(scene.url, ASK);
     const before = await scene.layers();
     const load = new Load(t, scene.url);
+    await pause(ALIKE_MS);
+    const alike = await scene.plan();
+    t.diagnostic(
+      `alike: ${alike.now.msPerToken} ms a token expected, ${alike.better?.msPerToken} with the best cut, surely worth it for ${alike.enoughForMs} ms`,
+    );
+    assert.equal(alike.reason, null);
+    assert.ok(!scene.seen("a better cut waits") && !scene.seen("moving"));
+
+    scene.limit([1 / 16, 1 / 8, 1 / 4]);
     await scene.when("a better cut waits for the operators of");
     assert.deepEqual(await scene.layers(), before);
     const found = await scene.plan();
     t.diagnostic(
       `${found.now.msPerToken} ms a token expected, ${found.better?.msPerToken} with the better cut, ${found.sessions} sessions at once; seen: ${load.msPerToken(6)} ms`,
     );
-    for (const { member } of scene.machines) {
-      const home = scene.cluster.homeOf(member.name);
-      const { code, stderr } = await shoal(["plan", "--agree", "--home", home]);
-      assert.equal(code, 0, stderr);
-    }
+    const home = scene.cluster.homeOf("node-0");
+    const { code, stderr } = await shoal(["plan", "--agree", "--home", home]);
+    assert.equal(code, 0, stderr);
     await scene.when("the cut has moved");
     await until("the old layers to be given back", async () =>
       (await scene.layers()).every((layers) => !layers.includes("and")),
@@ -255,12 +274,14 @@ test(
     const moved = load.replies.length;
     await until("replies with the new cut, and its times", async () => {
       const { now } = await scene.plan();
-      return load.replies.length > moved + 9 && now.msPerToken !== null;
+      return (
+        load.replies.length > moved + 2 * CLIENTS && now.msPerToken !== null
+      );
     });
     const plan = await scene.plan();
     await load.end();
     t.diagnostic(
-      `${before.join(", ")} became ${(await scene.layers()).join(", ")}: ${plan.now.msPerToken} ms a token expected; seen: ${load.msPerToken(6)} ms, of ${load.replies.length} replies`,
+      `${before.join(", ")} became ${(await scene.layers()).join(", ")}: ${plan.now.msPerToken} ms a token expected; seen: ${load.msPerToken(CLIENTS)} ms, of ${load.replies.length} replies`,
     );
 
     assert.deepEqual(load.failures, []);
@@ -276,36 +297,6 @@ test(
       `${sizes.join(", ")} layers: ${msOf(sizes, found.sessions)}, best ${best}`,
     );
     assert.equal(plan.version, 1);
-  },
-);
-
-test(
-  "machines alike are not moved in a minute of work",
-  { skip },
-  async (t) => {
-    const after = ["--move-after", "15"];
-    const scene = await Scene.start(
-      t,
-      [1 / 8, 1 / 8, 1 / 8],
-      [after, after, after],
-    );
-    const before = await scene.layers();
-    const load = new Load(t, scene.url);
-    const startedMs = performance.now();
-    await until(
-      "a minute to pass",
-      () => performance.now() - startedMs > 60_000,
-    );
-    const plan = await scene.plan();
-    await load.end();
-    t.diagnostic(
-      `${load.replies.length} replies; ${plan.now.msPerToken} ms a token expected, ${plan.better?.msPerToken} with the best cut`,
-    );
-    assert.deepEqual(load.failures, []);
-    assert.ok(load.replies.length > 0);
-    assert.equal(plan.reason, null);
-    assert.equal(plan.version, 0);
-    assert.deepEqual(await scene.layers(), before);
-    assert.ok(!scene.seen("moving the cut"));
+    assert.ok(plan.restsMs > 0);
   },
 );
