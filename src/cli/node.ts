@@ -90,7 +90,7 @@ export function nodeCommand(): Command {
     .addOption(
       option(
         "--move <policy>",
-        "let this node's layers follow the machines' speed: by itself, after `shoal plan --agree` (\"ask\"), or never (default: auto; off with --shard or --layers)",
+        "let this node's layers follow the machines' speed: by itself, after `shoal plan --agree` (\"ask\"), or never (default: ask; off with --shard or --layers)",
       ).choices(MOVE_POLICIES),
     )
     .addOption(

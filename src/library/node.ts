@@ -60,7 +60,7 @@ export interface NodeOptions
   memoryBytes?: number | undefined;
   /** Loads a shard that only one node holds as a standby, as far as memory allows, and takes over lost ones. Default: "auto", and "off" with `shard`. */
   standby?: "auto" | "off" | undefined;
-  /** Its layers follow the machines' speed: "auto" by themselves, "ask" after `shoal plan --agree` on its machine, "off" never. Default: "auto", and "off" with `shard`. */
+  /** Its layers follow the machines' speed: "auto" by themselves, "ask" after `shoal plan --agree` on its machine, "off" never. Default: "ask", and "off" with `shard`. */
   move?: "auto" | "ask" | "off" | undefined;
   /** Another cut must be better for so long, while the cluster works, before layers move. Default: 3 min. */
   moveAfterMs?: number | undefined;

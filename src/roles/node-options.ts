@@ -26,7 +26,7 @@ export interface NodeOptions extends TransferFlags, SaidMode {
   memoryBytes?: number | undefined;
   /** Loads shards that only one node holds as standbys, as memory allows; undefined: "auto", and "off" where its shard is named. */
   standby?: Standby | undefined;
-  /** Whether its layers follow the cut; undefined: "auto", and "off" where its shard is named. */
+  /** Whether its layers follow the cut; undefined: "ask", and "off" where its shard is named. */
   move?: MovePolicy | undefined;
   /** Another cut must be better for so long before anything moves; undefined: MOVE.afterMs. */
   moveAfterMs?: number | undefined;
@@ -50,7 +50,7 @@ export type MovePolicy = (typeof MOVE_POLICIES)[number];
 
 /** A shard that its operator named stays. */
 export function movePolicyOf({
-  move = "auto",
+  move = "ask",
   shard,
 }: Pick<NodeOptions, "move" | "shard">): MovePolicy {
   return shard === undefined ? move : "off";

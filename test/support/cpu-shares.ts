@@ -1,4 +1,7 @@
-/** Machines of different speeds on this one: each process gets a share of a processor, by a control group of its own (version 1 or 2). */
+/**
+ * Machines of different speeds on this one: each process gets a share of a processor, by a control group of its own (version 1 or 2). It gets
+ * that first of all, so that the share is its speed however busy this machine is.
+ */
 import {
   existsSync,
   mkdirSync,
@@ -76,6 +79,9 @@ export class CpuShares {
     if (!this.#isV1)
       for (const folder of [V2, this.#root])
         writeFileSync(join(folder, "cgroup.subtree_control"), "+cpu");
+    for (const folder of [this.#root, group])
+      if (this.#isV1) writeFileSync(join(folder, "cpu.shares"), "262144");
+      else writeFileSync(join(folder, "cpu.weight"), "10000");
     return group;
   }
 }
