@@ -30,7 +30,7 @@ These tests wait for real periods of a minute or less:
 | 60 s until an announcement expires | \`partition\` |
 | 60 s until a shard that was taken over counts as well covered | \`churn\` |
 | a minute without the rendezvous | \`outage\` |
-| 45 s in which machines alike are not moved | \`moving\` |
+| 20 s in which another cut is better | \`moving\` |
 | 20 s of tries until a shard is given up, twice | \`given-up\` |
 | 15 s inside one chunk; 10 s until an engine hangs | \`busy-engine\`, \`hung-engine\` |
 | 15 s until a new content is announced in the DHT | \`content-dht\` |

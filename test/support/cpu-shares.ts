@@ -40,7 +40,7 @@ export class CpuShares {
     this.#root = join(this.#isV1 ? V1 : V2, name);
   }
 
-  /** Of one processor, 0 to 1; also changes one that was given. */
+  /** Of one processor, 0 to 1. */
   limit(name: string, share: number): void {
     const period = Math.round(QUOTA_US / share);
     const group = this.#group(name);
