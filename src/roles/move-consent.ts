@@ -4,7 +4,11 @@
  */
 import { mkdir, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { MovePolicy } from "./node-options.ts";
+import {
+  type MovePolicy,
+  movePolicyOf,
+  type NodeOptions,
+} from "./node-options.ts";
 
 /** A note that nobody used is forgotten: what was agreed to is not the same any more. */
 const VALID_MS = 24 * 3_600_000;
@@ -14,8 +18,8 @@ export class MoveConsent {
   readonly #path: string;
   #isGiven = false;
 
-  constructor(policy: MovePolicy, stateDir: string) {
-    this.#policy = policy;
+  constructor(options: Pick<NodeOptions, "move" | "shard">, stateDir: string) {
+    this.#policy = movePolicyOf(options);
     this.#path = consentPath(stateDir);
   }
 

@@ -50,11 +50,7 @@ import {
   startMember,
 } from "./member.ts";
 import { MoveConsent } from "./move-consent.ts";
-import {
-  keepsStandbys,
-  movePolicyOf,
-  type NodeOptions,
-} from "./node-options.ts";
+import { keepsStandbys, type NodeOptions } from "./node-options.ts";
 import { NodeShards } from "./node-shards.ts";
 import {
   notReadyShards,
@@ -162,7 +158,7 @@ class ShardNode {
     });
     this.#disk = new DiskLayers(this.#files);
     this.#setAside = new SetAside({ events, stateDir: paths.state });
-    const consent = new MoveConsent(movePolicyOf(options), paths.state);
+    const consent = new MoveConsent(options, paths.state);
     this.#shards = new NodeShards({
       commands,
       membership,
