@@ -9,13 +9,14 @@ import type { TextPart } from "./generation.ts";
 import { httpError } from "./http-error.ts";
 import { readyModel } from "./models.ts";
 import type { GatewaySettings } from "./options.ts";
-import { type Reply, Replies } from "./replies.ts";
+import { type Begun, type Reply, Replies } from "./replies.ts";
 import { parseChat, parseCompletion, type Order } from "./request.ts";
 import {
   chatShape,
   completionShape,
   usageOf,
   type AnswerShape,
+  type Choice,
   type Usage,
 } from "./shapes.ts";
 import { serverTiming, timesOf } from "./timing.ts";
@@ -49,10 +50,10 @@ export function completionRoutes(
   ): Promise<object | undefined> {
     const order = kind.parse(request.body);
     if (!order.stream) {
-      return await begun(kind, order, exchange, {}, async (parts, shape) => {
-        const answer = await whole(parts, shape);
-        tellTiming(parts, reply);
-        return answer;
+      return await work(kind, order, exchange, {}, async (begun, shape) => {
+        const choices = await Promise.all(begun.replies.map(whole));
+        tellTiming(begun, reply);
+        return shape.whole(choices, usageSoFar(begun));
       });
     }
     const { includeProgress } = order;
@@ -60,17 +61,24 @@ export function completionRoutes(
     const stream = new AnswerStream(reply, exchange, options);
     const onWaiting = (what?: string): void => stream.waiting(what);
     try {
-      await begun(
-        kind,
-        order,
-        exchange,
-        { onWaiting },
-        async (parts, shape) => {
-          const first = await parts.generated.next();
-          if (stream.events === undefined) tellTiming(parts, reply);
-          await streamed(first, parts, shape, stream.open(), order);
-        },
-      );
+      await work(kind, order, exchange, { onWaiting }, async (begun, shape) => {
+        const all = begun.replies.map((reply) => ({
+          reply,
+          first: reply.generated.next(),
+        }));
+        for (const { first } of all) first.catch(() => {});
+        await Promise.race(all.map(({ first }) => first));
+        if (stream.events === undefined) tellTiming(begun, reply);
+        const events = stream.open();
+        await Promise.all(
+          all.map(async ({ reply, first }, index) =>
+            streamed(await first, reply, index, shape, events),
+          ),
+        );
+        if (order.includeUsage)
+          await events.send(shape.usage(usageSoFar(begun)));
+        await events.done();
+      });
     } catch (thrown) {
       // Once the stream is open, an error can only be reported inside it.
       if (stream.events === undefined) throw thrown;
@@ -83,20 +91,23 @@ export function completionRoutes(
     return undefined;
   }
 
-  /** Waits for the model, and works with the reply that begins. */
-  async function begun<T>(
+  /** Waits for the model, and works with the replies that begin. */
+  async function work<T>(
     kind: Kind,
     order: Order,
     exchange: Exchange,
     how: Pick<Arrival, "onWaiting">,
-    work: (parts: Reply, shape: AnswerShape) => Promise<T>,
+    answer: (begun: Begun, shape: AnswerShape) => Promise<T>,
   ): Promise<T> {
-    const { id: requestId, arrivedMs, signal } = exchange;
+    const { id: requestId, arrivedMs } = exchange;
+    // One that fails ends the others.
+    const ended = new AbortController();
+    const signal = AbortSignal.any([exchange.signal, ended.signal]);
     const arrival = { requestId, arrivedMs, signal, ...how };
     exchange.note({ stream: order.stream });
     const model = await readyModel(settings.backend, order.model, arrival);
-    const parts = await replies.begin(model, order, arrival);
-    exchange.note({ promptTokens: parts.promptTokens });
+    const begun = await replies.begin(model, order, arrival);
+    exchange.note({ promptTokens: begun.promptTokens });
     const head = {
       requestId,
       model: model.id,
@@ -104,61 +115,63 @@ export function completionRoutes(
       createdS: Math.floor(settings.clock.now() / 1000),
     };
     try {
-      return await work(parts, kind.shape(head, order.includeUsage));
+      return await answer(begun, kind.shape(head, order.includeUsage));
     } finally {
-      exchange.note({ completionTokens: parts.completionTokens });
-      await parts.generated.return();
+      exchange.note({ completionTokens: completionTokens(begun) });
+      ended.abort(new ShoalError("ABORTED", "the answer is over"));
+      for (const { generated } of begun.replies) await generated.return();
     }
   }
 }
 
-function tellTiming(parts: Reply, reply: FastifyReply): void {
-  const session = parts.session();
+/** Where the time of the first choice went. */
+function tellTiming({ replies: [first] }: Begun, reply: FastifyReply): void {
+  const session = first.session();
   const timing = session && serverTiming(timesOf(session));
   if (timing !== undefined) reply.header("server-timing", timing);
 }
 
-function usageSoFar(parts: Reply): Usage {
-  const { promptTokens, completionTokens } = parts;
-  return usageOf(promptTokens, completionTokens, parts.session());
+const completionTokens = ({ replies }: Begun): number =>
+  replies.reduce((sum, reply) => sum + reply.completionTokens, 0);
+
+function usageSoFar(begun: Begun): Usage {
+  const sessions = begun.replies.flatMap((reply) => reply.session() ?? []);
+  return usageOf(begun.promptTokens, completionTokens(begun), sessions);
 }
 
-async function whole(parts: Reply, shape: AnswerShape): Promise<object> {
+async function whole(reply: Reply): Promise<Choice> {
   let text = "";
-  for await (const part of parts.generated) {
+  for await (const part of reply.generated) {
     text += part.text;
-    parts.completionTokens = part.completionTokens;
-    if (part.finish === undefined) continue;
-    return shape.whole(text, part.finish, usageSoFar(parts));
+    reply.completionTokens = part.completionTokens;
+    if (part.finish !== undefined) return { text, finish: part.finish };
   }
   throw unfinished();
 }
 
 async function streamed(
   first: IteratorResult<TextPart, void>,
-  parts: Reply,
+  reply: Reply,
+  index: number,
   shape: AnswerShape,
   stream: EventStream,
-  order: Order,
 ): Promise<void> {
-  const opening = shape.opening();
+  const opening = shape.opening(index);
   if (opening !== undefined) await stream.send(opening);
   let isFinished = false;
   for (
     let part = first;
     part.done !== true;
-    part = await parts.generated.next()
+    part = await reply.generated.next()
   ) {
     const { text, completionTokens, finish } = part.value;
-    parts.completionTokens = completionTokens;
-    if (text !== "") await stream.send(shape.text(text));
+    reply.completionTokens = completionTokens;
+    if (text !== "") await stream.send(shape.text(index, text));
     if (finish === undefined) continue;
-    await stream.send(shape.closing(finish));
+    await stream.send(shape.closing(index, finish));
     isFinished = true;
   }
   if (!isFinished) throw unfinished();
-  if (order.includeUsage) await stream.send(shape.usage(usageSoFar(parts)));
-  await stream.done();
 }
 
 function unfinished(): ShoalError {

@@ -34,13 +34,12 @@ interface Refused {
   because?: string;
 }
 
-const ONE_ANSWER = "the gateway gives one answer to a request";
+const ALL_ANSWERS = "the gateway gives every answer that it computed";
 const NO_TOOLS = "tool calling is not implemented";
 
 /** Parameters of OpenAI's API that this one lacks. */
 const REFUSED: Readonly<Record<string, Refused>> = {
-  n: { harmless: isOneOf(1), because: ONE_ANSWER },
-  best_of: { harmless: isOneOf(1), because: ONE_ANSWER },
+  best_of: { harmless: isOneOf(1), because: ALL_ANSWERS },
   tools: { harmless: isEmptyList, because: NO_TOOLS },
   tool_choice: { harmless: isOneOf("none", "auto"), because: NO_TOOLS },
   functions: { harmless: isEmptyList, because: NO_TOOLS },

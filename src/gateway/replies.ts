@@ -1,4 +1,4 @@
-/** From a parsed request to its running generation: one entry for the API and for a client in this process. */
+/** From a parsed request to its running generations: one entry for the API and for a client in this process. */
 import type {
   Arrival,
   ServedModel,
@@ -13,11 +13,19 @@ import { invalid } from "./validate.ts";
 export type ReplyRequest = Pick<
   Order,
   "prompt" | "maxTokens" | "stop" | "sampling"
->;
+> &
+  Partial<Pick<Order, "choices">>;
 
-/** A running generation and its counts. */
-export interface Reply {
+/** Of one prompt. */
+export interface Begun {
   promptTokens: number;
+  /** One for each choice. */
+  replies: readonly [Reply, ...Reply[]];
+}
+
+/** A running generation. */
+export interface Reply {
+  /** So far. */
   completionTokens: number;
   /** Where its time went so far; undefined if the backend does not tell. */
   session(): SessionStatus | undefined;
@@ -38,12 +46,12 @@ export class Replies {
     this.#settings = settings;
   }
 
-  /** Tokenizes the prompt; nothing is computed before `generated` is read. Throws REQUEST_INVALID, CONTEXT_EXCEEDED, TEMPLATE_MISSING. */
+  /** Tokenizes the prompt; choice i has the seed + i. Nothing is computed before `generated` is read. Throws REQUEST_INVALID, CONTEXT_EXCEEDED, TEMPLATE_MISSING. */
   async begin(
     model: ServedModel,
     request: ReplyRequest,
     arrival: Arrival,
-  ): Promise<Reply> {
+  ): Promise<Begun> {
     const { signal } = arrival;
     const { sampling } = request;
     const biased = sampling.logitBias.find(
@@ -55,26 +63,38 @@ export class Replies {
     const tokens = await this.#prompter.tokens(model, request.prompt, signal);
     const room = model.contextLength - tokens.length;
     const { randomSeed, firstTokenTimeoutMs, tokenTimeoutMs } = this.#settings;
-    let session: (() => SessionStatus) | undefined;
+    const seed = sampling.seed ?? randomSeed();
+    const reply = (choice: number): Reply => {
+      let session: (() => SessionStatus) | undefined;
+      return {
+        session: () => session?.(),
+        completionTokens: 0,
+        generated: generateText({
+          ...arrival,
+          requestId:
+            choice === 0 ? arrival.requestId : `${arrival.requestId}-${choice}`,
+          model,
+          tokens,
+          maxTokens: Math.min(request.maxTokens ?? room, room),
+          stop: request.stop,
+          sampling: {
+            ...sampling,
+            repeatLastN: Math.min(sampling.repeatLastN, model.contextLength),
+            seed: (seed + choice) % 2 ** 32,
+          },
+          firstTokenTimeoutMs,
+          tokenTimeoutMs,
+          onSession: (status) => (session = status),
+        }),
+      };
+    };
+    const more = Array.from(
+      { length: (request.choices ?? 1) - 1 },
+      (_, i) => i + 1,
+    );
     return {
-      session: () => session?.(),
       promptTokens: tokens.length,
-      completionTokens: 0,
-      generated: generateText({
-        ...arrival,
-        model,
-        tokens,
-        maxTokens: Math.min(request.maxTokens ?? room, room),
-        stop: request.stop,
-        sampling: {
-          ...sampling,
-          repeatLastN: Math.min(sampling.repeatLastN, model.contextLength),
-          seed: sampling.seed ?? randomSeed(),
-        },
-        firstTokenTimeoutMs,
-        tokenTimeoutMs,
-        onSession: (status) => (session = status),
-      }),
+      replies: [reply(0), ...more.map(reply)],
     };
   }
 }

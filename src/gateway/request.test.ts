@@ -186,11 +186,7 @@ const REFUSED_CHATS: [object | string, string | null, string][] = [
     "logit_bias",
     "`logit_bias` has a token the model lacks: 9999",
   ],
-  [
-    chat({ n: 2 }),
-    "n",
-    "`n` is not supported: the gateway gives one answer to a request",
-  ],
+  [chat({ n: 17 }), "n", "`n` must be a whole number between 1 and 16, got 17"],
   [
     chat({ tools: [{ type: "function" }] }),
     "tools",
@@ -234,7 +230,7 @@ const REFUSED_COMPLETIONS: [object, string, string][] = [
   [
     { ...COMPLETION, best_of: 3 },
     "best_of",
-    "`best_of` is not supported: the gateway gives one answer to a request",
+    "`best_of` is not supported: the gateway gives every answer that it computed",
   ],
   [{ ...COMPLETION, echo: true }, "echo", "`echo` is not supported"],
   [{ ...COMPLETION, suffix: "end" }, "suffix", "`suffix` is not supported"],

@@ -24,6 +24,8 @@ const MAX_TEMPLATE_FIELDS = 64;
 const MAX_STOPS = 4;
 /** Text that may begin a stop string is held back from the client, so a longer one would hide the stream. */
 const MAX_STOP_CHARS = 256;
+/** Each is a session of its own. */
+const MAX_CHOICES = 16;
 /** OpenAI's default of `max_tokens` for /v1/completions; a chat's is what the context leaves. */
 const DEFAULT_COMPLETION_TOKENS = 16;
 
@@ -41,6 +43,8 @@ export interface Order {
   prompt: Prompt;
   /** undefined means as many as the context leaves. */
   maxTokens: number | undefined;
+  /** Answers to the one prompt. */
+  choices: number;
   stop: readonly string[];
   /** Without `seed` if the client gave none; `repeatLastN` is Infinity for the whole context. */
   sampling: Omit<SamplingOptions, "seed"> & { seed: number | undefined };
@@ -56,6 +60,12 @@ const TOKEN_COUNT = "must be a whole number of at least 1, or -1 for no limit";
 const tokenCount = z
   .int({ error: TOKEN_COUNT })
   .refine((count) => count >= 1 || count === -1, { error: TOKEN_COUNT });
+
+const CHOICES = `must be a whole number between 1 and ${MAX_CHOICES}`;
+const choiceCount = z
+  .int({ error: CHOICES })
+  .min(1, { error: CHOICES })
+  .max(MAX_CHOICES, { error: CHOICES });
 
 const stopString = text("must be a string")
   .max(MAX_STOP_CHARS, {
@@ -86,6 +96,7 @@ const seed = z.custom<number | bigint>(
 const common = {
   model: text("must be the name of a model"),
   max_tokens: tokenCount.nullish(),
+  n: choiceCount.nullish(),
   stop: z
     .preprocess(
       (value) => (typeof value === "string" ? [value] : value),
@@ -261,6 +272,7 @@ function orderOf(
   const otherwise = SAMPLING_DEFAULTS;
   return {
     model: fields.model,
+    choices: fields.n ?? 1,
     stop: fields.stop ?? [],
     stream: fields.stream ?? false,
     includeUsage: fields.stream_options?.include_usage ?? false,

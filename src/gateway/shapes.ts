@@ -19,32 +19,43 @@ export interface Usage {
   completion_tokens: number;
   total_tokens: number;
   prompt_tokens_details?: { cached_tokens: number };
-  /** Where the time went. */
+  /** Where the time of the first choice went, and what happened to all. */
   shoal?: Times;
 }
 
-/** One kind of answer. Chunks have `usage` null until the last one, if the client requested it. */
+/** One of the answers to a request. */
+export interface Choice {
+  text: string;
+  finish: FinishReason;
+}
+
+/** One kind of answer. Chunks have `usage` null until the last one, if the client requested it; `index` is their choice. */
 export interface AnswerShape {
   /** Before any text; undefined if this kind has no such chunk. */
-  opening(): object | undefined;
-  text(text: string): object;
-  closing(finish: FinishReason): object;
+  opening(index: number): object | undefined;
+  text(index: number, text: string): object;
+  closing(index: number, finish: FinishReason): object;
   usage(usage: Usage): object;
-  whole(text: string, finish: FinishReason, usage: Usage): object;
+  whole(choices: readonly Choice[], usage: Usage): object;
 }
 
 export function usageOf(
   promptTokens: number,
   completionTokens: number,
-  session?: SessionStatus,
+  sessions: readonly SessionStatus[],
 ): Usage {
+  const [first] = sessions;
   return {
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,
     total_tokens: promptTokens + completionTokens,
-    ...(session && {
-      prompt_tokens_details: { cached_tokens: session.cachedTokens },
-      shoal: timesOf(session),
+    ...(first && {
+      prompt_tokens_details: { cached_tokens: first.cachedTokens },
+      shoal: {
+        ...timesOf(first),
+        recoveries: sessions.reduce((sum, one) => sum + one.recoveries, 0),
+        recomputed: sessions.some(({ recomputed }) => recomputed),
+      },
     }),
   };
 }
@@ -54,33 +65,35 @@ export function chatShape(
   includeUsage: boolean,
 ): AnswerShape {
   const base = baseOf("chatcmpl", head);
-  const chunk = (delta: object, finish: FinishReason | null): object => ({
+  const chunk = (
+    index: number,
+    delta: object,
+    finish: FinishReason | null,
+  ): object => ({
     ...base,
     object: "chat.completion.chunk",
-    choices: [{ index: 0, delta, logprobs: null, finish_reason: finish }],
+    choices: [{ index, delta, logprobs: null, finish_reason: finish }],
     ...(includeUsage ? { usage: null } : {}),
   });
   return {
-    opening: () => chunk({ role: "assistant", content: "" }, null),
-    text: (text) => chunk({ content: text }, null),
-    closing: (finish) => chunk({}, finish),
+    opening: (index) => chunk(index, { role: "assistant", content: "" }, null),
+    text: (index, text) => chunk(index, { content: text }, null),
+    closing: (index, finish) => chunk(index, {}, finish),
     usage: (usage) => ({
       ...base,
       object: "chat.completion.chunk",
       choices: [],
       usage,
     }),
-    whole: (text, finish, usage) => ({
+    whole: (choices, usage) => ({
       ...base,
       object: "chat.completion",
-      choices: [
-        {
-          index: 0,
-          message: { role: "assistant", content: text, refusal: null },
-          logprobs: null,
-          finish_reason: finish,
-        },
-      ],
+      choices: choices.map(({ text, finish }, index) => ({
+        index,
+        message: { role: "assistant", content: text, refusal: null },
+        logprobs: null,
+        finish_reason: finish,
+      })),
       usage,
     }),
   };
@@ -91,26 +104,30 @@ export function completionShape(
   includeUsage: boolean,
 ): AnswerShape {
   const base = { ...baseOf("cmpl", head), object: "text_completion" };
-  const chunk = (text: string, finish: FinishReason | null): object => ({
+  const chunk = (one: object): object => ({
     ...base,
-    choices: choices(text, finish),
+    choices: [one],
     ...(includeUsage ? { usage: null } : {}),
   });
   return {
     opening: () => undefined,
-    text: (text) => chunk(text, null),
-    closing: (finish) => chunk("", finish),
+    text: (index, text) => chunk(choice(index, text, null)),
+    closing: (index, finish) => chunk(choice(index, "", finish)),
     usage: (usage) => ({ ...base, choices: [], usage }),
-    whole: (text, finish, usage) => ({
+    whole: (choices, usage) => ({
       ...base,
-      choices: choices(text, finish),
+      choices: choices.map(({ text, finish }, i) => choice(i, text, finish)),
       usage,
     }),
   };
 }
 
-function choices(text: string, finish: FinishReason | null): object[] {
-  return [{ text, index: 0, logprobs: null, finish_reason: finish }];
+function choice(
+  index: number,
+  text: string,
+  finish: FinishReason | null,
+): object {
+  return { text, index, logprobs: null, finish_reason: finish };
 }
 
 function baseOf(prefix: string, head: AnswerHead): object {

@@ -98,8 +98,10 @@ export async function startClient(
         signal: AbortSignal.any([ending, stopping.signal]),
       };
       const model = await readyModel(backend, undefined, arrival);
-      const { generated } = await replies.begin(model, request, arrival);
-      yield* generated;
+      const {
+        replies: [reply],
+      } = await replies.begin(model, request, arrival);
+      yield* reply.generated;
     },
   };
 }

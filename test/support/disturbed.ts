@@ -19,7 +19,13 @@ const HANG_MS = 180_000;
 const TRIES = 20;
 const TOKENS = 400;
 
-export const WAYS = ["greedy", "sampled", "penalties", "stop string"] as const;
+export const WAYS = [
+  "greedy",
+  "sampled",
+  "penalties",
+  "stop string",
+  "two choices",
+] as const;
 export type Way = (typeof WAYS)[number];
 
 export interface Case {
@@ -85,9 +91,11 @@ export class Disturber {
           stage,
           replies,
           detectedMs: detected && detected.timeMs - struckMs,
-          wentOn: one.stream
-            ? replies.flatMap((reply) => wentOn(reply, struckMs))
-            : [],
+          // The other choice may be the one that was struck.
+          wentOn:
+            one.stream && one.way !== "two choices"
+              ? replies.flatMap((reply) => wentOn(reply, struckMs))
+              : [],
           endedMs: Math.max(...replies.map((r) => r.endedMs)) - struckMs,
         };
       } finally {
@@ -124,6 +132,8 @@ export class Disturber {
         const { text } = await this.#expected(sampled);
         return { ...sampled, stop: [text.slice(-60, -40)] };
       }
+      case "two choices":
+        return { ...sampled, n: 2 };
       default:
         return way satisfies never;
     }

@@ -4,12 +4,18 @@ import assert from "node:assert/strict";
 /** How a text is asked for: fields of /v1/completions. */
 export type Ask = Readonly<Record<string, unknown>>;
 
-export interface Reply {
+export interface Choice {
   text: string;
   finish: string;
+}
+
+export interface Reply extends Choice {
+  /** The other choices, where more than one was asked for. */
+  others: Choice[];
+  /** Of all choices. */
   tokens: number;
   recoveries: number;
-  /** When it was asked for, and when each piece of text came (of a reply that is not streamed one, with all of it): milliseconds since the epoch. */
+  /** When it was asked for, and when each piece of the first choice came (of a reply that is not streamed one, with all of it): milliseconds since the epoch. */
   startedMs: number;
   cameMs: number[];
   endedMs: number;
@@ -27,7 +33,7 @@ export interface AskOptions {
 }
 
 interface Chunk {
-  choices?: { text: string; finish_reason: string | null }[];
+  choices?: { index: number; text: string; finish_reason: string | null }[];
   usage?: {
     completion_tokens: number;
     shoal: { recoveries: number };
@@ -37,9 +43,6 @@ interface Chunk {
 
 /** Of the demo model: the end of generation is not drawn. */
 export const NO_END = { "2": -100 };
-
-/** Of a chunk that tells only the usage. */
-const NO_CHOICE = { text: "", finish_reason: null };
 
 /** What the gateway answered in place of a text. */
 export class Refusal extends Error {
@@ -81,6 +84,7 @@ export async function ask(
   const reply: Reply = {
     text: "",
     finish: "",
+    others: [],
     tokens: 0,
     recoveries: 0,
     startedMs,
@@ -91,17 +95,22 @@ export async function ask(
   const take = (json: string): void => {
     const { choices, usage, error } = JSON.parse(json) as Chunk;
     if (error !== undefined) throw new Refusal(response.status, error);
-    const { text, finish_reason } = choices?.[0] ?? NO_CHOICE;
-    reply.text += text;
     reply.tokens = usage?.completion_tokens ?? reply.tokens;
     reply.recoveries = usage?.shoal.recoveries ?? reply.recoveries;
-    if (text !== "") {
-      reply.cameMs.push(Date.now());
-      onPiece?.(reply.cameMs.length);
+    for (const { index, text, finish_reason } of choices ?? []) {
+      const choice =
+        index === 0
+          ? reply
+          : (reply.others[index - 1] ??= { text: "", finish: "" });
+      choice.text += text;
+      if (text !== "" && index === 0) {
+        reply.cameMs.push(Date.now());
+        onPiece?.(reply.cameMs.length);
+      }
+      if (finish_reason === null) continue;
+      choice.finish = finish_reason;
+      onFinish?.();
     }
-    if (finish_reason === null) return;
-    reply.finish = finish_reason;
-    onFinish?.();
   };
   if (stream && response.status === 200) {
     let isDone = false;
@@ -149,10 +158,11 @@ async function* eventsOf(response: Response): AsyncGenerator<string> {
 
 /** The same text, the same end, the same number of tokens. */
 export function assertSame(reply: Reply, expected: Reply, what: string): void {
-  const { text, finish, tokens } = reply;
-  assert.deepEqual(
-    { text, finish, tokens },
-    { text: expected.text, finish: expected.finish, tokens: expected.tokens },
-    what,
-  );
+  const texts = ({ text, finish, others, tokens }: Reply): object => ({
+    text,
+    finish,
+    others,
+    tokens,
+  });
+  assert.deepEqual(texts(reply), texts(expected), what);
 }
