@@ -108,3 +108,16 @@ export function splitLines(text: string, keepEnds = false): string[] {
   if (start < text.length) lines.push(text.slice(start));
   return lines;
 }
+
+const ENTITIES: ReadonlyMap<string, string> = new Map([
+  ["&", "&amp;"],
+  ["<", "&lt;"],
+  [">", "&gt;"],
+  ["'", "&#39;"],
+  ['"', "&#34;"],
+]);
+
+/** For HTML. */
+export function escaped(text: string): string {
+  return text.replace(/[&<>'"]/g, (char) => ENTITIES.get(char) ?? char);
+}

@@ -14,9 +14,11 @@ import {
   Callable,
   Dict,
   isTrue,
+  Markup,
   Tuple,
   typeName,
   Undefined,
+  unmarked,
   type Arguments,
   type Value,
 } from "./values.ts";
@@ -25,6 +27,13 @@ const FILTERS: ReadonlyMap<string, Operation> = new Map([
   ...TEXT_FILTERS,
   ...LIST_FILTERS,
 ]);
+
+/** These see that a text is marked. */
+const TAKING_MARKUP = new Set("e escape default d string".split(" "));
+/** These give a marked text for a marked text. */
+const KEEPING_MARKUP = new Set(
+  "upper lower capitalize trim center indent truncate reverse last".split(" "),
+);
 
 export interface RenderContext {
   variables: ReadonlyMap<string, Value>;
@@ -62,12 +71,18 @@ export class Evaluator implements Runtime {
     this.budget.step();
     const filter = FILTERS.get(name);
     if (filter === undefined) fail(`there is no filter named '${name}'`);
-    return filter(this, value, given);
+    if (!(value instanceof Markup) || TAKING_MARKUP.has(name)) {
+      return filter(this, value, given);
+    }
+    const result = filter(this, value.text, given);
+    const isText = typeof result === "string" && KEEPING_MARKUP.has(name);
+    return isText ? new Markup(result) : result;
   }
 
   test(name: string, value: Value, given: Arguments): boolean {
     this.budget.step();
-    return (TESTS.get(name) ?? unknownTest(name))(this, value, given);
+    const test = TESTS.get(name) ?? unknownTest(name);
+    return test(this, name === "escaped" ? value : unmarked(value), given);
   }
 
   call(callee: Value, given: Arguments): Value {

@@ -9,6 +9,7 @@ import {
   Callable,
   Dict,
   isNumber,
+  Markup,
   Range,
   Tuple,
   Undefined,
@@ -67,8 +68,7 @@ export const TESTS: ReadonlyMap<string, JinjaTest> = new Map([
   two("divisibleby", (value, by, runtime) =>
     isEqual(modulo(value, by, runtime), 0n),
   ),
-  // Nothing is escaped here (docs/decisions/jinja-of-our-own.md).
-  one("escaped", () => false),
+  one("escaped", (value) => value instanceof Markup),
   one("even", (value, runtime) => isEqual(modulo(value, 2n, runtime), 0n)),
   one("false", (value) => value === false),
   one("filter", (value, runtime) => runtime.hasFilter(textOf(value))),

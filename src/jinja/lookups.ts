@@ -18,6 +18,7 @@ import {
   elementOf,
   indexOf,
   isInt,
+  Markup,
   orElse,
   PyObject,
   Range,
@@ -137,6 +138,23 @@ class BoundMethod extends Callable {
   }
 }
 
+/** A method of its text, whose texts are marked too. */
+function markedMethod(
+  runtime: Runtime,
+  { text }: Markup,
+  name: string,
+): Value | undefined {
+  const method = ownAttribute(runtime, text, name);
+  if (!(method instanceof BoundMethod)) return method;
+  return new BoundMethod((given) => marked(method.call(given)));
+}
+
+function marked(value: Value): Value {
+  if (typeof value === "string") return new Markup(value);
+  if (Array.isArray(value)) return value.map(marked);
+  return value instanceof Tuple ? new Tuple(value.items.map(marked)) : value;
+}
+
 /** An attribute that is no item. */
 function ownAttribute(
   runtime: Runtime,
@@ -144,6 +162,7 @@ function ownAttribute(
   name: string,
 ): Value | undefined {
   const type = typeName(of);
+  if (of instanceof Markup) return markedMethod(runtime, of, name);
   const method = (METHODS.get(type) ?? NONE).get(name);
   if (method !== undefined) {
     return new BoundMethod((given) => {
@@ -199,6 +218,10 @@ const objectName = (of: Value): string =>
   of === null ? "None" : `${typeName(of)} object`;
 
 function itemOf(of: Value, key: Value): Value | undefined {
+  if (of instanceof Markup) {
+    const char = itemOf(of.text, key);
+    return char === undefined ? undefined : marked(char);
+  }
   if (typeof of === "string") {
     const index = indexOf(key, charCount(of));
     return index === undefined ? undefined : charSlice(of, index, index + 1);
@@ -214,6 +237,7 @@ export type Bounds = readonly [
 ];
 
 export function sliceOf(of: Value, bounds: Bounds, budget: Budget): Value {
+  if (of instanceof Markup) return marked(sliceOf(of.text, bounds, budget));
   if (of instanceof Undefined) of.fail();
   const [start, stop, step] = bounds.map(boundOf);
   const by = step ?? 1;

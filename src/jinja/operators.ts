@@ -1,6 +1,6 @@
 /** Python's operators. */
 import { boundText, MAX_VALUE_DEPTH, type Budget } from "./budget.ts";
-import { charCount, compareText } from "./characters.ts";
+import { charCount, compareText, escaped } from "./characters.ts";
 import { fail } from "./errors.ts";
 import { percentFormat } from "./percent-format.ts";
 import {
@@ -9,11 +9,13 @@ import {
   isHashable,
   isInt,
   isNumber,
+  Markup,
   Range,
   toBigInt,
   Tuple,
   typeName,
   Undefined,
+  unmarked,
   type Value,
 } from "./values.ts";
 
@@ -43,6 +45,9 @@ export function arithmetic(
   right: Value,
   budget: Budget,
 ): Value {
+  if (left instanceof Markup || right instanceof Markup) {
+    return ofMarkup(operator, left, right, budget);
+  }
   if (operator === "%" && typeof left === "string") {
     return percentFormat(left, right, budget);
   }
@@ -65,6 +70,20 @@ export function arithmetic(
       `unsupported operand types for ${operator}: '${typeName(left)}' and '${typeName(right)}'`,
     )
   );
+}
+
+/** "+" escapes the other text. */
+function ofMarkup(
+  operator: string,
+  left: Value,
+  right: Value,
+  budget: Budget,
+): Value {
+  const isSum = operator === "+";
+  const part = (value: Value): Value =>
+    isSum && typeof value === "string" ? escaped(value) : unmarked(value);
+  const result = arithmetic(operator, part(left), part(right), budget);
+  return typeof result === "string" ? new Markup(result) : result;
 }
 
 function ofInts(operator: string, a: bigint, b: bigint): Value {
@@ -185,7 +204,9 @@ export function signed(sign: "-" | "+", value: Value): Value {
   return sign === "-" ? -toBigInt(value) : toBigInt(value);
 }
 
-export function isEqual(a: Value, b: Value, depth = 0): boolean {
+export function isEqual(left: Value, right: Value, depth = 0): boolean {
+  const a = unmarked(left);
+  const b = unmarked(right);
   if (depth > MAX_VALUE_DEPTH) fail("values are nested too deep to compare");
   if (a === b) return true;
   if (isNumber(a) && isNumber(b)) {
@@ -229,7 +250,14 @@ function sameItems(
 }
 
 /** Negative, 0 or positive; NaN if a NaN is among them. Fails for what Python does not order. */
-export function order(a: Value, b: Value, sign = "<", depth = 0): number {
+export function order(
+  first: Value,
+  second: Value,
+  sign = "<",
+  depth = 0,
+): number {
+  const a = unmarked(first);
+  const b = unmarked(second);
   if (depth > MAX_VALUE_DEPTH) fail("values are nested too deep to compare");
   if (a instanceof Undefined) a.fail();
   if (b instanceof Undefined) b.fail();
@@ -281,7 +309,13 @@ export function compare(
   }
 }
 
-export function contains(where: Value, what: Value, budget: Budget): boolean {
+export function contains(
+  collection: Value,
+  wanted: Value,
+  budget: Budget,
+): boolean {
+  const where = unmarked(collection);
+  const what = unmarked(wanted);
   if (typeof where === "string") {
     if (typeof what !== "string") {
       fail(`'in <string>' requires a string, not '${typeName(what)}'`);

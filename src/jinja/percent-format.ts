@@ -9,6 +9,7 @@ import {
   Dict,
   isInt,
   isNumber,
+  Range,
   toBigInt,
   Tuple,
   typeName,
@@ -69,7 +70,8 @@ export function percentFormat(
 }
 
 /** What has items by key may stay unused. */
-const isMappingLike = (value: Value): boolean => value instanceof Undefined;
+const isMappingLike = (value: Value): boolean =>
+  value instanceof Undefined || value instanceof Range;
 
 function nullOr(given: readonly Value[], index: number): null {
   if (index >= given.length) fail("not enough arguments for format string");

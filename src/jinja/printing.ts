@@ -1,13 +1,21 @@
 /** `str()` and `repr()` of Python. */
 import { MAX_VALUE_DEPTH, Sink } from "./budget.ts";
 import { fail } from "./errors.ts";
-import { Dict, DictView, PyObject, Tuple, type Value } from "./values.ts";
+import {
+  Dict,
+  DictView,
+  Markup,
+  PyObject,
+  Tuple,
+  type Value,
+} from "./values.ts";
 
 /** Python refuses to print longer ints. */
 const MAX_INT_DIGITS = 4300;
 
 export function textOf(value: Value): string {
   if (typeof value === "string") return value;
+  if (value instanceof Markup) return value.text;
   if (value instanceof PyObject && value.typeName === "Undefined") return "";
   return reprOf(value);
 }
@@ -25,6 +33,7 @@ function write(sink: Sink, value: Value, depth: number): void {
   else if (typeof value === "bigint") sink.write(intText(value));
   else if (typeof value === "number") sink.write(floatText(value));
   else if (typeof value === "string") sink.write(quoted(value));
+  else if (value instanceof Markup) sink.write(`Markup(${quoted(value.text)})`);
   else if (Array.isArray(value)) list(sink, "[", value, "]", depth);
   else if (value instanceof Tuple) {
     const end = value.items.length === 1 ? ",)" : ")";

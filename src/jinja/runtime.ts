@@ -2,7 +2,13 @@
 import type { Budget } from "./budget.ts";
 import { fail } from "./errors.ts";
 import { bind, type Bound, type Signature } from "./signature.ts";
-import { isInt, typeName, type Arguments, type Value } from "./values.ts";
+import {
+  isInt,
+  typeName,
+  unmarked,
+  type Arguments,
+  type Value,
+} from "./values.ts";
 
 export interface Runtime {
   budget: Budget;
@@ -40,7 +46,8 @@ export function operation<S extends Signature>(
 }
 
 export function textArgument(value: Value, what: string): string {
-  if (typeof value === "string") return value;
+  const text = unmarked(value);
+  if (typeof text === "string") return text;
   return fail(`${what} must be str, not ${typeName(value)}`);
 }
 

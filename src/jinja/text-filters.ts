@@ -3,6 +3,7 @@ import {
   capitalize,
   charCount,
   charSlice,
+  escaped,
   SPACE,
   splitLines,
   stripEnd,
@@ -28,6 +29,7 @@ import {
   isInt,
   isNumber,
   isTrue,
+  Markup,
   toBigInt,
   Tuple,
   typeName,
@@ -48,6 +50,15 @@ function ofText<S extends Signature>(
   });
 }
 
+/** What is marked as escaped stays as it is. */
+const escaping = (name: string): [string, Operation] =>
+  operation(name, {}, ({ budget }, value) => {
+    if (value instanceof Markup) return value;
+    const text = textOf(value);
+    budget.chars(text.length);
+    return new Markup(escaped(text));
+  });
+
 export const TEXT_FILTERS: Operations = new Map([
   operation("abs", {}, (_runtime, value) => {
     if (isInt(value)) {
@@ -64,8 +75,8 @@ export const TEXT_FILTERS: Operations = new Map([
       named: new Map(),
     }),
   ),
-  ofText("e", {}, escaped),
-  ofText("escape", {}, escaped),
+  escaping("e"),
+  escaping("escape"),
   operation(
     "filesizeformat",
     { binary: false },
@@ -77,7 +88,7 @@ export const TEXT_FILTERS: Operations = new Map([
     { default: 0 },
     (_runtime, value, args) => floatOf(value) ?? args.default,
   ),
-  ofText("forceescape", {}, escaped),
+  ofText("forceescape", {}, (text) => new Markup(escaped(text))),
   [
     "format",
     ({ budget }, value, { args, named }) => {
@@ -116,8 +127,10 @@ export const TEXT_FILTERS: Operations = new Map([
     (_runtime, value, { precision, method }) =>
       round(value, intArgument(precision, "precision"), method),
   ),
-  ofText("safe", {}, (text) => text),
-  ofText("string", {}, (text) => text),
+  ofText("safe", {}, (text) => new Markup(text)),
+  operation("string", {}, (_runtime, value) =>
+    value instanceof Markup ? value : textOf(value),
+  ),
   ofText("striptags", {}, stripTags),
   ofText("title", {}, (text) =>
     text
@@ -200,18 +213,6 @@ const MAX_INDENT = 1024;
 function boundedWidth(width: Value): number {
   const count = intArgument(width, "width");
   return count > MAX_INDENT ? fail("an indent is too wide") : count;
-}
-
-const ENTITIES: ReadonlyMap<string, string> = new Map([
-  ["&", "&amp;"],
-  ["<", "&lt;"],
-  [">", "&gt;"],
-  ["'", "&#39;"],
-  ['"', "&#34;"],
-]);
-
-function escaped(text: string): string {
-  return text.replace(/[&<>'"]/g, (char) => ENTITIES.get(char) ?? char);
 }
 
 function attributeName(key: Value): string {

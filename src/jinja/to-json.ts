@@ -3,7 +3,15 @@ import { MAX_VALUE_DEPTH, Sink } from "./budget.ts";
 import { fail } from "./errors.ts";
 import { order } from "./operators.ts";
 import { floatText, intText } from "./printing.ts";
-import { Dict, isInt, isTrue, Tuple, typeName, type Value } from "./values.ts";
+import {
+  Dict,
+  isInt,
+  isTrue,
+  Tuple,
+  typeName,
+  unmarked,
+  type Value,
+} from "./values.ts";
 
 export interface JsonOptions {
   ensureAscii: boolean;
@@ -65,7 +73,8 @@ class Writer {
     this.#options = options;
   }
 
-  write(value: Value, depth: number): void {
+  write(given: Value, depth: number): void {
+    const value = unmarked(given);
     if (depth > MAX_VALUE_DEPTH) fail("a value is nested too deep for JSON");
     const sink = this.#sink;
     const items = value instanceof Tuple ? value.items : value;
@@ -139,7 +148,8 @@ function jsonFloat(value: number): string {
   return floatText(value);
 }
 
-function keyText(key: Value): string {
+function keyText(given: Value): string {
+  const key = unmarked(given);
   if (typeof key === "string") return key;
   if (key instanceof Tuple || (typeof key === "object" && key !== null)) {
     fail(

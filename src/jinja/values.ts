@@ -3,6 +3,7 @@
  * array. All else is a PyObject, and what it lets a template reach is only what its class says: no JavaScript property is ever looked up
  * by a name of the template.
  */
+import { charCount } from "./characters.ts";
 import { fail, JinjaError } from "./errors.ts";
 
 export type Value =
@@ -73,6 +74,25 @@ export class Tuple extends PyObject {
     return elementOf(this.items, key);
   }
 }
+
+/** A text that `safe` or `e` marked as escaped: joined with another by "+", that one is escaped too. All else takes it as its text. */
+export class Markup extends PyObject {
+  readonly typeName = "Markup";
+  readonly text: string;
+  constructor(text: string) {
+    super();
+    this.text = text;
+  }
+  override length(): number {
+    return charCount(this.text);
+  }
+  override iterate(): Iterable<Value> {
+    return this.text;
+  }
+}
+
+export const unmarked = (value: Value): Value =>
+  value instanceof Markup ? value.text : value;
 
 /** One group of `groupby`: a tuple whose items have names. */
 export class Group extends Tuple {
@@ -252,6 +272,7 @@ function hashOf(key: Value): unknown {
   if (typeof key === "number" && Number.isInteger(key)) return BigInt(key);
   if (typeof key === "string") return key.startsWith("\0") ? `\0${key}` : key;
   if (key instanceof Undefined) return Undefined;
+  if (key instanceof Markup) return hashOf(key.text);
   if (!(key instanceof Tuple)) return key;
   const parts = key.items.map(
     (item) => `${typeof hashOf(item)}:${String(hashOf(item))}`,

@@ -803,16 +803,70 @@ NONE = r"""
 """
 
 
+# Inputs that other interpreters refused or rendered otherwise.
+REPORTED = [
+    "{{ 'Y' if messages|map(attribute='role')|list == ['user','assistant','user'] else 'N' }}",
+    "{{ (0 - 1) % 3 }}",
+    "{{ true }} {{ 'x' ~ false }}",
+    "{{ 'aBC'|capitalize }}",
+    "{% if tools is not none and tools|length > 0 %}T{% else %}N{% endif %}",
+    "{% for t in tools %}x{% endfor %}y",
+    "{{ 'a' ~ nothing ~ 'b' }}",
+    "{{ 'Y' if 4 is divisibleby(2) else 'N' }}",
+    "{{ 'Y' if 'a' is in ['a'] else 'N' }}",
+    "{{ 'Y' if 1.5 is float else 'N' }}",
+    "{{ [1,2,3]|select('odd')|list|length }}",
+    "{{ 'a,b,c'.rsplit(',', 1)|length }}",
+    "{{ '-' * 5 }}",
+    "{% with a = 1 %}{{ a }}{% endwith %}",
+    "{% raw %}{{ x }}{% endraw %}",
+    "{{ ','.join(['a','b']) }}",
+    "{{ '%s-%d' % ('a', 3) }}",
+    "{{ 'pre-x'.removeprefix('pre-') }}",
+    "{{ 'a\\nb'.splitlines()|length }}",
+    "{{ dict(a=1).a }}",
+    "{{ '<a>'|e }}",
+    "{% set x | trim %} a {% endset %}[{{ x }}]",
+    "{% for m in messages %}{{ loop.cycle('a', 'b') }}{% endfor %}",
+    "{% for x in [[1,[2]],3] recursive %}{% if x is iterable %}<{{ loop(x) }}>{% else %}{{ x }}{% endif %}{% endfor %}",
+    "{% for c in 'abc' %}{{ c }}.{% endfor %}",
+    "{{ 7 // 2 }}",
+    "{% for m in messages %}{% if '</think>' in m.content %}[{{ m.content.split('</think>')[-1].lstrip('\\n') }}]{% endif %}{% endfor %}",
+    "[{{ '\\n\\n  code'.lstrip('\\n') }}]",
+    "[{{ 'code  \\n\\n'.rstrip('\\n') }}]",
+    "{{ 'xxaxx'.strip('x') }}",
+    "[{{ ' \\n a \\t'.strip() }}]",
+    "{% for m in messages %}\r\n<{{ m.role }}>\r\n{{ m.content }}\r\n{% endfor %}\r\n",
+    "a\r\n{{ 'b' }}\r\nc",
+]
+
+# Texts that are marked as escaped.
+MARKED = r"""
+{{ 'a'|safe + '<' }}|{{ '<' + 'a'|safe }}|{{ '<'|safe + '<'|safe }}|{{ 'a'|safe ~ '<' }}|{{ 'a'|safe + tools|tojson }}
+{{ '<'|e|e }}|{{ '<'|safe|e }}|{{ '<'|e|forceescape }}|{{ '<'|e|string|e }}|{{ '<'|e ~ '<' }}
+{{ ['<'|e] }}|{{ [html|safe]|first }}|{{ 'a'|safe == 'a' }}|{{ 'a'|safe in ['a'] }}|{{ 'a'|safe in 'abc' }}|{{ {'a': 1}['a'|safe] }}|{{ 'a'|safe is string }}|{{ 'a'|safe is escaped }}|{{ ('a'|safe)|length }}
+{{ ('a<'|safe).upper() + '<' }}|{{ 'a'|safe|upper + '<' }}|{{ ('a<b'|safe)[1:] + '<' }}|{{ ('a b'|safe).split(' ')|join('<') }}|{{ ('a'|safe).startswith('a') }}|{{ (' a '|safe|trim) + '<' }}
+{{ 'x'|safe|tojson }}|{{ ['x'|safe]|tojson }}|{{ ('a'|safe) * 2 }}|{{ 'a'|safe < 'b' }}|{{ ['b'|safe, 'a']|sort }}|{{ 'a'|safe|default('x') + '<' }}|{{ ('ab'|safe)|list }}|{% for c in 'ab'|safe %}{{ c }}.{% endfor %}
+{% set x = {'a': 1}|tojson|safe %}{{ x }}{{ '<' ~ x }}|{{ x + '<' }}|{% if x %}y{% endif %}|{{ ''|safe or 'empty' }}|{{ x is mapping }}|{{ x is sequence }}|{{ x is iterable }}
+{{ 'a'|safe|replace('a', '<') + '<' }}|{{ 'a'|safe|title + '<' }}|{{ 'a'|safe|capitalize + '<' }}|{{ 'a'|safe|lower + '<' }}|{{ ['a'|safe, '<']|join + '<' }}|{{ 'a'|safe|first + '<' }}|{{ '<b>x</b>'|striptags + '<' }}
+{{ ' '.join(['<'|e, '<']) }}|{{ '%s' % ('<'|e) }}|{{ '{}'.format('<'|e) }}|{{ ('a'|safe).replace('a', 'b') + '<' }}|{{ 'a'|safe|reverse + '<' }}|{{ 5|e + '<' }}|{{ none|e }}
+{{ 'a'|e + 1 }}
+{{ 1 + 'a'|e }}
+{{ namespace(x='<'|e).x + '<' }}|{% macro m(x) %}{{ x + '<' }}{% endmacro %}{{ m('a'|safe) }}{{ m('a') }}|{{ m('a'|safe) + '<' }}
+"""
+
+
 def one_line_each(text):
     """A line that does not begin a template continues the one before."""
     return [line for line in text.strip("\n").replace("\\\ncontinued", "\\\x00continued").replace("a\nb{%", "a\x00b{%").split("\n")]
 
 
 def cases():
-    for text in (PRINTING, COMPARISONS, SUBSCRIPTS, STRINGS, COLLECTIONS, LOOPS, MACROS, FILTERS, TOJSON, MORE, NONE):
+    for text in (PRINTING, COMPARISONS, SUBSCRIPTS, STRINGS, COLLECTIONS, LOOPS, MACROS, FILTERS, TOJSON, MORE, NONE, MARKED):
         for line in one_line_each(text):
             yield line.replace("\x00", "\n")
     yield from WHITESPACE
+    yield from REPORTED
 
 
 def main():
