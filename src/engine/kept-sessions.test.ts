@@ -8,6 +8,7 @@ import { writeRandomModel } from "../../test/support/models.ts";
 import { readShard } from "../model/index.ts";
 import { factsPath, KeptFacts, KeptFiles, keptPath } from "./kept-files.ts";
 import { KeptSessions } from "./kept-sessions.ts";
+import { SentRows, SentRowsMemory } from "./sent-rows.ts";
 import { Stage } from "./stage.ts";
 
 const RULES = { kv: "f16", anyBits: false, sameRows: true } as const;
@@ -154,4 +155,35 @@ test("too little, and what may be kept nowhere, is not written", async (t) => {
   assert.equal(giver.kept.writeRunning(0, { known: few, ...none }), undefined);
   const nowhere = new KeptSessions(giver.stage, RULES, undefined);
   assert.equal(nowhere.writeRunning(0, { known, ...none }), undefined);
+});
+
+test("what a longer session replaced is not given to one that was opened to go on from it, and its rows are given back once", async (t) => {
+  const { giver, known, wanted } = await scene(t, 2, 0, 2);
+  const { stage, kept } = giver;
+  const memory = new SentRowsMemory(1 << 30);
+  const rowBytes = 8_192;
+  const rows = (tokens: number): SentRows => {
+    const sent = new SentRows(memory, rowBytes);
+    sent.add(new Uint8Array(tokens * rowBytes).fill(7));
+    return sent;
+  };
+  const sent = rows(PROMPT.length);
+  kept.park(0, { known, sent, owner: undefined }, 0);
+  const match = kept.find(wanted, 0, 0);
+  assert.equal(match?.kept.sequence, 0);
+  const begun = sent.upTo(PROMPT.length);
+  const { tokens } = wanted;
+  stage.decode(1, 0, PROMPT, undefined);
+  stage.decode(1, PROMPT.length, tokens.subarray(PROMPT.length), undefined);
+  const longer = { known: wanted, sent: rows(tokens.length), owner: undefined };
+  kept.park(1, longer, 0);
+  assert.equal(match.kept.sent, undefined);
+  assert.equal(kept.give(match, 0, match.tokens), false);
+  assert.equal(begun.length, PROMPT.length);
+  const first = new Uint8Array(rowBytes);
+  begun.read(0, first);
+  assert.ok(first.every((byte) => byte === 7));
+  begun[Symbol.dispose]();
+  kept[Symbol.dispose]();
+  assert.equal(memory.bytes, 0);
 });

@@ -191,6 +191,7 @@ export class KeptSessions implements Disposable {
       this.#remove(kept);
       kept.sequence = undefined;
       kept.sent?.[Symbol.dispose]();
+      kept.sent = undefined;
       if (stage.rewind(sequence, tokens)) return true;
       stage.freeSequence(sequence);
       return false;
@@ -275,7 +276,8 @@ export class KeptSessions implements Disposable {
     if (entry.sequence !== undefined) this.#stage.releasePages(entry.sequence);
     if (entry.file !== undefined) this.#files?.remove(entry.file);
     entry.sent?.[Symbol.dispose]();
-    entry.sent = undefined;
+    // A session that was opened to take it over finds nothing of it.
+    entry.sequence = entry.file = entry.sent = undefined;
   }
 
   #remove(entry: Kept): void {

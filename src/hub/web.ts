@@ -152,12 +152,12 @@ export class Web {
         },
         redirect: "manual",
         credentials: "omit",
-        signal: limit.signal,
+        // The deadline is for the head, the other signal also for the body.
+        signal: AbortSignal.any([limit.signal, request.signal]),
       });
     } catch (error) {
       throw failure(error, url, limit.signal);
     } finally {
-      // This also keeps the deadline's signal from ending the body later.
       limit.clear();
     }
   }

@@ -1,7 +1,7 @@
 /** Waiting with a deadline, backing off, and promises settled from outside. */
 import { ShoalError, type ErrorCode, type ErrorDetails } from "./errors.ts";
 
-/** A signal that aborts after `timeoutMs` with a ShoalError, or earlier with `signal`'s own reason. */
+/** A signal that aborts after `timeoutMs` with a ShoalError, or earlier with `signal`'s own reason; once cleared, not at all. */
 export function deadline(
   timeoutMs: number,
   what: string,

@@ -97,10 +97,10 @@ export class HttpRanges {
         },
         redirect: "manual",
         credentials: "omit",
-        signal: limit.signal,
+        // The deadline is for the head, the other signal also for the body.
+        signal: AbortSignal.any([limit.signal, signal]),
       });
     } finally {
-      // This also keeps the deadline's signal from ending the body later.
       limit.clear();
     }
   }
