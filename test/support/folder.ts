@@ -8,16 +8,18 @@ import type { TestContext } from "node:test";
 /** A folder for one test, removed after it. */
 export async function temporaryFolder(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "shoal-test-"));
-  // What the test stops may still write: what comes while it is removed is removed as well.
-  t.after(() =>
-    rm(folder, {
-      recursive: true,
-      force: true,
-      maxRetries: 10,
-      retryDelay: 50,
-    }),
-  );
+  t.after(() => removeFolder(folder));
   return folder;
+}
+
+/** What the test has stopped or killed may still write: what comes while it is removed is removed as well. */
+export async function removeFolder(folder: string): Promise<void> {
+  await rm(folder, {
+    recursive: true,
+    force: true,
+    maxRetries: 10,
+    retryDelay: 50,
+  });
 }
 
 /** Bytes of all files under a folder; 0 where there is none. */

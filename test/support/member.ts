@@ -1,13 +1,14 @@
 /** A role as a separate process, watched over IPC; killed or stopped with the test. */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type ShoalEvent, withDeadline } from "../../src/lib/index.ts";
 import type { RoleMessage } from "../../src/roles/index.ts";
 import type { RoleInfo } from "../../src/roles/role.ts";
+import { removeFolder } from "./folder.ts";
 import { assertBuilt, ENTRY } from "./swarm.ts";
 
 const SHIFTED_CLOCK = join(import.meta.dirname, "shifted-clock.ts");
@@ -48,7 +49,7 @@ export class Members {
     const members = new Members(home);
     t.after(async () => {
       await Promise.all(members.#all.map((member) => member.kill()));
-      await rm(home, { recursive: true, force: true });
+      await removeFolder(home);
     });
     return members;
   }
