@@ -27,13 +27,13 @@ const ROUNDS = 6;
  * or waits for an answer, takes longer. Measured on an idle machine: 2 to 5 % of the whole.
  */
 const MOST_OVER_MS = ONE_WAY_MS;
-/** What a prediction may be off, either way. Measured: 1 to 8 %. */
-const MOST_OFF = 0.15;
+/** What a prediction may be off, either way: one that forgets a link, or counts it twice, is off by more. Measured on an idle machine: 1 to 8 %. */
+const MOST_OFF = 0.35;
 /**
  * From a link's change until a prompt takes the other way, on a machine with free processors. A link that became slow is the later news: the
  * last round trip from before counts for 10 s, the next echo is at most 4 s later, and one more such round may pass before it is announced.
  */
-const FOLLOWED_MS = 30_000;
+const FOLLOWED_MS = 45_000;
 
 describe("slow links:", { skip: slowLinksMissing }, () => {
   for (const stages of [2, 3, 4])
