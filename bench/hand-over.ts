@@ -6,17 +6,13 @@
  *     npm run build && npm exec -c 'node bench/hand-over.ts'
  *     npm exec -c 'node bench/hand-over.ts --tokens 3000 --kv f16 --rounds 1'
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { engineOf } from "../test/support/fault.ts";
-import { writeRandomModel } from "../test/support/models.ts";
 import { Replicas } from "../test/support/replicas.ts";
 import { ask } from "../test/support/reply.ts";
 import { BANNED } from "../test/support/staged-swarm.ts";
 import { until } from "../test/support/until.ts";
-import { median, report, round } from "./support.ts";
+import { median, report, round, withRandomModel } from "./support.ts";
 
 const { values } = parseArgs({
   options: {
@@ -32,24 +28,9 @@ const MIDDLE = 1;
 /** Before it leaves. */
 const FIRST_TOKENS = 50;
 
-const directory = await mkdtemp(join(tmpdir(), "shoal-bench-"));
-const model = join(directory, "random.gguf");
-try {
-  await writeRandomModel(model, {
-    layers: 6,
-    embeddingLength: 512,
-    heads: 8,
-    kvHeads: 4,
-    feedForward: 2048,
-    vocabSize: 4096,
-    contextLength: CONTEXT,
-    type: "Q8_0",
-    vocab: "bytes",
-  });
-  for (const kv of values.kv.split(",")) await measure(kv);
-} finally {
-  await rm(directory, { recursive: true, force: true });
-}
+await withRandomModel(CONTEXT, async (model) => {
+  for (const kv of values.kv.split(",")) await measure(model, kv);
+});
 
 interface Left {
   gapMs: number;
@@ -57,7 +38,7 @@ interface Left {
   goneMs: number;
 }
 
-async function measure(kv: string): Promise<void> {
+async function measure(model: string, kv: string): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const after = (end: () => void | Promise<void>): void => stack.defer(end);
   const nodeFlags = ["--kv", kv, "--context", `${CONTEXT}`];

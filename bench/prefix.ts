@@ -9,14 +9,10 @@
  *     npm run build && npm exec -c 'node bench/prefix.ts'
  *     npm exec -c 'node bench/prefix.ts --tokens 3000 --kv bf16 --rounds 1'
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { StagedSwarm } from "../test/support/staged-swarm.ts";
-import { writeRandomModel } from "../test/support/models.ts";
 import { answering } from "../test/support/swarm.ts";
-import { median, report, round } from "./support.ts";
+import { median, report, round, withRandomModel } from "./support.ts";
 
 const { values } = parseArgs({
   options: {
@@ -32,26 +28,11 @@ const GOAL = 20;
 /** Long enough to be lost in the middle. */
 const REPLY_TOKENS = 300;
 
-const directory = await mkdtemp(join(tmpdir(), "shoal-bench-"));
-const model = join(directory, "random.gguf");
-try {
-  await writeRandomModel(model, {
-    layers: 6,
-    embeddingLength: 512,
-    heads: 8,
-    kvHeads: 4,
-    feedForward: 2048,
-    vocabSize: 4096,
-    contextLength: CONTEXT,
-    type: "Q8_0",
-    vocab: "bytes",
-  });
-  for (const kv of values.kv.split(",")) await measure(kv);
-} finally {
-  await rm(directory, { recursive: true, force: true });
-}
+await withRandomModel(CONTEXT, async (model) => {
+  for (const kv of values.kv.split(",")) await measure(model, kv);
+});
 
-async function measure(kv: string): Promise<void> {
+async function measure(model: string, kv: string): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const after = (end: () => void | Promise<void>): void => stack.defer(end);
   const how = ["--kv", kv, "--context", `${CONTEXT}`];

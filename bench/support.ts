@@ -1,6 +1,9 @@
 /** What benches share: pairs, medians, and a line of JSON a result. */
 import { execFileSync } from "node:child_process";
-import { cpus } from "node:os";
+import { mkdtemp, rm } from "node:fs/promises";
+import { cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import { writeRandomModel } from "../test/support/models.ts";
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
@@ -33,4 +36,29 @@ export function report(result: Record<string, unknown>): void {
 
 export function round(value: number, digits = 3): number {
   return Number(value.toFixed(digits));
+}
+
+/** Writes a model of random weights whose prompts take a while to compute, and removes it afterwards. */
+export async function withRandomModel(
+  contextLength: number,
+  work: (model: string) => Promise<void>,
+): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), "shoal-bench-"));
+  try {
+    const model = join(directory, "random.gguf");
+    await writeRandomModel(model, {
+      layers: 6,
+      embeddingLength: 512,
+      heads: 8,
+      kvHeads: 4,
+      feedForward: 2048,
+      vocabSize: 4096,
+      contextLength,
+      type: "Q8_0",
+      vocab: "bytes",
+    });
+    await work(model);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
 }
