@@ -41,13 +41,12 @@ describe("slow links:", { skip: slowLinksMissing }, () => {
     const [a, b] = places;
     const undo = await network.slow([a], [b], { oneWayMs: 20 });
     for (const how of ["roundTrips", "tcpRoundTrips"] as const) {
-      const there = await measured(t, how, a, b);
-      near(there, 40);
-      near(await measured(t, how, b, a), 40);
+      await near(t, how, [a, b], 40);
+      await near(t, how, [b, a], 40);
     }
     await undo();
     await undo();
-    assert.ok((await measured(t, "roundTrips", a, b)).quarter < 2);
+    await near(t, "roundTrips", [a, b], 0);
   });
 
   test("pairs have delays of their own at the same time", async (t) => {
@@ -56,9 +55,9 @@ describe("slow links:", { skip: slowLinksMissing }, () => {
       await network.slow([a], [b], { oneWayMs: 5 }),
       await network.slow([a], [c], { oneWayMs: 12.5 }),
     ];
-    near(await measured(t, "roundTrips", a, b), 10);
-    near(await measured(t, "roundTrips", c, a), 25);
-    assert.ok((await measured(t, "roundTrips", b, c)).quarter < 2);
+    await near(t, "roundTrips", [a, b], 10);
+    await near(t, "roundTrips", [c, a], 25);
+    await near(t, "roundTrips", [b, c], 0);
     for (const each of undo) await each();
   });
 
@@ -67,11 +66,11 @@ describe("slow links:", { skip: slowLinksMissing }, () => {
     const all = await network.slow(places, places, { oneWayMs: 5 });
     for (const from of places)
       for (const to of places)
-        if (from !== to) near(await measured(t, "roundTrips", from, to), 10);
+        if (from !== to) await near(t, "roundTrips", [from, to], 10);
     const one = await network.slow([a], [b], { oneWayMs: 10 });
-    near(await measured(t, "roundTrips", a, b), 20);
+    await near(t, "roundTrips", [a, b], 20);
     await one();
-    near(await measured(t, "roundTrips", a, b), 10);
+    await near(t, "roundTrips", [a, b], 10);
     await all();
   });
 
@@ -97,7 +96,8 @@ describe("slow links:", { skip: slowLinksMissing }, () => {
     const [a, b] = places;
     const undo = await network.slow([a], [b], { oneWayMs: 20 });
     const rates: number[] = [];
-    for (let i = 0; i < 3; i++)
+    // A busy machine is slower: the link can carry it when one of them shows it.
+    for (let i = 0; i < 6 && !(Math.max(...rates) > 30); i++)
       rates.push(
         ...(await ask(a, { do: "pour", host: b.address, megabytes: 60 })),
       );
@@ -106,17 +106,25 @@ describe("slow links:", { skip: slowLinksMissing }, () => {
     assert.ok(Math.max(...rates) > 30);
   });
 
-  async function measured(
+  /**
+   * No round trip is shorter than wanted, and one is at most 2 ms longer: a millisecond each way.
+   * On a busy machine each waits for a processor at four places, so more are made until one did not.
+   */
+  async function near(
     t: { diagnostic(words: string): void },
     how: "roundTrips" | "tcpRoundTrips",
-    from: Place,
-    to: Place,
-  ): Promise<{ least: number; quarter: number }> {
+    [from, to]: [Place, Place],
+    wantedMs: number,
+  ): Promise<void> {
     const request = { do: how, host: to.address, count: ROUND_TRIPS };
-    const taken = (await ask(from, request)).toSorted((a, b) => a - b);
-    const [least = 0, quarter = 0] = [taken[0], taken[ROUND_TRIPS >> 2]];
-    t.diagnostic(`${how}: ${least.toFixed(2)} / ${quarter.toFixed(2)} ms`);
-    return { least, quarter };
+    const endMs = performance.now() + 30_000;
+    let least = Infinity;
+    do {
+      least = Math.min(least, ...(await ask(from, request)));
+      assert.ok(least >= wantedMs, `${least} ms, wanted ${wantedMs}`);
+    } while (least >= wantedMs + 2 && performance.now() < endMs);
+    t.diagnostic(`${how}: ${least.toFixed(2)} ms, wanted ${wantedMs}`);
+    assert.ok(least < wantedMs + 2, `${least} ms, wanted ${wantedMs}`);
   }
 
   async function ask(place: Place, request: EchoRequest): Promise<number[]> {
@@ -127,12 +135,3 @@ describe("slow links:", { skip: slowLinksMissing }, () => {
     return reply;
   }
 });
-
-/** Each way within a millisecond. On a busy machine most round trips wait for a processor at their ends, so the faster ones count. */
-function near(
-  { least, quarter }: { least: number; quarter: number },
-  wantedMs: number,
-): void {
-  assert.ok(least >= wantedMs, `${least} ms`);
-  assert.ok(quarter < wantedMs + 2, `${quarter} ms`);
-}
