@@ -10,7 +10,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   model: ["lib", "gguf"],
   ring: ["lib"],
   jinja: [],
-  engine: ["lib", "gguf", "model", "ring", "jinja"],
+  chat: ["lib", "jinja"],
+  engine: ["lib", "gguf", "model", "ring"],
   network: ["lib"],
   status: ["lib"],
   routing: [],
@@ -32,6 +33,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   ],
   inference: [
     "lib",
+    "chat",
     "gguf",
     "model",
     "ring",
@@ -42,7 +44,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "weights",
     "routing",
   ],
-  gateway: ["lib", "engine", "inference"],
+  gateway: ["lib", "chat", "engine", "inference"],
   diagnostics: ["lib", "network", "status", "cluster", "routing"],
   doctor: [
     "lib",

@@ -15,7 +15,6 @@ export type { EngineEvent } from "./channel.ts";
 export { EngineHost } from "./engine-host.ts";
 export { OWN_LINK } from "./ring-links.ts";
 export { checkModel, inspectModelFile } from "./check-model.ts";
-export * from "./chat-template.ts";
 export type { StageInfo } from "./child.ts";
 export { chunksOf, EXACT_CHUNK_TOKENS } from "./chunks.ts";
 export {
@@ -61,7 +60,6 @@ export {
   ENGINE_DEFAULTS,
   type StageEngineOptions,
 } from "./stage-options.ts";
-export * from "./text-stream.ts";
 export type { StageTables } from "./tables.ts";
 export { Tokenizer } from "./tokenizer.ts";
 export { BATCH_MODES, type BatchMode } from "./turns.ts";

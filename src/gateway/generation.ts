@@ -1,5 +1,6 @@
 /** One generation as text: tokens in, text out, with a deadline for each, and everything freed at the end. */
-import { TextStream, type SamplingOptions } from "../engine/index.ts";
+import { TextStream } from "../chat/index.ts";
+import type { SamplingOptions } from "../engine/index.ts";
 import { ShoalError, withDeadline } from "../lib/index.ts";
 import type {
   Arrival,

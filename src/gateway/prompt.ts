@@ -1,5 +1,5 @@
 /** From a request to tokens that fit the model's context. */
-import { ChatTemplate } from "../engine/index.ts";
+import { ChatTemplate } from "../chat/index.ts";
 import { ShoalError, withDeadline } from "../lib/index.ts";
 import type { ServedModel } from "../inference/index.ts";
 import { TOKENIZE_TIMEOUT_MS } from "./options.ts";

@@ -1,11 +1,9 @@
 /** The two kinds of requests for text: their bodies and their meaning. */
 import { z } from "zod";
+import type { ChatMessage, Json, RenderOptions } from "../chat/index.ts";
 import {
-  type ChatMessage,
-  type Json,
   MAX_LOGIT_BIASES,
   MAX_REPEAT_LAST_N,
-  type RenderOptions,
   SAMPLING_DEFAULTS,
   samplingFields,
   type SamplingOptions,

@@ -2,7 +2,8 @@
  * What the gateway needs from the cluster: the served model, whether it can answer now, and generated tokens. The roles join it to the
  * inference folder; tests give it a double.
  */
-import type { NamedTemplates, SamplingOptions } from "../engine/index.ts";
+import type { NamedTemplates } from "../chat/index.ts";
+import type { SamplingOptions } from "../engine/index.ts";
 import type { ShoalError } from "../lib/index.ts";
 import type { SessionStatus } from "../status/index.ts";
 

@@ -1,7 +1,8 @@
 /** What a gateway has of the cluster's model: its manifest's facts and its vocabulary. */
 import { join } from "node:path";
 import type { Announcement } from "../cluster/index.ts";
-import { type NamedTemplates, Tokenizer } from "../engine/index.ts";
+import type { NamedTemplates } from "../chat/index.ts";
+import { Tokenizer } from "../engine/index.ts";
 import { readGguf } from "../gguf/index.ts";
 import { backoffMs, type EventSink, ShoalError, sleep } from "../lib/index.ts";
 import type { Commands } from "../network/index.ts";

@@ -2,7 +2,7 @@
  * A scripted backend for tests of the HTTP side: tokens are bytes (token b is byte b, up to 255) or whole pieces of text (256 and up, given
  * by the test). It is not a model: it says what the test tells it, and records the requests.
  */
-import type { NamedTemplates } from "../../src/engine/index.ts";
+import type { NamedTemplates } from "../../src/chat/index.ts";
 import {
   abortable,
   type Clock,

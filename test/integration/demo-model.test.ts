@@ -1,7 +1,7 @@
 /** The demo model does what its README says, in llama.cpp itself: it answers questions about Shoal and tells stories. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ChatTemplate } from "../../src/engine/index.ts";
+import { ChatTemplate } from "../../src/chat/index.ts";
 import { readGguf, stringOf } from "../../src/gguf/index.ts";
 import { Llama } from "../support/llama.ts";
 import { DEMO_MODEL } from "../support/swarm.ts";
