@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Candidate } from "./holders.ts";
-import { KeptRoutes, planAlong } from "./kept-routes.ts";
+import { KeptRoutes, MOST_SLOWER, planAlong } from "./kept-routes.ts";
 
 function candidate(
   peer: string,
@@ -26,8 +26,13 @@ function said(length: number, from = 0): Int32Array {
   return Int32Array.from({ length }, (_, i) => from + i);
 }
 
-function peers(groups: Candidate[][], kept: string[]): string[] | undefined {
-  return planAlong(groups, 8, new Set(kept))?.stages.map(({ peer }) => peer);
+function peers(
+  groups: Candidate[][],
+  kept: string[],
+  mostSlower: number = MOST_SLOWER.begins,
+): string[] | undefined {
+  const plan = planAlong(groups, 8, new Set(kept), mostSlower);
+  return plan?.stages.map(({ peer }) => peer);
 }
 
 const GROUP = [
@@ -74,4 +79,12 @@ test("a node that is full, gone or much slower is no reason to wait", () => {
   const slow = candidate("a1", 0, { msPerToken: 100 });
   assert.deepEqual(peers([[slow, ...GROUP.slice(1)]], ["a1"])?.[0], "a2");
   assert.equal(peers([[]], ["a1"]), undefined);
+});
+
+test("a reply that goes on stays with slower nodes, since the others would compute all of it again", () => {
+  const slower = candidate("a1", 0, { msPerToken: 25 });
+  const group = [slower, ...GROUP.slice(1)];
+  assert.equal(peers([group], ["a1", "b2"])?.[0], "a2");
+  const goesOn = peers([group], ["a1", "b2"], MOST_SLOWER.goesOn);
+  assert.deepEqual(goesOn, ["a1", "b2"]);
 });

@@ -7,8 +7,11 @@ import type { Candidate } from "./holders.ts";
 const LEAST_TOKENS = 64;
 /** Of all remembered requests together: 4 MiB. The oldest are forgotten. */
 const MOST_TOKENS = 1 << 20;
-/** A route with what is kept is taken as long as a token takes no more than so many times that of the best one. */
-const MOST_SLOWER = 1.5;
+/**
+ * A route with what is kept is taken as long as a token takes no more than so many times that of the best one. A reply that goes on would stand
+ * still while all of it is computed again, and what is measured on a busy machine differs by more than twice.
+ */
+export const MOST_SLOWER = Object.freeze({ begins: 1.5, goesOn: 4 });
 
 interface KeptRoute {
   tokens: Int32Array;
@@ -49,13 +52,14 @@ export function planAlong(
   groups: readonly Candidate[][],
   layerCount: number,
   kept: ReadonlySet<string>,
+  mostSlower: number,
 ): RoutePlan<Candidate> | undefined {
   for (const group of groups) {
     const best = planRoute(group, layerCount);
     if (best === undefined) continue;
     const along = planRoute(withoutOthers(group, kept), layerCount);
     return along !== undefined &&
-      along.prediction.msPerToken <= MOST_SLOWER * best.prediction.msPerToken
+      along.prediction.msPerToken <= mostSlower * best.prediction.msPerToken
       ? along
       : best;
   }

@@ -35,7 +35,7 @@ import { kindsOf, otherKind } from "./computed-by.ts";
 import { newSessionId } from "./gateway-session.ts";
 import { HandOver, movesOf, takenBy } from "./hand-over.ts";
 import { systemFingerprint } from "./fingerprint.ts";
-import { KeptRoutes, planAlong } from "./kept-routes.ts";
+import { KeptRoutes, MOST_SLOWER, planAlong } from "./kept-routes.ts";
 import { type Loaded, ModelLoader } from "./loaded-model.ts";
 import { Recovery, RECOVERY_DEFAULTS } from "./recovery.ts";
 import { AvoidedPeers } from "./reroute.ts";
@@ -232,7 +232,13 @@ export class SwarmBackend implements Backend {
     let kept = this.#keptRoutes.nodesWith(request.tokens);
     for (let failure: ShoalError | undefined; ;) {
       const { layerCount = 0 } = this.#view ?? {};
-      const plan = planAlong(around(recovery.avoided), layerCount, kept);
+      const { begins, goesOn } = MOST_SLOWER;
+      const plan = planAlong(
+        around(recovery.avoided),
+        layerCount,
+        kept,
+        generated.length === 0 ? begins : goesOn,
+      );
       if (plan === undefined) {
         await recovery.after(failure ?? notReady(this.#view));
         continue;
@@ -243,7 +249,7 @@ export class SwarmBackend implements Backend {
       try {
         const next = (leaving: ReadonlySet<string>): Plan | undefined => {
           const peers = new Set(plan.stages.map(({ peer }) => peer));
-          return planAlong(around(leaving), layerCount, peers);
+          return planAlong(around(leaving), layerCount, peers, goesOn);
         };
         const known = { loaded, generated, next };
         const along = this.#along(plan, request, known, entry);
