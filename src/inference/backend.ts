@@ -6,6 +6,7 @@ import type { NamedTemplates } from "../chat/index.ts";
 import type { SamplingOptions } from "../engine/index.ts";
 import type { ShoalError } from "../lib/index.ts";
 import type { SessionStatus } from "../status/index.ts";
+import type { ModelFacts } from "./model-facts.ts";
 
 export interface Backend {
   /** The model that the cluster serves now; undefined while none is known (nobody joined). */
@@ -50,6 +51,7 @@ export interface ServedModel {
   chatTemplate: string | undefined;
   /** For requests with tools or documents. */
   namedTemplates: NamedTemplates;
+  facts: ModelFacts;
   tokenizer: TokenizerPort;
   /**
    * One generation. Throws BUSY (`retryAfterMs` in its details, if known) if there is no room; any other error names the stage. Ends right

@@ -18,6 +18,7 @@ export type {
   GenerateRequest,
   ServedModel,
 } from "./backend.ts";
+export type { ModelFacts } from "./model-facts.ts";
 export { reportReadiness } from "./readiness.ts";
 export { RECOVERY_DEFAULTS } from "./recovery.ts";
 export { READY_DEFAULTS } from "./waiting-room.ts";

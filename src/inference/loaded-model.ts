@@ -8,6 +8,7 @@ import { backoffMs, type EventSink, ShoalError, sleep } from "../lib/index.ts";
 import type { Commands } from "../network/index.ts";
 import { fetchParts, type ModelParts } from "../weights/index.ts";
 import { needsOneContext } from "./contexts.ts";
+import { factsOf, type ModelFacts } from "./model-facts.ts";
 
 export interface Loaded {
   manifest: string;
@@ -18,6 +19,7 @@ export interface Loaded {
   isOneContext: boolean;
   chatTemplate: string | undefined;
   namedTemplates: NamedTemplates;
+  facts: ModelFacts;
   tokenizer: Tokenizer;
 }
 
@@ -123,6 +125,7 @@ async function openVocabulary(
     modelContext: parts.manifest.contextLength,
     isOneContext: needsOneContext(parts.manifest),
     ...templatesOf(metadata),
+    facts: factsOf(manifest, parts.manifest, metadata),
     tokenizer: await Tokenizer.load(parts.metadataPath),
   };
 }

@@ -154,6 +154,7 @@ export class SwarmBackend implements Backend {
       ),
       chatTemplate: loaded.chatTemplate,
       namedTemplates: loaded.namedTemplates,
+      facts: loaded.facts,
       tokenizer,
       generate: (request) => this.#generate(loaded, request),
     };

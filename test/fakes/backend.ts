@@ -15,6 +15,7 @@ import { Changes } from "../../src/inference/changes.ts";
 import {
   type Backend,
   type GeneratedToken,
+  type ModelFacts,
   type ServedModel,
   SessionLog,
   type SessionStatus,
@@ -27,6 +28,22 @@ const EOS = 1;
 const MAX_PIECES = 64;
 
 export const CHATML = `{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}`;
+
+/** Of a model that a fake can have. */
+export const FACTS: ModelFacts = Object.freeze({
+  architecture: "llama",
+  quantization: "Q4_K_M",
+  parameterCount: 7_241_732_096,
+  sizeBytes: 4_368_439_584,
+  embeddingLength: 4096,
+  contextLength: 32_768,
+  digest: "5ea1".repeat(16),
+  metadata: {
+    "general.architecture": "llama",
+    "llama.context_length": 32_768,
+    "llama.block_count": 32,
+  },
+});
 
 export type Step =
   | string // a piece of text, one token
@@ -86,6 +103,7 @@ export class BackendDouble implements Backend {
       contextLength: this.contextLength,
       chatTemplate: this.chatTemplate,
       namedTemplates: this.namedTemplates,
+      facts: FACTS,
       tokenizer: {
         bosText: "<s>",
         eosText: "</s>",
