@@ -62,5 +62,6 @@ export {
 } from "./stage-options.ts";
 export type { StageTables } from "./tables.ts";
 export { Tokenizer } from "./tokenizer.ts";
+export type { InfillTokens } from "./vocabulary.ts";
 export { BATCH_MODES, type BatchMode } from "./turns.ts";
 export { type VerifyResult, verifyShards } from "./verify.ts";

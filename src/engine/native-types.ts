@@ -1,5 +1,7 @@
 /** The native functions that native.ts binds, in TypeScript's terms. */
 
+import type { InfillTokens } from "./vocabulary.ts";
+
 /** An address in native memory. */
 export type Pointer = bigint & { readonly __pointer: unique symbol };
 
@@ -151,6 +153,7 @@ export interface Native extends NativeTensors {
   bos(vocab: Pointer): number;
   eos(vocab: Pointer): number;
   addsBos(vocab: Pointer): boolean;
+  infillTokens(vocab: Pointer): InfillTokens;
   /** Tokens written, or the negated count that would be needed. */
   tokenize(
     vocab: Pointer,

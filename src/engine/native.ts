@@ -113,6 +113,14 @@ function bind(libraries: Libraries, onLog: NativeLog): Native {
   const toPiece = llama.func(
     "int32 llama_token_to_piece(void* vocab, int32 token, void* buf, int32 length, int32 lstrip, bool special)",
   );
+  const infill = [
+    llama.func("int32 llama_vocab_fim_pre(void* vocab)"),
+    llama.func("int32 llama_vocab_fim_suf(void* vocab)"),
+    llama.func("int32 llama_vocab_fim_mid(void* vocab)"),
+    llama.func("int32 llama_vocab_fim_pad(void* vocab)"),
+    llama.func("int32 llama_vocab_fim_rep(void* vocab)"),
+    llama.func("int32 llama_vocab_fim_sep(void* vocab)"),
+  ];
   const chainInit = llama.func(
     "void* llama_sampler_chain_init(llama_sampler_chain_params params)",
   );
@@ -236,6 +244,15 @@ function bind(libraries: Libraries, onLog: NativeLog): Native {
     bos: llama.func("int32 llama_vocab_bos(void* vocab)"),
     eos: llama.func("int32 llama_vocab_eos(void* vocab)"),
     addsBos: llama.func("bool llama_vocab_get_add_bos(void* vocab)"),
+    infillTokens: (vocab) => {
+      const [prefix, suffix, middle, pad, repository, file] = infill.map(
+        (token) => {
+          const id = token(vocab) as number;
+          return id < 0 ? undefined : id;
+        },
+      );
+      return { prefix, suffix, middle, pad, repository, file };
+    },
     tokenize: (vocab, text, tokens, special, parse) =>
       tokenize(vocab, text, text.length, tokens, tokens.length, special, parse),
     tokenToPiece: (vocab, token, into, special) =>

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import type { GgufValue } from "../gguf/index.ts";
 import { isShoalError } from "../lib/index.ts";
 import { ownEngines } from "../../test/support/cli.ts";
 import { temporaryFolder, testData } from "../../test/support/folder.ts";
@@ -58,8 +59,43 @@ test(
     assert.equal(tokenizer.bosText, "<s>");
     assert.equal(tokenizer.isEndOfGeneration(2), true);
     assert.equal(tokenizer.piece(2).length, 0);
+    assert.equal(Buffer.from(tokenizer.piece(2, true)).toString(), "</s>");
+    assert.deepEqual(tokenizer.piece(1000, true), tokenizer.piece(1000));
+    assert.equal(tokenizer.infill.prefix, undefined);
   },
 );
+
+test("control tokens have a text on request, and infill tokens a role", async (t) => {
+  const path = join(await temporaryFolder(t), "model.gguf");
+  const role = (name: string, value: number): [string, GgufValue] => [
+    `tokenizer.ggml.${name}_token_id`,
+    { type: "uint32", value },
+  ];
+  await writeRandomModel(path, {
+    layers: 1,
+    vocab: "bytes",
+    extraMetadata: [role("fim_pre", 300), role("fim_sep", 301)],
+  });
+  await using tokenizer = await Tokenizer.load(path);
+  const text = (token: number, special?: boolean): string =>
+    Buffer.from(tokenizer.piece(token, special)).toString();
+  const how = { addSpecial: false, parseSpecial: true };
+  for (const [token, piece] of [
+    [1, "<s>"],
+    [2, "</s>"],
+  ] as const) {
+    assert.equal(text(token), "");
+    assert.equal(text(token, true), piece);
+    assert.deepEqual([...(await tokenizer.encode(piece, how))], [token]);
+  }
+  assert.equal(text(259, true), text(259));
+  assert.notEqual(text(259), "");
+  assert.equal(text(1 << 20, true), "");
+  assert.deepEqual(tokenizer.infill, {
+    prefix: 300,
+    file: 301,
+  });
+});
 
 test("any text decodes to itself", async () => {
   await using tokenizer = await Tokenizer.load(DEMO_MODEL);

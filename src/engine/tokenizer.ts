@@ -2,7 +2,7 @@
 import { isShoalError, ShoalError } from "../lib/index.ts";
 import { intsOf, Op } from "./channel.ts";
 import { EngineProcess } from "./engine-process.ts";
-import type { VocabularyInfo } from "./vocabulary.ts";
+import type { InfillTokens, VocabularyInfo } from "./vocabulary.ts";
 
 const LOAD_TIMEOUT_MS = 60_000;
 /** A prompt of megabytes takes a second; after this time the child is stuck. */
@@ -14,11 +14,13 @@ export class Tokenizer implements AsyncDisposable {
   readonly bosText: string;
   readonly eosText: string;
   readonly addsBos: boolean;
+  readonly infill: InfillTokens;
   #path: string;
   #process: EngineProcess;
   #isStopped = false;
   #reviving: Promise<void> | undefined;
   #pieces: Uint8Array[];
+  #specialPieces: ReadonlyMap<number, Uint8Array>;
   #endTokens: ReadonlySet<number>;
 
   private constructor(
@@ -32,7 +34,14 @@ export class Tokenizer implements AsyncDisposable {
     this.bosText = info.bosText;
     this.eosText = info.eosText;
     this.addsBos = info.addsBos;
+    this.infill = info.infill;
     this.#endTokens = new Set(info.endTokens);
+    this.#specialPieces = new Map(
+      info.specialPieces.map(([token, text]) => [
+        token,
+        Buffer.from(text, "base64"),
+      ]),
+    );
     const bytes = Buffer.from(info.pieces, "base64");
     let at = 0;
     this.#pieces = info.pieceLengths.map((length) =>
@@ -70,9 +79,13 @@ export class Tokenizer implements AsyncDisposable {
     return intsOf(answer).slice();
   }
 
-  /** The token's UTF-8 bytes, which may be part of a character. Control tokens and unknown ids have none. */
-  piece(token: number): Uint8Array {
-    return this.#pieces[token] ?? NO_BYTES;
+  /**
+   * The token's UTF-8 bytes, which may be part of a character. Unknown ids have none, and control tokens only with `special`: then theirs are
+   * the text that `encode` reads as them with `parseSpecial`.
+   */
+  piece(token: number, special = false): Uint8Array {
+    const text = special ? this.#specialPieces.get(token) : undefined;
+    return text ?? this.#pieces[token] ?? NO_BYTES;
   }
 
   isEndOfGeneration(token: number): boolean {

@@ -3,6 +3,17 @@ import { ShoalError } from "../lib/index.ts";
 import { loadNative } from "./native.ts";
 import type { Native, Pointer } from "./native-types.ts";
 
+/** The tokens of a vocabulary that were trained to fill gaps in code, where it has them. */
+export interface InfillTokens {
+  prefix?: number | undefined;
+  suffix?: number | undefined;
+  middle?: number | undefined;
+  pad?: number | undefined;
+  /** Before a repository's name, and between its files. */
+  repository?: number | undefined;
+  file?: number | undefined;
+}
+
 /** What the parent needs to turn tokens into text by itself. */
 export interface VocabularyInfo {
   size: number;
@@ -17,6 +28,9 @@ export interface VocabularyInfo {
   /** base64 of all pieces one after the other; `pieceLengths[i]` bytes each. Control tokens are empty. */
   pieces: string;
   pieceLengths: number[];
+  /** Of the tokens with an empty piece, those that have a text all the same, in base64: "<|im_end|>". */
+  specialPieces: [token: number, text: string][];
+  infill: InfillTokens;
 }
 
 /** LLAMA_VOCAB_TYPE_NONE in include/llama.h. */
@@ -46,8 +60,15 @@ export class Vocabulary {
     const size = native.vocabSize(this.#vocab);
     const pieces: Uint8Array[] = [];
     const endTokens: number[] = [];
+    const specialPieces: [number, string][] = [];
     for (let token = 0; token < size; token++) {
-      pieces.push(this.#pieceOf(token, false));
+      const piece = this.#pieceOf(token, false);
+      pieces.push(piece);
+      if (piece.length === 0) {
+        const text = Buffer.from(this.#pieceOf(token, true));
+        if (text.length > 0)
+          specialPieces.push([token, text.toString("base64")]);
+      }
       if (native.isEndOfGeneration(this.#vocab, token)) endTokens.push(token);
     }
     const [bos, eos] = [native.bos(this.#vocab), native.eos(this.#vocab)];
@@ -61,6 +82,8 @@ export class Vocabulary {
       eosText: eos < 0 ? "" : Buffer.from(this.#pieceOf(eos, true)).toString(),
       pieces: Buffer.concat(pieces).toString("base64"),
       pieceLengths: pieces.map((piece) => piece.length),
+      specialPieces,
+      infill: native.infillTokens(this.#vocab),
     };
   }
 

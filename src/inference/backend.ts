@@ -3,7 +3,7 @@
  * inference folder; tests give it a double.
  */
 import type { NamedTemplates } from "../chat/index.ts";
-import type { SamplingOptions } from "../engine/index.ts";
+import type { InfillTokens, SamplingOptions } from "../engine/index.ts";
 import type { ShoalError } from "../lib/index.ts";
 import type { SessionStatus } from "../status/index.ts";
 import type { ModelFacts } from "./model-facts.ts";
@@ -65,8 +65,12 @@ export interface TokenizerPort {
     text: string,
     options: { addSpecial: boolean; parseSpecial: boolean },
   ): Promise<Int32Array>;
-  /** UTF-8 bytes of a token; may hold part of a character. Control tokens give no bytes. */
-  piece(token: number): Uint8Array;
+  /** UTF-8 bytes of a token; may hold part of a character. Control tokens give theirs only with `special`. */
+  piece(token: number, special?: boolean): Uint8Array;
+  /** Whether a token ends the generation. */
+  isEndOfGeneration(token: number): boolean;
+  /** The tokens that fill-in-the-middle prompts are made of. */
+  infill: InfillTokens;
   /** Text of BOS and EOS, for chat templates; "" if the model has none. */
   bosText: string;
   eosText: string;

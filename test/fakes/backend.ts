@@ -9,6 +9,7 @@ import {
   type ShoalError,
   systemClock,
 } from "../../src/lib/index.ts";
+import type { InfillTokens } from "../../src/engine/index.ts";
 import { Admission } from "../../src/inference/admission.ts";
 import type { Arrival, GenerateRequest } from "../../src/inference/backend.ts";
 import { Changes } from "../../src/inference/changes.ts";
@@ -72,6 +73,9 @@ export class BackendDouble implements Backend {
   onToken: () => void = () => {};
   chatTemplate: string | undefined = CHATML;
   namedTemplates: NamedTemplates = {};
+  /** Texts of control tokens. */
+  specialPieces: ReadonlyMap<number, Uint8Array> = new Map();
+  infill: InfillTokens = {};
 
   /** Everything asked for so far. */
   readonly requests: GenerateRequest[] = [];
@@ -111,7 +115,11 @@ export class BackendDouble implements Backend {
         vocabSize: 256 + MAX_PIECES,
         encode: async (text, { addSpecial }) =>
           Int32Array.from([...(addSpecial ? [BOS] : []), ...bytesOf(text)]),
-        piece: (token) => this.#piece(token),
+        piece: (token, special = false) =>
+          (special ? this.specialPieces.get(token) : undefined) ??
+          this.#piece(token),
+        isEndOfGeneration: (token) => token === EOS,
+        infill: this.infill,
       },
       generate: (request) => this.#generate(request),
     };
