@@ -284,6 +284,10 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, Help>> = {
     "Shorten the prompt or `max_tokens`, or start the nodes with a larger `--context`.",
   ],
   // gateway
+  SCHEMA_UNSUPPORTED: [
+    "A JSON schema (of `response_format`, a tool or `format`) uses a keyword that no grammar here can hold a reply to, or nothing fulfils it.",
+    "Leave out the keyword at the path that the message names, or say it in another way: [Structured output](STRUCTURED-OUTPUT.md) lists what is supported.",
+  ],
   REQUEST_INVALID: [
     "The HTTP request is malformed, or a field has a wrong type or value.",
     "Correct the field that the message names.",

@@ -117,6 +117,8 @@ const CODES = {
   STAGE_LOST: [502, 69],
   STAGE_FAILED: [502, 70],
   CONTEXT_EXCEEDED: [400, 65],
+  // grammar
+  SCHEMA_UNSUPPORTED: [400, 65],
   // gateway
   REQUEST_INVALID: [400, 65],
   REQUEST_TOO_LARGE: [413, 65],

@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isShoalError } from "../lib/index.ts";
+import {
+  choiceToGrammar,
+  GrammarBuilder,
+  literal,
+  schemaToGrammar,
+} from "./index.ts";
+
+test("a schema's rules are readable", () => {
+  const grammar = schemaToGrammar({
+    type: "object",
+    properties: {
+      kind: { enum: ["a", 1] },
+      age: { type: "integer", minimum: 3, maximum: 120 },
+    },
+    required: ["kind"],
+  });
+  assert.equal(
+    grammar,
+    String.raw`root ::= answer
+space ::= | " " | "\n"{1,2} [ \t]{0,20}
+answer-kind ::= ("\"a\"" | "1") space
+answer-kind-kv ::= "\"kind\"" space ":" space answer-kind
+answer-age ::= ([3-9] | [1-9] [0-9] | "1" ([0-1] [0-9] | "2" "0")) space
+answer-age-kv ::= "\"age\"" space ":" space answer-age
+answer ::= "{" space answer-kind-kv ("," space answer-age-kv)? "}" space
+`,
+  );
+});
+
+test("choices are texts, whatever is in them", () => {
+  assert.equal(
+    choiceToGrammar(["yes", 'a "quoted"\n\\']),
+    'root ::= "yes" | "a \\"quoted\\"\\n\\\\"\n',
+  );
+  for (const choices of [[], [""], ["a\0"]])
+    assert.throws(
+      () => choiceToGrammar(choices),
+      (error) => isShoalError(error, "REQUEST_INVALID"),
+    );
+});
+
+test("a builder gives a taken name a number, and equal rules one name", () => {
+  const grammar = new GrammarBuilder();
+  const first = grammar.addRule("a b", literal("x"));
+  assert.equal(first, "a-b");
+  assert.equal(grammar.addRule("a.b", literal("x")), "a-b");
+  assert.equal(grammar.addRule("a.b", literal("y")), "a-b-1");
+  assert.equal(grammar.addRule("string", literal("y")), "string-1");
+  grammar.addRule("root", first);
+  assert.match(grammar.toString(), /^root ::= a-b\n/);
+});
