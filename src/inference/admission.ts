@@ -1,12 +1,29 @@
-/** How many sessions run at once at a gateway, and how many wait. Beyond both: BUSY, at once. */
+/** How many sessions run at once at a gateway, and whose turn is next. Beyond the bound on those that wait: BUSY, at once. */
 import { ShoalError, withDeadline } from "../lib/index.ts";
+import { FairQueue } from "./fair-queue.ts";
 import { pagedTokens } from "./kv-budget.ts";
 
 export interface AdmissionOptions {
   /** Requests that may wait. */
   maxWaiting?: number;
   waitTimeoutMs?: number;
+  /** In milliseconds. */
+  now?: () => number;
 }
+
+export const ADMISSION_DEFAULTS = Object.freeze({
+  /** A prompt of 100,000 tokens is 400 KB: all that wait take some 100 MB at most. */
+  maxWaiting: 256,
+  /** A full queue in front of a slow cluster. The first token's deadline is longer, so that this one, which says why, comes first. */
+  waitTimeoutMs: 300_000,
+});
+
+/** Between these a client that found no room is told to come again. */
+const RETRY_MS = Object.freeze({ least: 1_000, most: 60_000 });
+/** Of the last session's time in the mean of all: a dozen sessions make it. */
+const MEAN_SHARE = 0.15;
+/** Who is not named shares one turn. */
+export const ANYONE = "";
 
 /** What the cluster has room for at once. */
 export interface Capacity {
@@ -16,26 +33,29 @@ export interface Capacity {
 }
 
 interface Waiting {
-  tokens: number;
+  pages: number;
   enter: () => void;
+  refuse: (error: ShoalError) => void;
 }
 
 export class Admission {
   #active = 0;
-  #tokens = 0;
+  #pages = 0;
   #capacity: Capacity = { sessions: 0, tokens: 0 };
-  #waiting: Waiting[] = [];
+  readonly #queue = new FairQueue<Waiting>();
   /** Requests that wait for something else than a place. */
   #elsewhere = 0;
-  #maxWaiting: number;
-  #waitTimeoutMs: number;
+  /** How long a session takes. */
+  #meanMs: number | undefined;
+  readonly #maxWaiting: number;
+  readonly #waitTimeoutMs: number;
+  readonly #now: () => number;
 
-  constructor({
-    maxWaiting = 16,
-    waitTimeoutMs = 30_000,
-  }: AdmissionOptions = {}) {
-    this.#maxWaiting = maxWaiting;
-    this.#waitTimeoutMs = waitTimeoutMs;
+  constructor(options: AdmissionOptions = {}) {
+    this.#maxWaiting = options.maxWaiting ?? ADMISSION_DEFAULTS.maxWaiting;
+    this.#waitTimeoutMs =
+      options.waitTimeoutMs ?? ADMISSION_DEFAULTS.waitTimeoutMs;
+    this.#now = options.now ?? (() => performance.now());
   }
 
   get active(): number {
@@ -43,29 +63,45 @@ export class Admission {
   }
 
   /**
-   * Waits until a session of `tokens`, prompt and reply, fits into `capacity`, in order of arrival. Returns the function that gives its
-   * place back, once. Throws BUSY, or the signal's reason.
+   * Waits until a session of `tokens`, prompt and reply, fits into `capacity` and it is the turn of its flow (`FairQueue`). Returns the
+   * function that gives its place back, once. Throws BUSY, or the signal's reason.
    */
   async enter(
     capacity: Capacity,
     tokens: number,
     signal: AbortSignal,
+    flow: string = ANYONE,
   ): Promise<() => void> {
     this.#capacity = capacity;
     const pages = pagedTokens(tokens);
-    if (this.#waiting.length === 0 && this.#fits(pages)) this.#take(pages);
-    else await this.#wait(pages, signal);
+    if (this.#queue.size === 0 && this.#fits(pages)) {
+      this.#queue.passes(flow);
+      this.#take(pages);
+    } else await this.#wait(flow, pages, signal);
+    const startedMs = this.#now();
     let left = false;
     return () => {
       if (left) return;
       left = true;
+      this.#note(this.#now() - startedMs);
       this.#release(pages);
     };
   }
 
+  /** Tokens were computed for a flow. */
+  charge(flow: string, tokens: number): void {
+    this.#queue.charge(flow, tokens);
+  }
+
+  /** The cluster has room for this now: whoever waits and fits enters. */
+  resize(capacity: Capacity): void {
+    this.#capacity = capacity;
+    this.#admit();
+  }
+
   /** Counts a request as one that waits until the returned function is called, twice without harm. Throws BUSY. */
   waitElsewhere(): () => void {
-    this.#checkQueue();
+    this.#makeRoom(undefined);
     this.#elsewhere++;
     let over = false;
     return () => {
@@ -76,61 +112,91 @@ export class Admission {
   }
 
   /** A session alone always does: the stages decide. */
-  #fits(tokens: number): boolean {
+  #fits(pages: number): boolean {
     const { sessions, tokens: most } = this.#capacity;
     if (this.#active === 0) return true;
-    return this.#active < sessions && this.#tokens + tokens <= most;
+    return this.#active < sessions && this.#pages + pages <= most;
   }
 
-  #take(tokens: number): void {
+  #take(pages: number): void {
     this.#active++;
-    this.#tokens += tokens;
+    this.#pages += pages;
   }
 
-  #release(tokens: number): void {
+  #release(pages: number): void {
     this.#active--;
-    this.#tokens -= tokens;
+    this.#pages -= pages;
     this.#admit();
+    if (this.#active === 0) this.#queue.reset();
   }
 
   /** Taken before its turn comes, so nobody slips in between. */
   #admit(): void {
-    for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
-      if (!this.#fits(next.tokens)) return;
-      this.#waiting.shift();
-      this.#take(next.tokens);
-      next.enter();
+    for (let next = this.#queue.head; next; next = this.#queue.head) {
+      const { pages, enter } = next.item;
+      if (!this.#fits(pages)) return;
+      this.#queue.remove(next);
+      this.#queue.begins(next.flow);
+      this.#take(pages);
+      enter();
     }
   }
 
-  #checkQueue(): void {
-    const waiting = this.#waiting.length + this.#elsewhere;
-    if (waiting < this.#maxWaiting) return;
+  /** One who has fewer waiting than another takes that one's last place: nobody keeps the others out. Throws BUSY. */
+  #makeRoom(flow: string | undefined): void {
+    if (this.#queue.size + this.#elsewhere < this.#maxWaiting) return;
+    const own = flow === undefined ? Infinity : this.#queue.waitingOf(flow);
+    const last = this.#queue.lastOfLongest(own + 2);
+    if (last === undefined) throw this.#busy();
+    this.#queue.remove(last);
+    last.item.refuse(this.#busy());
+  }
+
+  #busy(): ShoalError {
     const { sessions } = this.#capacity;
-    throw new ShoalError(
+    const waiting = this.#queue.size + this.#elsewhere;
+    return new ShoalError(
       "BUSY",
       `${this.#active} sessions are running, of at most ${sessions}, and ${waiting} requests wait`,
-      { active: this.#active, sessions, waiting },
+      { active: this.#active, sessions, waiting, ...this.#retry() },
     );
   }
 
-  async #wait(tokens: number, signal: AbortSignal): Promise<void> {
-    this.#checkQueue();
-    const { promise: turn, resolve: enter } = Promise.withResolvers<void>();
-    const me = { tokens, enter };
-    this.#waiting.push(me);
+  /** When those that wait have had their turn, as long as sessions took so far. */
+  #retry(): { retryAfterMs?: number } {
+    if (this.#meanMs === undefined) return {};
+    const turns = this.#queue.size / Math.max(1, this.#capacity.sessions);
+    const ms = Math.round(this.#meanMs * turns);
+    const { least, most } = RETRY_MS;
+    return { retryAfterMs: Math.min(most, Math.max(least, ms)) };
+  }
+
+  #note(ms: number): void {
+    const before = this.#meanMs ?? ms;
+    this.#meanMs = before + (ms - before) * MEAN_SHARE;
+  }
+
+  async #wait(flow: string, pages: number, signal: AbortSignal): Promise<void> {
+    this.#makeRoom(flow);
+    const turn = Promise.withResolvers<void>();
+    let entered = false;
+    const enter = (): void => {
+      entered = true;
+      turn.resolve();
+    };
+    const waiting = { pages, enter, refuse: turn.reject };
+    const me = this.#queue.push(flow, waiting);
     try {
       await withDeadline(
         this.#waitTimeoutMs,
         "waiting for a free session",
-        () => turn,
+        () => turn.promise,
         { signal, code: "BUSY" },
       );
     } catch (error) {
-      const index = this.#waiting.indexOf(me);
       // The place may have come just as the wait was abandoned.
-      if (index < 0) this.#release(tokens);
-      else this.#waiting.splice(index, 1);
+      this.#queue.remove(me);
+      if (entered) this.#release(pages);
       this.#admit(); // a shorter one may stand behind
       throw error;
     }

@@ -32,6 +32,8 @@ export interface Arrival {
   /** From when its time counts. */
   arrivedMs: number;
   signal: AbortSignal;
+  /** Whose turn it takes where sessions are short: those of one flow share one turn. Unset: it shares with all that have none. */
+  flow?: string | undefined;
   /** Told what it waits for, "shard 2 of 4 (layers 8-11)", with each change; undefined: it goes on. */
   onWaiting?: OnWaiting | undefined;
 }

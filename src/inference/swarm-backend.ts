@@ -29,7 +29,7 @@ import {
   systemClock,
 } from "../lib/index.ts";
 import type { Commands, Host } from "../network/index.ts";
-import { Admission } from "./admission.ts";
+import { Admission, ANYONE } from "./admission.ts";
 import { holdersFor, longestContext } from "./contexts.ts";
 import { kindsOf, otherKind } from "./computed-by.ts";
 import { newSessionId } from "./gateway-session.ts";
@@ -194,9 +194,14 @@ export class SwarmBackend implements Backend {
     const { tokens, maxTokens, signal } = request;
     const length = tokens.length + maxTokens;
     const capacity = capacityOf(this.#holders());
-    const leave = await this.#admission.enter(capacity, length, signal);
+    const flow = request.flow ?? ANYONE;
+    const leave = await this.#admission.enter(capacity, length, signal, flow);
     try {
-      yield* this.#alongSomeRoute(loaded, request, entry);
+      this.#admission.charge(flow, tokens.length);
+      for await (const token of this.#alongSomeRoute(loaded, request, entry)) {
+        this.#admission.charge(flow, 1);
+        yield token;
+      }
     } finally {
       leave();
     }
@@ -372,6 +377,7 @@ export class SwarmBackend implements Backend {
   }
 
   #tell(): void {
+    this.#admission.resize(capacityOf(this.#holders()));
     this.#changes.tell();
     this.#onReady(this.notReady() === undefined);
   }
