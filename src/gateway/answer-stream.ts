@@ -1,14 +1,17 @@
 /**
- * A streamed answer. Its headers go out with the first token, so that an error before it has its own status; for a client that wants to hear
- * what it waits for (`include_progress`), with the first wait. From then on comments keep the stream alive and say what it waits for.
+ * A streamed answer. Its headers go out with the first token or a moment after the reply began, so that an error that is known at once has
+ * its own status; for a client that wants to hear what it waits for (`include_progress`), with the first wait; and in any case before a
+ * proxy loses patience. From then on comments keep the stream alive and say what it waits for.
  */
 import type { FastifyReply } from "fastify";
 import type { Clock } from "../lib/index.ts";
-import { EventStream } from "./event-stream.ts";
+import { EventStream, type StreamForm } from "./event-stream.ts";
 import type { Exchange } from "./exchange.ts";
+import { OPEN_AFTER_MS, SILENCE_MS } from "./options.ts";
 
 export interface AnswerStreamOptions {
   clock: Clock;
+  form: StreamForm;
   aliveMs: number;
   writeTimeoutMs: number;
   includeProgress: boolean;
@@ -21,6 +24,7 @@ export class AnswerStream {
   #events: EventStream | undefined;
   #waitingFor: string | undefined;
   #endAlive = (): void => {};
+  #endOpening: () => void;
 
   constructor(
     reply: FastifyReply,
@@ -30,6 +34,7 @@ export class AnswerStream {
     this.#reply = reply;
     this.#exchange = exchange;
     this.#options = options;
+    this.#endOpening = options.clock.after(SILENCE_MS, () => this.open());
   }
 
   /** Undefined before its headers went out: an error can have its own status. */
@@ -39,7 +44,9 @@ export class AnswerStream {
 
   open(): EventStream {
     if (this.#events !== undefined) return this.#events;
+    this.#endOpening();
     const events = new EventStream(this.#reply, {
+      form: this.#options.form,
       signal: this.#exchange.signal,
       writeTimeoutMs: this.#options.writeTimeoutMs,
     });
@@ -47,6 +54,14 @@ export class AnswerStream {
     this.#exchange.probe = () => this.#live();
     this.#liveOn();
     return events;
+  }
+
+  /** The reply is being computed. */
+  openSoon(): void {
+    if (this.#events !== undefined) return;
+    this.#endOpening();
+    const { clock } = this.#options;
+    this.#endOpening = clock.after(OPEN_AFTER_MS, () => this.open());
   }
 
   /** Each change of what it waits for; undefined: it goes on. */
@@ -58,6 +73,7 @@ export class AnswerStream {
 
   /** The answer is whole, or failed. */
   end(): void {
+    this.#endOpening();
     this.#endAlive();
   }
 

@@ -1,8 +1,9 @@
 /** Errors that Node would answer by itself, with an empty body or none; here they get OpenAI's form too. */
+import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { ConnectionError, FastifyInstance } from "fastify";
 import { ShoalError } from "../lib/index.ts";
-import { rawResponse } from "./http-error.ts";
+import { openaiErrors } from "./openai/errors.ts";
 
 /** Leaves a request without a Host, or with an Expect, to `checkHead`. */
 export function answerBareRequests(app: FastifyInstance): void {
@@ -58,4 +59,18 @@ function connectionError(code: string): ShoalError {
     default:
       return new ShoalError("REQUEST_INVALID", "the request is not valid HTTP");
   }
+}
+
+/** A whole response to something that never became a request, written directly to the socket. */
+function rawResponse(error: ShoalError): string {
+  const { status, body } = openaiErrors(error, "");
+  const text = JSON.stringify(body);
+  return [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`,
+    "Content-Type: application/json; charset=utf-8",
+    `Content-Length: ${Buffer.byteLength(text)}`,
+    "Connection: close",
+    "",
+    text,
+  ].join("\r\n");
 }

@@ -1,4 +1,4 @@
-/** One generation as text: tokens in, text out, with a deadline for each, and everything freed at the end. */
+/** One generation as parts of a reply: tokens in, text read by the model's format out, with a deadline for each token, and everything freed at the end. */
 import { TextStream } from "../chat/index.ts";
 import type { SamplingOptions } from "../engine/index.ts";
 import { ShoalError, withDeadline } from "../lib/index.ts";
@@ -7,12 +7,16 @@ import type {
   GeneratedToken,
   GenerateRequest,
   ServedModel,
+  TokenizerPort,
 } from "../inference/index.ts";
+import type { ReplyPart } from "./api.ts";
+import type { Prepared } from "./prompt.ts";
 
 export interface GenerationOptions extends Arrival {
   model: ServedModel;
-  tokens: Int32Array;
+  prompt: Prepared;
   maxTokens: number;
+  /** Besides the format's own. */
   stop: readonly string[];
   sampling: SamplingOptions;
   firstTokenTimeoutMs: number;
@@ -20,26 +24,19 @@ export interface GenerationOptions extends Arrival {
   onSession?: GenerateRequest["onSession"];
 }
 
-export interface TextPart {
-  /** May be "": a token need not finish a character. */
-  text: string;
-  /** Tokens generated so far, including the end token. */
-  completionTokens: number;
-  /** Set on the last part. */
-  finish?: "stop" | "length";
-}
-
 /** One part per token. Returning early frees the stages like an abort. */
-export async function* generateText(
+export async function* generateReply(
   options: GenerationOptions,
-): AsyncGenerator<TextPart, void, undefined> {
-  const { model, tokens, maxTokens, sampling } = options;
+): AsyncGenerator<ReplyPart, void, undefined> {
+  const { model, prompt, maxTokens, sampling } = options;
   const { requestId, arrivedMs, onWaiting } = options;
-  const text = new TextStream({ stop: options.stop });
+  const text = new TextStream({ stop: [...options.stop, ...prompt.stop] });
+  const reader = prompt.reader();
+  const bytesOf = pieces(model.tokenizer, prompt.preserved);
   const ended = new AbortController();
   const signal = AbortSignal.any([options.signal, ended.signal]);
   const generated = model.generate({
-    tokens,
+    tokens: prompt.tokens,
     maxTokens,
     sampling,
     signal,
@@ -51,6 +48,7 @@ export async function* generateText(
   const iterator = generated[Symbol.asyncIterator]();
   /** It finished and was not abandoned. */
   let isOver = false;
+  let hasCalls = false;
   try {
     for (let completionTokens = 1; ; completionTokens++) {
       const { token, finish } = await next(
@@ -60,19 +58,25 @@ export async function* generateText(
           : options.tokenTimeoutMs,
         signal,
       );
-      let part =
-        finish === "stop" ? "" : text.push(model.tokenizer.piece(token));
-      if (finish !== undefined) part += text.end();
-      isOver = text.stoppedBy !== undefined || finish !== undefined;
-      if (text.stoppedBy !== undefined) {
-        yield { text: part, completionTokens, finish: "stop" };
-        return;
+      let said = finish === "stop" ? "" : text.push(bytesOf(token));
+      if (finish !== undefined) said += text.end();
+      const { stoppedBy } = text;
+      isOver = stoppedBy !== undefined || finish !== undefined;
+      const deltas = said === "" ? [] : reader.push(said);
+      if (isOver) deltas.push(...reader.end());
+      hasCalls ||= deltas.some(({ kind }) => kind === "call");
+      if (!isOver) {
+        yield { deltas, completionTokens };
+        continue;
       }
-      if (finish !== undefined) {
-        yield { text: part, completionTokens, finish };
-        return;
-      }
-      yield { text: part, completionTokens };
+      const how = stoppedBy === undefined ? (finish ?? "stop") : "stop";
+      yield {
+        deltas,
+        completionTokens,
+        finish: how === "stop" && hasCalls ? "tool_calls" : how,
+        ...(stoppedBy !== undefined && { stoppedBy }),
+      };
+      return;
     }
   } finally {
     ended.abort(
@@ -81,6 +85,21 @@ export async function* generateText(
     // Not awaited: an iterator that hangs would hang this one too.
     iterator.return?.().catch(() => {});
   }
+}
+
+/** A token's bytes; of control tokens only those that the reader must see have some. */
+function pieces(
+  tokenizer: TokenizerPort,
+  preserved: readonly string[],
+): (token: number) => Uint8Array {
+  if (preserved.length === 0) return (token) => tokenizer.piece(token);
+  const texts = new Set(preserved);
+  return (token) => {
+    const plain = tokenizer.piece(token);
+    if (plain.length > 0) return plain;
+    const special = tokenizer.piece(token, true);
+    return texts.has(Buffer.from(special).toString()) ? special : plain;
+  };
 }
 
 async function next(

@@ -12,8 +12,8 @@
  *     await gateway.stop();
  */
 export { createGateway } from "./gateway.ts";
-export type { TextPart } from "./generation.ts";
-export { errorOfAnswer } from "./http-error.ts";
-export { readyModel } from "./models.ts";
+export type { ReplyPart } from "./api.ts";
+export { errorOfAnswer } from "./openai/errors.ts";
 export { GATEWAY_DEFAULTS } from "./options.ts";
+export { readyModel } from "./serving.ts";
 export { Replies, type ReplyRequest } from "./replies.ts";

@@ -7,6 +7,8 @@ import {
   type EventSink,
 } from "../lib/index.ts";
 import type { Backend } from "../inference/index.ts";
+import type { ParseContext } from "./api.ts";
+import { unknownFields } from "./unknown-fields.ts";
 
 export interface GatewayOptions {
   backend: Backend;
@@ -21,6 +23,8 @@ export interface GatewayOptions {
   corsOrigin?: string;
   /** Port of this gateway's own page, which may use the API too when requested by the same host name. */
   pagePort?: number;
+  /** Refuse requests with fields that are not known here; else they are told once each. */
+  strict?: boolean;
   /** Largest request body. */
   bodyLimitBytes?: number;
   /** Requests handled at once, each with its body in memory; the next gets BUSY. */
@@ -45,6 +49,7 @@ export const GATEWAY_DEFAULTS = Object.freeze({
   /** This machine only: without `apiKey` the API has no authentication. */
   host: "127.0.0.1",
   port: 51822,
+  strict: false,
   /** A million words; contexts are shorter. */
   bodyLimitBytes: 4 * 1024 * 1024,
   /** Far more than a cluster answers at once (4 sessions and a short queue), so BUSY comes from the nodes; it bounds memory to 512 MiB. */
@@ -63,6 +68,10 @@ export const GATEWAY_DEFAULTS = Object.freeze({
   randomSeed: () => Math.floor(Math.random() * 2 ** 32),
 });
 
+/** A stream's headers leave so long after its reply began, at the latest. A stage that is full or lost says so sooner. */
+export const OPEN_AFTER_MS = 500;
+/** And so long after its request came. Proxies give up after 30 to 300 s. */
+export const SILENCE_MS = 15_000;
 /** How long the tokenizer may take for the largest body. */
 export const TOKENIZE_TIMEOUT_MS = 30_000;
 /** A client has this long to send its headers, and its whole request (4 MiB at 70 KB/s). */
@@ -76,7 +85,9 @@ export const MAX_CONNECTIONS = 1024;
 export type GatewaySettings = Required<
   Omit<GatewayOptions, "apiKey" | "corsOrigin" | "pagePort">
 > &
-  Pick<GatewayOptions, "apiKey" | "corsOrigin" | "pagePort">;
+  Pick<GatewayOptions, "apiKey" | "corsOrigin" | "pagePort"> & {
+    parsing: ParseContext;
+  };
 
 function whole(min: number, max: number): z.ZodNumber {
   const error = `to be ${min} to ${max}`;
@@ -103,6 +114,7 @@ const checked = z.object({
     )
     .optional(),
   pagePort: whole(1, 65_535).optional(),
+  strict: z.boolean({ error: "to be true or false" }),
   bodyLimitBytes: whole(1024, 2 ** 30),
   maxRequests: whole(1, 100_000),
   firstTokenTimeoutMs: duration,
@@ -125,5 +137,5 @@ export function gatewaySettings(options: GatewayOptions): GatewaySettings {
       { option },
     );
   }
-  return settings;
+  return { ...settings, parsing: unknownFields(settings) };
 }

@@ -1,10 +1,32 @@
-/** From a request to tokens that fit the model's context. */
+/** From a request to tokens that fit the model's context, and to what reads the reply. */
 import { ChatTemplate } from "../chat/index.ts";
 import { ShoalError, withDeadline } from "../lib/index.ts";
 import type { ServedModel } from "../inference/index.ts";
+import {
+  type ChatRequest,
+  contentReader,
+  renderChat,
+  type RenderedChat,
+  type ReplyDelta,
+  type ReplyReader,
+} from "./chat-port.ts";
 import { TOKENIZE_TIMEOUT_MS } from "./options.ts";
-import type { Prompt } from "./request.ts";
 import { invalid } from "./validate.ts";
+
+export type Prompt =
+  | {
+      kind: "chat";
+      chat: ChatRequest;
+      /** What the model thinks is part of the content. */
+      isReasoningContent?: boolean;
+    }
+  | { kind: "text"; text: string }
+  | { kind: "tokens"; tokens: readonly number[] };
+
+/** A prompt for one model. */
+export interface Prepared extends Omit<RenderedChat, "prompt"> {
+  tokens: Int32Array;
+}
 
 /** Special tokens in the text count as such, as in llama.cpp's server: templates are made of them. */
 const ENCODE = Object.freeze({ addSpecial: true, parseSpecial: true });
@@ -14,22 +36,14 @@ export class Prompter {
   #source: string | undefined;
   #template: ChatTemplate | undefined;
 
-  /** The prompt's tokens: at least one, and room for one more in the context. */
-  async tokens(
+  /** At least one token, and room for one more in the context. Throws REQUEST_INVALID, CONTEXT_EXCEEDED, TEMPLATE_MISSING, TEMPLATE_FAILED. */
+  async prepare(
     model: ServedModel,
     prompt: Prompt,
     signal: AbortSignal,
-  ): Promise<Int32Array> {
-    const tokens =
-      prompt.kind === "tokens"
-        ? checkedTokens(prompt.tokens, model.tokenizer.vocabSize)
-        : await withDeadline(
-            TOKENIZE_TIMEOUT_MS,
-            "the tokenizer",
-            () => model.tokenizer.encode(this.#text(model, prompt), ENCODE),
-            { signal },
-          );
-    const field = prompt.kind === "messages" ? "messages" : "prompt";
+  ): Promise<Prepared> {
+    const { tokens, ...reading } = await this.#prepare(model, prompt, signal);
+    const field = prompt.kind === "chat" ? "messages" : "prompt";
     if (tokens.length === 0) throw invalid(field, "must not be empty");
     if (tokens.length >= model.contextLength) {
       const { contextLength } = model;
@@ -39,24 +53,39 @@ export class Prompter {
         { param: field, promptTokens: tokens.length, contextLength },
       );
     }
-    return tokens;
+    return { tokens, ...reading };
   }
 
-  #text(
+  /** The text of a conversation's prompt, with the model's template. */
+  render(model: ServedModel, chat: ChatRequest): RenderedChat {
+    return renderChat(this.#templateOf(model), chat, model.tokenizer);
+  }
+
+  async #prepare(
     model: ServedModel,
-    prompt: Exclude<Prompt, { kind: "tokens" }>,
-  ): string {
-    if (prompt.kind === "text") return prompt.text;
-    const { bosText, eosText, addsBos } = model.tokenizer;
-    const { messages, documents, enableThinking, variables } = prompt;
-    return this.#templateOf(model).render(messages, {
-      bosToken: bosText,
-      eosToken: eosText,
-      tokenizerAddsBos: addsBos,
-      documents,
-      enableThinking,
-      variables,
-    });
+    prompt: Prompt,
+    signal: AbortSignal,
+  ): Promise<Prepared> {
+    const plain = { reader: contentReader, stop: [], preserved: [] };
+    if (prompt.kind === "tokens") {
+      const { vocabSize } = model.tokenizer;
+      return { ...plain, tokens: checkedTokens(prompt.tokens, vocabSize) };
+    }
+    const encode = (text: string): Promise<Int32Array> =>
+      withDeadline(
+        TOKENIZE_TIMEOUT_MS,
+        "the tokenizer",
+        () => model.tokenizer.encode(text, ENCODE),
+        { signal },
+      );
+    if (prompt.kind === "text")
+      return { ...plain, tokens: await encode(prompt.text) };
+    const { prompt: text, ...rendered } = this.render(model, prompt.chat);
+    const reader = (): ReplyReader =>
+      prompt.isReasoningContent === true
+        ? unthinking(rendered.reader())
+        : rendered.reader();
+    return { ...rendered, reader, tokens: await encode(text) };
   }
 
   #templateOf(model: ServedModel): ChatTemplate {
@@ -74,6 +103,17 @@ export class Prompter {
     return this.#template;
   }
 }
+
+/** What was thought becomes content. */
+function unthinking(reader: ReplyReader): ReplyReader {
+  return {
+    push: (text) => reader.push(text).map(asContent),
+    end: () => reader.end().map(asContent),
+  };
+}
+
+const asContent = (delta: ReplyDelta): ReplyDelta =>
+  delta.kind === "reasoning" ? { ...delta, kind: "content" } : delta;
 
 function checkedTokens(
   tokens: readonly number[],

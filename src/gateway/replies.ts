@@ -1,26 +1,33 @@
 /** From a parsed request to its running generations: one entry for the API and for a client in this process. */
+import type { SamplingOptions } from "../engine/index.ts";
 import type {
   Arrival,
   ServedModel,
   SessionStatus,
 } from "../inference/index.ts";
-import { generateText, type TextPart } from "./generation.ts";
+import type { ReplyPart } from "./api.ts";
+import { generateReply } from "./generation.ts";
 import { GATEWAY_DEFAULTS, type GatewaySettings } from "./options.ts";
-import { Prompter } from "./prompt.ts";
-import type { Order } from "./request.ts";
+import { type Prepared, type Prompt, Prompter } from "./prompt.ts";
 import { invalid } from "./validate.ts";
 
-export type ReplyRequest = Pick<
-  Order,
-  "prompt" | "maxTokens" | "stop" | "sampling"
-> &
-  Partial<Pick<Order, "choices">>;
+export interface ReplyRequest {
+  /** Each has replies of its own. */
+  prompts: readonly [Prompt, ...Prompt[]];
+  /** undefined means as many as the context leaves. */
+  maxTokens: number | undefined;
+  /** Replies to each prompt; default: 1. */
+  choices?: number;
+  stop: readonly string[];
+  /** Without `seed` if the client gave none; `repeatLastN` is Infinity for the whole context. */
+  sampling: Omit<SamplingOptions, "seed"> & { seed: number | undefined };
+}
 
-/** Of one prompt. */
 export interface Begun {
+  /** Of all prompts. */
   promptTokens: number;
-  /** One for each choice. */
-  replies: readonly [Reply, ...Reply[]];
+  /** All of the first prompt, then those of the second. */
+  replies: readonly Reply[];
 }
 
 /** A running generation. */
@@ -30,7 +37,7 @@ export interface Reply {
   /** Where its time went so far; undefined if the backend does not tell. */
   session(): SessionStatus | undefined;
   /** Returning early frees the stages. */
-  generated: AsyncGenerator<TextPart, void, undefined>;
+  generated: AsyncGenerator<ReplyPart, void, undefined>;
 }
 
 export type ReplySettings = Pick<
@@ -39,62 +46,77 @@ export type ReplySettings = Pick<
 >;
 
 export class Replies {
-  #prompter = new Prompter();
+  /** For what needs a prompt and no reply. */
+  readonly prompter = new Prompter();
   #settings: ReplySettings;
 
   constructor(settings: ReplySettings = GATEWAY_DEFAULTS) {
     this.#settings = settings;
   }
 
-  /** Tokenizes the prompt; choice i has the seed + i. Nothing is computed before `generated` is read. Throws REQUEST_INVALID, CONTEXT_EXCEEDED, TEMPLATE_MISSING. */
+  /**
+   * Tokenizes the prompts; reply i has the seed + i. Nothing is computed before `generated` is read. Throws REQUEST_INVALID,
+   * CONTEXT_EXCEEDED, TEMPLATE_MISSING.
+   */
   async begin(
     model: ServedModel,
     request: ReplyRequest,
     arrival: Arrival,
   ): Promise<Begun> {
-    const { signal } = arrival;
-    const { sampling } = request;
+    const { sampling, choices = 1 } = request;
     const biased = sampling.logitBias.find(
       ([token]) => token >= model.tokenizer.vocabSize,
     );
     if (biased !== undefined) {
       throw invalid("logit_bias", `has a token the model lacks: ${biased[0]}`);
     }
-    const tokens = await this.#prompter.tokens(model, request.prompt, signal);
-    const room = model.contextLength - tokens.length;
-    const { randomSeed, firstTokenTimeoutMs, tokenTimeoutMs } = this.#settings;
-    const seed = sampling.seed ?? randomSeed();
-    const reply = (choice: number): Reply => {
-      let session: (() => SessionStatus) | undefined;
-      return {
-        session: () => session?.(),
-        completionTokens: 0,
-        generated: generateText({
-          ...arrival,
-          requestId:
-            choice === 0 ? arrival.requestId : `${arrival.requestId}-${choice}`,
-          model,
-          tokens,
-          maxTokens: Math.min(request.maxTokens ?? room, room),
-          stop: request.stop,
-          sampling: {
-            ...sampling,
-            repeatLastN: Math.min(sampling.repeatLastN, model.contextLength),
-            seed: (seed + choice) % 2 ** 32,
-          },
-          firstTokenTimeoutMs,
-          tokenTimeoutMs,
-          onSession: (status) => (session = status),
-        }),
-      };
-    };
-    const more = Array.from(
-      { length: (request.choices ?? 1) - 1 },
-      (_, i) => i + 1,
-    );
+    const prepared: Prepared[] = [];
+    for (const prompt of request.prompts)
+      prepared.push(await this.prompter.prepare(model, prompt, arrival.signal));
+    const seed = sampling.seed ?? this.#settings.randomSeed();
+    const replies = prepared
+      .flatMap((prompt) => Array<Prepared>(choices).fill(prompt))
+      .map((prompt, index) =>
+        this.#reply(model, request, arrival, { prompt, index, seed }),
+      );
     return {
-      promptTokens: tokens.length,
-      replies: [reply(0), ...more.map(reply)],
+      promptTokens: prepared.reduce(
+        (sum, { tokens }) => sum + tokens.length,
+        0,
+      ),
+      replies,
+    };
+  }
+
+  #reply(
+    model: ServedModel,
+    { maxTokens, stop, sampling }: ReplyRequest,
+    arrival: Arrival,
+    { prompt, index, seed }: { prompt: Prepared; index: number; seed: number },
+  ): Reply {
+    const { requestId } = arrival;
+    const { firstTokenTimeoutMs, tokenTimeoutMs } = this.#settings;
+    const room = model.contextLength - prompt.tokens.length;
+    let session: (() => SessionStatus) | undefined;
+    return {
+      session: () => session?.(),
+      completionTokens: 0,
+      generated: generateReply({
+        ...arrival,
+        requestId: index === 0 ? requestId : `${requestId}-${index}`,
+        model,
+        prompt,
+        maxTokens: Math.min(maxTokens ?? room, room),
+        stop,
+        sampling: {
+          ...sampling,
+          repeatLastN: Math.min(sampling.repeatLastN, model.contextLength),
+          seed: (seed + index) % 2 ** 32,
+        },
+        firstTokenTimeoutMs,
+        tokenTimeoutMs,
+        onSession: (status) => (session = status),
+      }),
     };
   }
 }

@@ -7,13 +7,13 @@ import {
   type FastifyRequest,
 } from "fastify";
 import { ShoalError, type EventSink } from "../lib/index.ts";
-import { completionRoutes } from "./completions.ts";
+import { APIS, errorFormOf } from "./apis.ts";
 import { answerBareRequests, refuseConnection } from "./connection-errors.ts";
 import type { Exchanges } from "./exchange.ts";
 import { guard } from "./guard.ts";
-import { fromFastify, httpError } from "./http-error.ts";
+import { fromFastify } from "./http-error.ts";
 import { jsonBodies } from "./json-body.ts";
-import { modelRoutes } from "./models.ts";
+import { Replies } from "./replies.ts";
 import {
   HEADERS_TIMEOUT_MS,
   MAX_CONNECTIONS,
@@ -26,7 +26,7 @@ export function buildServer(
   settings: GatewaySettings,
   exchanges: Exchanges,
 ): FastifyInstance {
-  const { backend, events, bodyLimitBytes } = settings;
+  const { events, bodyLimitBytes } = settings;
   const sendError = (
     thrown: unknown,
     request: FastifyRequest,
@@ -38,7 +38,8 @@ export function buildServer(
     }
     const error = fromFastify(thrown, bodyLimitBytes);
     if (error.code === "INTERNAL") reportBug(events, error, request.id);
-    const { status, headers, body } = httpError(error, request.id);
+    const errorForm = errorFormOf(request.routeOptions.url ?? request.url);
+    const { status, headers, body } = errorForm(error, request.id);
     void reply.code(status).headers(headers).send(body);
   };
 
@@ -46,13 +47,13 @@ export function buildServer(
     http: {
       headersTimeout: HEADERS_TIMEOUT_MS,
       connectionsCheckingInterval: 5_000,
-      requireHostHeader: false, // answered below, in OpenAI's form
+      requireHostHeader: false, // answered below, in an API's form
     },
     requestTimeout: REQUEST_TIMEOUT_MS,
     bodyLimit: bodyLimitBytes,
     routerOptions: { maxParamLength: MAX_MODEL_NAME_CHARS },
     genReqId: () => randomUUID(),
-    return503OnClosing: false, // answered below, in OpenAI's form
+    return503OnClosing: false, // answered below, in an API's form
     frameworkErrors: sendError,
     clientErrorHandler: refuseConnection,
   });
@@ -81,8 +82,8 @@ export function buildServer(
     corsOrigin: settings.corsOrigin,
     pagePort: settings.pagePort,
   });
-  modelRoutes(app, backend);
-  completionRoutes(app, settings, exchanges);
+  const replies = new Replies(settings);
+  for (const { routes } of APIS) routes(app, settings, exchanges, replies);
   return app;
 }
 

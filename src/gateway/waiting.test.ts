@@ -93,26 +93,55 @@ for (const stream of [false, true])
     assert.equal(request?.arrivedMs, swarm.clock.now());
   });
 
-for (const stream of [false, true])
-  test(`a swarm that does not become ready in time is a 503${stream ? " for a stream, too," : ""} with the reason and Retry-After`, async () => {
-    await using swarm = await waiting();
-    const asked = swarm.ask({ stream });
-    await swarm.wait(1);
-    await swarm.clock.pass(READY_TIMEOUT_MS - 1);
-    assert.equal(swarm.backend.sessions.totals().active, 1);
-    await swarm.clock.pass(1);
-    const response = await asked;
-    assert.equal(response.status, 503);
-    assert.equal(response.headers.get("retry-after"), "2");
-    const { error } = (await response.json()) as {
-      error: { code: string; message: string };
-    };
-    assert.equal(error.code, "swarm_not_ready");
-    assert.equal(error.message, "shard 2 of 4 is missing (waited 30 s)");
-    const [session] = swarm.backend.sessions.recent();
-    assert.equal(session?.state, "failed");
-    assert.equal(session.waitingFor, null);
-  });
+test("a swarm that does not become ready in time is a 503 with the reason and Retry-After", async () => {
+  await using swarm = await waiting();
+  const asked = swarm.ask();
+  await swarm.wait(1);
+  await swarm.clock.pass(READY_TIMEOUT_MS - 1);
+  assert.equal(swarm.backend.sessions.totals().active, 1);
+  await swarm.clock.pass(1);
+  const response = await asked;
+  assert.equal(response.status, 503);
+  assert.equal(response.headers.get("retry-after"), "2");
+  const { error } = (await response.json()) as {
+    error: { code: string; message: string };
+  };
+  assert.equal(error.code, "swarm_not_ready");
+  assert.equal(error.message, "shard 2 of 4 is missing (waited 30 s)");
+  const [session] = swarm.backend.sessions.recent();
+  assert.equal(session?.state, "failed");
+  assert.equal(session.waitingFor, null);
+});
+
+test("a stream that waits long has its headers first, and the reason in it", async () => {
+  await using swarm = await waiting();
+  const asked = swarm.ask({ stream: true });
+  await swarm.wait(1);
+  await swarm.clock.pass(15_000);
+  const reading = new Reading(await asked);
+  await swarm.clock.pass(5_000);
+  await reading.until(": waiting for shard 2 of 4 (layers 4-5)\n\n");
+  await swarm.clock.pass(READY_TIMEOUT_MS - 20_000);
+  const text = await reading.end();
+  assert.match(text, /data: \{"error":\{"message":"shard 2 of 4 is missing/);
+});
+
+test("a stream's headers leave a moment after its reply began, before its first token", async () => {
+  await using swarm = await waiting();
+  swarm.change(undefined);
+  const slow = Promise.withResolvers<void>();
+  swarm.backend.script = [{ until: slow.promise }, "Hello"];
+  const asked = swarm.ask({ stream: true });
+  await until("the reply", () => swarm.backend.requests.length === 1, 5);
+  await swarm.clock.pass(500);
+  const response = await asked;
+  assert.equal(response.status, 200);
+  const reading = new Reading(response);
+  await swarm.clock.pass(5_000);
+  await reading.until(":\n\n");
+  slow.resolve();
+  assert.match(await reading.end(), /"Hello".*\[DONE\]/s);
+});
 
 test("the reason changes while a request waits; the last one is told", async () => {
   await using swarm = await waiting();

@@ -17,6 +17,7 @@ export type {
   GeneratedToken,
   GenerateRequest,
   ServedModel,
+  TokenizerPort,
 } from "./backend.ts";
 export type { ModelFacts } from "./model-facts.ts";
 export { reportReadiness } from "./readiness.ts";

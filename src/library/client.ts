@@ -174,8 +174,8 @@ async function* reply(
   request: ReplyRequest,
   signal = new AbortController().signal,
 ): AsyncGenerator<string, void, undefined> {
-  for await (const part of role.generate(request, signal))
-    if (part.text !== "") yield part.text;
+  for await (const { deltas } of role.generate(request, signal))
+    for (const delta of deltas) if (delta.kind === "content") yield delta.text;
 }
 
 function asShared(file: GotFile): SharedFile {

@@ -111,7 +111,7 @@ export function generateRequest(
   const what = "client.generate";
   const given = check(what, promptSchema, { prompt });
   return {
-    prompt: { kind: "text", text: given.prompt },
+    prompts: [{ kind: "text", text: given.prompt }],
     ...drawing(what, options),
   };
 }
@@ -127,7 +127,17 @@ export function chatRequest(
       : messages;
   const given = check(what, messagesSchema, { messages: list });
   return {
-    prompt: { kind: "messages", messages: given.messages },
+    prompts: [
+      {
+        kind: "chat",
+        chat: {
+          messages: given.messages,
+          toolChoice: "auto",
+          parallelToolCalls: true,
+        },
+        isReasoningContent: true,
+      },
+    ],
     ...drawing(what, options),
   };
 }
@@ -135,7 +145,7 @@ export function chatRequest(
 function drawing(
   what: string,
   options: GenerateOptions,
-): Omit<ReplyRequest, "prompt"> {
+): Omit<ReplyRequest, "prompts"> {
   const { maxTokens, stop, signal: _, ...drawn } = check(what, schema, options);
   const otherwise = SAMPLING_DEFAULTS;
   return {

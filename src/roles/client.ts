@@ -8,7 +8,7 @@ import {
   readyModel,
   Replies,
   type ReplyRequest,
-  type TextPart,
+  type ReplyPart,
 } from "../gateway/index.ts";
 import { SessionLog, SwarmBackend } from "../inference/index.ts";
 import { ShoalError } from "../lib/index.ts";
@@ -41,7 +41,7 @@ export interface ClientRole extends Role {
   generate(
     request: ReplyRequest,
     signal: AbortSignal,
-  ): AsyncGenerator<TextPart, void, undefined>;
+  ): AsyncGenerator<ReplyPart, void, undefined>;
 }
 
 export async function startClient(
@@ -98,10 +98,8 @@ export async function startClient(
         signal: AbortSignal.any([ending, stopping.signal]),
       };
       const model = await readyModel(backend, undefined, arrival);
-      const {
-        replies: [reply],
-      } = await replies.begin(model, request, arrival);
-      yield* reply.generated;
+      const begun = await replies.begin(model, request, arrival);
+      for (const reply of begun.replies) yield* reply.generated;
     },
   };
 }

@@ -1,15 +1,15 @@
 /** The two kinds of requests for text: their bodies and their meaning. */
 import { z } from "zod";
-import type { ChatMessage, Json, RenderOptions } from "../chat/index.ts";
+import type { Json } from "../../chat/index.ts";
 import {
   MAX_LOGIT_BIASES,
   MAX_REPEAT_LAST_N,
   SAMPLING_DEFAULTS,
   samplingFields,
-  type SamplingOptions,
-} from "../engine/index.ts";
+} from "../../engine/index.ts";
+import type { Order } from "../api.ts";
+import { invalid, validate } from "../validate.ts";
 import { refuseUnsupported } from "./parameters.ts";
-import { invalid, validate } from "./validate.ts";
 
 /** A longer conversation fits no context; each message costs a pass through the template. */
 const MAX_MESSAGES = 2048;
@@ -26,31 +26,6 @@ const MAX_STOP_CHARS = 256;
 const MAX_CHOICES = 16;
 /** OpenAI's default of `max_tokens` for /v1/completions; a chat's is what the context leaves. */
 const DEFAULT_COMPLETION_TOKENS = 16;
-
-export type Prompt =
-  | ({
-      kind: "messages";
-      messages: readonly ChatMessage[];
-    } & Pick<RenderOptions, "documents" | "enableThinking" | "variables">)
-  | { kind: "text"; text: string }
-  | { kind: "tokens"; tokens: readonly number[] };
-
-/** A parsed request. */
-export interface Order {
-  model: string;
-  prompt: Prompt;
-  /** undefined means as many as the context leaves. */
-  maxTokens: number | undefined;
-  /** Answers to the one prompt. */
-  choices: number;
-  stop: readonly string[];
-  /** Without `seed` if the client gave none; `repeatLastN` is Infinity for the whole context. */
-  sampling: Omit<SamplingOptions, "seed"> & { seed: number | undefined };
-  stream: boolean;
-  includeUsage: boolean;
-  /** A stream opens when the request begins to wait, and not with its first token. */
-  includeProgress: boolean;
-}
 
 const text = (error: string): z.ZodString => z.string({ error });
 
@@ -232,13 +207,19 @@ export function parseChat(body: unknown): Order {
   return {
     ...orderOf(fields),
     maxTokens: limitOf(fields.max_completion_tokens ?? fields.max_tokens ?? -1),
-    prompt: {
-      kind: "messages",
-      messages: fields.messages,
-      documents: fields.documents ?? undefined,
-      enableThinking: fields.enable_thinking ?? undefined,
-      variables: fields.chat_template_kwargs ?? undefined,
-    },
+    prompts: [
+      {
+        kind: "chat",
+        chat: {
+          messages: fields.messages,
+          toolChoice: "auto",
+          parallelToolCalls: true,
+          documents: fields.documents ?? undefined,
+          enableThinking: fields.enable_thinking ?? undefined,
+          variables: fields.chat_template_kwargs ?? undefined,
+        },
+      },
+    ],
   };
 }
 
@@ -248,10 +229,11 @@ export function parseCompletion(body: unknown): Order {
   return {
     ...orderOf(fields),
     maxTokens: limitOf(fields.max_tokens ?? DEFAULT_COMPLETION_TOKENS),
-    prompt:
+    prompts: [
       typeof prompt === "string"
         ? { kind: "text", text: prompt }
         : { kind: "tokens", tokens: prompt },
+    ],
   };
 }
 
@@ -266,7 +248,7 @@ const commonSchema = z.object(common);
 
 function orderOf(
   fields: z.infer<typeof commonSchema>,
-): Omit<Order, "prompt" | "maxTokens"> {
+): Omit<Order, "prompts" | "maxTokens"> {
   const otherwise = SAMPLING_DEFAULTS;
   return {
     model: fields.model,

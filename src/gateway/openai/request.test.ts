@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CHAT, inProcess } from "../../test/fakes/gateway.ts";
+import { CHAT, inProcess } from "../../../test/fakes/gateway.ts";
 
 const COMPLETION = { model: "shoal-demo", prompt: "Once" };
 const chat = (fields: object): object => ({ ...CHAT, ...fields });

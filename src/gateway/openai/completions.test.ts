@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ShoalError } from "../lib/index.ts";
-import { CHAT, eventsOf, inProcess } from "../../test/fakes/gateway.ts";
+import { ShoalError } from "../../lib/index.ts";
+import { CHAT, eventsOf, inProcess } from "../../../test/fakes/gateway.ts";
 
 const clock = { now: () => 1_760_000_000_999, after: () => () => {} };
 const PROMPT_TOKENS = 28; // BOS, then a byte each: <|user|>Hi</s><|assistant|>

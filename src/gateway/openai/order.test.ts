@@ -1,7 +1,7 @@
 /** The meaning of accepted requests. (Refused ones: request.test.ts.) */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CHAT, inProcess } from "../../test/fakes/gateway.ts";
+import { CHAT, inProcess } from "../../../test/fakes/gateway.ts";
 
 const COMPLETION = { model: "shoal-demo", prompt: "Once" };
 

@@ -2,7 +2,7 @@
  * Parameters that are known and do nothing, and those that are refused. A parameter that would change the answer is never ignored: a client
  * must not mistake text for JSON, or one answer for three, because the gateway was silent.
  */
-import { ShoalError } from "../lib/index.ts";
+import { ShoalError } from "../../lib/index.ts";
 
 /** No influence on the text: the user, and how OpenAI should store, bill and cache it. */
 const IGNORED: ReadonlySet<string> = new Set([

@@ -1,7 +1,7 @@
 /** `n`: several choices of one request. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CHAT, eventsOf, inProcess } from "../../test/fakes/gateway.ts";
+import { CHAT, eventsOf, inProcess } from "../../../test/fakes/gateway.ts";
 
 const COMPLETION = { model: "shoal-demo", prompt: "Once", max_tokens: 50 };
 

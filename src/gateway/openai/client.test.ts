@@ -9,8 +9,8 @@ import OpenAI, {
   InternalServerError,
   NotFoundError,
 } from "openai";
-import { ShoalError } from "../lib/index.ts";
-import { onLoopback } from "../../test/fakes/gateway.ts";
+import { ShoalError } from "../../lib/index.ts";
+import { onLoopback } from "../../../test/fakes/gateway.ts";
 
 const client = (url: string, apiKey = "-"): OpenAI =>
   new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries: 0 });

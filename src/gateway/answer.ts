@@ -1,0 +1,195 @@
+/** From a request's body to its answer, streamed or whole, in the form of any API. */
+import type { FastifyInstance, FastifyReply } from "fastify";
+import type { Arrival } from "../inference/index.ts";
+import { ShoalError } from "../lib/index.ts";
+import { AnswerStream } from "./answer-stream.ts";
+import type {
+  AnswerShape,
+  Choice,
+  Counts,
+  Kind,
+  Order,
+  ReplyPart,
+} from "./api.ts";
+import { Gathered } from "./choice.ts";
+import type { EventStream } from "./event-stream.ts";
+import type { Exchange, Exchanges } from "./exchange.ts";
+import type { GatewaySettings } from "./options.ts";
+import type { Begun, Replies, Reply } from "./replies.ts";
+import { readyModel } from "./serving.ts";
+import { serverTiming, timesOf } from "./timing.ts";
+
+/** What answers of every API need. */
+export interface Service {
+  settings: GatewaySettings;
+  exchanges: Exchanges;
+  replies: Replies;
+}
+
+/** POST `url` is answered as `kind` says. */
+export function answerRoute(
+  app: FastifyInstance,
+  url: string,
+  kind: Kind,
+  service: Service,
+): void {
+  app.post(url, (request, reply) =>
+    service.exchanges.run(request, reply, (exchange) => {
+      const order = kind.parse(request.body, service.settings.parsing);
+      return answer(kind, order, exchange, reply, service);
+    }),
+  );
+}
+
+/** The answer's body; undefined: it was streamed. */
+export async function answer(
+  kind: Kind,
+  order: Order,
+  exchange: Exchange,
+  reply: FastifyReply,
+  service: Service,
+): Promise<object | undefined> {
+  if (order.stream) {
+    await stream(kind, order, exchange, reply, service);
+    return undefined;
+  }
+  return await work(
+    kind,
+    order,
+    exchange,
+    {},
+    service,
+    async (begun, shape) => {
+      const choices = await Promise.all(begun.replies.map(whole));
+      tellTiming(begun, reply);
+      return shape.whole(choices, countsOf(begun));
+    },
+  );
+}
+
+async function stream(
+  kind: Kind,
+  order: Order,
+  exchange: Exchange,
+  reply: FastifyReply,
+  service: Service,
+): Promise<void> {
+  const { includeProgress } = order;
+  const options = { ...service.settings, includeProgress, form: kind.stream };
+  const stream = new AnswerStream(reply, exchange, options);
+  const how = { onWaiting: (what?: string) => stream.waiting(what) };
+  let used: AnswerShape | undefined;
+  try {
+    await work(kind, order, exchange, how, service, async (begun, shape) => {
+      used = shape;
+      const all = begun.replies.map((reply) => ({
+        reply,
+        first: reply.generated.next(),
+      }));
+      for (const { first } of all) first.catch(() => {});
+      stream.openSoon();
+      await Promise.race(all.map(({ first }) => first));
+      if (stream.events === undefined) tellTiming(begun, reply);
+      const events = stream.open();
+      await Promise.all(
+        all.map(async ({ reply, first }, index) => {
+          const one = { first: await first, reply, index };
+          await events.send(shape.opening(index, countsOf(begun)));
+          await streamed(one, shape, events);
+        }),
+      );
+      await events.send(shape.end(countsOf(begun)));
+      events.end();
+    });
+  } catch (thrown) {
+    // Once the stream is open, an error can only be reported inside it.
+    if (stream.events === undefined) throw thrown;
+    const error = ShoalError.from(thrown);
+    exchange.fail(error);
+    const failure = kind.errors(error, exchange.id);
+    stream.events.fail(used?.failed?.(failure) ?? [failure.body]);
+  } finally {
+    stream.end();
+  }
+}
+
+/** Waits for the model, and works with the replies that begin. */
+async function work<T>(
+  kind: Kind,
+  order: Order,
+  exchange: Exchange,
+  how: Pick<Arrival, "onWaiting">,
+  { settings, replies }: Service,
+  answer: (begun: Begun, shape: AnswerShape) => Promise<T>,
+): Promise<T> {
+  const { id: requestId, arrivedMs } = exchange;
+  // One that fails ends the others.
+  const ended = new AbortController();
+  const signal = AbortSignal.any([exchange.signal, ended.signal]);
+  const arrival = { requestId, arrivedMs, signal, ...how };
+  exchange.note({ stream: order.stream });
+  const model = await readyModel(settings.backend, order.model, arrival);
+  const begun = await replies.begin(model, order, arrival);
+  exchange.note({ promptTokens: begun.promptTokens });
+  const head = {
+    requestId,
+    model: model.id,
+    fingerprint: model.fingerprint,
+    createdS: Math.floor(settings.clock.now() / 1000),
+  };
+  try {
+    return await answer(begun, kind.shape(head, order));
+  } finally {
+    exchange.note({ completionTokens: completionTokens(begun) });
+    ended.abort(new ShoalError("ABORTED", "the answer is over"));
+    for (const { generated } of begun.replies) await generated.return();
+  }
+}
+
+/** Where the time of the first choice went. */
+function tellTiming({ replies: [first] }: Begun, reply: FastifyReply): void {
+  const session = first?.session();
+  const timing = session && serverTiming(timesOf(session));
+  if (timing !== undefined) reply.header("server-timing", timing);
+}
+
+const completionTokens = ({ replies }: Begun): number =>
+  replies.reduce((sum, reply) => sum + reply.completionTokens, 0);
+
+function countsOf(begun: Begun): Counts {
+  return {
+    promptTokens: begun.promptTokens,
+    completionTokens: completionTokens(begun),
+    sessions: begun.replies.flatMap((reply) => reply.session() ?? []),
+  };
+}
+
+async function whole(reply: Reply): Promise<Choice> {
+  const gathered = new Gathered();
+  for await (const part of reply.generated) {
+    reply.completionTokens = part.completionTokens;
+    gathered.add(part);
+    if (part.finish !== undefined) break;
+  }
+  return gathered.choice();
+}
+
+async function streamed(
+  one: { first: IteratorResult<ReplyPart, void>; reply: Reply; index: number },
+  shape: AnswerShape,
+  events: EventStream,
+): Promise<void> {
+  const { reply, index } = one;
+  const gathered = new Gathered();
+  for (
+    let part = one.first;
+    part.done !== true;
+    part = await reply.generated.next()
+  ) {
+    const { value } = part;
+    reply.completionTokens = value.completionTokens;
+    gathered.add(value);
+    if (value.deltas.length > 0) await events.send(shape.part(index, value));
+  }
+  await events.send(shape.closing(index, gathered.choice()));
+}

@@ -1,0 +1,18 @@
+/** The APIs that the gateway offers. */
+import type { Api, ErrorForm } from "./api.ts";
+import { openaiErrors } from "./openai/errors.ts";
+import { openaiRoutes } from "./openai/routes.ts";
+
+export const APIS: readonly Api[] = [
+  { routes: openaiRoutes, errors: openaiErrors, under: ["/"] },
+];
+
+/** By the path, also one that nobody answers: the API whose beginning is the longest. */
+export function errorFormOf(path: string): ErrorForm {
+  const [found] = APIS.flatMap(({ under, errors }) =>
+    under
+      .filter((beginning) => path.startsWith(beginning))
+      .map(({ length }) => ({ length, errors })),
+  ).sort((a, b) => b.length - a.length);
+  return found?.errors ?? openaiErrors;
+}

@@ -1,0 +1,48 @@
+/** GET /v1/models, GET /v1/models/:id, GET /health. */
+import type { FastifyInstance } from "fastify";
+import type { Backend, ServedModel } from "../../inference/index.ts";
+import { knownModel, noModel } from "../serving.ts";
+import { openaiErrors } from "./errors.ts";
+
+export function modelRoutes(app: FastifyInstance, backend: Backend): void {
+  app.get("/v1/models", () => {
+    const model = backend.model();
+    return {
+      object: "list",
+      data: model === undefined ? [] : [describe(model)],
+    };
+  });
+
+  // A wildcard, because names may contain a slash and not all clients escape it.
+  app.get<{ Params: { "*": string } }>("/v1/models/*", (request) =>
+    describe(knownModel(backend, request.params["*"])),
+  );
+
+  app.get("/health", (request, reply) => {
+    const reason =
+      backend.notReady() ??
+      (backend.model() === undefined ? noModel() : undefined);
+    if (reason === undefined) return reply.send({ status: "ok" });
+    const { status, headers, body } = openaiErrors(reason, request.id);
+    const { missingShards, missingLayers } = reason.details;
+    return reply.code(status).headers(headers).send({
+      status: "unavailable",
+      reason: body.error.message,
+      code: body.error.code,
+      missing_shards: missingShards,
+      missing_layers: missingLayers,
+    });
+  });
+}
+
+/** OpenAI's fields, then Shoal's. */
+function describe(model: ServedModel): object {
+  return {
+    id: model.id,
+    object: "model",
+    created: Math.floor(model.createdMs / 1000),
+    owned_by: "shoal",
+    manifest_id: model.manifestId,
+    context_length: model.contextLength,
+  };
+}
