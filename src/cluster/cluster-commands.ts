@@ -1,5 +1,5 @@
 /** The commands about a cluster, which members and rendezvous answer in the same way. Each handles news itself. */
-import { type Clock, ShoalError } from "../lib/index.ts";
+import { type Clock, compare, ShoalError } from "../lib/index.ts";
 import { type Commands, PeerQuota } from "../network/index.ts";
 import type { Announcement, Sealed } from "./announcement.ts";
 import type { GossipWire } from "./gossip-wire.ts";
@@ -7,7 +7,10 @@ import type { KnownCluster, Taken } from "./known-cluster.ts";
 import {
   ANNOUNCE,
   GET_CLUSTER,
+  type ListedCluster,
   GOSSIP_COMMAND,
+  CLUSTERS_PER_MESSAGE,
+  LIST_CLUSTERS,
   PUBLISH_CLUSTER,
   SHARD_LOADED,
   SWARM_READY,
@@ -45,10 +48,14 @@ export interface ClusterServer {
   open: (cluster: string) => ServedCluster;
   /** The cluster if it is known here. */
   find: (cluster: string) => ServedCluster | undefined;
+  /** All that are known here. */
+  all: () => Iterable<ServedCluster>;
 }
 
 /** A status is computed for each request and is large: a few at once, then this many a second. */
 const STATUS_RATE = { burst: 20, perSecond: 4 } as const;
+/** A gateway asks every few seconds, page by page. */
+const LIST_RATE = { burst: 40, perSecond: 4 } as const;
 /** Of hints: readiness does not change more often. */
 const HINT_RATE = { burst: 20, perSecond: 1 } as const;
 
@@ -62,6 +69,7 @@ export function serveClusterCommands(
     STATUS_RATE.perSecond,
     clock,
   );
+  const listRate = new PeerQuota(LIST_RATE.burst, LIST_RATE.perSecond, clock);
   const hintRate = new PeerQuota(HINT_RATE.burst, HINT_RATE.perSecond, clock);
   const take = async (
     cluster: string,
@@ -100,6 +108,14 @@ export function serveClusterCommands(
         return { records: [], total: 0, nowMs: server.wallMs(), record: null };
       if (subscribe) served.subscribe(peer);
       return served.known.page(offset, served.own());
+    },
+  );
+  commands.handle(
+    LIST_CLUSTERS.name,
+    LIST_CLUSTERS.params,
+    ({ after }, { peer }) => {
+      limit(listRate, peer);
+      return listClusters(server, after);
     },
   );
   commands.handle(
@@ -144,6 +160,36 @@ export function serveClusterCommands(
       return fitsReply(status, [status.members]);
     },
   );
+}
+
+/** The clusters that have a member or a record, by name from the one after `after`. */
+function listClusters(
+  { all, clock }: ClusterServer,
+  after: string,
+): { clusters: ListedCluster[]; more: boolean } {
+  const names: string[] = [];
+  const served = new Map<string, ServedCluster>();
+  for (const cluster of all()) {
+    const { name, records, published } = cluster.known;
+    const isThere = cluster.own().length + records.size > 0;
+    if (name <= after || (!isThere && published === undefined)) continue;
+    names.push(name);
+    served.set(name, cluster);
+  }
+  const page = names.sort(compare).slice(0, CLUSTERS_PER_MESSAGE);
+  const clusters = page.flatMap((name) => {
+    const cluster = served.get(name);
+    if (cluster === undefined) return [];
+    const view = viewOf(cluster, clock.now());
+    const { published } = cluster.known;
+    return {
+      name,
+      model: (view ?? published)?.model ?? null,
+      manifest: (view ?? published)?.manifest ?? null,
+      ready: view?.ready ?? false,
+    };
+  });
+  return { clusters, more: names.length > page.length };
 }
 
 /** Throws RATE_LIMITED. */

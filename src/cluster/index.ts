@@ -40,8 +40,10 @@ export {
   GET_CLUSTER,
   GET_NODE_STATUS,
   GET_PART,
+  LIST_CLUSTERS,
   LOAD_SHARD,
   SWARM_STATUS,
 } from "./protocol.ts";
+export { Presence } from "./presence.ts";
 export { RendezvousService } from "./rendezvous-service.ts";
 export type { ClusterView } from "./view.ts";

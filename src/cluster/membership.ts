@@ -15,19 +15,14 @@ import {
   type Capacity,
   type Sealed,
 } from "./announcement.ts";
-import {
-  type ServedCluster,
-  serveClusterCommands,
-  unknownCluster,
-} from "./cluster-commands.ts";
+import type { ServedCluster } from "./cluster-commands.ts";
 import type { ClusterRecord } from "./cluster-record.ts";
 import { ClocksWatch } from "./clocks-watch.ts";
 import { GossipLink } from "./gossip-link.ts";
-import { IdentityChecks } from "./identity-checks.ts";
-import { IdentityWatch } from "./identity-watch.ts";
 import { KnownCluster } from "./known-cluster.ts";
 import { TimesWatch } from "./times-watch.ts";
 import { type LoadShardRequest, serveLoadShard } from "./node-commands.ts";
+import { Presence } from "./presence.ts";
 import { ReadyHint } from "./ready-hint.ts";
 import { type LayersOf, OwnShards, type OwnState } from "./own-shards.ts";
 import type { HolderRecord } from "./records.ts";
@@ -41,6 +36,8 @@ export interface MembershipOptions {
   commands: Commands;
   events: EventSink;
   cluster: string;
+  /** Of a process in several clusters, the same for each membership; default: its own. */
+  presence?: Presence;
   /** For how long things last. */
   clock?: Clock;
   /** What the time is. */
@@ -77,8 +74,8 @@ export class Membership {
   #clocksWatch: ClocksWatch;
   #rendezvous: RendezvousLink;
   #hint: ReadyHint;
-  #identity: IdentityWatch;
-  #checks: IdentityChecks;
+  #presence: Presence;
+  #leave: (() => void) | undefined;
   #listeners = new Set<(view: ClusterView | undefined) => void>();
   #cancelRenewal: (() => void) | undefined;
   #cancelSettle: (() => void) | undefined;
@@ -103,23 +100,13 @@ export class Membership {
       layersOf: (peer) =>
         this.#known.records.of(peer).map(({ announcement }) => announcement),
     });
-    this.#checks = new IdentityChecks({ host, commands, events, clock });
-    this.#identity = new IdentityWatch({
-      host,
-      commands,
-      events,
-      wallMs,
-      onTaken: (error) => {
-        this.stop();
-        options.onIdentityTaken?.(error);
-      },
-    });
+    this.#presence = options.presence ?? new Presence(options);
     this.#known = new KnownCluster({
       name: cluster,
       ownPeer: host.peerId,
       clock,
       wallMs,
-      rivalOf: (announcement) => this.#checks.rivalOf(announcement),
+      rivalOf: (announcement) => this.#presence.checks.rivalOf(announcement),
       own: {
         knows: (announcement) => this.#own.knows(announcement),
         contradict: (announcement) => {
@@ -150,7 +137,7 @@ export class Membership {
       isWitness: () => this.#own.records().length > 0,
       isRendezvous: (peer) => this.#rendezvous.has(peer),
       dials: true,
-      onDialled: (peer) => this.#identity.checkLater(peer),
+      onDialled: (peer) => this.#presence.identity.checkLater(peer),
       onChanged: (isNews) => this.#changed(isNews),
       onRefute: (above) => this.#sealAndTell(() => this.#own.sealAll(above)),
     });
@@ -170,6 +157,10 @@ export class Membership {
     });
   }
 
+  get cluster(): string {
+    return this.#options.cluster;
+  }
+
   start(): void {
     const { commands, host, cluster, onLoadShard } = this.#options;
     const served: ServedCluster = {
@@ -185,16 +176,11 @@ export class Membership {
       gossip: (from, message) => this.#link.receive(from, message),
       pull: (peer) => void this.#rendezvous.pullQuietly(peer),
     };
-    const find = (name: string): ServedCluster | undefined =>
-      name === cluster ? served : undefined;
-    serveClusterCommands(commands, {
-      clock: this.#clock,
-      wallMs: () => this.#known.wallMs(),
-      open: (name) => find(name) ?? unknownCluster(name),
-      find,
+    this.#presence.start();
+    this.#leave = this.#presence.enter(served, (error) => {
+      this.stop();
+      this.#options.onIdentityTaken?.(error);
     });
-    this.#checks.start();
-    this.#identity.start();
     if (onLoadShard !== undefined) {
       serveLoadShard({
         commands,
@@ -216,6 +202,7 @@ export class Membership {
 
   stop(): void {
     this.#stopped = true;
+    this.#leave?.();
     this.#link.stop();
     this.#timesWatch.stop();
     this.#unsubscribe?.();
@@ -229,7 +216,7 @@ export class Membership {
    * IDENTITY_IN_USE, before anything is announced.
    */
   async join(through: string): Promise<number> {
-    await this.#identity.check(through);
+    await this.#presence.identity.check(through);
     this.#rendezvous.add(through);
     const records = await this.#own.sealAll();
     await Promise.all(
@@ -330,7 +317,7 @@ export class Membership {
 
   /** Tells the neighbours and every rendezvous, which confirms it. */
   async #spread(record: HolderRecord, isNews: boolean): Promise<void> {
-    if (this.#identity.isTaken) return; // the other speaks
+    if (this.#presence.identity.isTaken) return; // the other speaks
     const told = new Set(this.#rendezvous.peers);
     this.#link.announced(record, isNews, told);
     await this.#rendezvous.announce(record);

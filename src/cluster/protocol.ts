@@ -38,6 +38,29 @@ export const GET_CLUSTER = {
   }),
 } as const;
 
+/** Clusters in one message: their names and models take some 80 KB at most. */
+export const CLUSTERS_PER_MESSAGE = 64;
+
+const listedCluster = z.object({
+  name: cluster,
+  /** The model's name and manifest; null while no member has told them. */
+  model: z.string().max(512).nullable(),
+  manifest: z.string().max(128).nullable(),
+  /** Whether every shard is loaded, by the answering peer's records. */
+  ready: z.boolean(),
+});
+export type ListedCluster = z.infer<typeof listedCluster>;
+
+/** anyone → member or rendezvous: which clusters do you know? By name, in pages, from the one after `after` ("" for the first). */
+export const LIST_CLUSTERS = {
+  name: "LIST_CLUSTERS",
+  params: z.object({ after: z.string().max(128) }),
+  result: z.object({
+    clusters: z.array(listedCluster).max(CLUSTERS_PER_MESSAGE),
+    more: z.boolean(),
+  }),
+} as const;
+
 /** anyone → rendezvous: the cluster's record, by its key. Answered with the current one. */
 export const PUBLISH_CLUSTER = {
   name: "PUBLISH_CLUSTER",

@@ -77,6 +77,7 @@ export class RendezvousService {
       wallMs: () => Math.floor(this.#wallMs()),
       open: (name) => this.#open(name),
       find: (name) => this.#clusters.get(name),
+      all: () => this.#clusters.values(),
     });
     this.#checks.start();
     this.#sweep();
