@@ -45,8 +45,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "weights",
     "routing",
   ],
-  gateway: ["lib", "chat", "engine", "inference"],
-  diagnostics: ["lib", "network", "status", "cluster", "routing"],
+  page: ["lib"],
+  gateway: ["lib", "chat", "engine", "inference", "page"],
+  diagnostics: ["lib", "network", "status", "cluster", "routing", "page"],
   doctor: [
     "lib",
     "gguf",

@@ -1,4 +1,5 @@
-/** Builds the page into dist/page: one script, one style, nothing inline (its policy forbids that), nothing from elsewhere. */
+/** Builds the page into dist/page: diagnostics and a conversation. Nothing is inline (its policy forbids that), nothing from elsewhere. */
+import { join } from "node:path";
 import { defineConfig } from "vite";
 
 export default defineConfig({
@@ -10,6 +11,11 @@ export default defineConfig({
     // What has es2023 need not have light-dark() yet: it is written out for these.
     cssTarget: ["chrome110", "firefox115", "safari16.4"],
     assetsInlineLimit: 0,
+    rolldownOptions: {
+      input: ["index.html", "chat.html"].map((name) =>
+        join(import.meta.dirname, name),
+      ),
+    },
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
   },
@@ -18,6 +24,7 @@ export default defineConfig({
     proxy: {
       "/api": "http://127.0.0.1:51821",
       "/metrics": "http://127.0.0.1:51821",
+      "/v1": "http://127.0.0.1:51822",
     },
   },
 });

@@ -39,17 +39,3 @@ export function apiOrigin(
   if (isHere && here !== undefined) url.hostname = here;
   return url.origin;
 }
-
-/** Scripts, styles and data from this origin, data from the gateway, and nothing else. */
-export function contentSecurityPolicy(api: string | undefined): string {
-  return [
-    "default-src 'none'",
-    "script-src 'self'",
-    "style-src 'self'",
-    "img-src 'self'",
-    `connect-src 'self'${api === undefined ? "" : ` ${api}`}`,
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-  ].join("; ");
-}

@@ -37,7 +37,4 @@ export const DIAGNOSTICS_DEFAULTS = Object.freeze({
   historyStepMs: 5_000,
   /** An hour of them. */
   historySamples: 720,
-  /** The page's files, together: they are kept in memory. */
-  pageBytes: 8 * 1024 * 1024,
-  pageFiles: 64,
 });

@@ -17,13 +17,20 @@ import {
   ShoalError,
   systemClock,
 } from "../lib/index.ts";
-import { apiOrigin, contentSecurityPolicy, isAllowedHost } from "./access.ts";
+import {
+  PAGE_FOLDER,
+  type PageFiles,
+  readPage,
+  SECURITY_HEADERS,
+  sendNotBuilt,
+  sendPage,
+} from "../page/index.ts";
+import { apiOrigin, isAllowedHost } from "./access.ts";
 import { DIAGNOSTICS_DEFAULTS } from "./defaults.ts";
 import { EventLog } from "./event-log.ts";
 import { EventStreams } from "./event-stream.ts";
 import { History, type Vitals, vitalsOf } from "./history.ts";
 import { type Libp2pMetrics, Metrics } from "./metrics.ts";
-import { NOT_BUILT, PAGE_FOLDER, type PageFiles, readPage } from "./page.ts";
 
 export interface DiagnosticsOptions {
   host: string;
@@ -52,12 +59,9 @@ export function createDiagnostics(options: DiagnosticsOptions): Diagnostics {
   return new HttpDiagnostics(options);
 }
 
-const SECURITY_HEADERS = Object.freeze({
-  "x-content-type-options": "nosniff",
-  "referrer-policy": "no-referrer",
-  "cross-origin-opener-policy": "same-origin",
-  "cross-origin-resource-policy": "same-origin",
-});
+/** Where the page was not built. */
+const MEANWHILE =
+  '<a href="/api/v1/status">status</a>, <a href="/metrics">metrics</a>, <code>shoal top</code>';
 const JSON_TYPE = "application/json; charset=utf-8";
 /** Not worth compressing below. */
 const GZIP_FROM_BYTES = 4_096;
@@ -285,24 +289,13 @@ class HttpDiagnostics implements Diagnostics {
     );
     server.get("/*", async (request, reply) => {
       const path = request.url.split("?", 1)[0] ?? "/";
-      const { headers } = request;
-      const file = this.#page.get(path);
-      if (file === undefined && (path !== "/" || this.#page.size > 0))
-        return reply.callNotFound();
-      const origin = apiOrigin(this.#status().api, headers.host);
-      reply
-        .header("content-security-policy", contentSecurityPolicy(origin))
-        .header("x-frame-options", "DENY");
+      const file = this.#page.get(path === "/" ? "/index.html" : path);
       if (file === undefined)
-        return reply.code(503).type("text/html; charset=utf-8").send(NOT_BUILT);
-      reply
-        .header("etag", file.etag)
-        .header(
-          "cache-control",
-          file.immutable ? "public, max-age=31536000, immutable" : "no-cache",
-        );
-      if (headers["if-none-match"] === file.etag) return reply.code(304).send();
-      return reply.type(file.type).send(file.bytes);
+        return path === "/" && this.#page.size === 0
+          ? sendNotBuilt(reply, MEANWHILE)
+          : reply.callNotFound();
+      const api = apiOrigin(this.#status().api, request.headers.host);
+      return sendPage(request, reply, file, api);
     });
     return server;
   }

@@ -7,6 +7,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { isIP } from "node:net";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { isLoopback, ShoalError } from "../lib/index.ts";
+import { PAGE_ROUTES } from "./page.ts";
 
 export interface GuardOptions {
   host: string;
@@ -31,7 +32,9 @@ export function guard(app: FastifyInstance, options: GuardOptions): void {
     const expected = digest(apiKey);
     app.addHook("onRequest", async (request) => {
       // By the route, not the URL: /%76%31/models is /v1/models too.
-      if (request.routeOptions.url !== "/health") checkKey(expected, request);
+      const { url } = request.routeOptions;
+      if (url !== "/health" && !PAGE_ROUTES.has(url))
+        checkKey(expected, request);
     });
   } else if (isLoopback(options.host)) {
     app.addHook("onRequest", async (request) => checkHost(request));

@@ -21,6 +21,7 @@ import {
   REQUEST_TIMEOUT_MS,
   type GatewaySettings,
 } from "./options.ts";
+import { pageRoutes } from "./page.ts";
 
 export function buildServer(
   settings: GatewaySettings,
@@ -84,6 +85,7 @@ export function buildServer(
   });
   const replies = new Replies(settings);
   for (const { routes } of APIS) routes(app, settings, exchanges, replies);
+  pageRoutes(app);
   return app;
 }
 

@@ -61,6 +61,7 @@ const USAGE = {
   recomputed: false,
   stages: [
     {
+      peer: "peer-0",
       layers: "0-3",
       compute_ms: 5,
       wire_ms: 20.25,
@@ -68,6 +69,7 @@ const USAGE = {
       direct: true,
     },
     {
+      peer: "peer-1",
       layers: "4-7",
       compute_ms: 6,
       wire_ms: 20.25,

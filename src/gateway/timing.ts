@@ -23,6 +23,8 @@ export interface Times {
 }
 
 interface StageTime {
+  /** The machine's peer id. */
+  peer: string;
   /** "0-3", both ends included. */
   layers: string;
   compute_ms: number | null;
@@ -48,6 +50,7 @@ export function timesOf(session: SessionStatus): Times {
     recoveries: session.recoveries,
     recomputed: session.recomputed,
     stages: route.map((stage) => ({
+      peer: stage.peer,
       layers: `${stage.layerStart}-${stage.layerEnd - 1}`,
       compute_ms: stage.computeMs,
       wire_ms: route.length === 1 ? 0 : stage.wireMs,

@@ -23,7 +23,16 @@ import { complete, startSwarm, type TestSwarm } from "../support/swarm.ts";
 import { until } from "../support/until.ts";
 
 const NODES = 4;
-const VIEWS = ["", "nodes", "network", "torrents", "sessions", "dht", "events"];
+const VIEWS = [
+  "",
+  "chat",
+  "nodes",
+  "network",
+  "torrents",
+  "sessions",
+  "dht",
+  "events",
+];
 
 describe("the page of a swarm", { skip: browserMissing }, () => {
   let swarm: TestSwarm;
@@ -209,28 +218,24 @@ describe("the page of a swarm", { skip: browserMissing }, () => {
     assert.match(text, /Self-test passed/);
   });
 
-  test("a prompt is streamed from the rendezvous' page and from the gateway's, and can be stopped", async () => {
+  test("a prompt is streamed to the rendezvous' page and to the gateway's, and can be stopped", async () => {
     for (const at of [rendezvous, gateway]) {
-      const page = await show(at, "");
-      const reply = page.locator(".reply");
-      await page.getByLabel("Prompt").fill("Tell me a story.");
-      await page.getByRole("button", { name: "Ask" }).click();
-      const lengths = new Set<number>();
-      await reply.filter({ hasText: /./ }).waitFor();
-      const deadline = Date.now() + 60_000;
-      while (await page.getByRole("button", { name: "Stop" }).isEnabled()) {
-        lengths.add((await reply.innerText()).length);
-        assert.ok(Date.now() < deadline);
-      }
-      assert.ok(lengths.size > 3, `it grew in ${lengths.size} steps`);
-      assert.equal(await page.locator(".error").count(), 0);
-      assert.ok((await reply.innerText()).length > 40);
-      await page.getByRole("button", { name: "Ask" }).click();
+      const page = await show(at, "chat");
+      const message = page.getByLabel("Message", { exact: true });
+      const reply = page.locator(".message.model").last();
+      await message.fill("Tell me a story.");
+      await message.press("Enter");
+      await reply.locator("summary", { hasText: "tokens/s" }).waitFor();
+      assert.ok((await reply.locator(".markdown").innerText()).length > 40);
+      assert.match(
+        await reply.locator(".computed").innerText(),
+        new RegExp(`${NODES} machines`),
+      );
+      await message.fill("Tell me a story.");
+      await message.press("Enter");
       await page.getByRole("button", { name: "Stop" }).click();
-      await page
-        .getByRole("button", { name: "Ask" })
-        .and(page.locator(":enabled"))
-        .waitFor();
+      await reply.getByText("stopped", { exact: true }).waitFor();
+      assert.equal(await page.locator(".error").count(), 0);
     }
   });
 
@@ -370,21 +375,12 @@ describe("the page of a swarm", { skip: browserMissing }, () => {
       "Copy a report",
       "Overview",
       "Events",
-      "Ask",
     ])
       assert.ok(seen.has(name), `${name} among ${[...seen].join(" | ")}`);
   });
 
   test("pictures: light, dark, phone", async () => {
-    const light = await show(rendezvous, "");
-    await light.getByLabel("Prompt").fill("Tell me a story.");
-    await light.getByRole("button", { name: "Ask" }).click();
-    await light.locator(".reply", { hasText: /./ }).waitFor();
-    await light
-      .getByRole("button", { name: "Ask" })
-      .and(light.locator(":enabled"))
-      .waitFor();
-    await picture(light, "light");
+    await picture(await show(rendezvous, ""), "light");
     await gateway.page.emulateMedia({ colorScheme: "dark" });
     await picture(await show(gateway, "sessions"), "dark");
     await gateway.page.emulateMedia({ colorScheme: "light" });
@@ -421,11 +417,12 @@ describe("the page of a swarm", { skip: browserMissing }, () => {
   });
 
   test("a prompt that comes then waits, and the page says for what: where it was asked, and among the requests", async () => {
-    const page = await show(rendezvous, "");
-    await page.getByLabel("Prompt").fill("Tell me a story.");
-    await page.getByRole("button", { name: "Ask" }).click();
+    const page = await show(rendezvous, "chat");
+    const message = page.getByLabel("Message", { exact: true });
+    await message.fill("Tell me a story.");
+    await message.press("Enter");
     const awaited = /for shard 2 of 4 \(layers \d+-\d+\)/;
-    await page.locator(".try [role=status]", { hasText: awaited }).waitFor();
+    await page.locator(".writing", { hasText: awaited }).waitFor();
     const sessions = await show(gateway, "sessions");
     const waiting = sessions.locator('.session[data-session="waiting"]', {
       hasText: awaited,
@@ -433,8 +430,8 @@ describe("the page of a swarm", { skip: browserMissing }, () => {
     await waiting.waitFor();
     await page.getByRole("button", { name: "Stop" }).click();
     await waiting.waitFor({ state: "detached" });
-    assert.equal(await page.locator(".try [role=status]").count(), 0);
-    assert.equal(await page.locator(".try .error").count(), 0);
+    assert.equal(await page.locator(".writing").count(), 0);
+    assert.equal(await page.locator(".error").count(), 0);
   });
 
   test("the policy held, and no other origin was contacted", () => {

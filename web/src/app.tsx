@@ -1,10 +1,13 @@
 /** The frame: what this process is, the navigation, connection problems, and one view. */
 import { type ReactNode, useEffect, useState } from "react";
+import { ChatView } from "./chat/chat.tsx";
 import { seconds, shortPeer } from "./format.ts";
 import { live } from "./live.ts";
+import { gatewayUrl } from "./gateway.ts";
 import { CopyReport } from "./parts/copy-report.tsx";
+import { Panel } from "./parts/small.tsx";
+import { ThemeChoice } from "./parts/theme-choice.tsx";
 import { hrefOf, type Route, useRoute, VIEWS } from "./route.ts";
-import { setTheme, type Theme, theme } from "./theme.ts";
 import type { ClusterStatus, NodeStatus } from "./types.ts";
 import { DhtView } from "./views/dht.tsx";
 import { EventsView } from "./views/events.tsx";
@@ -26,8 +29,12 @@ export function App(): ReactNode {
   const state =
     cluster === undefined ? "" : cluster.ready ? "ready" : "not ready";
   const parts = ["Shoal", cluster?.cluster, state, title];
+  const classes = [
+    lostMs === undefined ? "" : "stale",
+    route.view === "chat" ? "fills" : "",
+  ];
   return (
-    <div className={lostMs === undefined ? undefined : "stale"}>
+    <div className={classes.join(" ")}>
       <title>
         {parts.filter((p) => p !== undefined && p !== "").join(" · ")}
       </title>
@@ -94,6 +101,12 @@ function View(props: {
   const { route, status, cluster } = props;
   const { view, rest } = route;
   switch (view) {
+    case "chat":
+      return status.api === null ? (
+        <NoGateway />
+      ) : (
+        <ChatView api={gatewayUrl(status.api)} />
+      );
     case "nodes":
       return rest === "" || rest.startsWith("shard-") ? (
         <NodesView status={status} cluster={cluster} filter={rest} />
@@ -115,6 +128,17 @@ function View(props: {
   }
 }
 
+function NoGateway(): ReactNode {
+  return (
+    <Panel title="Chat">
+      <p className="empty">
+        No gateway is known here. Open the address of one (
+        <code>shoal serve</code> prints it) to chat.
+      </p>
+    </Panel>
+  );
+}
+
 /** Counts the seconds by itself, because nothing else would redraw it. */
 function Connection(): ReactNode {
   const { lostMs, why } = live.use();
@@ -134,26 +158,5 @@ function Connection(): ReactNode {
         </p>
       )}
     </div>
-  );
-}
-
-const THEMES: readonly Theme[] = ["system", "light", "dark"];
-
-function ThemeChoice(): ReactNode {
-  const chosen = theme.use();
-  return (
-    <label>
-      <span className="visually-hidden">Theme</span>
-      <select
-        value={chosen}
-        onChange={({ target }) => setTheme(target.value as Theme)}
-      >
-        {THEMES.map((name) => (
-          <option key={name} value={name}>
-            {name === "system" ? "system theme" : name}
-          </option>
-        ))}
-      </select>
-    </label>
   );
 }

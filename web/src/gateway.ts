@@ -1,7 +1,6 @@
-/** The part of a gateway's API that the page needs: one streamed reply. */
+/** The part of a gateway's API that the page needs: its models, and a streamed reply to a conversation. */
+import type { Times } from "../../src/gateway/timing.ts";
 
-/** Room for a story. */
-const MAX_TOKENS = 256;
 /** A longer line does not come from Shoal. */
 const MAX_LINE_CHARS = 1_000_000;
 const EARLY = "the reply ended early";
@@ -16,13 +15,58 @@ export class GatewayError extends Error {
   }
 }
 
+/** What a stream brings, in order. */
+export type ReplyPart =
+  | { kind: "content"; text: string }
+  | { kind: "reasoning"; text: string }
+  /** A piece of the call with this index: what is new of its name and of its arguments. */
+  | { kind: "call"; index: number; name: string; text: string }
+  /** Each change of what it waits for; undefined: it goes on. */
+  | { kind: "waiting"; what: string | undefined }
+  | { kind: "finish"; reason: string }
+  | { kind: "usage"; model: string; usage: Usage };
+
+export interface Usage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  prompt_tokens_details?: { cached_tokens?: number };
+  /** Of a Shoal gateway. */
+  shoal?: Partial<Times>;
+}
+
 interface Chunk {
+  model?: string;
   choices?: {
-    delta?: { content?: string | null };
+    delta?: {
+      content?: string | null;
+      reasoning_content?: string | null;
+      tool_calls?: {
+        index?: number;
+        function?: { name?: string | null; arguments?: string | null };
+      }[];
+    };
     text?: string;
     finish_reason?: string | null;
   }[];
+  usage?: Usage | null;
   error?: { message?: string; code?: string };
+}
+
+export interface Message {
+  role: "system" | "user" | "assistant";
+  content: string;
+}
+
+export interface Asking {
+  /** The gateway. */
+  api: string;
+  key: string;
+  /** Of the models that it serves; "" is the first. */
+  model: string;
+  messages: readonly Message[];
+  temperature: number | undefined;
+  maxTokens: number | undefined;
+  signal: AbortSignal;
 }
 
 /** How a page reaches a gateway on loopback: by the page's own host name. */
@@ -33,31 +77,21 @@ export function gatewayUrl(api: string): string {
   return url.origin;
 }
 
-export interface Asking {
-  /** The gateway. */
-  api: string;
-  prompt: string;
-  key: string;
-  signal: AbortSignal;
-  /** Told what the reply waits for, with each change; undefined: it goes on. */
-  onWaiting: (what: string | undefined) => void;
-}
-
 /** While a gateway serves no model yet: a request with any name waits there until it does. */
 const ANY_MODEL = "any";
 
-/** The pieces of text as they arrive. */
+/** Throws GatewayError. */
 export async function* askGateway(
   asking: Asking,
-): AsyncGenerator<string, void, undefined> {
-  const model = await servedModel(asking);
+): AsyncGenerator<ReplyPart, void, undefined> {
+  const model = asking.model || (await servedModels(asking))[0];
   try {
     yield* reply(asking, model ?? ANY_MODEL);
     return;
   } catch (error) {
     if (model !== undefined || !isError(error, "model_not_found")) throw error;
   }
-  const now = await servedModel(asking);
+  const [now] = await servedModels(asking);
   if (now === undefined)
     throw new GatewayError(503, "", "the gateway serves no model");
   yield* reply(asking, now);
@@ -67,28 +101,36 @@ function isError(error: unknown, code: string): boolean {
   return error instanceof GatewayError && error.code === code;
 }
 
-function headersOf({ key }: Asking): Record<string, string> {
+function headersOf({ key }: Pick<Asking, "key">): Record<string, string> {
   return {
     "content-type": "application/json",
     ...(key !== "" && { authorization: `Bearer ${key}` }),
   };
 }
 
-async function servedModel(asking: Asking): Promise<string | undefined> {
+/** Their names. Throws GatewayError. */
+export async function servedModels(
+  asking: Pick<Asking, "api" | "key" | "signal">,
+): Promise<string[]> {
   const { api, signal } = asking;
   const headers = headersOf(asking);
   const models = await call(`${api}/v1/models`, { headers, signal });
   const { data } = (await models.json()) as { data?: { id: string }[] };
-  return data?.[0]?.id;
+  return (data ?? []).map(({ id }) => id);
 }
 
 async function* reply(
   asking: Asking,
   model: string,
-): AsyncGenerator<string, void, undefined> {
-  const { api, prompt, signal, onWaiting } = asking;
-  const stream_options = { include_progress: true };
-  const body = { model, max_tokens: MAX_TOKENS, stream: true, stream_options };
+): AsyncGenerator<ReplyPart, void, undefined> {
+  const { api, messages, signal, temperature, maxTokens } = asking;
+  const body = {
+    model,
+    temperature,
+    max_tokens: maxTokens,
+    stream: true,
+    stream_options: { include_usage: true, include_progress: true },
+  };
   const post = async (path: string, more: object): Promise<Response> =>
     await call(`${api}${path}`, {
       method: "POST",
@@ -97,12 +139,12 @@ async function* reply(
       body: JSON.stringify({ ...body, ...more }),
     });
   try {
-    const messages = [{ role: "user", content: prompt }];
-    yield* pieces(await post("/v1/chat/completions", { messages }), onWaiting);
+    yield* parts(await post("/v1/chat/completions", { messages }));
   } catch (error) {
     // A model without a chat template continues the text.
     if (!isError(error, "template_missing")) throw error;
-    yield* pieces(await post("/v1/completions", { prompt }), onWaiting);
+    const prompt = messages.map(({ content }) => content).join("\n");
+    yield* parts(await post("/v1/completions", { prompt }));
   }
 }
 
@@ -129,27 +171,45 @@ async function call(url: string, init: RequestInit): Promise<Response> {
   );
 }
 
-async function* pieces(
+async function* parts(
   response: Response,
-  onWaiting: Asking["onWaiting"],
-): AsyncGenerator<string, void, undefined> {
+): AsyncGenerator<ReplyPart, void, undefined> {
   let isFinished = false;
   for await (const line of lines(response)) {
-    if (line.startsWith(":")) onWaiting(/^: waiting for (.+)$/.exec(line)?.[1]);
+    if (line.startsWith(":")) {
+      const what = /^: waiting for (.+)$/.exec(line)?.[1];
+      yield { kind: "waiting", what };
+    }
     if (!line.startsWith("data: ") || line === "data: [DONE]") continue;
-    const chunk = JSON.parse(line.slice(6)) as Chunk;
-    if (chunk.error !== undefined)
-      throw new GatewayError(
-        0,
-        chunk.error.code ?? "",
-        chunk.error.message ?? EARLY,
-      );
-    const [choice] = chunk.choices ?? [];
-    const text = choice?.delta?.content ?? choice?.text ?? "";
-    if (text !== "") yield text;
-    isFinished ||= typeof choice?.finish_reason === "string";
+    for (const part of partsOf(JSON.parse(line.slice(6)) as Chunk)) {
+      yield part;
+      isFinished ||= part.kind === "finish";
+    }
   }
   if (!isFinished) throw new GatewayError(0, "", EARLY);
+}
+
+function* partsOf(chunk: Chunk): Generator<ReplyPart, void, undefined> {
+  const { error, choices, usage, model = "" } = chunk;
+  if (error !== undefined)
+    throw new GatewayError(0, error.code ?? "", error.message ?? EARLY);
+  const [choice] = choices ?? [];
+  const { delta } = choice ?? {};
+  const reasoning = delta?.reasoning_content ?? "";
+  if (reasoning !== "") yield { kind: "reasoning", text: reasoning };
+  const content = delta?.content ?? choice?.text ?? "";
+  if (content !== "") yield { kind: "content", text: content };
+  for (const { index = 0, function: of } of delta?.tool_calls ?? [])
+    yield {
+      kind: "call",
+      index,
+      name: of?.name ?? "",
+      text: of?.arguments ?? "",
+    };
+  const reason = choice?.finish_reason;
+  if (typeof reason === "string") yield { kind: "finish", reason };
+  if (usage !== null && usage !== undefined)
+    yield { kind: "usage", model, usage };
 }
 
 async function* lines(

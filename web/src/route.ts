@@ -3,6 +3,7 @@ import { useSyncExternalStore } from "react";
 
 export const VIEWS = [
   ["", "Overview"],
+  ["chat", "Chat"],
   ["nodes", "Nodes"],
   ["network", "Network"],
   ["torrents", "Torrents"],

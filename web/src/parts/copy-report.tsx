@@ -1,5 +1,6 @@
 /** Copies the report to the clipboard; if the browser forbids that (no TLS, another machine), shows it in a box to copy from. */
 import { type ReactNode, useRef, useState } from "react";
+import { toClipboard } from "../chat/copy.tsx";
 import { live, log } from "../live.ts";
 import { reportText } from "../report.ts";
 
@@ -44,13 +45,4 @@ export function CopyReport(): ReactNode {
       </dialog>
     </>
   );
-}
-
-export async function toClipboard(text: string): Promise<boolean> {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -1,7 +1,7 @@
 import { type ReactNode, useState } from "react";
 import { count } from "../format.ts";
 import { log } from "../live.ts";
-import { toClipboard } from "../parts/copy-report.tsx";
+import { toClipboard } from "../chat/copy.tsx";
 import { lineText, LogList } from "../parts/log-list.tsx";
 import { Empty, Panel } from "../parts/small.tsx";
 import { hrefOf } from "../route.ts";

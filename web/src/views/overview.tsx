@@ -1,10 +1,8 @@
 import type { ReactNode } from "react";
 import { bytes, count } from "../format.ts";
-import { gatewayUrl } from "../gateway.ts";
 import { Charts } from "../parts/charts.tsx";
 import { Facts, Panel } from "../parts/small.tsx";
 import { Strip } from "../parts/strip.tsx";
-import { TryIt } from "../parts/try-it.tsx";
 import { RecentEvents } from "./events.tsx";
 import type { ClusterStatus, NodeStatus } from "../types.ts";
 
@@ -16,21 +14,9 @@ export function OverviewView(props: {
   return (
     <>
       <Pipeline status={status} cluster={cluster} />
-      <div className="columns">
-        {status.api === null ? (
-          <Panel title="Try it">
-            <p className="empty">
-              No gateway is known here. The page of a gateway (
-              <code>shoal serve</code> prints its address) has a prompt box.
-            </p>
-          </Panel>
-        ) : (
-          <TryIt api={gatewayUrl(status.api)} />
-        )}
-        <Panel title="This process">
-          <ProcessFacts status={status} />
-        </Panel>
-      </div>
+      <Panel title="This process">
+        <ProcessFacts status={status} />
+      </Panel>
       <Charts />
       <RecentEvents />
     </>

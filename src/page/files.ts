@@ -1,9 +1,12 @@
-/** The page's files, built by `npm run build` into dist/page: few, fixed, kept in memory. */
+/** The built files: few, fixed, kept in memory. */
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { extname, join, relative, sep } from "node:path";
 import { PACKAGE_ROOT, ShoalError } from "../lib/index.ts";
-import { DIAGNOSTICS_DEFAULTS } from "./defaults.ts";
+
+/** The page's files are kept in memory. */
+const MAX_BYTES = 8 * 1024 * 1024;
+const MAX_FILES = 64;
 
 export interface PageFile {
   bytes: Buffer;
@@ -34,10 +37,7 @@ export async function readPage(folder: string): Promise<PageFiles> {
     if (type === undefined) continue;
     const bytes = await readFile(path);
     totalBytes += bytes.length;
-    if (
-      totalBytes > DIAGNOSTICS_DEFAULTS.pageBytes ||
-      files.size >= DIAGNOSTICS_DEFAULTS.pageFiles
-    )
+    if (totalBytes > MAX_BYTES || files.size >= MAX_FILES)
       throw new ShoalError(
         "FILE_UNREADABLE",
         "the page's folder has more files than a page",
@@ -47,7 +47,6 @@ export async function readPage(folder: string): Promise<PageFiles> {
     const etag = `"${createHash("sha256").update(bytes).digest("base64url").slice(0, 22)}"`;
     const file = { bytes, type, etag, immutable: url.startsWith("/assets/") };
     files.set(url, file);
-    if (url === "/index.html") files.set("/", file);
   }
   return files;
 }
@@ -71,13 +70,3 @@ async function filesOf(folder: string): Promise<string[]> {
     );
   }
 }
-
-export const NOT_BUILT = `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>Shoal: the page was not built</title>
-<h1>The page was not built</h1>
-<p>Run <code>npm run build</code> in Shoal's folder and start this process again. Meanwhile:
-<a href="/api/v1/status">status</a>, <a href="/metrics">metrics</a>, <code>shoal top</code>.</p>
-</html>
-`;
