@@ -93,6 +93,11 @@ export class ChatTemplate {
     return this.#for(options).supports(options);
   }
 
+  /** The template for such a request, as it is written. */
+  sourceFor(options: RenderOptions): string {
+    return this.#for(options).source;
+  }
+
   #for({ tools, documents }: RenderOptions): OneTemplate {
     const toolUse = isSome(tools) ? this.#named.get("tool_use") : undefined;
     const rag = isSome(documents) ? this.#named.get("rag") : undefined;
@@ -104,6 +109,7 @@ const isSome = (list: readonly unknown[] | undefined): boolean =>
   list !== undefined && list.length > 0;
 
 class OneTemplate {
+  readonly source: string;
   #template: JinjaTemplate;
   #clock: Clock;
   #maxRenderMs: number;
@@ -117,6 +123,7 @@ class OneTemplate {
     if (source.length > MAX_TEMPLATE_CHARS) {
       throw failed(`it is longer than ${MAX_TEMPLATE_CHARS} characters`);
     }
+    this.source = source;
     this.#clock = clock;
     this.#maxRenderMs = maxRenderMs;
     this.#knowsDeveloper = source.includes("developer");

@@ -7,5 +7,8 @@
  *     const text = new TextStream({ stop: ["\n\n"] });
  *     show(text.push(bytes));
  */
+export * from "./chat-request.ts";
 export * from "./chat-template.ts";
+export * from "./render-chat.ts";
+export * from "./reply.ts";
 export * from "./text-stream.ts";
