@@ -111,6 +111,18 @@ export class TemplateSupport {
     });
   }
 
+  /** A call as the template writes it, after a user's message. Undefined: it does not. */
+  get callText(): string | undefined {
+    if (!this.toolCalls) return undefined;
+    const given = { argument: "value" };
+    const call = calling(
+      "function_name",
+      this.wantsObjects ? given : JSON.stringify(given),
+      this.takesNull ? null : "",
+    );
+    return this.#render([this.#hello, call]);
+  }
+
   get #hello(): ChatMessage {
     return { ...HELLO, content: this.#content("Hello") };
   }

@@ -36,6 +36,31 @@ export interface ChatRequest {
   readonly hold?: Hold | undefined;
 }
 
+/** Throws REQUEST_INVALID if a call is asked for that no tool can answer. */
+export function checkRequest({
+  tools = [],
+  toolChoice,
+  hold,
+}: ChatRequest): void {
+  if (toolChoice === "none") return;
+  if (hold?.kind === "gbnf" && tools.length > 0) {
+    throw invalid('a grammar of your own needs `tool_choice` "none"');
+  }
+  if (toolChoice === "auto") return;
+  if (tools.length === 0) {
+    throw invalid("a call is required, but there are no `tools`");
+  }
+  if (
+    toolChoice !== "required" &&
+    !tools.some(({ name }) => name === toolChoice.name)
+  ) {
+    throw invalid("`tool_choice` names none of the `tools`");
+  }
+}
+
+const invalid = (what: string): ShoalError =>
+  new ShoalError("REQUEST_INVALID", what, { param: "tool_choice" });
+
 /** The last message, if it is to be continued. Throws REQUEST_INVALID if two of the assistant's are last, as llama-server. */
 export function continuedMessage(
   request: ChatRequest,

@@ -98,6 +98,11 @@ export class ChatTemplate {
     return this.#for(options).source;
   }
 
+  /** How the template for such a request writes a call. Undefined: it does not. */
+  callText(options: RenderOptions): string | undefined {
+    return this.#for(options).callText(options);
+  }
+
   #for({ tools, documents }: RenderOptions): OneTemplate {
     const toolUse = isSome(tools) ? this.#named.get("tool_use") : undefined;
     const rag = isSome(documents) ? this.#named.get("rag") : undefined;
@@ -115,6 +120,7 @@ class OneTemplate {
   #maxRenderMs: number;
   #knowsDeveloper: boolean;
   #tried: TemplateSupport | undefined;
+  #callText: { text: string | undefined } | undefined;
 
   constructor(
     source: string,
@@ -167,6 +173,14 @@ class OneTemplate {
       toolCalls: support.toolCalls,
       toolResults: support.toolResults,
     }));
+  }
+
+  callText(options: RenderOptions): string | undefined {
+    const support = this.#support(options);
+    this.#callText ??= {
+      text: withinTime(this.#maxRenderMs, () => support.callText),
+    };
+    return this.#callText.text;
   }
 
   /** Tried once, with the tokens of the first request. Within a watchdog. */

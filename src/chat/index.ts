@@ -1,8 +1,9 @@
 /**
- * A conversation as a model sees it: its chat template turns messages into text, and the bytes of tokens become text again.
+ * A conversation as a model sees it: its chat template turns messages into text, the bytes of tokens become text again, and a reader tells
+ * what that text says: content, thoughts, and calls of tools.
  *
  *     const template = new ChatTemplate(source);
- *     const prompt = template.render(messages, { bosToken: "<s>", eosToken: "</s>", tokenizerAddsBos: true });
+ *     const { prompt, reader } = renderChat(template, request, vocabulary);
  *
  *     const text = new TextStream({ stop: ["\n\n"] });
  *     show(text.push(bytes));

@@ -1,5 +1,8 @@
 import type { ReplyDelta, ReplyReader } from "./reply.ts";
 
+/** Of what may be a call or not: it is looked at again with each new text. Arguments are held back only if they come before the name. */
+const MAX_HELD_CHARS = 64 * 1024;
+
 /** Yields where it needs more text. */
 export type Reads<T = void> = Generator<undefined, T, undefined>;
 
@@ -10,8 +13,8 @@ export type Reads<T = void> = Generator<undefined, T, undefined>;
 export class Reading {
   #text = "";
   #at = 0;
-  /** What to go back to, if what began here is not what it seemed. */
-  #marked: number | undefined;
+  /** What to go back to, if what began there is not what it seemed. */
+  #marks: number[] = [];
   #ended = false;
   #deltas: ReplyDelta[] = [];
 
@@ -25,10 +28,10 @@ export class Reading {
   }
 
   append(text: string): void {
-    const from = Math.min(this.#at, this.#marked ?? this.#at);
+    const from = this.#marks[0] ?? this.#at;
     this.#text = this.#text.slice(from) + text;
     this.#at -= from;
-    if (this.#marked !== undefined) this.#marked -= from;
+    this.#marks = this.#marks.map((mark) => mark - from);
   }
 
   finish(): void {
@@ -58,28 +61,23 @@ export class Reading {
   }
 
   mark(): void {
-    this.#marked = this.#at;
-  }
-
-  /** What was read since the mark stays read. */
-  commit(): void {
-    this.#marked = undefined;
+    this.#marks.push(this.#at);
   }
 
   goBack(): void {
-    this.#at = this.#marked ?? this.#at;
-    this.#marked = undefined;
+    this.#at = this.#marks.pop() ?? this.#at;
   }
 
-  /** How much was read since the mark. */
-  get sinceMark(): number {
-    return this.#at - (this.#marked ?? this.#at);
+  /** All that was read stays read. */
+  commit(): void {
+    this.#marks = [];
   }
 
-  /** More text than `known` characters, or the end: then false. */
+  /** More text than `known` characters; false: it has ended, or too much of it is held back. */
   *more(known: number): Reads<boolean> {
     while (this.#text.length - this.#at <= known) {
-      if (this.#ended) return false;
+      const held = this.#text.length - (this.#marks[0] ?? this.#text.length);
+      if (this.#ended || held > MAX_HELD_CHARS) return false;
       yield;
     }
     return true;
@@ -99,6 +97,16 @@ export class Reading {
     }
   }
 
+  /** Reads white space and `literal`, or nothing. */
+  *acceptNext(literal: string): Reads<boolean> {
+    this.mark();
+    yield* this.space();
+    const isNext = yield* this.accept(literal);
+    if (isNext) this.#marks.pop();
+    else this.goBack();
+    return isNext;
+  }
+
   /** The first of them that is next. One that begins another must come after it. */
   *acceptOne(literals: readonly string[]): Reads<string | undefined> {
     for (const literal of literals) {
@@ -111,15 +119,15 @@ export class Reading {
   *space(): Reads<string> {
     let length = 0;
     while (yield* this.more(length)) {
-      if (!isSpace(this.#text[this.#at + length]!)) break;
+      if (!isSpace(this.#text.charAt(this.#at + length))) break;
       length++;
     }
     return this.take(length);
   }
 
   /**
-   * Reads up to the first of `ends`, gives `write` what is before it as soon as that is certain, and reads the end too. With `trim`, white
-   * space before an end is read but not given. Undefined: none came.
+   * Reads up to the first of `ends`, which is not read, and gives `write` what is before it as soon as that is certain. With `trim`, the
+   * white space before an end is not read either. Undefined: none came, and all was read.
    */
   *until(
     ends: readonly string[],
@@ -131,22 +139,17 @@ export class Reading {
       const found = firstOf(rest, ends);
       // What may become an end that begins no later is waited for.
       const kept = this.#ended ? 0 : beginning(rest, ends);
-      if (
-        found !== undefined &&
-        (kept === 0 || rest.length - kept > found.at)
-      ) {
-        const before = rest.slice(0, found.at);
-        give(write, trim ? before.trimEnd() : before);
-        this.take(found.at + found.end.length);
-        return found.end;
-      }
-      if (this.#ended) {
-        give(write, this.take(rest.length));
-        return undefined;
-      }
-      const certain = rest.slice(0, rest.length - kept);
-      const shown = trim ? certain.trimEnd() : certain;
-      give(write, this.take(shown.length));
+      const isFound =
+        found !== undefined && (kept === 0 || rest.length - kept > found.at);
+      const certain = rest.slice(0, isFound ? found.at : rest.length - kept);
+      const isLast = this.#ended && !isFound;
+      const spaced = trim && !isLast ? withoutLastSpace(certain) : certain;
+      // Half a character waits for its other half.
+      const isHalf = !isFound && !isLast && /[\ud800-\udbff]$/.test(spaced);
+      const shown = isHalf ? spaced.slice(0, -1) : spaced;
+      if (shown !== "") write(this.take(shown.length));
+      if (isFound) return found.end;
+      if (isLast) return undefined;
       yield* this.more(rest.length - shown.length);
     }
   }
@@ -172,9 +175,13 @@ export function readerOf(read: (reading: Reading) => Reads): ReplyReader {
   };
 }
 
-const give = (write: (text: string) => void, text: string): void => {
-  if (text !== "") write(text);
-};
+/** More white space in a row is given at once: what is held back is looked at again with each new text. */
+const MAX_SPACE_CHARS = 4096;
+
+function withoutLastSpace(text: string): string {
+  const shown = text.trimEnd();
+  return text.length - shown.length > MAX_SPACE_CHARS ? text : shown;
+}
 
 const isSpace = (character: string): boolean => /\s/.test(character);
 

@@ -14,6 +14,10 @@ export const REASONING_MARKS: readonly ReasoningMarks[] = [
   { open: "<|inner_prefix|>", close: "<|inner_suffix|>" },
   { open: "<thinking>", close: "</thinking>" },
   { open: "<think>", close: "</think>" },
+  {
+    open: "Here is my thought process:",
+    close: "Here is my response:",
+  },
 ];
 
 /** Where the reply is when it begins: thinking, if the prompt opened it; answering, if the prompt closed it; else it may open it itself. */
@@ -38,35 +42,34 @@ export function reasoningState(
   return text.endsWith(close) ? "closed" : "optional";
 }
 
-/**
- * Reads what the model thinks, without the white space around it. One of `ends` (the beginning of a call) ends it too, and is returned: models
- * forget to close it.
- */
-export function* readReasoning(
+/** True: the reply goes on within what the model thinks; the mark and the white space after it were read. */
+export function* beginsThinking(
   reading: Reading,
   { marks, state }: Reasoning,
-  ends: readonly string[] = [],
-): Reads<string | undefined> {
-  if (state === "closed") return undefined;
-  if (state === "optional" && !(yield* opens(reading, marks.open))) {
-    return undefined;
+): Reads<boolean> {
+  if (state === "closed") return false;
+  if (state === "optional" && !(yield* reading.acceptNext(marks.open))) {
+    return false;
   }
   yield* reading.space();
-  const write = (text: string): void =>
-    reading.write({ kind: "reasoning", text });
-  const end = yield* reading.until([marks.close, ...ends], write, {
-    trim: true,
-  });
-  if (end !== marks.close) return end;
-  yield* reading.space();
-  return undefined;
+  return true;
 }
 
-function* opens(reading: Reading, open: string): Reads<boolean> {
-  reading.mark();
+/**
+ * Reads what the model thinks, to its end and the white space around that. One of `ends` (the beginning of a call) ends it too: models forget
+ * to close it. It is given, and comes next.
+ */
+export function* readThoughts(
+  reading: Reading,
+  { close }: ReasoningMarks,
+  ends: readonly string[] = [],
+): Reads<string | undefined> {
+  const write = (text: string): void =>
+    reading.write({ kind: "reasoning", text });
+  const all = [close, ...ends];
+  const end = yield* reading.until(all, write, { trim: true });
+  if (end !== close) return end;
+  yield* reading.acceptNext(close);
   yield* reading.space();
-  const isOpen = yield* reading.accept(open);
-  if (isOpen) reading.commit();
-  else reading.goBack();
-  return isOpen;
+  return undefined;
 }

@@ -1,20 +1,23 @@
 import type { ChatTemplate, Json, RenderOptions } from "./chat-template.ts";
 import { contentText, type ChatMessage } from "./chat-messages.ts";
 import {
+  checkRequest,
   continuedMessage,
   thinkingWanted,
   type ChatRequest,
 } from "./chat-request.ts";
-import { readerOf, type Reading, type Reads } from "./reading.ts";
 import {
-  readReasoning,
   reasoningMarks,
   reasoningState,
-  type Reasoning,
   type ReasoningMarks,
   type ReasoningState,
 } from "./reasoning.ts";
 import type { ReplyGrammar, ReplyReader } from "./reply.ts";
+import { chooseFormat, isHarmony, wrapperOf } from "./formats/choose.ts";
+import { formReader, preservedOf, type ReplyForm } from "./formats/form.ts";
+import { genericMessages } from "./formats/generic.ts";
+import { continuedHarmony, type HarmonyState } from "./formats/harmony.ts";
+import { callId, CallScope } from "./formats/scope.ts";
 
 /** What a template is told of the model's vocabulary. */
 export interface ChatVocabulary {
@@ -26,8 +29,8 @@ export interface ChatVocabulary {
 
 export interface RenderedChat {
   readonly prompt: string;
-  /** A new reader of a reply to it. */
-  reader(): ReplyReader;
+  /** A new reader of a reply to it. `random` makes the ids of calls where the model gives none. */
+  reader(random?: () => number): ReplyReader;
   readonly grammar?: ReplyGrammar;
   /** More texts that end the reply. */
   readonly stop: readonly string[];
@@ -41,25 +44,53 @@ export function renderChat(
   request: ChatRequest,
   vocabulary: ChatVocabulary,
 ): RenderedChat {
+  checkRequest(request);
   const options = renderOptions(request, vocabulary);
-  const marks = reasoningMarks(template.sourceFor(options));
+  const source = template.sourceFor(options);
+  const tools = callableTools(request);
+  const format =
+    tools.length === 0
+      ? undefined
+      : chooseFormat(source, template.callText(options));
+  const marks = reasoningMarks(source);
+  const supported = template.supports(options);
+  const kind = isHarmony(source)
+    ? "harmony"
+    : tools.length > 0 && (format === undefined || !supported.tools)
+      ? "generic"
+      : "marked";
   const continued = continuedMessage(request);
-  const messages =
+  const told =
     continued === undefined ? request.messages : request.messages.slice(0, -1);
-  const rendered = template.render(messages, options);
-  const prompt =
-    continued === undefined ? rendered : continuing(rendered, continued, marks);
-  const reasoning = marks && {
-    marks,
-    state: stateAfter(continued) ?? reasoningState(prompt, marks),
-  };
+  const messages =
+    kind === "generic"
+      ? genericMessages(told, options.tools ?? [], supported)
+      : told;
+  const begun = template.render(messages, options);
+  const prompt = begun + continuation(begun, kind, continued, marks);
+  const form = ((): ReplyForm => {
+    if (kind === "harmony") return { kind, state: harmonyState(continued) };
+    const reasoning = marks && {
+      marks,
+      state: stateAfter(continued) ?? reasoningState(prompt, marks),
+    };
+    return kind === "generic"
+      ? { kind, reasoning }
+      : { kind, reasoning, format, wrapper: wrapperOf(source) };
+  })();
+  const hasShortIds = format?.hasShortIds === true;
   return {
     prompt,
-    reader: () => readerOf((reading) => readReply(reading, reasoning)),
+    reader: (random = Math.random) =>
+      formReader(form, new CallScope(tools, () => callId(random, hasShortIds))),
     stop: [],
-    preserved: marks === undefined ? [] : [marks.open, marks.close],
+    preserved: preservedOf(form),
   };
 }
+
+/** The tools that a reply may call. */
+const callableTools = ({ tools = [], toolChoice }: ChatRequest) =>
+  toolChoice === "none" ? [] : tools;
 
 function renderOptions(
   request: ChatRequest,
@@ -93,19 +124,25 @@ function toolAsJson(tool: NonNullable<ChatRequest["tools"]>[number]): Json {
   };
 }
 
-/** The prompt with the beginning of the answer. As llama.cpp: what was thought is written again, in its marks. */
-function continuing(
+/** How a continued message goes on behind the prompt. As llama.cpp: what was thought is written again, in its marks. */
+function continuation(
   prompt: string,
-  { content, reasoning_content: thought = "" }: ChatMessage,
+  kind: ReplyForm["kind"],
+  continued: ChatMessage | undefined,
   marks: ReasoningMarks | undefined,
 ): string {
+  if (continued === undefined) return "";
+  const { content, reasoning_content: thought = "" } = continued;
   const text = contentText(content);
-  if (marks === undefined) return prompt + text;
+  if (kind === "harmony") {
+    const state = harmonyState(continued);
+    return continuedHarmony(state, state === "analysis" ? thought : text);
+  }
+  if (marks === undefined) return text;
   const isOpen = reasoningState(prompt, marks) === "open";
-  if (thought === "")
-    return prompt + (isOpen && text !== "" ? marks.close : "") + text;
-  const begun = isOpen ? "" : marks.open;
-  return `${prompt}${begun}${thought}${text === "" ? "" : marks.close}${text}`;
+  const close = text === "" ? "" : marks.close;
+  if (thought === "") return `${isOpen ? close : ""}${text}`;
+  return `${isOpen ? "" : marks.open}${thought}${close}${text}`;
 }
 
 /** Where a continued message was left. */
@@ -117,7 +154,8 @@ function stateAfter(
   return (continued.reasoning_content ?? "") === "" ? undefined : "open";
 }
 
-function* readReply(reading: Reading, reasoning: Reasoning | undefined): Reads {
-  if (reasoning !== undefined) yield* readReasoning(reading, reasoning);
-  yield* reading.until([], (text) => reading.write({ kind: "content", text }));
+function harmonyState(continued: ChatMessage | undefined): HarmonyState {
+  const state = stateAfter(continued);
+  if (state === undefined) return "header";
+  return state === "open" ? "analysis" : "final";
 }
