@@ -135,6 +135,9 @@ async function work<T>(
     requestId,
     model: model.id,
     fingerprint: model.fingerprint,
+    contextLength: model.contextLength,
+    arrivedMs,
+    clock: settings.clock,
     createdS: Math.floor(settings.clock.now() / 1000),
   };
   try {

@@ -5,7 +5,7 @@
 import type { FastifyInstance } from "fastify";
 import type { ReplyDelta } from "./chat-port.ts";
 import type { SessionStatus } from "../inference/index.ts";
-import type { ShoalError } from "../lib/index.ts";
+import type { Clock, ShoalError } from "../lib/index.ts";
 import type { StreamForm } from "./event-stream.ts";
 import type { Exchanges } from "./exchange.ts";
 import type { HttpError } from "./http-error.ts";
@@ -62,7 +62,11 @@ export interface AnswerHead {
   model: string;
   /** What decides the bits of a reply besides the request. */
   fingerprint: string;
+  /** Of prompt and reply together. */
+  contextLength: number;
   createdS: number;
+  arrivedMs: number;
+  clock: Clock;
 }
 
 export type FinishReason = "stop" | "length" | "tool_calls";

@@ -1,15 +1,17 @@
 /** From a request to tokens that fit the model's context, and to what reads the reply. */
 import { ChatTemplate } from "../chat/index.ts";
 import { ShoalError, withDeadline } from "../lib/index.ts";
-import type { ServedModel } from "../inference/index.ts";
+import type { ServedModel, TokenizerPort } from "../inference/index.ts";
 import {
   type ChatRequest,
   contentReader,
+  type Hold,
   renderChat,
   type RenderedChat,
   type ReplyDelta,
   type ReplyReader,
 } from "./chat-port.ts";
+import { type Gap, infillTokens } from "./infill.ts";
 import { TOKENIZE_TIMEOUT_MS } from "./options.ts";
 import { invalid } from "./validate.ts";
 
@@ -20,8 +22,15 @@ export type Prompt =
       /** What the model thinks is part of the content. */
       isReasoningContent?: boolean;
     }
-  | { kind: "text"; text: string }
-  | { kind: "tokens"; tokens: readonly number[] };
+  | { kind: "text"; text: string; hold?: Hold | undefined }
+  | ({ kind: "infill"; hold?: Hold | undefined } & Gap)
+  | { kind: "tokens"; tokens: readonly number[]; hold?: Hold | undefined }
+  /** Texts and tokens one after the other. */
+  | {
+      kind: "mixed";
+      parts: readonly (string | number)[];
+      hold?: Hold | undefined;
+    };
 
 /** A prompt for one model. */
 export interface Prepared extends Omit<RenderedChat, "prompt"> {
@@ -29,7 +38,11 @@ export interface Prepared extends Omit<RenderedChat, "prompt"> {
 }
 
 /** Special tokens in the text count as such, as in llama.cpp's server: templates are made of them. */
-const ENCODE = Object.freeze({ addSpecial: true, parseSpecial: true });
+type EncodeOptions = Parameters<TokenizerPort["encode"]>[1];
+const ENCODE: EncodeOptions = Object.freeze({
+  addSpecial: true,
+  parseSpecial: true,
+});
 
 /** Parses a model's template once. */
 export class Prompter {
@@ -71,15 +84,30 @@ export class Prompter {
       const { vocabSize } = model.tokenizer;
       return { ...plain, tokens: checkedTokens(prompt.tokens, vocabSize) };
     }
-    const encode = (text: string): Promise<Int32Array> =>
+    const encode = (
+      text: string,
+      how: EncodeOptions = ENCODE,
+    ): Promise<Int32Array> =>
       withDeadline(
         TOKENIZE_TIMEOUT_MS,
         "the tokenizer",
-        () => model.tokenizer.encode(text, ENCODE),
+        () => model.tokenizer.encode(text, how),
         { signal },
       );
+    if (prompt.kind === "infill") {
+      // What is around the gap is a stranger's text, and no token in it counts as special.
+      const tokens = await infillTokens(model, prompt, (text, addSpecial) =>
+        encode(text, { addSpecial, parseSpecial: false }),
+      );
+      return { ...plain, tokens };
+    }
     if (prompt.kind === "text")
       return { ...plain, tokens: await encode(prompt.text) };
+    if (prompt.kind === "mixed") {
+      const tokens = await mixedTokens(prompt.parts, encode);
+      const { vocabSize } = model.tokenizer;
+      return { ...plain, tokens: checkedTokens(tokens, vocabSize) };
+    }
     const { prompt: text, ...rendered } = this.render(model, prompt.chat);
     const reader = (): ReplyReader =>
       prompt.isReasoningContent === true
@@ -114,6 +142,22 @@ function unthinking(reader: ReplyReader): ReplyReader {
 
 const asContent = (delta: ReplyDelta): ReplyDelta =>
   delta.kind === "reasoning" ? { ...delta, kind: "content" } : delta;
+
+/** As llama.cpp's server: BOS comes before a text that is first, and before nothing else. */
+async function mixedTokens(
+  parts: readonly (string | number)[],
+  encode: (text: string, how: EncodeOptions) => Promise<Int32Array>,
+): Promise<number[]> {
+  const tokens: number[] = [];
+  for (const [index, part] of parts.entries()) {
+    if (typeof part === "number") tokens.push(part);
+    else {
+      const how = { addSpecial: index === 0, parseSpecial: true };
+      for (const token of await encode(part, how)) tokens.push(token);
+    }
+  }
+  return tokens;
+}
 
 function checkedTokens(
   tokens: readonly number[],

@@ -316,6 +316,10 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, Help>> = {
     "The request has a parameter that Shoal does not know or cannot honour.",
     "Remove it.",
   ],
+  API_UNSUPPORTED: [
+    "A client asks for something that this API has elsewhere, and Shoal does not.",
+    "Read the message: it says what to do instead.",
+  ],
   UNAUTHENTICATED: [
     "The API key is missing or wrong.",
     "Send `Authorization: Bearer KEY` with the gateway's `--api-key`.",
