@@ -129,6 +129,15 @@ export function membershipOf(flags: MembershipFlags): {
   };
 }
 
+/** Ollama's own port; where Ollama runs, the gateway warns and goes on. */
+export function ollamaOption(): Option {
+  return option(
+    "--ollama [port]",
+    "also listen on 127.0.0.1 where Ollama's clients look (default port: 11434)",
+    port,
+  ).preset("11434");
+}
+
 /** Where a role shows itself over HTTP. */
 export function withDiagnostics(
   command: Command,

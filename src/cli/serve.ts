@@ -8,6 +8,7 @@ import {
   examples,
   type MembershipFlags,
   membershipOf,
+  ollamaOption,
   option,
   withDiagnostics,
   withMembership,
@@ -21,6 +22,7 @@ interface ServeFlags extends MembershipFlags, PatienceFlags {
   apiPort: number;
   apiKey?: string;
   corsOrigin?: string;
+  ollama?: number;
 }
 
 export function serveCommand(): Command {
@@ -47,7 +49,8 @@ export function serveCommand(): Command {
         "--cors-origin <origins>",
         "web origins that may use the API, separated by commas",
       ),
-    );
+    )
+    .addOption(ollamaOption());
   withPatience(command);
   withDiagnostics(withMembership(command), { host: "127.0.0.1" });
   return examples(
@@ -61,6 +64,7 @@ export function serveCommand(): Command {
       apiPort: flags.apiPort,
       apiKey: flags.apiKey,
       corsOrigin: flags.corsOrigin,
+      ollamaPort: flags.ollama,
       readyTimeoutMs: flags.readyTimeout * 1000,
       recoveryTimeoutMs: flags.recoveryTimeout * 1000,
       diagnostics: diagnosticsOf(self),

@@ -19,7 +19,13 @@ import {
 import { withSampling } from "./chat.ts";
 import { type GpuFlags, withGpu } from "./gpu-options.ts";
 import { type ModeFlags, withMode } from "./mode-options.ts";
-import { common, examples, MODEL_HELP, option } from "./options.ts";
+import {
+  common,
+  examples,
+  MODEL_HELP,
+  ollamaOption,
+  option,
+} from "./options.ts";
 import { outliveOutput, tell } from "./output.ts";
 import { type PatienceFlags, withPatience } from "./patience-options.ts";
 import { printReply } from "./print-reply.ts";
@@ -43,6 +49,7 @@ interface UpFlags extends GpuFlags, ModeFlags, PatienceFlags {
   apiPort?: number;
   rendezvousPort?: number;
   diagnosticsPort?: number;
+  ollama?: number;
   context?: number;
   standby?: Standby;
   once?: boolean;
@@ -114,7 +121,8 @@ export function upCommand(): Command {
         "port of the API (default: 51822, or a free one)",
         port,
       ),
-    );
+    )
+    .addOption(ollamaOption());
   withSampling(command, MAX_TOKENS).addOption(
     option("--prompt <text>", "first question").default("Tell me a story."),
   );
@@ -148,7 +156,7 @@ export function upCommand(): Command {
     const { nodes, context, kv, batch, gpu, gpuLayers, fromSeeder } = flags;
     const { standby } = flags;
     const { apiPort, rendezvousPort, diagnosticsPort } = flags;
-    const { readyTimeout, recoveryTimeout } = flags;
+    const { readyTimeout, recoveryTimeout, ollama: ollamaPort } = flags;
     const path = await localModel(model, {
       events,
       paths,
@@ -164,6 +172,7 @@ export function upCommand(): Command {
         apiPort,
         rendezvousPort,
         diagnosticsPort,
+        ollamaPort,
         contextLength: context,
         kv,
         batch,

@@ -1,24 +1,18 @@
 /** The gateway's life cycle: listen, answer, and stop without cutting off running answers. */
-import type { AddressInfo } from "node:net";
 import type { FastifyInstance } from "fastify";
-import { isLoopback, ShoalError, sleep, type ErrorCode } from "../lib/index.ts";
+import { isLoopback, ShoalError, sleep } from "../lib/index.ts";
 import { Exchanges } from "./exchange.ts";
 import {
   gatewaySettings,
   type GatewayOptions,
   type GatewaySettings,
 } from "./options.ts";
+import { type GatewayAddress, listen } from "./listen.ts";
+import { OllamaDoor } from "./ollama-door.ts";
 import { buildServer } from "./server.ts";
 
 /** After an abort, answers need at most this long to report it and end. */
 const FAREWELL_MS = 500;
-
-export interface GatewayAddress {
-  host: string;
-  port: number;
-  /** `http://host:port`. */
-  url: string;
-}
 
 export interface Gateway extends AsyncDisposable {
   /** Resolves once it listens. Throws PORT_IN_USE or ADDRESS_INVALID. */
@@ -29,6 +23,8 @@ export interface Gateway extends AsyncDisposable {
   stop(): Promise<void>;
   /** The address it listens on; undefined while it does not. */
   readonly address: GatewayAddress | undefined;
+  /** The one for Ollama's clients, if it could be had. */
+  readonly ollamaAddress: GatewayAddress | undefined;
 }
 
 /** Throws USAGE if an option is wrong. */
@@ -41,6 +37,7 @@ class HttpGateway implements Gateway {
   #exchanges: Exchanges;
   #app: FastifyInstance;
   #address: GatewayAddress | undefined;
+  #ollama: OllamaDoor | undefined;
   #stopped: Promise<void> | undefined;
   /** Its running requests did, before `stop`. */
   #hadTime = false;
@@ -49,26 +46,22 @@ class HttpGateway implements Gateway {
     this.#settings = settings;
     this.#exchanges = new Exchanges(settings);
     this.#app = buildServer(settings, this.#exchanges);
+    if (settings.ollamaPort !== undefined)
+      this.#ollama = new OllamaDoor(settings, this.#exchanges);
   }
 
   get address(): GatewayAddress | undefined {
     return this.#address;
   }
 
+  get ollamaAddress(): GatewayAddress | undefined {
+    return this.#ollama?.address;
+  }
+
   async start(): Promise<GatewayAddress> {
     const { host, port, apiKey, events } = this.#settings;
-    try {
-      // Fastify would open a second server for the other address of "localhost".
-      const address = host === "localhost" ? "127.0.0.1" : host;
-      await this.#app.listen({ host: address, port });
-    } catch (error) {
-      throw listenError(error, host, port);
-    }
-    const bound = this.#app.server.address() as AddressInfo;
-    const shown =
-      bound.family === "IPv6" ? `[${bound.address}]` : bound.address;
-    const url = `http://${shown}:${bound.port}`;
-    this.#address = { host: bound.address, port: bound.port, url };
+    this.#address = await listen(this.#app, host, port);
+    const { url } = this.#address;
     events.info("API", "listening", { url });
     if (apiKey === undefined && !isLoopback(host)) {
       events.warn(
@@ -79,6 +72,7 @@ class HttpGateway implements Gateway {
         },
       );
     }
+    await this.#ollama?.start();
     return this.#address;
   }
 
@@ -99,18 +93,19 @@ class HttpGateway implements Gateway {
 
   async #stop(): Promise<void> {
     const { drainMs, events } = this.#settings;
-    const { server } = this.#app;
+    const apps = [this.#app, ...(this.#ollama ? [this.#ollama.app] : [])];
     const wasListening = this.#address !== undefined;
     this.#exchanges.stop();
-    const closed = this.#app.close();
+    const closed = Promise.all(apps.map((app) => app.close()));
     const moreMs = this.#hadTime ? 0 : drainMs;
     if (!(await within(moreMs, this.#exchanges.drained()))) {
       const reason = new ShoalError("SHUTTING_DOWN", "the gateway is stopping");
       this.#exchanges.abortAll(reason);
       await within(FAREWELL_MS, this.#exchanges.drained());
     }
-    server.closeIdleConnections();
-    if (!(await within(FAREWELL_MS, closed))) server.closeAllConnections();
+    for (const { server } of apps) server.closeIdleConnections();
+    if (!(await within(FAREWELL_MS, closed)))
+      for (const { server } of apps) server.closeAllConnections();
     await closed;
     this.#address = undefined;
     if (wasListening) events.info("API", "stopped");
@@ -128,35 +123,3 @@ async function within(ms: number, promise: Promise<unknown>): Promise<boolean> {
   timer.abort();
   return settled;
 }
-
-function listenError(error: unknown, host: string, port: number): ShoalError {
-  const systemCode = (error as { code?: unknown }).code;
-  const known = LISTEN_ERRORS.find(({ codes }) => codes.includes(systemCode));
-  if (known === undefined) return ShoalError.from(error);
-  const message = known.message(host, port);
-  return new ShoalError(known.code, message, { host, port }, error);
-}
-
-const LISTEN_ERRORS: readonly {
-  codes: readonly unknown[];
-  code: ErrorCode;
-  message: (host: string, port: number) => string;
-}[] = [
-  {
-    codes: ["EADDRINUSE"],
-    code: "PORT_IN_USE",
-    message: (host, port) =>
-      `port ${port} on ${host} is in use by another program`,
-  },
-  {
-    codes: ["EACCES"],
-    code: "ADDRESS_INVALID",
-    message: (host, port) =>
-      `this user may not listen on port ${port} of ${host}`,
-  },
-  {
-    codes: ["EADDRNOTAVAIL", "ENOTFOUND", "EAI_AGAIN"],
-    code: "ADDRESS_INVALID",
-    message: (host) => `${host} is not an address of this machine`,
-  },
-];

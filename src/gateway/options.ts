@@ -17,6 +17,8 @@ export interface GatewayOptions {
   host?: string;
   /** 0 takes any free port; `address` tells which. */
   port?: number;
+  /** Also listen on 127.0.0.1 at this port, where Ollama's clients look; "/" says there what Ollama's does. Taken: a warning, no more. 0 takes any free one. */
+  ollamaPort?: number;
   /** If set, everything except /health answers only requests with `Authorization: Bearer <apiKey>`. */
   apiKey?: string;
   /** The origins whose pages may use the API from a browser, comma-separated, or "*". If unset, none may. */
@@ -83,9 +85,9 @@ export const MAX_MODEL_NAME_CHARS = 512;
 export const MAX_CONNECTIONS = 1024;
 
 export type GatewaySettings = Required<
-  Omit<GatewayOptions, "apiKey" | "corsOrigin" | "pagePort">
+  Omit<GatewayOptions, "apiKey" | "corsOrigin" | "pagePort" | "ollamaPort">
 > &
-  Pick<GatewayOptions, "apiKey" | "corsOrigin" | "pagePort"> & {
+  Pick<GatewayOptions, "apiKey" | "corsOrigin" | "pagePort" | "ollamaPort"> & {
     parsing: ParseContext;
   };
 
@@ -114,6 +116,7 @@ const checked = z.object({
     )
     .optional(),
   pagePort: whole(1, 65_535).optional(),
+  ollamaPort: whole(0, 65_535).optional(),
   strict: z.boolean({ error: "to be true or false" }),
   bodyLimitBytes: whole(1024, 2 ** 30),
   maxRequests: whole(1, 100_000),

@@ -13,6 +13,7 @@ import type { Exchanges } from "./exchange.ts";
 import { guard } from "./guard.ts";
 import { fromFastify } from "./http-error.ts";
 import { jsonBodies } from "./json-body.ts";
+import { ollamaGreeting } from "./ollama/routes.ts";
 import { Replies } from "./replies.ts";
 import {
   HEADERS_TIMEOUT_MS,
@@ -23,9 +24,13 @@ import {
 } from "./options.ts";
 import { pageRoutes } from "./page.ts";
 
+/** Which of the gateway's ports. */
+export type Door = "main" | "ollama";
+
 export function buildServer(
   settings: GatewaySettings,
   exchanges: Exchanges,
+  door: Door = "main",
 ): FastifyInstance {
   const { events, bodyLimitBytes } = settings;
   const sendError = (
@@ -85,7 +90,8 @@ export function buildServer(
   });
   const replies = new Replies(settings);
   for (const { routes } of APIS) routes(app, settings, exchanges, replies);
-  pageRoutes(app);
+  if (door === "ollama") ollamaGreeting(app);
+  else pageRoutes(app);
   return app;
 }
 

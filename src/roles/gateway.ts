@@ -23,6 +23,8 @@ export interface GatewayRoleOptions {
   apiPort: number;
   apiKey?: string | undefined;
   corsOrigin?: string | undefined;
+  /** Of a second listener on 127.0.0.1, for Ollama's clients; undefined: none. */
+  ollamaPort?: number | undefined;
   /** How long a reply waits for a lost stage; default: 60 s. */
   recoveryTimeoutMs?: number | undefined;
   /** How long a request waits while the cluster is not ready; default: 30 s. */
@@ -47,6 +49,7 @@ export function startGateway(
       apiPort,
       apiKey,
       corsOrigin,
+      ollamaPort,
     } = options;
     const watch = watchRole("gateway", options.diagnostics, events);
     const host = await createRoleHost({
@@ -97,6 +100,7 @@ export function startGateway(
       port: apiPort,
       ...(apiKey !== undefined && { apiKey }),
       ...(corsOrigin !== undefined && { corsOrigin }),
+      ...(ollamaPort !== undefined && { ollamaPort }),
       ...(at && { pagePort: at.port }),
     });
     const { url } = await api.start();

@@ -42,6 +42,8 @@ export interface LocalSwarmOptions extends SaidMode {
   rendezvousPort?: number | undefined;
   /** Of the rendezvous' status. */
   diagnosticsPort?: number | undefined;
+  /** Where the gateway also listens, for Ollama's clients; undefined: nowhere. */
+  ollamaPort?: number | undefined;
   contextLength?: number | undefined;
   /** Of each node; undefined: the cores divided among them. */
   threads?: number | undefined;
@@ -228,6 +230,7 @@ async function startOn(
   const patience = argumentsOf({
     "--recovery-timeout": options.recoveryTimeout,
     "--ready-timeout": options.readyTimeout,
+    "--ollama": options.ollamaPort,
   });
   args.push(...patience);
   const gateway = start("gateway", args, (ready) => {

@@ -35,6 +35,11 @@ export function ollamaRoutes(
   refusedRoutes(app, settings);
 }
 
+/** What Ollama says at "/", and clients look for. */
+export function ollamaGreeting(app: FastifyInstance): void {
+  app.get("/", () => "Ollama is running");
+}
+
 function replyRoute(
   app: FastifyInstance,
   name: "chat" | "generate",
