@@ -239,19 +239,19 @@ function tellUnknown(
   given: unknown,
   prefix: string,
   known: readonly string[],
-  { strict, onUnknown }: ParseContext,
+  context: ParseContext,
 ): void {
   if (typeof given !== "object" || given === null) return;
   for (const [name, value] of Object.entries(given)) {
     if (value === null || known.includes(name)) continue;
     const param = `${prefix}${name.slice(0, 64)}`;
-    if (strict)
+    if (context.strict)
       throw new ShoalError(
         "PARAMETER_UNSUPPORTED",
         `unknown parameter \`${param}\``,
         { param },
       );
-    onUnknown(param);
+    context.onUnknown(param);
   }
 }
 

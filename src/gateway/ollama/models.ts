@@ -126,16 +126,19 @@ function capabilitiesOf({ chatTemplate, tokenizer }: ServedModel): string[] {
   ];
 }
 
+const UNITS: readonly (readonly [number, string, number])[] = [
+  [1e9, "B", 1],
+  [1e6, "M", 2],
+  [1e3, "K", 0],
+];
+
 /** "7.2B", "494.03M", as Ollama writes them (`format.HumanNumber`). */
 export function humanCount(count: number): string {
-  const [unit, letter, digits] =
-    count >= 1e9
-      ? [1e9, "B", 1]
-      : count >= 1e6
-        ? [1e6, "M", 2]
-        : count >= 1e3
-          ? [1e3, "K", 0]
-          : [1, "", 0];
-  const number = count / (unit as number);
-  return `${Number.isInteger(number) ? number : number.toFixed(digits as number)}${letter}`;
+  const [size, letter, digits] = UNITS.find(([least]) => count >= least) ?? [
+    1,
+    "",
+    0,
+  ];
+  const number = count / size;
+  return `${Number.isInteger(number) ? number : number.toFixed(digits)}${letter}`;
 }

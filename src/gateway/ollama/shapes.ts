@@ -124,15 +124,13 @@ function isNothing({ content, thinking, calls }: Said): boolean {
   return content === "" && thinking === "" && calls.length === 0;
 }
 
-const NANOSECONDS_PER_MS = 1e6;
+const ns = (ms: number): number => Math.max(0, Math.round(ms * 1e6));
 
 /** The time until the request had a route is told as the time of loading. What the backend does not tell is left out. */
 function metrics(head: AnswerHead, counts: Counts): object {
   const totalMs = head.clock.now() - head.arrivedMs;
   const [session] = counts.sessions;
   const { queuedMs = null, timeToFirstTokenMs = null } = session ?? {};
-  const ns = (ms: number): number =>
-    Math.max(0, Math.round(ms * NANOSECONDS_PER_MS));
   return {
     total_duration: ns(totalMs),
     ...(queuedMs !== null && { load_duration: ns(queuedMs) }),
