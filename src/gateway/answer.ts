@@ -26,11 +26,13 @@ export interface Service {
   replies: Replies;
 }
 
+type Answering<Asked extends Order> = Omit<Kind<Asked>, "parse">;
+
 /** POST `url` is answered as `kind` says. */
-export function answerRoute(
+export function answerRoute<Asked extends Order>(
   app: FastifyInstance,
   url: string,
-  kind: Kind,
+  kind: Kind<Asked>,
   service: Service,
 ): void {
   app.post(url, (request, reply) =>
@@ -42,9 +44,9 @@ export function answerRoute(
 }
 
 /** The answer's body; undefined: it was streamed. */
-export async function answer(
-  kind: Kind,
-  order: Order,
+export async function answer<Asked extends Order>(
+  kind: Answering<Asked>,
+  order: Asked,
   exchange: Exchange,
   reply: FastifyReply,
   service: Service,
@@ -67,9 +69,9 @@ export async function answer(
   );
 }
 
-async function stream(
-  kind: Kind,
-  order: Order,
+async function stream<Asked extends Order>(
+  kind: Answering<Asked>,
+  order: Asked,
   exchange: Exchange,
   reply: FastifyReply,
   service: Service,
@@ -114,9 +116,9 @@ async function stream(
 }
 
 /** Waits for the model, and works with the replies that begin. */
-async function work<T>(
-  kind: Kind,
-  order: Order,
+async function work<Asked extends Order, T>(
+  kind: Answering<Asked>,
+  order: Asked,
   exchange: Exchange,
   how: Pick<Arrival, "onWaiting">,
   { settings, replies }: Service,

@@ -29,11 +29,11 @@ export interface Api {
 export type ErrorForm = (error: ShoalError, requestId: string) => HttpError;
 
 /** One kind of request for text. */
-export interface Kind {
+export interface Kind<Asked extends Order = Order> {
   /** Throws REQUEST_INVALID and PARAMETER_UNSUPPORTED. */
-  parse(body: unknown, context: ParseContext): Order;
+  parse(body: unknown, context: ParseContext): Asked;
   /** One for each answer: it may count. */
-  shape(head: AnswerHead, order: Order): AnswerShape;
+  shape(head: AnswerHead, order: Asked): AnswerShape;
   stream: StreamForm;
   errors: ErrorForm;
 }
@@ -88,10 +88,19 @@ export interface Choice {
   content: string;
   reasoning: string;
   calls: readonly WholeCall[];
+  /** All three in the order in which they came. */
+  blocks: readonly ReplyBlock[];
   finish: FinishReason;
   stoppedBy: string | undefined;
   completionTokens: number;
+  /** Of these, with which it thought; the marks around it may count or not. */
+  reasoningTokens: number;
 }
+
+/** What a reply consists of. */
+export type ReplyBlock =
+  | { kind: "content" | "reasoning"; text: string }
+  | ({ kind: "call" } & WholeCall);
 
 export interface WholeCall {
   id: string;

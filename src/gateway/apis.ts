@@ -2,12 +2,15 @@
 import type { Api, ErrorForm } from "./api.ts";
 import { ollamaErrors } from "./ollama/errors.ts";
 import { ollamaRoutes } from "./ollama/routes.ts";
+import { anthropicErrors } from "./anthropic/errors.ts";
+import { anthropicRoutes, UNDER } from "./anthropic/routes.ts";
 import { openaiErrors } from "./openai/errors.ts";
 import { openaiRoutes } from "./openai/routes.ts";
 
 export const APIS: readonly Api[] = [
   { routes: openaiRoutes, errors: openaiErrors, under: ["/"] },
   { routes: ollamaRoutes, errors: ollamaErrors, under: ["/api/"] },
+  { routes: anthropicRoutes, errors: anthropicErrors, under: [UNDER] },
 ];
 
 /** By the path, also one that nobody answers: the API whose beginning is the longest. */

@@ -1,26 +1,35 @@
 /** A whole reply from its parts. */
 import { ShoalError } from "../lib/index.ts";
-import type { Choice, ReplyPart, WholeCall } from "./api.ts";
+import type { Choice, ReplyBlock, ReplyPart, WholeCall } from "./api.ts";
 
 export class Gathered {
-  #content = "";
-  #reasoning = "";
+  #blocks: ReplyBlock[] = [];
   #calls: WholeCall[] = [];
+  #reasoningTokens = 0;
+  #isThinking = false;
   #last: ReplyPart | undefined;
 
   add(part: ReplyPart): void {
+    const tokens = part.completionTokens - (this.#last?.completionTokens ?? 0);
     this.#last = part;
     for (const delta of part.deltas) {
-      if (delta.kind === "content") this.#content += delta.text;
-      else if (delta.kind === "reasoning") this.#reasoning += delta.text;
-      else if (delta.kind === "call") {
+      this.#isThinking = delta.kind === "reasoning";
+      if (delta.kind === "call") {
         const { id, name } = delta;
-        this.#calls[delta.index] = { id, name, arguments: "" };
-      } else {
+        const call = { kind: delta.kind, id, name, arguments: "" };
+        this.#blocks.push(call);
+        this.#calls[delta.index] = call;
+      } else if (delta.kind === "arguments") {
         const call = this.#calls[delta.index];
         if (call !== undefined) call.arguments += delta.text;
+      } else {
+        const { kind, text } = delta;
+        const last = this.#blocks.at(-1);
+        if (last?.kind === kind) last.text += text;
+        else this.#blocks.push({ kind, text });
       }
     }
+    if (this.#isThinking) this.#reasoningTokens += tokens;
   }
 
   /** Throws INTERNAL if it did not finish. */
@@ -29,12 +38,24 @@ export class Gathered {
     if (this.#last === undefined || finish === undefined)
       throw new ShoalError("INTERNAL", "a generation ended without its finish");
     return {
-      content: this.#content,
-      reasoning: this.#reasoning,
-      calls: this.#calls,
+      content: this.#textOf("content"),
+      reasoning: this.#textOf("reasoning"),
+      calls: this.#calls.map(({ id, name, arguments: given }) => ({
+        id,
+        name,
+        arguments: given,
+      })),
+      blocks: this.#blocks,
       finish,
       stoppedBy: this.#last.stoppedBy,
       completionTokens: this.#last.completionTokens,
+      reasoningTokens: this.#reasoningTokens,
     };
+  }
+
+  #textOf(kind: "content" | "reasoning"): string {
+    return this.#blocks
+      .map((block) => (block.kind === kind ? block.text : ""))
+      .join("");
   }
 }

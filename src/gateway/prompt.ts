@@ -69,6 +69,15 @@ export class Prompter {
     return { tokens, ...reading };
   }
 
+  /** How many tokens it has, also if they fit no context. Throws as `prepare` otherwise. */
+  async count(
+    model: ServedModel,
+    prompt: Prompt,
+    signal: AbortSignal,
+  ): Promise<number> {
+    return (await this.#prepare(model, prompt, signal)).tokens.length;
+  }
+
   /** The text of a conversation's prompt, with the model's template. */
   render(model: ServedModel, chat: ChatRequest): RenderedChat {
     return renderChat(this.#templateOf(model), chat, model.tokenizer);

@@ -9,7 +9,7 @@ import {
 } from "../../lib/index.ts";
 import { type HttpError, httpErrorOf, messageOf } from "../http-error.ts";
 
-interface ErrorBody {
+export interface ErrorBody {
   error: {
     message: string;
     type: string;

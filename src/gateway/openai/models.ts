@@ -1,22 +1,24 @@
 /** GET /v1/models, GET /v1/models/:id, GET /health. */
 import type { FastifyInstance } from "fastify";
 import type { Backend, ServedModel } from "../../inference/index.ts";
+import { isAnthropic, modelInfo, modelPage } from "../anthropic/models.ts";
 import { knownModel, noModel } from "../serving.ts";
 import { openaiErrors } from "./errors.ts";
 
 export function modelRoutes(app: FastifyInstance, backend: Backend): void {
-  app.get("/v1/models", () => {
+  app.get("/v1/models", (request) => {
     const model = backend.model();
-    return {
-      object: "list",
-      data: model === undefined ? [] : [describe(model)],
-    };
+    const models = model === undefined ? [] : [model];
+    return isAnthropic(request)
+      ? modelPage(models)
+      : { object: "list", data: models.map(describe) };
   });
 
   // A wildcard, because names may contain a slash and not all clients escape it.
-  app.get<{ Params: { "*": string } }>("/v1/models/*", (request) =>
-    describe(knownModel(backend, request.params["*"])),
-  );
+  app.get<{ Params: { "*": string } }>("/v1/models/*", (request) => {
+    const model = knownModel(backend, request.params["*"]);
+    return isAnthropic(request) ? modelInfo(model) : describe(model);
+  });
 
   app.get("/health", (request, reply) => {
     const reason =

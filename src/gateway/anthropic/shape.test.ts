@@ -1,0 +1,269 @@
+/** Events and whole messages from deltas: the official client's accumulator must come to the same message. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Message } from "@anthropic-ai/sdk/resources";
+import { MessageStream } from "@anthropic-ai/sdk/lib/MessageStream";
+import * as fc from "fast-check";
+import { systemClock } from "../../lib/index.ts";
+import type { FinishReason, ReplyPart } from "../api.ts";
+import type { ReplyDelta } from "../chat-port.ts";
+import { Gathered } from "../choice.ts";
+import { parseMessage } from "./fields.ts";
+import { messageShape } from "./shape.ts";
+
+const HEAD = {
+  requestId: "0123-4567",
+  model: "shoal-demo",
+  fingerprint: "f",
+  createdS: 1,
+  contextLength: 100,
+  arrivedMs: 0,
+  clock: systemClock,
+};
+const CONTEXT = { strict: true, onUnknown: () => {} };
+const BODY = {
+  max_tokens: 1000,
+  stop_sequences: ["END"],
+  messages: [{ role: "user", content: "Hi" }],
+};
+
+interface Reply {
+  parts: ReplyDelta[][];
+  finish?: FinishReason;
+  stoppedBy?: string;
+  body?: object;
+}
+
+/** The events of a reply and its whole message. */
+function answered({ parts, finish = "stop", stoppedBy, body }: Reply): {
+  events: object[];
+  whole: Message;
+} {
+  const order = parseMessage({ ...BODY, ...body }, CONTEXT);
+  const shape = messageShape(HEAD, order);
+  const gathered = new Gathered();
+  const counts = { promptTokens: 7, completionTokens: 1, sessions: [] };
+  const events = [...shape.opening(0, counts)];
+  for (const [at, deltas] of parts.entries()) {
+    const part: ReplyPart = {
+      deltas,
+      completionTokens: at + 1,
+      ...(at === parts.length - 1 && { finish }),
+      ...(at === parts.length - 1 && stoppedBy !== undefined && { stoppedBy }),
+    };
+    gathered.add(part);
+    events.push(...shape.part(0, part));
+  }
+  const choice = gathered.choice();
+  const ended = { ...counts, completionTokens: parts.length };
+  events.push(...shape.closing(0, choice), ...shape.end(ended));
+  const whole = messageShape(HEAD, order).whole([choice], ended) as Message;
+  return { events: events as object[], whole };
+}
+
+/** What the official client makes of events. */
+async function accumulated(events: readonly object[]): Promise<Message> {
+  const seen = events.filter(
+    (event) => !("type" in event && event.type === "ping"),
+  );
+  const lines = seen.map((event) => `${JSON.stringify(event)}\n`).join("");
+  const stream = MessageStream.fromReadableStream(new Blob([lines]).stream());
+  const { parsed_output: parsed, ...message } = await stream.finalMessage();
+  assert.equal(parsed, null); // the client's own
+  return message;
+}
+
+const content = (text: string): ReplyDelta => ({ kind: "content", text });
+const thought = (text: string): ReplyDelta => ({ kind: "reasoning", text });
+const call = (index: number): ReplyDelta => ({
+  kind: "call",
+  index,
+  id: `call-${index}`,
+  name: "look",
+});
+const given = (index: number, text: string): ReplyDelta => ({
+  kind: "arguments",
+  index,
+  text,
+});
+
+test("the events of a reply that thinks, speaks and calls, in Anthropic's order", () => {
+  const { events, whole } = answered({
+    parts: [
+      [thought("Hm")],
+      [],
+      [thought("m."), content("I ")],
+      [content("look.")],
+      [call(0), given(0, '{"a"')],
+      [given(0, ":1}"), call(1)],
+      [given(1, "{}")],
+    ],
+    finish: "tool_calls",
+  });
+  const told = events.map((event) => {
+    const { type, ...rest } = event as { type: string } & Record<
+      string,
+      unknown
+    >;
+    return type === "message_start" ? [type] : [type, rest];
+  });
+  const caller = { type: "direct" };
+  const delta = (index: number, of: object): unknown => [
+    "content_block_delta",
+    { index, delta: of },
+  ];
+  const stop = (index: number): unknown => ["content_block_stop", { index }];
+  const start = (index: number, content_block: object): unknown => [
+    "content_block_start",
+    { index, content_block },
+  ];
+  assert.deepEqual(told, [
+    ["message_start"],
+    ["ping", {}],
+    start(0, { type: "thinking", thinking: "", signature: "" }),
+    delta(0, { type: "thinking_delta", thinking: "Hm" }),
+    delta(0, { type: "thinking_delta", thinking: "m." }),
+    delta(0, { type: "signature_delta", signature: "" }),
+    stop(0),
+    start(1, { type: "text", text: "", citations: null }),
+    delta(1, { type: "text_delta", text: "I " }),
+    delta(1, { type: "text_delta", text: "look." }),
+    stop(1),
+    start(2, {
+      type: "tool_use",
+      id: "call-0",
+      name: "look",
+      input: {},
+      caller,
+    }),
+    delta(2, { type: "input_json_delta", partial_json: '{"a"' }),
+    delta(2, { type: "input_json_delta", partial_json: ":1}" }),
+    stop(2),
+    start(3, {
+      type: "tool_use",
+      id: "call-1",
+      name: "look",
+      input: {},
+      caller,
+    }),
+    delta(3, { type: "input_json_delta", partial_json: "{}" }),
+    stop(3),
+    [
+      "message_delta",
+      {
+        delta: {
+          stop_reason: "tool_use",
+          stop_sequence: null,
+          stop_details: null,
+          container: null,
+        },
+        usage: {
+          input_tokens: 7,
+          cache_read_input_tokens: 0,
+          cache_creation_input_tokens: 0,
+          output_tokens: 7,
+          output_tokens_details: { thinking_tokens: 2 },
+          server_tool_use: null,
+        },
+      },
+    ],
+    ["message_stop", {}],
+  ]);
+  assert.deepEqual(whole.content, [
+    { type: "thinking", thinking: "Hmm.", signature: "" },
+    { type: "text", text: "I look.", citations: null },
+    { type: "tool_use", id: "call-0", name: "look", input: { a: 1 }, caller },
+    { type: "tool_use", id: "call-1", name: "look", input: {}, caller },
+  ]);
+});
+
+const ENDS: [
+  what: string,
+  reply: Partial<Reply>,
+  reason: string,
+  stop: string | null,
+][] = [
+  ["the model ends", {}, "end_turn", null],
+  ["the model calls", { finish: "tool_calls" }, "tool_use", null],
+  ["a stop sequence", { stoppedBy: "END" }, "stop_sequence", "END"],
+  ["a stop of the format", { stoppedBy: "<|call|>" }, "end_turn", null],
+  [
+    "max_tokens",
+    { finish: "length", body: { max_tokens: 1 } },
+    "max_tokens",
+    null,
+  ],
+  [
+    "the context is full",
+    { finish: "length" },
+    "model_context_window_exceeded",
+    null,
+  ],
+];
+for (const [what, reply, reason, stop] of ENDS)
+  test(`stop_reason when ${what}`, async () => {
+    const { events, whole } = answered({ parts: [[content("x")]], ...reply });
+    assert.deepEqual([whole.stop_reason, whole.stop_sequence], [reason, stop]);
+    assert.deepEqual(await accumulated(events), whole);
+  });
+
+test("a reply without anything has no block", async () => {
+  const { events, whole } = answered({ parts: [[]] });
+  assert.deepEqual(whole.content, []);
+  assert.deepEqual(await accumulated(events), whole);
+});
+
+test("arguments that were cut off are no input, and stop_reason says why", () => {
+  const parts = [[call(0), given(0, '{"a":')]];
+  const body = { max_tokens: 1 };
+  const { whole } = answered({ parts, finish: "length", body });
+  assert.equal(whole.stop_reason, "max_tokens");
+  assert.deepEqual((whole.content[0] as { input: unknown }).input, {});
+});
+
+test("thoughts are left out if the client wants none", async () => {
+  const { events, whole } = answered({
+    parts: [[thought("secret")], [content("open")]],
+    body: { thinking: { type: "adaptive", display: "omitted" } },
+  });
+  assert.doesNotMatch(JSON.stringify([events, whole]), /secret/);
+  assert.deepEqual(await accumulated(events), whole);
+});
+
+test("any reply: the client's accumulator comes to the whole message", async () => {
+  const word = fc.string({ minLength: 1, maxLength: 5, unit: "grapheme" });
+  const json = fc.json({ maxDepth: 1 }).map((value) => `{"x":${value}}`);
+  const block = fc.oneof(
+    word.map((text) => [content(text)]),
+    word.map((text) => [thought(text)]),
+    json.map((text) => [
+      call(0),
+      given(0, text.slice(0, 3)),
+      given(0, text.slice(3)),
+    ]),
+  );
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(block, { maxLength: 6 }),
+      fc.integer({ min: 1, max: 3 }),
+      async (blocks, perPart) => {
+        let calls = -1;
+        const deltas = blocks.flat().map((delta) => {
+          if (delta.kind === "call") calls++;
+          return "index" in delta
+            ? { ...delta, index: calls, id: `c${calls}` }
+            : delta;
+        });
+        const parts: ReplyDelta[][] = [[]];
+        for (const delta of deltas) {
+          if (parts.at(-1)!.length === perPart) parts.push([]);
+          parts.at(-1)!.push(delta);
+        }
+        const finish = calls < 0 ? "stop" : "tool_calls";
+        const { events, whole } = answered({ parts, finish });
+        assert.deepEqual(await accumulated(events), whole);
+      },
+    ),
+    { numRuns: 200 },
+  );
+});
