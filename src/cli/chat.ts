@@ -1,8 +1,10 @@
-/** `shoal chat "…"`: one reply, streamed to the terminal. */
+/** `shoal chat "…"`: one reply, streamed to the terminal; without a prompt, in a terminal, a conversation. */
 import { addAbortSignal } from "node:stream";
 import { Command } from "commander";
 import { GATEWAY_DEFAULTS } from "../gateway/index.ts";
 import { ShoalError } from "../lib/index.ts";
+import { Conversation } from "./conversation.ts";
+import { converse } from "./converse.ts";
 import { common, examples, option } from "./options.ts";
 import { printJson } from "./output.ts";
 import { printReply, WaitingLine } from "./print-reply.ts";
@@ -17,6 +19,7 @@ import { decimal, url, wholeNumber } from "./values.ts";
 interface ChatFlags {
   api: string;
   apiKey?: string;
+  model?: string;
   system?: string;
   maxTokens?: number;
   temperature?: number;
@@ -26,10 +29,10 @@ interface ChatFlags {
 
 export function chatCommand(): Command {
   const command = new Command("chat")
-    .description("ask a cluster and stream its reply")
+    .description("ask a cluster and stream its reply, or talk with it")
     .argument(
       "[prompt...]",
-      'what to ask; "-" or nothing reads it from standard input',
+      'what to ask; nothing begins a conversation in a terminal; "-", or nothing in a pipe, reads it from standard input',
     )
     .optionsGroup("Chat options:")
     .addOption(
@@ -38,21 +41,36 @@ export function chatCommand(): Command {
       ),
     )
     .addOption(option("--api-key <key>", "key of the gateway, if it needs one"))
+    .addOption(
+      option(
+        "--model <name>",
+        "one of the models that the gateway serves (default: the first)",
+      ),
+    )
     .addOption(option("--system <text>", "system message"))
     .addOption(option("--json", "print the reply and its numbers as JSON"));
   return examples(
     withSampling(command),
+    "shoal chat",
     'shoal chat "How do I add a node?"',
     "git diff | shoal chat --system 'Describe this change.'",
   ).action(async (words: string[], _, command: Command) => {
-    const { api, apiKey, json, ...flags } = command.opts<ChatFlags>();
+    const { api, apiKey, json, system, ...request } = command.opts<ChatFlags>();
+    const { ascii } = common(command);
+    if (words.length === 0 && process.stdin.isTTY) {
+      if (json === true)
+        throw new ShoalError("USAGE", '--json needs a prompt: shoal chat "…"');
+      await converse({ api, apiKey, system, request, ascii });
+      return;
+    }
     const signal = stopSignal();
     const prompt = await promptOf(words, signal);
-    const request = { prompt, ...flags };
-    const { ascii } = common(command);
+    const conversation = new Conversation(system);
+    conversation.ask(prompt);
+    const messages = conversation.messages();
     const options = { signal, apiKey };
     const asking: Asking = (listener) =>
-      streamChat(api, request, listener, options);
+      streamChat(api, { ...request, messages }, listener, options);
     if (json === true) {
       await printJson(await collected(asking, { ascii }));
       return;
@@ -67,15 +85,16 @@ type Asking = (listener: ChatListener) => Promise<ChatResult>;
 async function collected(
   asking: Asking,
   { ascii }: { ascii: boolean },
-): Promise<ChatResult & { text: string }> {
-  let text = "";
+): Promise<ChatResult & { text: string; reasoning?: string }> {
+  let [text, reasoning] = ["", ""];
   const line = new WaitingLine(process.stderr, { ascii, isBelow: () => false });
   try {
     const result = await asking({
       onText: (part) => (text += part),
+      onReasoning: (part) => (reasoning += part),
       onWaiting: (what) => line.show(what),
     });
-    return { text, ...result };
+    return { text, ...(reasoning !== "" && { reasoning }), ...result };
   } finally {
     line.show(undefined);
   }
@@ -119,8 +138,6 @@ async function promptOf(
   signal: AbortSignal,
 ): Promise<string> {
   const isGiven = words.length > 0 && !(words.length === 1 && words[0] === "-");
-  if (words.length === 0 && process.stdin.isTTY)
-    throw new ShoalError("USAGE", 'no prompt given: shoal chat "…"');
   const prompt = isGiven ? words.join(" ") : await readInput(signal);
   if (prompt.trim() === "")
     throw new ShoalError("USAGE", 'the prompt is empty: shoal chat "…"');

@@ -8,11 +8,13 @@
 import type { Writable } from "node:stream";
 import { getSystemErrorMessage } from "node:util";
 import {
+  paint,
   paintSigns,
   printable,
   printableJson,
   printableText,
   ShoalError,
+  showsColors,
   toAscii,
 } from "../lib/index.ts";
 
@@ -58,10 +60,11 @@ export async function printJson(value: object, indent?: number): Promise<void> {
   await printAsIs(printableJson(value, indent));
 }
 
-/** Part of a reply, as it comes. A pipe gets it as it is, a terminal without what would command it. */
-export function printReplyText(text: string): void {
+/** Part of a reply, as it comes. A pipe gets it as it is, a terminal without what would command it; dimmed where it has colours. */
+export function printReplyText(text: string, { dim = false } = {}): void {
   const { stdout } = process;
-  stdout.write(stdout.isTTY ? printableText(text) : text);
+  const shown = stdout.isTTY ? printableText(text) : text;
+  stdout.write(dim && showsColors(stdout) ? paint("dim", shown) : shown);
 }
 
 /** Lines beside the answer, on standard error. */

@@ -1,6 +1,6 @@
 /**
  * A reply as it comes, and in a terminal what it waits for: a line below the text, which is gone when the text goes on. Text goes to standard output,
- * that line to standard error.
+ * that line to standard error. What the model thinks before it replies is for a terminal only, dimmed.
  */
 import { movesCursor, printable, toAscii } from "../lib/index.ts";
 import { printReplyText } from "./output.ts";
@@ -13,16 +13,27 @@ export async function printReply<T>(
 ): Promise<T> {
   const { stdout, stderr } = process;
   let last = "\n";
+  let isThinking = false;
+  const print = (text: string, how: { dim: boolean }): void => {
+    line.show(undefined);
+    printReplyText(text, how);
+    last = text.at(-1) ?? last;
+  };
   const line = new WaitingLine(stderr, {
     ascii,
     isBelow: () => stdout.isTTY && last !== "\n",
   });
   try {
     return await reply({
+      onReasoning: (text) => {
+        if (!stdout.isTTY) return;
+        isThinking = true;
+        print(text, { dim: true });
+      },
       onText: (text) => {
-        line.show(undefined);
-        printReplyText(text);
-        last = text.at(-1) ?? last;
+        if (isThinking) print(last === "\n" ? "\n" : "\n\n", { dim: false });
+        isThinking = false;
+        print(text, { dim: false });
       },
       onWaiting: (what) => line.show(what),
     });

@@ -4,9 +4,15 @@ import { z } from "zod";
 import { errorOfAnswer, GATEWAY_DEFAULTS } from "../gateway/index.ts";
 import { isShoalError, ShoalError } from "../lib/index.ts";
 
+export interface Message {
+  role: "system" | "user" | "assistant";
+  content: string;
+}
+
 export interface ChatRequest {
-  prompt: string;
-  system?: string | undefined;
+  messages: readonly Message[];
+  /** Of the models that the gateway serves; default: the first. */
+  model?: string | undefined;
   maxTokens?: number | undefined;
   temperature?: number | undefined;
   seed?: number | undefined;
@@ -23,6 +29,8 @@ export interface ChatResult {
   totalMs: number;
   /** Characters that came. */
   characters: number;
+  /** The last chunk's, as the gateway told it. */
+  usage?: Record<string, unknown>;
 }
 
 /** Of a chat (`delta`) or of a plain completion (`text`). */
@@ -30,14 +38,19 @@ const Chunk = z.object({
   choices: z
     .array(
       z.object({
-        delta: z.object({ content: z.string().nullish() }).default({}),
+        delta: z
+          .object({
+            content: z.string().nullish(),
+            reasoning_content: z.string().nullish(),
+          })
+          .default({}),
         text: z.string().default(""),
         finish_reason: z.string().nullish(),
       }),
     )
     .default([]),
   usage: z
-    .object({ prompt_tokens: z.number(), completion_tokens: z.number() })
+    .looseObject({ prompt_tokens: z.number(), completion_tokens: z.number() })
     .nullish(),
 });
 const Failure = z.object({
@@ -47,6 +60,8 @@ const Failure = z.object({
 export interface ChatListener {
   /** Each piece as it comes. */
   onText: (text: string) => void;
+  /** Each piece of what the model thinks before it replies. */
+  onReasoning?: (text: string) => void;
   /** What the reply waits for, with each change; undefined: it goes on. */
   onWaiting: (what: string | undefined) => void;
 }
@@ -68,14 +83,14 @@ export async function streamChat(
 ): Promise<ChatResult> {
   const asking = { apiUrl, request, listener, options };
   const startedMs = performance.now();
-  const model = await servedModel(apiUrl, options);
+  const model = request.model ?? (await modelOf(apiUrl, options));
   try {
     return await chat({ ...asking, startedMs }, model ?? ANY_MODEL);
   } catch (error) {
     if (model !== undefined || !isShoalError(error, "MODEL_UNKNOWN"))
       throw error;
   }
-  const now = await servedModel(apiUrl, options);
+  const now = await modelOf(apiUrl, options);
   if (now === undefined)
     throw new ShoalError("SWARM_NOT_READY", "the gateway serves no model");
   return await chat({ ...asking, startedMs }, now);
@@ -91,16 +106,16 @@ interface Asking {
 
 /** A chat; of a model without a chat template, which can only continue a text, the prompt's continuation. */
 async function chat(asking: Asking, model: string): Promise<ChatResult> {
-  const { prompt, system, maxTokens, temperature, seed } = asking.request;
-  const messages = [
-    ...(system === undefined ? [] : [{ role: "system", content: system }]),
-    { role: "user", content: prompt },
-  ];
+  const { messages, maxTokens, temperature, seed } = asking.request;
   const rest = { model, max_tokens: maxTokens, temperature, seed };
   try {
     return await streamed(asking, "chat/completions", { messages, ...rest });
   } catch (error) {
     if (!isShoalError(error, "TEMPLATE_MISSING")) throw error;
+    const prompt = messages
+      .filter(({ role }) => role !== "system")
+      .map(({ content }) => content)
+      .join("\n");
     return await streamed(asking, "completions", { prompt, ...rest });
   }
 }
@@ -124,7 +139,7 @@ async function streamed(
     totalMs: 0,
     characters: 0,
   };
-  const { onText, onWaiting } = listener;
+  const { onText, onReasoning, onWaiting } = listener;
   for await (const event of eventsOf(response, options.signal)) {
     if ("comment" in event) {
       // One without text keeps the stream alive, and says that it does not wait.
@@ -133,12 +148,13 @@ async function streamed(
     }
     const { data } = event;
     if (data === "[DONE]") break;
-    const text = add(result, data);
-    if (text === "") continue;
-    if (result.characters === 0)
+    const { text, reasoning } = add(result, data);
+    if (text === "" && reasoning === "") continue;
+    if (result.firstTokenMs === 0)
       result.firstTokenMs = performance.now() - startedMs;
     result.characters += text.length;
-    onText(text);
+    if (reasoning !== "") onReasoning?.(reasoning);
+    if (text !== "") onText(text);
   }
   result.totalMs = performance.now() - startedMs;
   if (result.finish === "")
@@ -147,7 +163,10 @@ async function streamed(
 }
 
 /** Adds an event to the result, all but its text, which it returns. */
-function add(result: ChatResult, data: string): string {
+function add(
+  result: ChatResult,
+  data: string,
+): { text: string; reasoning: string } {
   const json: unknown = JSON.parse(data);
   const failure = Failure.safeParse(json);
   if (failure.success) throw apiError(failure.data);
@@ -156,8 +175,13 @@ function add(result: ChatResult, data: string): string {
   if (usage !== null && usage !== undefined) {
     result.tokens = usage.completion_tokens;
     result.promptTokens = usage.prompt_tokens;
+    result.usage = usage;
   }
-  return choices[0]?.delta.content ?? choices[0]?.text ?? "";
+  const [choice] = choices;
+  return {
+    text: choice?.delta.content ?? choice?.text ?? "",
+    reasoning: choice?.delta.reasoning_content ?? "",
+  };
 }
 
 /** What the gateway sends, in order. Throws STREAM_CLOSED where the connection breaks. */
@@ -188,8 +212,8 @@ async function* eventsOf(
   }
 }
 
-/** Undefined while there is none. */
-async function servedModel(
+/** The first that the gateway serves; undefined while there is none. */
+export async function modelOf(
   apiUrl: string,
   options: CallOptions,
 ): Promise<string | undefined> {

@@ -221,7 +221,8 @@ async function ask(
 ): Promise<void> {
   const { prompt, maxTokens, temperature, seed } = flags;
   tell(...`> ${prompt}`.split("\n"), "");
-  const request = { prompt, maxTokens, temperature, seed };
+  const messages = [{ role: "user" as const, content: prompt }];
+  const request = { messages, maxTokens, temperature, seed };
   const result = await printReply(
     (listener) => streamChat(swarm.apiUrl, request, listener, { signal }),
     { ascii },

@@ -56,10 +56,10 @@ test("an empty prompt is refused before any request", async () => {
   }
 });
 
-test("without a prompt, chat does not wait for a terminal", async () => {
+test("--json in a terminal needs a prompt", async () => {
   assert.equal(
-    await inTerminal(["chat"]),
-    'shoal: no prompt given: shoal chat "…" (USAGE)\r\n',
+    await inTerminal(["chat", "--json"]),
+    'shoal: --json needs a prompt: shoal chat "…" (USAGE)\r\n',
   );
 });
 
@@ -117,7 +117,7 @@ test("seeds go to the gateway unchanged, -1 for a random one", async () => {
   assert.equal(wrong.code, 64);
 });
 
-test("--json prints the reply and its numbers", async () => {
+test("--json prints the reply, its numbers and the usage of the last chunk", async () => {
   await using gateway = await onLoopback();
   const run = await chat(gateway.url, ["hi", "--json"]);
   assert.equal(run.code, 0, run.stderr);
@@ -133,6 +133,11 @@ test("--json prints the reply and its numbers", async () => {
     promptTokens: rest.promptTokens,
     finish: "stop",
     characters: 12,
+    usage: {
+      prompt_tokens: rest.promptTokens,
+      completion_tokens: 4,
+      total_tokens: rest.promptTokens! + 4,
+    },
   });
 });
 
@@ -205,6 +210,32 @@ test("a connection that breaks during the reply is reported in one line", async 
       "shoal: the connection to the gateway broke during the reply (STREAM_CLOSED)\n",
     ],
   );
+});
+
+test("what a model thinks is dimmed in a terminal, a field of --json, and no part of what a pipe gets", async (t) => {
+  const chunks = [
+    { delta: { reasoning_content: "Hm" } },
+    { delta: { reasoning_content: " …" } },
+    { delta: { content: "Yes." } },
+    { delta: {}, finish_reason: "stop" },
+  ].map((choice) => `data: ${JSON.stringify({ choices: [choice] })}\n\n`);
+  const url = await server(t, (request, response) =>
+    response.end(
+      request.url === "/v1/models"
+        ? JSON.stringify({ data: [{ id: "m" }] })
+        : `${chunks.join("")}data: [DONE]\n\n`,
+    ),
+  );
+  const args = ["chat", "--api", url, "Hi"];
+  const seen = await inTerminal(args, { FORCE_COLOR: "1" });
+  assert.equal(
+    seen.replaceAll("\r", ""),
+    "\u001B[2mHm\u001B[22m\u001B[2m …\u001B[22m\n\nYes.\n",
+  );
+  assert.equal((await chat(url, ["Hi"])).stdout, "Yes.\n");
+  const { stdout } = await chat(url, ["Hi", "--json"]);
+  const told = JSON.parse(stdout) as { text: string; reasoning: string };
+  assert.deepEqual([told.text, told.reasoning], ["Yes.", "Hm …"]);
 });
 
 test("what the gateway refuses keeps its own code and exit status", async () => {

@@ -1,8 +1,10 @@
 /** Runs the real program. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
+import { stripVTControlCharacters } from "node:util";
 import { assertBuilt, ENTRY } from "./swarm.ts";
+import { until } from "./until.ts";
 
 /** For `shoal up`: nothing else on this machine is in its way, nor it in anybody's. */
 export const ANY_PORTS = ["api", "diagnostics", "rendezvous"].flatMap(
@@ -78,6 +80,60 @@ export async function inTerminal(
   });
   await once(child, "close");
   return output;
+}
+
+/** Why no test has a terminal here: pass it on as the test's option. */
+export const terminalMissing: string | false =
+  spawnSync("script", ["--version"]).status === 0
+    ? false
+    : "script (util-linux) is not installed";
+
+/** A program in a terminal of its own, and somebody who types. `using` ends it. */
+export class Terminal implements Disposable {
+  /** All that it showed, but for sequences that command the terminal. */
+  output = "";
+  readonly ended: Promise<number | null>;
+  readonly #child: ChildProcess;
+  #seen = 0;
+
+  constructor(args: readonly string[], folder: string) {
+    assertBuilt();
+    // In the shell's place: it would end by Ctrl-C, too.
+    const command = ["exec", process.execPath, ENTRY, ...args].join(" ");
+    this.#child = spawn("script", ["-qec", command, "/dev/null"], {
+      stdio: ["pipe", "pipe", "inherit"],
+      cwd: folder,
+      env: { PATH: process.env.PATH, HOME: folder, TERM: "xterm" },
+    });
+    this.ended = once(this.#child, "close").then(
+      ([code]) => code as number | null,
+    );
+    let raw = "";
+    this.#child.stdout!.setEncoding("utf8").on("data", (text: string) => {
+      raw += text;
+      this.output = stripVTControlCharacters(raw).replaceAll("\r", "");
+    });
+  }
+
+  type(text: string): void {
+    this.#child.stdin!.write(text);
+  }
+
+  /** Waits for `text` in what came since the last that was waited for; returns what came before it. */
+  async sees(text: string): Promise<string> {
+    const from = this.#seen;
+    let at = -1;
+    await until(
+      `${JSON.stringify(text)} after ${JSON.stringify(this.output.slice(from))}`,
+      () => (at = this.output.indexOf(text, from)) >= 0,
+    );
+    this.#seen = at + text.length;
+    return this.output.slice(from, at);
+  }
+
+  [Symbol.dispose](): void {
+    this.#child.kill("SIGKILL");
+  }
 }
 
 /** Ids of live processes whose command line or environment mentions `text`. */
