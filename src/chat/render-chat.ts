@@ -17,6 +17,7 @@ import { chooseFormat, isHarmony, wrapperOf } from "./formats/choose.ts";
 import { formReader, preservedOf, type ReplyForm } from "./formats/form.ts";
 import { genericMessages } from "./formats/generic.ts";
 import { continuedHarmony, type HarmonyState } from "./formats/harmony.ts";
+import { replyGrammar } from "./formats/reply-grammar.ts";
 import { callId, CallScope } from "./formats/scope.ts";
 
 /** What a template is told of the model's vocabulary. */
@@ -30,7 +31,7 @@ export interface ChatVocabulary {
 export interface RenderedChat {
   readonly prompt: string;
   /** A new reader of a reply to it. `random` makes the ids of calls where the model gives none. */
-  reader(random?: () => number): ReplyReader;
+  readonly reader: (random?: () => number) => ReplyReader;
   readonly grammar?: ReplyGrammar;
   /** More texts that end the reply. */
   readonly stop: readonly string[];
@@ -78,11 +79,13 @@ export function renderChat(
       ? { kind, reasoning }
       : { kind, reasoning, format, wrapper: wrapperOf(source) };
   })();
+  const grammar = replyGrammar(form, tools, request);
   const hasShortIds = format?.hasShortIds === true;
   return {
     prompt,
     reader: (random = Math.random) =>
       formReader(form, new CallScope(tools, () => callId(random, hasShortIds))),
+    ...(grammar !== undefined && { grammar }),
     stop: [],
     preserved: preservedOf(form),
   };
@@ -117,7 +120,8 @@ function toolAsJson(tool: NonNullable<ChatRequest["tools"]>[number]): Json {
     type: "function",
     function: {
       name,
-      ...(description !== undefined && { description }),
+      // Templates write it without asking whether there is one.
+      description: description ?? "",
       parameters: parameters ?? { type: "object", properties: {} },
       ...(strict !== undefined && { strict }),
     },

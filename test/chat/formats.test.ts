@@ -3,81 +3,14 @@
  * the marks around them are as in the models' own templates.
  */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { test } from "node:test";
-import type { ReplyReader, Tool } from "../../src/chat/index.ts";
-import { formReader, type ReplyForm } from "../../src/chat/formats/form.ts";
+import type { ReplyReader } from "../../src/chat/index.ts";
+import { formReader } from "../../src/chat/formats/form.ts";
 import { CALL_FORMATS } from "../../src/chat/formats/list.ts";
 import { CallScope } from "../../src/chat/formats/scope.ts";
+import { read, readExamples, TOOLS } from "./support.ts";
 
-interface Said {
-  content?: string;
-  reasoning?: string;
-  calls?: { name: string; arguments: string; id?: string }[];
-}
-
-interface Example extends Said {
-  what: string;
-  reply: string;
-}
-
-interface Examples {
-  name: string;
-  /** Of the list. */
-  format?: string;
-  /** What else the reply has. */
-  form?: ReplyForm;
-  examples: Example[];
-}
-
-const TOOLS: Tool[] = [
-  { name: "get" },
-  {
-    name: "get_weather",
-    parameters: {
-      type: "object",
-      properties: { city: { type: "string" }, days: { type: "integer" } },
-    },
-  },
-  {
-    name: "note",
-    parameters: {
-      type: "object",
-      properties: {
-        text: { $ref: "#/$defs/text" },
-        tags: { anyOf: [{ type: "array" }, { type: "null" }] },
-      },
-      $defs: { text: { type: "string" } },
-    },
-  },
-];
-
-const folder = join(import.meta.dirname, "formats");
-const files = readdirSync(folder).map(
-  (file) => JSON.parse(readFileSync(join(folder, file), "utf8")) as Examples,
-);
-
-function read(reader: ReplyReader, pieces: readonly string[]): Said {
-  const said: Required<Said> = { content: "", reasoning: "", calls: [] };
-  for (const delta of [
-    ...pieces.map((piece) => reader.push(piece)),
-    reader.end(),
-  ].flat()) {
-    if (delta.kind === "call") {
-      assert.equal(delta.index, said.calls.length);
-      said.calls.push({ name: delta.name, arguments: "", id: delta.id });
-    } else if (delta.kind === "arguments") {
-      assert.equal(
-        delta.index,
-        said.calls.length - 1,
-        "only the last call goes on",
-      );
-      said.calls[delta.index]!.arguments += delta.text;
-    } else said[delta.kind] += delta.text;
-  }
-  return said;
-}
+const files = readExamples();
 
 /** Whole, character by character, in pieces of each size up to 12, and in two at each place. */
 function* cuts(text: string): Generator<string[]> {
@@ -94,13 +27,10 @@ function* cuts(text: string): Generator<string[]> {
     yield [text.slice(0, at), text.slice(at)];
 }
 
-for (const file of files) {
-  const { name, form = { kind: "marked" }, examples } = file;
-  const format = CALL_FORMATS.find((one) => one.name === file.format);
-  const used = form.kind === "marked" ? { ...form, format } : form;
+for (const { name, form, examples } of files) {
   const reader = (): ReplyReader => {
     let made = 0;
-    return formReader(used, new CallScope(TOOLS, () => `made-${made++}`));
+    return formReader(form, new CallScope(TOOLS, () => `made-${made++}`));
   };
 
   for (const {
@@ -111,10 +41,6 @@ for (const file of files) {
     calls = [],
   } of examples) {
     test(`${name}: ${what}`, () => {
-      assert.ok(
-        form !== undefined || format !== undefined,
-        "an unknown format",
-      );
       let made = 0;
       const want = {
         content,

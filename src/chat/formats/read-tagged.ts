@@ -1,6 +1,11 @@
 import type { Reading, Reads } from "../reading.ts";
 import type { TaggedBody } from "./format.ts";
-import { argumentTypes, typeOf, type JsonType } from "./schema-types.ts";
+import {
+  argumentTypes,
+  isOnlyText,
+  typeOf,
+  type JsonType,
+} from "./schema-types.ts";
 import type { CallScope } from "./scope.ts";
 
 /**
@@ -64,7 +69,7 @@ function* readValue(
 ): Reads<boolean> {
   const { value, valueClose, isOnLines = false } = body;
   const says = yield* acceptOpen(reading, value);
-  const isText = says === "text" || (says === undefined && isOnly(types));
+  const isText = says === "text" || (says === undefined && isOnlyText(types));
   if (isOnLines) yield* reading.accept("\n");
   const ends = isOnLines ? [`\n${valueClose}`, valueClose] : [valueClose];
   let other = "";
@@ -92,9 +97,6 @@ function* acceptOpen(
   }
   return undefined;
 }
-
-const isOnly = (types: ReadonlySet<JsonType> | undefined): boolean =>
-  types?.size === 1 && types.has("string");
 
 /** Within a JSON string. */
 const escaped = (text: string): string => JSON.stringify(text).slice(1, -1);

@@ -15,6 +15,36 @@ export function argumentTypes(
   return typesOf(schema, parameters, 0);
 }
 
+export const isOnlyText = (types: ReadonlySet<JsonType> | undefined): boolean =>
+  types?.size === 1 && types.has("string");
+
+/** The arguments that the tool's schema names. */
+export function argumentsOf(parameters: Json | undefined): {
+  keys: string[];
+  required: ReadonlySet<Json>;
+} {
+  const properties = field(parameters, "properties");
+  const required = field(parameters, "required");
+  return {
+    keys: isObject(properties) ? Object.keys(properties) : [],
+    required: new Set(Array.isArray(required) ? required : []),
+  };
+}
+
+/** An argument's schema, with the definitions that it may refer to. */
+export function argumentSchema(
+  parameters: Json | undefined,
+  key: string,
+): unknown {
+  const schema = field(field(parameters, "properties"), key) ?? {};
+  if (!isObject(schema)) return schema;
+  const shared = ["$defs", "definitions"].flatMap((name) => {
+    const definitions = field(parameters, name);
+    return definitions === undefined ? [] : [[name, definitions] as const];
+  });
+  return { ...Object.fromEntries(shared), ...schema };
+}
+
 export function typeOf(value: unknown): JsonType {
   if (value === null) return "null";
   if (Array.isArray(value)) return "array";
@@ -56,8 +86,13 @@ const listed = (value: Json | undefined): Json[] | undefined =>
   value === undefined ? undefined : [value];
 
 function field(value: Json | undefined, name: string): Json | undefined {
-  const isObject =
-    typeof value === "object" && value !== null && !Array.isArray(value);
-  if (!isObject || !Object.hasOwn(value, name)) return undefined;
-  return (value as Readonly<Record<string, Json>>)[name];
+  return isObject(value) && Object.hasOwn(value, name)
+    ? value[name]
+    : undefined;
+}
+
+function isObject(
+  value: Json | undefined,
+): value is Readonly<Record<string, Json>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -8,6 +8,7 @@ export class CallScope {
   #tools: ReadonlyMap<string, Tool>;
   #makeId: () => string;
   #ids = new Set<string>();
+  #count = 0;
 
   constructor(tools: readonly Tool[], makeId: () => string) {
     this.#tools = new Map(tools.map((tool) => [tool.name, tool]));
@@ -28,7 +29,7 @@ export class CallScope {
     given?: string,
   ): (text: string) => void {
     reading.commit();
-    const index = this.#ids.size;
+    const index = this.#count++;
     // A model may give two calls the same id; a client could not tell their results apart.
     const isNew = given !== undefined && given !== "" && !this.#ids.has(given);
     const id = isNew ? given : this.#makeId();
