@@ -95,7 +95,8 @@ async function stream<Asked extends Order>(
       const events = stream.open();
       await Promise.all(
         all.map(async ({ reply, first }, index) => {
-          const one = { first: await first, reply, index };
+          const counts = (): Counts => countsOf(begun);
+          const one = { first: await first, reply, index, counts };
           await events.send(shape.opening(index, countsOf(begun)));
           await streamed(one, shape, events);
         }),
@@ -180,11 +181,16 @@ async function whole(reply: Reply): Promise<Choice> {
 }
 
 async function streamed(
-  one: { first: IteratorResult<ReplyPart, void>; reply: Reply; index: number },
+  one: {
+    first: IteratorResult<ReplyPart, void>;
+    reply: Reply;
+    index: number;
+    counts: () => Counts;
+  },
   shape: AnswerShape,
   events: EventStream,
 ): Promise<void> {
-  const { reply, index } = one;
+  const { reply, index, counts } = one;
   const gathered = new Gathered();
   for (
     let part = one.first;
@@ -194,7 +200,8 @@ async function streamed(
     const { value } = part;
     reply.completionTokens = value.completionTokens;
     gathered.add(value);
-    if (value.deltas.length > 0) await events.send(shape.part(index, value));
+    if (value.deltas.length > 0)
+      await events.send(shape.part(index, value, counts));
   }
-  await events.send(shape.closing(index, gathered.choice()));
+  await events.send(shape.closing(index, gathered.choice(), counts));
 }

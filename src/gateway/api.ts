@@ -77,6 +77,8 @@ export interface ReplyPart {
   deltas: readonly ReplyDelta[];
   /** Generated so far, the end token included. */
   completionTokens: number;
+  /** What the deltas were read from, those of parts without deltas before it included; not the end token. */
+  tokens: readonly number[];
   /** Set on the last part. */
   finish?: FinishReason;
   /** The stop string that ended it. */
@@ -95,6 +97,7 @@ export interface Choice {
   completionTokens: number;
   /** Of these, with which it thought; the marks around it may count or not. */
   reasoningTokens: number;
+  tokens: readonly number[];
 }
 
 /** What a reply consists of. */
@@ -125,8 +128,8 @@ export interface AnswerShape {
   /** Before a choice's first part. */
   opening(index: number, counts: Counts): StreamEvent[];
   /** Not called for a part without anything. */
-  part(index: number, part: ReplyPart): StreamEvent[];
-  closing(index: number, choice: Choice): StreamEvent[];
+  part(index: number, part: ReplyPart, counts: () => Counts): StreamEvent[];
+  closing(index: number, choice: Choice, counts: () => Counts): StreamEvent[];
   end(counts: Counts): StreamEvent[];
   /** The stream ends with this error; without it, the error's body is the last event. */
   failed?(error: HttpError): StreamEvent[];

@@ -1,5 +1,7 @@
 /** The APIs that the gateway offers. */
 import type { Api, ErrorForm } from "./api.ts";
+import { llamaErrors } from "./llama/errors.ts";
+import { LLAMA_PATHS, llamaRoutes } from "./llama/routes.ts";
 import { ollamaErrors } from "./ollama/errors.ts";
 import { ollamaRoutes } from "./ollama/routes.ts";
 import { anthropicErrors } from "./anthropic/errors.ts";
@@ -9,6 +11,7 @@ import { openaiRoutes } from "./openai/routes.ts";
 
 export const APIS: readonly Api[] = [
   { routes: openaiRoutes, errors: openaiErrors, under: ["/"] },
+  { routes: llamaRoutes, errors: llamaErrors, under: LLAMA_PATHS },
   { routes: ollamaRoutes, errors: ollamaErrors, under: ["/api/"] },
   { routes: anthropicRoutes, errors: anthropicErrors, under: [UNDER] },
 ];

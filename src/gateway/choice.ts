@@ -7,11 +7,13 @@ export class Gathered {
   #calls: WholeCall[] = [];
   #reasoningTokens = 0;
   #isThinking = false;
+  #tokens: number[] = [];
   #last: ReplyPart | undefined;
 
   add(part: ReplyPart): void {
     const tokens = part.completionTokens - (this.#last?.completionTokens ?? 0);
     this.#last = part;
+    for (const token of part.tokens) this.#tokens.push(token);
     for (const delta of part.deltas) {
       this.#isThinking = delta.kind === "reasoning";
       if (delta.kind === "call") {
@@ -50,6 +52,7 @@ export class Gathered {
       stoppedBy: this.#last.stoppedBy,
       completionTokens: this.#last.completionTokens,
       reasoningTokens: this.#reasoningTokens,
+      tokens: this.#tokens,
     };
   }
 

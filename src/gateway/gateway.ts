@@ -9,6 +9,7 @@ import {
 } from "./options.ts";
 import { type GatewayAddress, listen } from "./listen.ts";
 import { OllamaDoor } from "./ollama-door.ts";
+import { Replies } from "./replies.ts";
 import { buildServer } from "./server.ts";
 
 /** After an abort, answers need at most this long to report it and end. */
@@ -45,9 +46,10 @@ class HttpGateway implements Gateway {
   constructor(settings: GatewaySettings) {
     this.#settings = settings;
     this.#exchanges = new Exchanges(settings);
-    this.#app = buildServer(settings, this.#exchanges);
+    const replies = new Replies(settings);
+    this.#app = buildServer(settings, this.#exchanges, replies);
     if (settings.ollamaPort !== undefined)
-      this.#ollama = new OllamaDoor(settings, this.#exchanges);
+      this.#ollama = new OllamaDoor(settings, this.#exchanges, replies);
   }
 
   get address(): GatewayAddress | undefined {

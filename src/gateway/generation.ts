@@ -49,6 +49,8 @@ export async function* generateReply(
   /** It finished and was not abandoned. */
   let isOver = false;
   let hasCalls = false;
+  /** Of no part yet. */
+  let tokens: number[] = [];
   try {
     for (let completionTokens = 1; ; completionTokens++) {
       const { token, finish } = await next(
@@ -60,19 +62,26 @@ export async function* generateReply(
       );
       let said = finish === "stop" ? "" : text.push(bytesOf(token));
       if (finish !== undefined) said += text.end();
+      if (finish !== "stop") tokens.push(token);
       const { stoppedBy } = text;
       isOver = stoppedBy !== undefined || finish !== undefined;
       const deltas = said === "" ? [] : reader.push(said);
       if (isOver) deltas.push(...reader.end());
       hasCalls ||= deltas.some(({ kind }) => kind === "call");
       if (!isOver) {
-        yield { deltas, completionTokens };
+        if (deltas.length === 0) {
+          yield { deltas, completionTokens, tokens: [] };
+          continue;
+        }
+        yield { deltas, completionTokens, tokens };
+        tokens = [];
         continue;
       }
       const how = stoppedBy === undefined ? (finish ?? "stop") : "stop";
       yield {
         deltas,
         completionTokens,
+        tokens,
         finish: how === "stop" && hasCalls ? "tool_calls" : how,
         ...(stoppedBy !== undefined && { stoppedBy }),
       };

@@ -7,6 +7,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { isIP } from "node:net";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { isLoopback, ShoalError } from "../lib/index.ts";
+import { HEALTH_ROUTES } from "./openai/models.ts";
 import { PAGE_ROUTES } from "./page.ts";
 
 export interface GuardOptions {
@@ -33,7 +34,7 @@ export function guard(app: FastifyInstance, options: GuardOptions): void {
     app.addHook("onRequest", async (request) => {
       // By the route, not the URL: /%76%31/models is /v1/models too.
       const { url } = request.routeOptions;
-      if (url !== "/health" && !PAGE_ROUTES.has(url))
+      if (!HEALTH_ROUTES.includes(url ?? "") && !PAGE_ROUTES.has(url))
         checkKey(expected, request);
     });
   } else if (isLoopback(options.host)) {

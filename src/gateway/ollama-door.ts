@@ -4,6 +4,7 @@ import { ShoalError } from "../lib/index.ts";
 import type { Exchanges } from "./exchange.ts";
 import { type GatewayAddress, listen } from "./listen.ts";
 import type { GatewaySettings } from "./options.ts";
+import type { Replies } from "./replies.ts";
 import { buildServer } from "./server.ts";
 
 const HOST = "127.0.0.1";
@@ -13,9 +14,14 @@ export class OllamaDoor {
   #settings: GatewaySettings;
   address: GatewayAddress | undefined;
 
-  constructor(settings: GatewaySettings, exchanges: Exchanges) {
+  constructor(
+    settings: GatewaySettings,
+    exchanges: Exchanges,
+    replies: Replies,
+  ) {
     this.#settings = settings;
-    this.app = buildServer({ ...settings, host: HOST }, exchanges, "ollama");
+    const here = { ...settings, host: HOST };
+    this.app = buildServer(here, exchanges, replies, "ollama");
   }
 
   /** An Ollama that runs here keeps its port: the gateway goes on without. */

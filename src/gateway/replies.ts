@@ -9,6 +9,7 @@ import type { ReplyPart } from "./api.ts";
 import { generateReply } from "./generation.ts";
 import { GATEWAY_DEFAULTS, type GatewaySettings } from "./options.ts";
 import { type Prepared, type Prompt, Prompter } from "./prompt.ts";
+import { Tally } from "./tally.ts";
 import { invalid } from "./validate.ts";
 
 export interface ReplyRequest {
@@ -42,16 +43,18 @@ export interface Reply {
 
 export type ReplySettings = Pick<
   GatewaySettings,
-  "randomSeed" | "firstTokenTimeoutMs" | "tokenTimeoutMs"
+  "randomSeed" | "firstTokenTimeoutMs" | "tokenTimeoutMs" | "clock"
 >;
 
 export class Replies {
   /** For what needs a prompt and no reply. */
   readonly prompter = new Prompter();
+  readonly tally: Tally;
   #settings: ReplySettings;
 
   constructor(settings: ReplySettings = GATEWAY_DEFAULTS) {
     this.#settings = settings;
+    this.tally = new Tally(() => settings.clock.now());
   }
 
   /**
@@ -101,22 +104,31 @@ export class Replies {
     return {
       session: () => session?.(),
       completionTokens: 0,
-      generated: generateReply({
-        ...arrival,
-        requestId: index === 0 ? requestId : `${requestId}-${index}`,
-        model,
-        prompt,
-        maxTokens: Math.min(maxTokens ?? room, room),
-        stop,
-        sampling: {
-          ...sampling,
-          repeatLastN: Math.min(sampling.repeatLastN, model.contextLength),
-          seed: (seed + index) % 2 ** 32,
+      generated: this.tally.counted(
+        {
+          promptTokens: prompt.tokens.length,
+          maxTokens,
+          stop,
+          sampling,
+          session: () => session?.(),
         },
-        firstTokenTimeoutMs,
-        tokenTimeoutMs,
-        onSession: (status) => (session = status),
-      }),
+        generateReply({
+          ...arrival,
+          requestId: index === 0 ? requestId : `${requestId}-${index}`,
+          model,
+          prompt,
+          maxTokens: Math.min(maxTokens ?? room, room),
+          stop,
+          sampling: {
+            ...sampling,
+            repeatLastN: Math.min(sampling.repeatLastN, model.contextLength),
+            seed: (seed + index) % 2 ** 32,
+          },
+          firstTokenTimeoutMs,
+          tokenTimeoutMs,
+          onSession: (status) => (session = status),
+        }),
+      ),
     };
   }
 }

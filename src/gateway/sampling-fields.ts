@@ -7,7 +7,12 @@ import {
 } from "../engine/index.ts";
 
 /** Not a field of their own, or read in another way. */
-const OTHERS: ReadonlySet<string> = new Set(["bias", "seed"]);
+const OTHERS: ReadonlySet<string> = new Set([
+  "bias",
+  "seed",
+  "logprobs",
+  "grammar",
+]);
 
 const snakeCase = (name: string): string =>
   name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
@@ -22,7 +27,6 @@ const NAMES: readonly (readonly [snake: string, own: string])[] = Object.keys(
 const NEGATIVE: Readonly<Record<string, number>> = {
   top_k: 0,
   repeat_last_n: Infinity,
-  dry_penalty_last_n: Infinity,
 };
 
 /** For `z.object`. null is the same as absent. */
@@ -55,6 +59,18 @@ export function samplingOf(
     return value === undefined || value === null ? [] : [[own, value] as const];
   });
   return { ...SAMPLING_DEFAULTS, ...defaults, ...Object.fromEntries(given) };
+}
+
+/** The other way. */
+export function samplingNames(
+  sampling: Readonly<Omit<SamplingOptions, "seed">>,
+): Record<string, unknown> {
+  return Object.fromEntries(
+    NAMES.map(([snake, own]) => [
+      snake,
+      sampling[own as keyof typeof sampling],
+    ]),
+  );
 }
 
 /** Clients' seeds have up to 64 bits, the engine's 32: the low ones. Negative is "any". */

@@ -30,6 +30,7 @@ export type Door = "main" | "ollama";
 export function buildServer(
   settings: GatewaySettings,
   exchanges: Exchanges,
+  replies: Replies = new Replies(settings),
   door: Door = "main",
 ): FastifyInstance {
   const { events, bodyLimitBytes } = settings;
@@ -88,7 +89,6 @@ export function buildServer(
     corsOrigin: settings.corsOrigin,
     pagePort: settings.pagePort,
   });
-  const replies = new Replies(settings);
   for (const { routes } of APIS) routes(app, settings, exchanges, replies);
   if (door === "ollama") ollamaGreeting(app);
   else pageRoutes(app);

@@ -4,9 +4,15 @@ import { ShoalError } from "../lib/index.ts";
 
 /** The model of that name, even if it cannot answer now. Throws MODEL_UNKNOWN; SWARM_NOT_READY while none is known. */
 export function knownModel(backend: Backend, name: string): ServedModel {
+  const model = anyModel(backend);
+  checkName(model, name);
+  return model;
+}
+
+/** Whichever is served, even if it cannot answer now. Throws SWARM_NOT_READY while none is known. */
+export function anyModel(backend: Backend): ServedModel {
   const model = backend.model();
   if (model === undefined) throw backend.notReady() ?? noModel();
-  checkName(model, name);
   return model;
 }
 

@@ -11,6 +11,8 @@ import type { ModelFacts } from "./model-facts.ts";
 export interface Backend {
   /** The model that the cluster serves now; undefined while none is known (nobody joined). */
   model(): ServedModel | undefined;
+  /** Sessions that it has room for at once; 0 while it cannot answer. */
+  maxSessions(): number;
   /**
    * Why the cluster cannot answer now; undefined when it can. A SWARM_NOT_READY error whose message names the missing shards, with
    * `missingShards` (numbers) and `missingLayers` ("8-15", …) in its details.

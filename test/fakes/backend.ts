@@ -83,6 +83,10 @@ export class BackendDouble implements Backend {
   readonly ended: { aborted: boolean }[] = [];
   #endWaiters: (() => void)[] = [];
 
+  maxSessions(): number {
+    return this.unready === undefined ? 4 : 0;
+  }
+
   notReady(): ShoalError | undefined {
     return this.unready;
   }

@@ -48,15 +48,16 @@ function answered({ parts, finish = "stop", stoppedBy, body }: Reply): {
     const part: ReplyPart = {
       deltas,
       completionTokens: at + 1,
+      tokens: [],
       ...(at === parts.length - 1 && { finish }),
       ...(at === parts.length - 1 && stoppedBy !== undefined && { stoppedBy }),
     };
     gathered.add(part);
-    events.push(...shape.part(0, part));
+    events.push(...shape.part(0, part, () => counts));
   }
   const choice = gathered.choice();
   const ended = { ...counts, completionTokens: parts.length };
-  events.push(...shape.closing(0, choice), ...shape.end(ended));
+  events.push(...shape.closing(0, choice, () => ended), ...shape.end(ended));
   const whole = messageShape(HEAD, order).whole([choice], ended) as Message;
   return { events: events as object[], whole };
 }

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { z } from "zod";
 import type { SamplingOptions } from "../../engine/index.ts";
-import type { SessionStatus } from "../../inference/index.ts";
 import { inProcess } from "../../../test/fakes/gateway.ts";
 import { chat, OLLAMA_CASES } from "../../../test/fakes/ollama-bodies.ts";
+import { sessionStatus } from "../../../test/fakes/session.ts";
 
 test("bodies as clients send them", async (t) => {
   assert.ok(OLLAMA_CASES.length >= 50);
@@ -39,27 +39,6 @@ test("bodies as clients send them", async (t) => {
     });
   }
 });
-
-const SESSION: SessionStatus = {
-  id: "id",
-  startedMs: 0,
-  endedMs: null,
-  state: "decode",
-  waitingFor: null,
-  error: null,
-  promptTokens: 5,
-  tokens: 1,
-  cachedTokens: 0,
-  recoveries: 0,
-  recomputed: false,
-  tokensPerSecond: null,
-  queuedMs: 2,
-  timeToFirstTokenMs: 7,
-  msPerToken: null,
-  predictedMsPerToken: null,
-  restMs: null,
-  route: [],
-};
 
 const metrics = {
   total_duration: z.int().min(0),
@@ -117,7 +96,7 @@ const LINES = {
 for (const path of ["/api/chat", "/api/generate"] as const) {
   test(`each line of ${path} has Ollama's fields and no others`, async () => {
     const { backend, post } = inProcess();
-    backend.session = () => SESSION;
+    backend.session = () => sessionStatus();
     const answer = await post(path, { ...chat({}), prompt: "Hi" });
     assert.match(
       String(answer.headers["content-type"]),

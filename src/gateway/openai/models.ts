@@ -1,9 +1,12 @@
 /** GET /v1/models, GET /v1/models/:id, GET /health. */
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Backend, ServedModel } from "../../inference/index.ts";
 import { isAnthropic, modelInfo, modelPage } from "../anthropic/models.ts";
 import { knownModel, noModel } from "../serving.ts";
 import { openaiErrors } from "./errors.ts";
+
+/** They need no key. The second is llama-server's other name of the first. */
+export const HEALTH_ROUTES: readonly string[] = ["/health", "/v1/health"];
 
 export function modelRoutes(app: FastifyInstance, backend: Backend): void {
   app.get("/v1/models", (request) => {
@@ -20,7 +23,10 @@ export function modelRoutes(app: FastifyInstance, backend: Backend): void {
     return isAnthropic(request) ? modelInfo(model) : describe(model);
   });
 
-  app.get("/health", (request, reply) => {
+  const health = (
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): FastifyReply => {
     const reason =
       backend.notReady() ??
       (backend.model() === undefined ? noModel() : undefined);
@@ -34,7 +40,8 @@ export function modelRoutes(app: FastifyInstance, backend: Backend): void {
       missing_shards: missingShards,
       missing_layers: missingLayers,
     });
-  });
+  };
+  for (const url of HEALTH_ROUTES) app.get(url, health);
 }
 
 /** OpenAI's fields, then Shoal's. */
