@@ -13,9 +13,14 @@ import {
   type ReasoningState,
 } from "./reasoning.ts";
 import type { ReplyGrammar, ReplyReader } from "./reply.ts";
-import { chooseFormat, isHarmony, wrapperOf } from "./formats/choose.ts";
+import {
+  chooseFormat,
+  exampleOf,
+  isHarmony,
+  wrapperOf,
+} from "./formats/choose.ts";
 import { formReader, preservedOf, type ReplyForm } from "./formats/form.ts";
-import { genericMessages } from "./formats/generic.ts";
+import { shownMessages, withTools } from "./formats/told.ts";
 import { continuedHarmony, type HarmonyState } from "./formats/harmony.ts";
 import { replyGrammar } from "./formats/reply-grammar.ts";
 import { callId, CallScope } from "./formats/scope.ts";
@@ -49,24 +54,27 @@ export function renderChat(
   const options = renderOptions(request, vocabulary);
   const source = template.sourceFor(options);
   const tools = callableTools(request);
-  const format =
-    tools.length === 0
-      ? undefined
-      : chooseFormat(source, template.callText(options));
-  const marks = reasoningMarks(source);
   const supported = template.supports(options);
+  const callText = template.callText(options);
+  // Of tools that the template does not tell of, the model hears with a call as an example.
+  const isKnown = supported.tools || callText !== undefined;
+  const format =
+    tools.length > 0 && isKnown ? chooseFormat(source, callText) : undefined;
   const kind = isHarmony(source)
     ? "harmony"
-    : tools.length > 0 && (format === undefined || !supported.tools)
+    : tools.length > 0 && format === undefined
       ? "generic"
       : "marked";
   const continued = continuedMessage(request);
-  const told =
-    continued === undefined ? request.messages : request.messages.slice(0, -1);
-  const messages =
-    kind === "generic"
-      ? genericMessages(told, options.tools ?? [], supported)
-      : told;
+  const told = continued ? request.messages.slice(0, -1) : request.messages;
+  const shown = shownMessages(told, supported);
+  const example = format && callText && exampleOf(format, callText);
+  const needsWords =
+    kind === "generic" || (tools.length > 0 && !supported.tools);
+  const messages = needsWords
+    ? withTools(shown, options.tools ?? [], example)
+    : shown;
+  const marks = reasoningMarks(source);
   const begun = template.render(messages, options);
   const prompt = begun + continuation(begun, kind, continued, marks);
   const form = ((): ReplyForm => {

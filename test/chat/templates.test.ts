@@ -142,12 +142,18 @@ const TEMPLATES: [name: string, source: string, call: string][] = [
     written(`<function={{ f.name }}>${ARGUMENTS}</function>`),
     '<function=get_weather>{"city": "Bern"}</function>',
   ],
-  // Templates that know no tools; Command R's knows calls.
+  // Templates that know calls, but no tools.
   [
     "command-r",
     modelTemplate("command-r"),
-    '{"tool_calls": [{"name": "get_weather", "arguments": {"city": "Bern"}}]}',
+    'Action: ```json\n[{"tool_name": "get_weather", "parameters": {"city": "Bern"}}]```',
   ],
+  [
+    "deepseek-r1",
+    modelTemplate("deepseek-r1"),
+    '<think>Hm.</think><｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n```json\n{"city": "Bern"}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
+  ],
+  // Templates that know neither.
   [
     "gemma-3",
     modelTemplate("gemma-3"),
@@ -218,6 +224,26 @@ for (const [name, source, call] of TEMPLATES) {
     assert.ok(after.length > prompt.length + 30);
   });
 }
+
+test("a model hears of tools that its template does not tell of, with a call as an example", () => {
+  const template = new ChatTemplate(modelTemplate("deepseek-r1"));
+  const { prompt } = renderChat(template, REQUEST, VOCABULARY);
+  const example =
+    '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>function_name\n```json\n{"argument":"value"}\n```<｜tool▁call▁end｜>';
+  assert.ok(prompt.includes(`syntax:\n\n${example}`), prompt);
+});
+
+test("calls and results that a template would lose are told in words", () => {
+  const template = new ChatTemplate(modelTemplate("gemma-3"));
+  const messages = [...REQUEST.messages, CALLED, RESULT];
+  const request = { ...REQUEST, messages, toolChoice: "none" } as const;
+  const { prompt } = renderChat(template, request, VOCABULARY);
+  assert.match(
+    prompt,
+    /"tool_calls": \[\s*\{\s*"id": "abcdef123",\s*"name": "get_weather"/,
+  );
+  assert.match(prompt, /user\n\{\s*"tool_response": \{[^}]*Sunny in Bern/);
+});
 
 test("calls have ids as the template takes them", () => {
   const idOf = (name: string, call: string): string | undefined => {
