@@ -188,7 +188,7 @@ export function upCommand(): Command {
     );
     try {
       tell(
-        `ready after ${formatMs(performance.now() - startedMs)}: OpenAI's API at ${swarm.apiUrl}/v1, the page at ${swarm.statusUrl}`,
+        `ready after ${formatMs(performance.now() - startedMs)}: chat at ${swarm.apiUrl}, OpenAI's API at ${swarm.apiUrl}/v1, the page at ${swarm.statusUrl}`,
         "",
       );
       const asking = AbortSignal.any([signal, died.signal]);

@@ -407,6 +407,56 @@ describe("a conversation in a browser", { skip: browserMissing }, () => {
     assert.deepEqual([...opened.origins], [gateway.url]);
   });
 
+  test("another tab of the page follows; what is damaged in the storage is left alone, and no more is kept than 200", async (t) => {
+    await using gateway = await onLoopback({});
+    const opened = await openPage(browser);
+    const { page } = opened;
+    t.after(() => page.close());
+    await page.goto(gateway.url);
+    const damaged = [
+      "{",
+      "null",
+      '{"v":1,"id":"bad"}',
+      '{"v":2,"id":"bad","changedMs":1,"settings":{},"turns":[]}',
+    ];
+    await page.evaluate((values) => {
+      for (const [i, value] of values.entries())
+        localStorage.setItem(`shoal-conversation-${i}`, value);
+    }, damaged);
+    await page.reload();
+    const opening = page.waitForEvent("popup");
+    await page.evaluate("open(location.href)");
+    const other = await opening;
+    await other.locator(".conversations").waitFor();
+    const titles = other.locator(".conversations .title");
+    assert.equal(await titles.count(), 0);
+    const chat = new Chat(opened);
+    await chat.say("Hi");
+    await chat.replied();
+    await titles.getByText("Hi").waitFor();
+    await titles.click();
+    await other
+      .locator(".message.model", { hasText: "Hello there." })
+      .waitFor();
+    const kept = await page.evaluate(
+      (values) =>
+        values.map((_, i) => localStorage.getItem(`shoal-conversation-${i}`)),
+      damaged,
+    );
+    assert.deepEqual(kept, damaged);
+    await page.evaluate(() => {
+      for (let i = 0; i < 200; i++)
+        localStorage.setItem(`shoal-conversation-${i}`, "{");
+    });
+    await chat.button("New chat").click();
+    await chat.say("One too many");
+    await page
+      .locator("[role=alert]", { hasText: "keeps 200 conversations" })
+      .waitFor();
+    await chat.replied();
+    assert.deepEqual(opened.faults, []);
+  });
+
   test("a gateway with a key asks for it; an error says what is wrong, and a full storage, too", async (t) => {
     await using gateway = await onLoopback({ apiKey: "sesame" });
     const { backend } = gateway;

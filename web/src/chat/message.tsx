@@ -198,7 +198,9 @@ function FactsView({ facts }: { facts: Facts }): ReactNode {
   return (
     <details className="computed">
       <summary>
-        {perSecond(tokensPerSecond, "tokens")} · {count(tokens)} tokens
+        {tokensPerSecond !== null &&
+          `${perSecond(tokensPerSecond, "tokens")} · `}
+        {count(tokens)} tokens
         {machines > 0 &&
           ` · ${count(machines)} ${machines === 1 ? "machine" : "machines"}`}
       </summary>

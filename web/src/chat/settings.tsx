@@ -27,7 +27,7 @@ export function SettingsView(props: {
           min={0}
           max={2}
           step={0.1}
-          placeholder="the gateway's"
+          placeholder="default"
           value={temperature ?? ""}
           onChange={({ target }) =>
             set({ temperature: within(target.value, 0, 2) })
