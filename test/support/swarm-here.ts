@@ -15,7 +15,13 @@ import { answering } from "./swarm.ts";
 /** Returns the gateway's URL, once it answers. */
 export async function startSwarmHere(
   t: Parameters<typeof temporaryFolder>[0],
-  options: { model: string; nodes: number; contextLength: number },
+  options: {
+    model: string;
+    nodes: number;
+    contextLength: number;
+    /** More of the gateway's options. */
+    gateway?: Partial<Parameters<typeof startGateway>[0]>;
+  },
 ): Promise<string> {
   const { model, nodes, contextLength } = options;
   const stops: (() => Promise<void>)[] = [];
@@ -50,7 +56,7 @@ export async function startSwarmHere(
     const node = await startNode({ ...common, ...how, shard }, of);
     stops.push(() => node.stop());
   }
-  const api = { apiHost: "127.0.0.1", apiPort: 0 };
+  const api = { apiHost: "127.0.0.1", apiPort: 0, ...options.gateway };
   const gateway = await startGateway({ ...common, ...api }, context("gateway"));
   stops.push(() => gateway.stop());
   const { url = "" } = gateway.info;
