@@ -79,6 +79,8 @@ export function continuedMessage(
 export function thinkingWanted(request: ChatRequest): boolean | undefined {
   const { enableThinking, reasoningEffort } = request;
   if (enableThinking !== undefined) return enableThinking;
-  const isLeast = reasoningEffort === "none" || reasoningEffort === "minimal";
-  return isLeast ? false : undefined;
+  return isLeastEffort(reasoningEffort) ? false : undefined;
 }
+
+export const isLeastEffort = (effort: string | undefined): boolean =>
+  effort === "none" || effort === "minimal";

@@ -111,4 +111,6 @@ test("the effort and other variables reach the template", () => {
   const source = "{{ reasoning_effort }} {{ other }} {{ enable_thinking }}";
   const request = { reasoningEffort: "high", variables: { other: 1 } };
   assert.equal(chat(source, request).prompt, "high 1 True");
+  const least = chat(source, { reasoningEffort: "minimal" });
+  assert.equal(least.prompt, "low  False");
 });

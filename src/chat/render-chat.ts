@@ -3,6 +3,7 @@ import { contentText, type ChatMessage } from "./chat-messages.ts";
 import {
   checkRequest,
   continuedMessage,
+  isLeastEffort,
   thinkingWanted,
   type ChatRequest,
 } from "./chat-request.ts";
@@ -20,7 +21,7 @@ import {
   wrapperOf,
 } from "./formats/choose.ts";
 import { formReader, preservedOf, type ReplyForm } from "./formats/form.ts";
-import { shownMessages, withTools } from "./formats/told.ts";
+import { shownMessages, takesShortIds, withTools } from "./formats/told.ts";
 import { continuedHarmony, type HarmonyState } from "./formats/harmony.ts";
 import { replyGrammar } from "./formats/reply-grammar.ts";
 import { callId, CallScope } from "./formats/scope.ts";
@@ -67,7 +68,7 @@ export function renderChat(
       : "marked";
   const continued = continuedMessage(request);
   const told = continued ? request.messages.slice(0, -1) : request.messages;
-  const shown = shownMessages(told, supported);
+  const shown = shownMessages(told, supported, takesShortIds(source));
   const example = format && callText && exampleOf(format, callText);
   const needsWords =
     kind === "generic" || (tools.length > 0 && !supported.tools);
@@ -107,19 +108,29 @@ function renderOptions(
   request: ChatRequest,
   { bosText, eosText, addsBos }: ChatVocabulary,
 ): RenderOptions {
-  const effort = request.reasoningEffort;
+  const thinking = thinkingWanted(request);
   return {
     bosToken: bosText,
     eosToken: eosText,
     tokenizerAddsBos: addsBos,
     tools: request.tools?.map(toolAsJson),
     documents: request.documents,
-    enableThinking: thinkingWanted(request),
+    enableThinking: thinking,
     variables: {
-      ...(effort !== undefined && { reasoning_effort: effort }),
+      // Granite's and DeepSeek's name for it.
+      ...(thinking !== undefined && { thinking }),
+      ...effortOf(request),
       ...request.variables,
     },
   };
+}
+
+/** gpt-oss knows no effort below "low", and others switch their thoughts off. */
+function effortOf({ reasoningEffort: effort }: ChatRequest): {
+  reasoning_effort?: string;
+} {
+  if (effort === undefined) return {};
+  return { reasoning_effort: isLeastEffort(effort) ? "low" : effort };
 }
 
 function toolAsJson(tool: NonNullable<ChatRequest["tools"]>[number]): Json {

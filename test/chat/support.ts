@@ -55,6 +55,10 @@ export const TOOLS: readonly Tool[] = [
   },
 ];
 
+/** What of the examples is as the models were taught to write. */
+export const TAUGHT =
+  /^(one call|two arguments|no arguments|two calls|a call|thoughts, a call)$/;
+
 const folder = join(import.meta.dirname, "formats");
 
 /** The files of `formats`. */

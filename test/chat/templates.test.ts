@@ -265,6 +265,35 @@ test("calls have ids as the template takes them", () => {
   );
 });
 
+test("ids from elsewhere become what the template takes", () => {
+  const template = new ChatTemplate(modelTemplate("mistral-nemo"));
+  const id = "toolu_01A09q90qw90lq917835lq9";
+  const call = {
+    ...CALLED.tool_calls?.[0],
+    function: { name: "get", arguments: "{}" },
+    id,
+  };
+  const messages = [
+    ...REQUEST.messages,
+    { ...CALLED, tool_calls: [call] },
+    { ...RESULT, tool_call_id: id },
+  ];
+  const { prompt } = renderChat(template, { ...REQUEST, messages }, VOCABULARY);
+  const ids = [...prompt.matchAll(/"(?:id|call_id)": "(\w{9})"/g)].map(
+    (match) => match[1],
+  );
+  assert.equal(ids.length, 2);
+  assert.equal(ids[0], ids[1]);
+});
+
+test("control tokens within marks are preserved too", () => {
+  const template = new ChatTemplate(modelTemplate("deepseek-r1"));
+  const { preserved } = renderChat(template, REQUEST, VOCABULARY);
+  for (const token of ["<｜tool▁sep｜>", "<｜tool▁call▁begin｜>", "</think>"]) {
+    assert.ok(preserved.includes(token), preserved.join(" "));
+  }
+});
+
 test("the reader's marks are preserved, and a call begins the grammar only where one is allowed", () => {
   const template = new ChatTemplate(modelTemplate("qwen3"));
   const chat = (request: Partial<ChatRequest>) =>

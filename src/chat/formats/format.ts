@@ -78,6 +78,10 @@ export function marksOf({ section, call, body }: CallFormat): string[] {
     marks.push(body.beforeName, body.afterName, body.close);
     marks.push(body.key.open, body.key.close, ...values, body.valueClose);
   }
-  const some = marks.flatMap((mark) => mark?.trim() || []);
-  return [...new Set(some)];
+  const some = marks.flatMap((mark = "") => {
+    // A mark may be a control token with words beside it.
+    const tokens = mark.match(/<[|｜][^<>]*[|｜]>|｜[^｜<>]+｜/g) ?? [];
+    return [mark.trim()].concat(tokens);
+  });
+  return [...new Set(some)].filter((mark) => mark !== "");
 }
