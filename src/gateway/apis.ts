@@ -8,10 +8,12 @@ import { anthropicErrors } from "./anthropic/errors.ts";
 import { anthropicRoutes, UNDER } from "./anthropic/routes.ts";
 import { openaiErrors } from "./openai/errors.ts";
 import { openaiRoutes } from "./openai/routes.ts";
+import { responseRoutes } from "./responses/routes.ts";
 
 export const APIS: readonly Api[] = [
   { routes: openaiRoutes, errors: openaiErrors, under: ["/"] },
   { routes: llamaRoutes, errors: llamaErrors, under: LLAMA_PATHS },
+  { routes: responseRoutes, errors: openaiErrors, under: [] },
   { routes: ollamaRoutes, errors: ollamaErrors, under: ["/api/"] },
   { routes: anthropicRoutes, errors: anthropicErrors, under: [UNDER] },
 ];

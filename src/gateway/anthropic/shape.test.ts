@@ -265,6 +265,6 @@ test("any reply: the client's accumulator comes to the whole message", async () 
         assert.deepEqual(await accumulated(events), whole);
       },
     ),
-    { numRuns: 200 },
+    { numRuns: 60 },
   );
 });
