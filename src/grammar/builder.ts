@@ -1,5 +1,9 @@
 import { ShoalError } from "../lib/index.ts";
+import { checkGrammar } from "./check-grammar.ts";
+import { literal, oneOf } from "./gbnf.ts";
 import { isJsonRule, jsonRule, type JsonRule } from "./json-rules.ts";
+import { regexRule, textWithoutRule } from "./plain-text.ts";
+import { addAutomaton, automatonOf, type Budget } from "./regex/index.ts";
 import { SchemaCompiler } from "./schema-compiler.ts";
 import { unsupported } from "./schema-errors.ts";
 
@@ -7,6 +11,10 @@ import { unsupported } from "./schema-errors.ts";
 const MAX_RULES = 20_000;
 /** Of a grammar's text: it travels with the request to the last stage. */
 const MAX_GRAMMAR_CHARS = 1024 * 1024;
+/** Expressions and derivatives on the way from regular expressions to automata: about a second's work. */
+const REGEX_BUDGET = 50_000;
+/** Longer lists are written with what their texts begin with once: llama.cpp looks at each choice for each token. */
+const MAX_LISTED = 16;
 /** Names only help the reader. */
 const MAX_NAME_CHARS = 64;
 
@@ -20,6 +28,9 @@ const MAX_NAME_CHARS = 64;
 export class GrammarBuilder {
   #rules = new Map<string, string>();
   #chars = 0;
+  #made = new Map<string, string | undefined>();
+  /** Of all regular expressions of the grammar together. */
+  readonly budget: Budget = { left: REGEX_BUDGET };
 
   /** A rule `name ::= body`. The name "root" is where the text begins, and is never changed. */
   addRule(name: string, body: string): string {
@@ -41,6 +52,35 @@ export class GrammarBuilder {
         throw unsupported("$", "a value in it is nested too deeply");
       throw thrown;
     }
+  }
+
+  /** The rule of the texts that `regex` matches as a whole. Throws REQUEST_INVALID. */
+  addRegex(name: string, regex: string): string {
+    return regexRule(regex, name, this);
+  }
+
+  /** The rule of the texts, the empty one too, in which none of `texts` stands. */
+  addTextWithout(name: string, texts: readonly string[]): string {
+    return textWithoutRule(texts, name, this);
+  }
+
+  /** The rule of one of these texts, then `end` if there is one. */
+  addChoice(name: string, texts: readonly string[], end = ""): string {
+    if (texts.length > MAX_LISTED)
+      return addAutomaton(
+        this,
+        name,
+        automatonOf(texts),
+        (set) => set.map(([code]) => literal(String.fromCodePoint(code))),
+        end,
+      );
+    return this.addRule(name, `${oneOf(texts.map(literal))} ${end}`.trim());
+  }
+
+  /** What `make` gives, made once for each `key`. */
+  once(key: string, make: () => string | undefined): string | undefined {
+    if (!this.#made.has(key)) this.#made.set(key, make());
+    return this.#made.get(key);
   }
 
   /** A rule of JSON itself: any value, any string … */
@@ -85,8 +125,19 @@ export class GrammarBuilder {
     return `${plain}-${number}`;
   }
 
-  /** The grammar's text, the root first. */
+  /** The grammar's text, the root first. Throws SCHEMA_UNSUPPORTED if llama.cpp would not take it. */
   toString(): string {
+    const text = this.#text();
+    try {
+      checkGrammar(text);
+    } catch (thrown) {
+      const { message } = ShoalError.from(thrown);
+      throw unsupported("$", `no grammar can be made of it: ${message}`);
+    }
+    return text;
+  }
+
+  #text(): string {
     const rules = [...this.#rules].toSorted(
       ([a], [b]) => Number(b === "root") - Number(a === "root"),
     );

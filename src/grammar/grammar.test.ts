@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { TextGrammar } from "../../test/support/gbnf.ts";
 import { isShoalError } from "../lib/index.ts";
 import {
   choiceToGrammar,
@@ -33,12 +34,32 @@ answer ::= "{" space answer-kind-kv ("," space answer-age-kv)? "}" space
 test("choices are texts, whatever is in them", () => {
   assert.equal(
     choiceToGrammar(["yes", 'a "quoted"\n\\']),
-    'root ::= "yes" | "a \\"quoted\\"\\n\\\\"\n',
+    'root ::= choice\nchoice ::= ("yes" | "a \\"quoted\\"\\n\\\\")\n',
   );
   for (const choices of [[], [""], ["a\0"]])
     assert.throws(
       () => choiceToGrammar(choices),
       (error) => isShoalError(error, "REQUEST_INVALID"),
+    );
+});
+
+test("a long list of choices is read from what its texts begin with", () => {
+  const choices = Array.from({ length: 3000 }, (_, i) => `choice ${i}`);
+  const gbnf = choiceToGrammar(choices);
+  const grammar = new TextGrammar(gbnf);
+  for (const choice of choices.slice(-200)) assert.ok(grammar.accepts(choice));
+  for (const text of ["choice", "choice 3000", "choice 10x"])
+    assert.ok(!grammar.accepts(text));
+});
+
+test("a schema that begins with itself is refused", () => {
+  for (const schema of [
+    { $ref: "#" },
+    { anyOf: [{ type: "null" }, { $ref: "#" }] },
+  ])
+    assert.throws(
+      () => schemaToGrammar(schema),
+      (error) => isShoalError(error, "SCHEMA_UNSUPPORTED"),
     );
 });
 

@@ -1,7 +1,8 @@
 /**
- * Grammars in GBNF, llama.cpp's notation, that hold a model's reply to a form: a JSON schema, a few choices, JSON at all.
+ * Grammars in GBNF, llama.cpp's notation, that hold a model's reply to a form: a JSON schema, a regular expression, a few choices.
  *
  *     schemaToGrammar({ type: "object", properties: { age: { type: "integer", minimum: 0 } }, required: ["age"] });
+ *     regexToGrammar("[A-Z]{2}-[0-9]+");
  *     choiceToGrammar(["yes", "no"]);
  *
  * A text that a grammar allows always fulfils the schema. Not every value that fulfils it can be written: an object's properties come in the
@@ -9,9 +10,9 @@
  */
 import { ShoalError } from "../lib/index.ts";
 import { GrammarBuilder } from "./builder.ts";
-import { literal } from "./gbnf.ts";
 
 export { GrammarBuilder } from "./builder.ts";
+export { checkGrammar } from "./check-grammar.ts";
 export { literal, repeat } from "./gbnf.ts";
 export type { JsonRule } from "./json-rules.ts";
 
@@ -32,6 +33,16 @@ export function jsonGrammar(): string {
   return grammar.toString();
 }
 
+/**
+ * A grammar of the texts that a regular expression matches as a whole. Throws REQUEST_INVALID for what is not regular (back references), not
+ * common to JavaScript and Python, or too large.
+ */
+export function regexToGrammar(regex: string): string {
+  const grammar = new GrammarBuilder();
+  grammar.addRule("root", grammar.addRegex("text", regex));
+  return grammar.toString();
+}
+
 /** A grammar of one of these texts. Throws REQUEST_INVALID if there is none, or an empty one. */
 export function choiceToGrammar(choices: readonly string[]): string {
   const chars = choices.reduce((sum, choice) => sum + choice.length, 0);
@@ -46,6 +57,6 @@ export function choiceToGrammar(choices: readonly string[]): string {
       "a choice must have a character, and none of code 0",
     );
   const grammar = new GrammarBuilder();
-  grammar.addRule("root", choices.map(literal).join(" | "));
+  grammar.addRule("root", grammar.addChoice("choice", choices));
   return grammar.toString();
 }

@@ -1,4 +1,5 @@
 /** A schema's keywords, checked: what constrains, what is refused, and what is only said about it. */
+import { formatRegex } from "./formats.ts";
 import { below, unsupported } from "./schema-errors.ts";
 
 export const TYPES = [
@@ -91,7 +92,10 @@ export function readKeywords(schema: JsonObject, path: string): Keywords {
     minItems: read.count("minItems"),
     maxItems: read.count("maxItems"),
     patterns: read.texts("pattern"),
-    formats: read.texts("format"),
+    // JSON schema takes a format for a remark, and so are those that are not known here.
+    formats: read
+      .texts("format")
+      .filter((format) => formatRegex(format) !== undefined),
     minLength: read.count("minLength"),
     maxLength: read.count("maxLength"),
     ...read.bounds(),

@@ -1,6 +1,6 @@
 /** A rule for each kind of value. */
 import type { GrammarBuilder } from "./builder.ts";
-import { literal, oneOf } from "./gbnf.ts";
+import { textJudge } from "./json-text.ts";
 import { arrayRule } from "./schema-array.ts";
 import type { Place } from "./schema-compiler.ts";
 import { typeOf } from "./schema-disjoint.ts";
@@ -87,12 +87,21 @@ function valuesRule(
   place: Place,
   builder: GrammarBuilder,
 ): string | undefined {
+  const allowsText = textJudge(keywords, builder.budget);
   const texts = values
-    .filter((value) => allows(keywords, value))
-    .map((value) => literal(JSON.stringify(value)));
+    .filter((value) =>
+      typeof value === "string"
+        ? allowsType(keywords, "string") && allowsText(value)
+        : allows(keywords, value),
+    )
+    .map((value) => JSON.stringify(value));
   if (texts.length === 0) return undefined;
   builder.addJson("space");
-  return builder.addRule(place.name, `${oneOf(texts)} space`);
+  return builder.addChoice(place.name, texts, "space");
+}
+
+function allowsType({ types }: Keywords, type: JsonType): boolean {
+  return types === undefined || includesType(types, type);
 }
 
 function some(...values: unknown[]): boolean {
@@ -101,18 +110,8 @@ function some(...values: unknown[]): boolean {
 
 function allows(keywords: Keywords, value: unknown): boolean {
   const type = typeOf(value);
-  const { types } = keywords;
-  if (types !== undefined && !includesType(types, type)) return false;
+  if (!allowsType(keywords, type)) return false;
   if (typeof value === "number") return isWithin(value, keywords);
-  if (typeof value === "string") {
-    if (keywords.patterns.length > 0)
-      throw unsupported(keywords.path, '"pattern" beside "enum" or "const"');
-    const length = Array.from(value).length;
-    return (
-      length >= (keywords.minLength ?? 0) &&
-      length <= (keywords.maxLength ?? Infinity)
-    );
-  }
   if (type === "object" || type === "array") {
     const { types: _, values, ...others } = keywords;
     if (values !== undefined && impliedTypes(others).includes(type))

@@ -1,9 +1,13 @@
 import type { GrammarBuilder } from "./builder.ts";
 import { literal } from "./gbnf.ts";
+import { jsonTextRule, textKeywords } from "./json-text.ts";
 import type { Place } from "./schema-compiler.ts";
 import { below, unsupported } from "./schema-errors.ts";
-import { isObject, type Keywords } from "./schema-keywords.ts";
+import { isObject, readKeywords, type Keywords } from "./schema-keywords.ts";
 import type { Visit } from "./schema-kinds.ts";
+
+/** The names that an additional property must not have become one automaton. */
+const MAX_EXCLUDED_NAMES = 500;
 
 interface Member {
   /** The symbol of its name and value. */
@@ -104,18 +108,7 @@ function additionalMember(
     inside("additional", "additionalProperties"),
   );
   if (value === undefined) return undefined;
-  if (names.length > 0)
-    throw unsupported(
-      below(path, "additionalProperties"),
-      "beside named properties",
-    );
-  const key =
-    propertyNames === undefined
-      ? builder.addJson("string")
-      : visit(
-          { allOf: [{ type: "string" }, propertyNames] },
-          inside("name", "propertyNames"),
-        );
+  const key = nameRule(keywords, names, `${place.name}-name`, builder);
   if (key === undefined) return undefined;
   return builder.addRule(
     `${place.name}-additional-kv`,
@@ -125,6 +118,36 @@ function additionalMember(
 
 /** A rule of its own for what may follow a member that may be the first, if it is longer than a name. */
 const SHORT_CHARS = 40;
+
+/** The symbol of an additional property's name: none of `names`, and what "propertyNames" says. */
+function nameRule(
+  { propertyNames, path }: Keywords,
+  names: readonly string[],
+  rule: string,
+  builder: GrammarBuilder,
+): string | undefined {
+  const at = below(path, "propertyNames");
+  if (propertyNames === false) return undefined;
+  const own = isObject(propertyNames) ? propertyNames : {};
+  const asked = readKeywords(own, at);
+  if (asked.types !== undefined && !asked.types.includes("string"))
+    return undefined;
+  const isFree =
+    asked.patterns.length + asked.formats.length === 0 &&
+    asked.minLength === undefined &&
+    asked.maxLength === undefined;
+  if (["$ref", "allOf", "anyOf", "oneOf", "const"].some((key) => key in own))
+    throw unsupported(at, "only keywords of strings are supported here");
+  if (names.length === 0 && isFree) return builder.addJson("string");
+  if (names.length > 0 && !isFree)
+    throw unsupported(at, "beside named properties");
+  if (names.length > MAX_EXCLUDED_NAMES)
+    throw unsupported(
+      below(path, "additionalProperties"),
+      `beside more than ${MAX_EXCLUDED_NAMES} named properties`,
+    );
+  return jsonTextRule({ ...textKeywords(asked), not: names }, rule, builder);
+}
 
 /** The members, with commas between those that are there. Until one is certainly written, each may be the first. */
 function membersBody(

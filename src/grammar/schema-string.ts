@@ -1,7 +1,8 @@
 import type { GrammarBuilder } from "./builder.ts";
 import { repeat } from "./gbnf.ts";
+import { jsonTextRule, textKeywords } from "./json-text.ts";
 import type { Place } from "./schema-compiler.ts";
-import { below, unsupported } from "./schema-errors.ts";
+import { unsupported } from "./schema-errors.ts";
 import type { Keywords } from "./schema-keywords.ts";
 
 /** Each possible length of a bounded string is a rule in llama.cpp. */
@@ -12,12 +13,12 @@ export function stringRule(
   place: Place,
   builder: GrammarBuilder,
 ): string | undefined {
-  const { path, patterns, minLength = 0, maxLength } = keywords;
-  if (patterns.length > 0)
-    throw unsupported(below(path, "pattern"), '"pattern" is not supported');
+  const { path, patterns, formats, minLength = 0, maxLength } = keywords;
   if (minLength > MAX_LENGTH || (maxLength ?? 0) > MAX_LENGTH)
     throw unsupported(path, `a string of more than ${MAX_LENGTH} characters`);
   if (minLength > (maxLength ?? Infinity)) return undefined;
+  if (patterns.length + formats.length > 0)
+    return jsonTextRule(textKeywords(keywords), place.name, builder);
   if (minLength === 0 && maxLength === undefined)
     return builder.addJson("string");
   builder.addJson("space");
