@@ -332,7 +332,7 @@ function decode(body: Uint8Array): Uint8Array {
   if (activations !== undefined) return bytesOf(activations);
   const sampler = samplers.get(sequence);
   // A session's own samples were accepted when they were drawn. Only the prompt comes in larger chunks or at the start.
-  if (sampler?.expects(position) === false) sampler.accept(tokens);
+  if (sampler?.expects(position) === false) sampler.accept(tokens, position);
   switch (want) {
     case Want.Nothing:
       return new Uint8Array();
@@ -344,7 +344,7 @@ function decode(body: Uint8Array): Uint8Array {
           "ENGINE_FAILED",
           `sequence ${sequence} was not opened for sampling`,
         );
-      const token = sampler.sample(current, position + count);
+      const { token } = sampler.sample(current, position + count);
       return bytesOf(
         Int32Array.of(token, current.isEndOfGeneration(token) ? 1 : 0),
       );

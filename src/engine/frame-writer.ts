@@ -1,8 +1,12 @@
 /** Writes the frames of one session at one stage, without garbage. */
-import { type FrameType, HEADER_BYTES } from "../ring/index.ts";
+import {
+  type FrameType,
+  HEADER_BYTES,
+  MAX_TOKEN_BYTES,
+} from "../ring/index.ts";
 
-/** Of the body of a small frame: a token, or times. */
-const SMALL_BODY_BYTES = 64;
+/** Of the body of a small frame: a token with what goes with it, or times. */
+const SMALL_BODY_BYTES = MAX_TOKEN_BYTES;
 
 export interface FrameFields {
   type: FrameType;

@@ -128,7 +128,7 @@ export class EngineLoop {
     const match = host.expect(request);
     const link = (id: number | undefined): RingLink | undefined =>
       id === undefined ? undefined : this.#links.link(id);
-    const sampler = sampling && new Sampler(host.stage, sampling);
+    const sampler = sampling && new Sampler(host.stage, sampling, request);
     this.#sessions.set(
       request.handle,
       new RingSession(

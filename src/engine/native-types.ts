@@ -81,7 +81,58 @@ export interface NativeTensors {
   memoryOf(tensor: Pointer): TensorMemory | undefined;
 }
 
-export interface Native extends NativeTensors {
+export interface NativeSamplers {
+  newChain(): Pointer;
+  freeSampler(sampler: Pointer): void;
+  chainAdd(chain: Pointer, sampler: Pointer): void;
+  chainLength(chain: Pointer): number;
+  chainRemove(chain: Pointer, index: number): Pointer;
+  samplerAccept(sampler: Pointer, token: number): void;
+  /** Changes the candidates: `llama_token_data_array` (candidates.ts). Accepts nothing. */
+  samplerApply(sampler: Pointer, candidates: Uint8Array): void;
+  /** Samples from the i-th output of the last decode and accepts the token. */
+  sample(chain: Pointer, context: Pointer, index: number): number;
+  greedy(): Pointer;
+  dist(seed: number): Pointer;
+  topK(k: number): Pointer;
+  topP(p: number, minKeep: number): Pointer;
+  minP(p: number, minKeep: number): Pointer;
+  typical(p: number, minKeep: number): Pointer;
+  topNSigma(n: number): Pointer;
+  xtc(
+    probability: number,
+    threshold: number,
+    minKeep: number,
+    seed: number,
+  ): Pointer;
+  temperature(t: number): Pointer;
+  dynamicTemperature(t: number, range: number, exponent: number): Pointer;
+  penalties(
+    vocabSize: number,
+    lastN: number,
+    repeat: number,
+    frequency: number,
+    presence: number,
+  ): Pointer;
+  /** Looks through the vocabulary for each breaker. `lastN`: of how many tokens it takes memory. */
+  dry(
+    vocab: Pointer,
+    multiplier: number,
+    base: number,
+    allowedLength: number,
+    lastN: number,
+    breakers: readonly string[],
+  ): Pointer;
+  /** Both begin with a surprise of at most 2 × tau, and change that with eta. */
+  mirostat(vocabSize: number, seed: number, tau: number, eta: number): Pointer;
+  mirostatV2(seed: number, tau: number, eta: number): Pointer;
+  logitBias(
+    vocabSize: number,
+    bias: readonly (readonly [token: number, bias: number])[],
+  ): Pointer;
+}
+
+export interface Native extends NativeTensors, NativeSamplers {
   /** Where the libraries were found. */
   directory: string;
   /** Of llama.cpp: "0.5.0". */
@@ -169,31 +220,6 @@ export interface Native extends NativeTensors {
     into: Uint8Array,
     special: boolean,
   ): number;
-  newChain(): Pointer;
-  freeSampler(sampler: Pointer): void;
-  chainAdd(chain: Pointer, sampler: Pointer): void;
-  chainLength(chain: Pointer): number;
-  chainRemove(chain: Pointer, index: number): Pointer;
-  samplerAccept(sampler: Pointer, token: number): void;
-  /** Samples from the i-th output of the last decode and accepts the token. */
-  sample(chain: Pointer, context: Pointer, index: number): number;
-  greedy(): Pointer;
-  dist(seed: number): Pointer;
-  topK(k: number): Pointer;
-  topP(p: number, minKeep: number): Pointer;
-  minP(p: number, minKeep: number): Pointer;
-  temperature(t: number): Pointer;
-  penalties(
-    vocabSize: number,
-    lastN: number,
-    repeat: number,
-    frequency: number,
-    presence: number,
-  ): Pointer;
-  logitBias(
-    vocabSize: number,
-    bias: readonly (readonly [token: number, bias: number])[],
-  ): Pointer;
   /** A native callback, called for every tensor: see ggml_backend_sched_eval_callback. */
   evalCallback(callback: (tensor: Pointer, ask: boolean) => boolean): Pointer;
   progressCallback(callback: (fraction: number) => boolean): Pointer;

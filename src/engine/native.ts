@@ -2,7 +2,7 @@
  * The whole native surface: every llama.cpp and ggml symbol that Shoal calls, with types and struct layouts. No other file names one. Bound
  * by koffi to the unmodified libraries of `@node-llama-cpp/<platform>`: 3.22.1, which is llama.cpp v0.5.0, or 3.21.1, which is v0.4.0.
  *
- * native-layouts.ts has their structs, native-tensors.ts and native-devices.ts parts of it.
+ * native-layouts.ts has their structs, native-tensors.ts, native-samplers.ts and native-devices.ts parts of it.
  */
 import { join } from "node:path";
 import koffi, { type LibraryHandle } from "koffi";
@@ -14,6 +14,7 @@ import {
   EXPECTED_MODEL,
 } from "./native-layouts.ts";
 import { LOG_ERROR, nativeReason } from "./native-log.ts";
+import { bindSamplers } from "./native-samplers.ts";
 import { bindTensors } from "./native-tensors.ts";
 import type {
   Native,
@@ -121,13 +122,6 @@ function bind(libraries: Libraries, onLog: NativeLog): Native {
     llama.func("int32 llama_vocab_fim_rep(void* vocab)"),
     llama.func("int32 llama_vocab_fim_sep(void* vocab)"),
   ];
-  const chainInit = llama.func(
-    "void* llama_sampler_chain_init(llama_sampler_chain_params params)",
-  );
-  const initBias = llama.func(
-    "void* llama_sampler_init_logit_bias(int32 n_vocab, int32 n, llama_logit_bias* bias)",
-  );
-
   const loadModel = llama.func(
     "void* llama_model_load_from_file(const char* path, llama_model_params params)",
   );
@@ -257,40 +251,7 @@ function bind(libraries: Libraries, onLog: NativeLog): Native {
       tokenize(vocab, text, text.length, tokens, tokens.length, special, parse),
     tokenToPiece: (vocab, token, into, special) =>
       toPiece(vocab, token, into, into.length, 0, special),
-    newChain: () => chainInit({ no_perf: true }),
-    freeSampler: llama.func("void llama_sampler_free(void* sampler)"),
-    chainAdd: llama.func(
-      "void llama_sampler_chain_add(void* chain, void* sampler)",
-    ),
-    chainLength: llama.func("int32 llama_sampler_chain_n(void* chain)"),
-    chainRemove: llama.func(
-      "void* llama_sampler_chain_remove(void* chain, int32 i)",
-    ),
-    samplerAccept: llama.func(
-      "void llama_sampler_accept(void* sampler, int32 token)",
-    ),
-    sample: llama.func(
-      "int32 llama_sampler_sample(void* chain, void* ctx, int32 i)",
-    ),
-    greedy: llama.func("void* llama_sampler_init_greedy()"),
-    dist: llama.func("void* llama_sampler_init_dist(uint32 seed)"),
-    topK: llama.func("void* llama_sampler_init_top_k(int32 k)"),
-    topP: llama.func(
-      "void* llama_sampler_init_top_p(float p, size_t min_keep)",
-    ),
-    minP: llama.func(
-      "void* llama_sampler_init_min_p(float p, size_t min_keep)",
-    ),
-    temperature: llama.func("void* llama_sampler_init_temp(float t)"),
-    penalties: llama.func(
-      "void* llama_sampler_init_penalties(int32 n_vocab, int32 last_n, float repeat, float freq, float present)",
-    ),
-    logitBias: (vocabSize, bias) =>
-      initBias(
-        vocabSize,
-        bias.length,
-        bias.map(([token, value]) => ({ token, bias: value })),
-      ),
+    ...bindSamplers(llama),
     evalCallback: (callback) =>
       koffi.register(callback, "shoal_eval_cb *") as Pointer,
     progressCallback: (callback) =>

@@ -8,6 +8,7 @@
 import { ShoalError } from "../lib/index.ts";
 import {
   encodeTimes,
+  encodeToken,
   Flag,
   FrameType,
   HEADER_BYTES,
@@ -18,7 +19,7 @@ import { Target } from "./channel.ts";
 import { FrameWriter, viewOf } from "./frame-writer.ts";
 import type { KeptMatch } from "./kept-sessions.ts";
 import type { RingLink } from "./ring-links.ts";
-import type { Sampler } from "./sampler.ts";
+import { isPlain, type Sampler } from "./sampler.ts";
 import { SentFrames } from "./sent-frames.ts";
 import { beginRecord, type SessionRecord } from "./session-record.ts";
 import type { SessionHost, SessionRequest } from "./session-request.ts";
@@ -101,8 +102,12 @@ export class RingSession {
   onFrame(frame: Buffer): void {
     const position = frame.readUInt32LE(4);
     switch (frame[0] as FrameType) {
-      case FrameType.Prompt:
       case FrameType.Token:
+        if (frame.length !== HEADER_BYTES + 4)
+          throw new ShoalError("FRAME_MALFORMED", "more than a token");
+        this.#take(frame);
+        return;
+      case FrameType.Prompt:
       case FrameType.Activations:
         this.#take(frame);
         return;
@@ -148,7 +153,7 @@ export class RingSession {
     else {
       // A session's own samples were accepted when they were drawn. Only the prompt comes in larger chunks or at the start.
       if (this.#sampler?.expects(position) === false)
-        this.#sampler.accept(input.tokens);
+        this.#sampler.accept(input.tokens, position);
       if (samples) this.#sample(position + count, row, elapsedMs);
       else this.#tell(FrameType.Prefilled, 0, position, count, elapsedMs);
     }
@@ -184,7 +189,7 @@ export class RingSession {
       promptTokens: this.#request.promptTokens,
       sends: !isLast,
     });
-    this.#sampler?.accept(this.#record.tokens(0, from));
+    this.#sampler?.accept(this.#record.tokens(0, from), 0);
     this.#position = from;
   }
 
@@ -291,19 +296,20 @@ export class RingSession {
         "ENGINE_FAILED",
         "the session was not opened for sampling",
       );
-    const token = this.#sampler.sample(stage, position, row);
+    const drawn = this.#sampler.sample(stage, position, row);
     const generated = position - this.#request.promptTokens + 1;
-    const flags = stage.isEndOfGeneration(token)
+    const flags = stage.isEndOfGeneration(drawn.token)
       ? Flag.Stop
       : generated >= this.#request.maxTokens
         ? Flag.Length
         : 0;
-    this.#token[0] = token;
+    this.#token[0] = drawn.token;
     if (flags === 0) {
       if (generated < this.#credit) this.#continue(position);
       else this.#waiting = position;
     }
-    this.#tell(FrameType.Token, flags, position, 1, elapsedMs, this.#token);
+    const body = isPlain(drawn) ? this.#token : encodeToken(drawn);
+    this.#tell(FrameType.Token, flags, position, 1, elapsedMs, body);
   }
 
   /** Sends the token that was drawn last to the first stage. */

@@ -5,7 +5,8 @@ import { test, type TestContext } from "node:test";
 import { temporaryFolder } from "../../test/support/folder.ts";
 import { writeRandomModel } from "../../test/support/models.ts";
 import { readShard } from "../model/index.ts";
-import { keyedSeed, Sampler } from "./sampler.ts";
+import { Sampler } from "./sampler.ts";
+import { keyedSeed } from "./sampler-chain.ts";
 import { parseSampling, type SamplingOptions } from "./sampling.ts";
 import { Stage } from "./stage.ts";
 
@@ -36,7 +37,10 @@ function draws(
   from = 0,
 ): number[] {
   using sampler = new Sampler(stage, parseSampling(options));
-  return Array.from({ length: 40 }, (_, i) => sampler.sample(stage, from + i));
+  return Array.from(
+    { length: 40 },
+    (_, i) => sampler.sample(stage, from + i).token,
+  );
 }
 
 function best(stage: Stage): number {
@@ -105,16 +109,16 @@ test("penalties count the prompt and the drawn tokens", async (t) => {
     repeatLastN: 64,
   });
   using fresh = new Sampler(stage, options);
-  assert.equal(fresh.sample(stage, 20), top);
+  assert.equal(fresh.sample(stage, 20).token, top);
   assert.notEqual(
-    fresh.sample(stage, 21),
+    fresh.sample(stage, 21).token,
     top,
     "drawn once, it is less likely",
   );
   using prompted = new Sampler(stage, options);
-  prompted.accept(Int32Array.of(top, top));
+  prompted.accept(Int32Array.of(top, top), 0);
   assert.notEqual(
-    prompted.sample(stage, 20),
+    prompted.sample(stage, 20).token,
     top,
     "in the prompt, it is less likely",
   );

@@ -1,57 +1,69 @@
 /**
- * llama.cpp's samplers for one session. The randomness of each token is keyed by (seed, position): a session that continues elsewhere after
- * a fault draws the same tokens.
+ * Draws a session's tokens: llama.cpp's samplers, and what its grammar allows. The randomness of each token is keyed by (seed, position): a
+ * session that continues elsewhere after a fault draws the same tokens.
+ *
+ * With a grammar, a token is drawn as in llama.cpp's `common_sampler_sample`: first without it, because that is cheap and mostly enough, and
+ * where the grammar refuses the token, again among those that it allows.
  */
-import type { SamplingOptions } from "./sampling.ts";
+import { ShoalError } from "../lib/index.ts";
+import { GrammarRules } from "./grammar/index.ts";
+import {
+  type LogProbabilities,
+  logProbabilities,
+} from "./log-probabilities.ts";
 import { loadNative } from "./native.ts";
-import type { Native, Pointer } from "./native-types.ts";
+import type { Native } from "./native-types.ts";
+import { SamplerChain } from "./sampler-chain.ts";
+import type { SamplingOptions } from "./sampling.ts";
 import type { Stage } from "./stage.ts";
+import { StageVocabulary } from "./stage-vocabulary.ts";
+
+export interface Drawn {
+  token: number;
+  /** Where they are asked for. */
+  logprobs?: LogProbabilities;
+  /** Of Mirostat: the surprise that the next token may have. Whoever goes on with the session needs it. */
+  mu?: number;
+}
+
+/** A token and nothing else. */
+export function isPlain({ mu, logprobs }: Drawn): boolean {
+  return mu === undefined && logprobs === undefined;
+}
+
+export interface SamplerStart {
+  /** Tokens from this position on were generated, and are of the grammar. Default: those that it drew. */
+  promptTokens?: number | undefined;
+  /** What an earlier session had for its next token. */
+  mu?: number | undefined;
+}
 
 export class Sampler implements Disposable {
-  #native: Native = loadNative();
-  #chain: Pointer;
-  #seed: number;
-  #greedy: boolean;
-  #remembers: boolean;
+  readonly #native: Native = loadNative();
+  readonly #chain: SamplerChain;
+  readonly #options: SamplingOptions;
+  readonly #rules: GrammarRules | undefined;
+  readonly #promptTokens: number;
+  #mu: number;
   #drawnPosition = -1;
 
-  /** The order of the chain is llama.cpp's own: bias, penalties, top-k, top-p, min-p, temperature, draw. */
-  constructor(stage: Stage, options: SamplingOptions) {
-    const native = this.#native;
-    this.#seed = options.seed;
-    this.#greedy = options.temperature <= 0;
-    this.#remembers =
-      options.repeatLastN > 0 &&
-      (options.repeatPenalty !== 1 ||
-        options.frequencyPenalty !== 0 ||
-        options.presencePenalty !== 0);
-    this.#chain = native.newChain();
-    const add = (sampler: Pointer): void =>
-      native.chainAdd(this.#chain, sampler);
-    if (options.logitBias.length > 0)
-      add(native.logitBias(stage.vocabSize, options.logitBias));
-    if (this.#remembers) {
-      const { repeatLastN, repeatPenalty, frequencyPenalty, presencePenalty } =
-        options;
-      add(
-        native.penalties(
-          stage.vocabSize,
-          repeatLastN,
-          repeatPenalty,
-          frequencyPenalty,
-          presencePenalty,
-        ),
+  /** Throws GRAMMAR_INVALID. */
+  constructor(
+    stage: Stage,
+    options: SamplingOptions,
+    { promptTokens = Infinity, mu }: SamplerStart = {},
+  ) {
+    const { grammar, mirostatTau } = options;
+    const vocabulary = StageVocabulary.of(stage);
+    this.#rules =
+      grammar &&
+      new GrammarRules(grammar, vocabulary.pieces, (text) =>
+        vocabulary.tokenOf(text),
       );
-    }
-    if (this.#greedy) {
-      add(native.greedy());
-      return;
-    }
-    if (options.topK > 0) add(native.topK(options.topK));
-    if (options.topP < 1) add(native.topP(options.topP, 1));
-    if (options.minP > 0) add(native.minP(options.minP, 1));
-    add(native.temperature(options.temperature));
-    add(native.dist(0)); // replaced for every token
+    this.#chain = new SamplerChain(stage, options);
+    this.#options = options;
+    this.#promptTokens = promptTokens;
+    this.#mu = Math.fround(mu ?? 2 * mirostatTau);
   }
 
   /** True if this sampler drew the token at `position` last, and so has already accepted it. */
@@ -59,37 +71,73 @@ export class Sampler implements Disposable {
     return position === this.#drawnPosition;
   }
 
-  /** Prompt tokens count for the penalties, as in llama.cpp's server. */
-  accept(tokens: Int32Array): void {
-    if (!this.#remembers) return;
-    for (const token of tokens) this.#native.samplerAccept(this.#chain, token);
+  /**
+   * Tokens that it did not draw, from `position` on. Those of the prompt count for the penalties, as in llama.cpp's server, but not for the
+   * grammar. Throws GRAMMAR_STUCK.
+   */
+  accept(tokens: Int32Array, position: number): void {
+    if (this.#chain.remembers)
+      for (const token of tokens)
+        this.#native.samplerAccept(this.#chain.chain, token);
+    if (this.#rules === undefined) return;
+    const generated = tokens.subarray(
+      Math.max(0, this.#promptTokens - position),
+    );
+    for (const token of generated) this.#rules.accept(token);
   }
 
   /** The token for `position`, from the logits of the stage's last decode: of its last row, or of one of a shared decode. */
-  sample(stage: Stage, position: number, index = -1): number {
+  sample(stage: Stage, position: number, index = -1): Drawn {
     this.#drawnPosition = position;
-    if (!this.#greedy) {
-      const last = this.#native.chainLength(this.#chain) - 1;
-      this.#native.freeSampler(this.#native.chainRemove(this.#chain, last));
-      this.#native.chainAdd(
-        this.#chain,
-        this.#native.dist(keyedSeed(this.#seed, position)),
-      );
-    }
+    this.#chain.draw(position, this.#mu);
+    const { logprobs, mirostat, temperature } = this.#options;
     const output = stage.outputOf(index);
-    return this.#native.sample(this.#chain, stage.context, output);
+    const usesMu = mirostat > 0 && temperature > 0;
+    if (this.#rules === undefined && !usesMu && logprobs < 0)
+      return {
+        token: this.#native.sample(this.#chain.chain, stage.context, output),
+      };
+    const logits = this.#native.logits(stage.context, output, stage.vocabSize);
+    const { token, p } = this.#draw(stage, logits);
+    if (usesMu) this.#learn(p);
+    return {
+      token,
+      ...(logprobs >= 0 && {
+        logprobs: logProbabilities(logits, token, logprobs),
+      }),
+      ...(usesMu && { mu: this.#mu }),
+    };
+  }
+
+  #draw(stage: Stage, logits: Float32Array): { token: number; p: number } {
+    const { candidates } = StageVocabulary.of(stage);
+    const { chain } = this.#chain;
+    candidates.fill(logits);
+    let drawn = candidates.draw(chain);
+    if (this.#rules?.allows(drawn.token) === false) {
+      if (candidates.fill(logits, this.#rules.allowed()) === 0)
+        throw new ShoalError(
+          "GRAMMAR_STUCK",
+          "no token of the model is what the grammar allows next",
+        );
+      drawn = candidates.draw(chain);
+    }
+    this.#native.samplerAccept(chain, drawn.token);
+    this.#rules?.accept(drawn.token);
+    return drawn;
+  }
+
+  /** As llama.cpp's: the surprise that was seen takes the next one's bound nearer to what is wanted. */
+  #learn(p: number): void {
+    const { mirostatEta, mirostatTau } = this.#options;
+    const surprise = Math.fround(-Math.log2(p));
+    const error = Math.fround(surprise - Math.fround(mirostatTau));
+    this.#mu = Math.fround(
+      this.#mu - Math.fround(Math.fround(mirostatEta) * error),
+    );
   }
 
   [Symbol.dispose](): void {
-    this.#native.freeSampler(this.#chain);
+    this.#chain[Symbol.dispose]();
   }
-}
-
-/** splitmix32's finaliser over both numbers: neighbouring positions get unrelated seeds. Never 0xFFFFFFFF, "random" to llama.cpp. */
-export function keyedSeed(seed: number, position: number): number {
-  let z = (seed + Math.imul(position + 1, 0x9e3779b9)) >>> 0;
-  z = Math.imul(z ^ (z >>> 16), 0x85ebca6b) >>> 0;
-  z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35) >>> 0;
-  z = (z ^ (z >>> 16)) >>> 0;
-  return z === 0xffffffff ? 0 : z;
 }

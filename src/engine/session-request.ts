@@ -30,6 +30,8 @@ export interface SessionRequest {
   credit: number;
   /** Of the last stage. */
   sampling?: SamplingOptions;
+  /** Of Mirostat, from an earlier session: what the last token left. */
+  mu?: number;
   /** Links to the stages before and after in the ring, OWN_LINK within this process; undefined: this stage itself. */
   previous?: number;
   next?: number;

@@ -155,7 +155,9 @@ test("a sampler draws from its own session's row", async (t) => {
   decodeShared(stages, sessions, 0);
   const last = stages.at(-1)!;
   using sampler = new Sampler(last, parseSampling({ temperature: 0 }));
-  const drawn = sessions.map((_, index) => sampler.sample(last, 1, index));
+  const drawn = sessions.map(
+    (_, index) => sampler.sample(last, 1, index).token,
+  );
   const most = sessions.map((_, index) => {
     const logits = last.logits(index);
     return logits.indexOf(Math.max(...logits));

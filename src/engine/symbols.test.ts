@@ -9,7 +9,12 @@ import { test } from "node:test";
 import { definedSymbols } from "../../test/support/elf.ts";
 import { findLibraries } from "./libraries.ts";
 
-const SOURCES = ["native.ts", "native-devices.ts", "native-tensors.ts"];
+const SOURCES = [
+  "native.ts",
+  "native-devices.ts",
+  "native-samplers.ts",
+  "native-tensors.ts",
+];
 const BOUND = /\b(base|ggml|llama)\.func\(\s*"[^"(]*?(\w+)\(/g;
 /** A lower number means that the pattern misses some. */
 const LEAST_FUNCTIONS = 50;

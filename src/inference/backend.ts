@@ -96,4 +96,10 @@ export interface GeneratedToken {
   token: number;
   /** Set on the last token. With "stop" it is the model's end-of-generation token and has no text. */
   finish?: "stop" | "length";
+  /** What the model itself holds of it, where `sampling.logprobs` asks for that. Natural logarithms; of what is impossible -9999. */
+  logprobs?: {
+    logprob: number;
+    /** The likeliest first. */
+    top: readonly { token: number; logprob: number }[];
+  };
 }

@@ -2,7 +2,7 @@
  * The gateway's side of the pipeline: opens a session at every stage of a route, feeds the prompt in chunks, and yields the tokens that the
  * last stage sends back. Every wait has a deadline, every failure names its stage, and every end frees every stage.
  */
-import { bytesOf, intsOf, type SamplingOptions } from "../engine/index.ts";
+import { bytesOf, samplingFor, type SamplingOptions } from "../engine/index.ts";
 import {
   abortable,
   type ComputeMode,
@@ -14,10 +14,12 @@ import {
 import type { Host } from "../network/index.ts";
 import {
   decodeTimes,
+  decodeToken,
   Flag,
   FrameType,
   type PipelineFrame,
   type StageTimes,
+  type TokenBody,
 } from "../ring/index.ts";
 import {
   describe,
@@ -47,6 +49,8 @@ export interface GenerateOptions {
   /** The most tokens to generate, those of a lost session included. */
   maxTokens: number;
   sampling: SamplingOptions;
+  /** What the last generated token came with. */
+  mu?: number | undefined;
   /** Of the cluster; default: COMPUTE_MODE_DEFAULTS. */
   mode?: ComputeMode;
   /** Frees every stage at once. */
@@ -57,8 +61,7 @@ export interface GenerateOptions {
   onTimes?: ((stage: number, times: StageTimes) => void) | undefined;
 }
 
-export interface GeneratedToken {
-  token: number;
+export interface GeneratedToken extends TokenBody {
   position: number;
   /** Set on the last token: the model ended the text (the token has none), or `maxTokens` was reached. */
   finish?: "stop" | "length";
@@ -84,6 +87,7 @@ interface Chunk {
   count: number;
 }
 
+const NO_BYTES = new Uint8Array();
 const NO_CHUNK: Chunk = Object.freeze({ position: 0, count: 0 });
 
 export class Pipeline {
@@ -141,7 +145,7 @@ export class Pipeline {
 
   /** What each stage said of itself. */
   async #open(session: GatewaySession, links: Link[]): Promise<OpenedBody[]> {
-    const { manifest, route, tokens, maxTokens, sampling, mode } =
+    const { manifest, route, tokens, maxTokens, sampling, mu, mode } =
       session.options;
     const generated = session.options.generated?.length ?? 0;
     const body = {
@@ -150,10 +154,12 @@ export class Pipeline {
       promptTokens: tokens.length,
       maxTokens,
       credit: generated + PIPELINE_DEFAULTS.creditTokens,
-      sampling,
       ...mode,
-    } satisfies Omit<OpenBody, "sampling"> & { sampling: SamplingOptions };
-    const open = Buffer.from(JSON.stringify(body));
+    } satisfies Omit<OpenBody, "sampling">;
+    const [open, openLast] = [false, true].map((isLast) => {
+      const own = { sampling: samplingFor(sampling, isLast), mu };
+      return Buffer.from(JSON.stringify({ ...body, ...own }));
+    });
     const known = bytesOf(session.known);
     const dialled = route.map(async (stage, index) => {
       try {
@@ -173,7 +179,7 @@ export class Pipeline {
       link.send(
         { ...session.head(FrameType.Open, stage), count: session.known.length },
         known,
-        open,
+        (stage === route.length - 1 ? openLast : open) ?? NO_BYTES,
       );
     const ready = new Map<number, OpenedBody>();
     while (ready.size < route.length) {
@@ -280,8 +286,13 @@ export class Pipeline {
     links: readonly Link[],
     opened: readonly OpenedBody[],
   ): AsyncGenerator<GeneratedToken, void, undefined> {
-    const { tokens, route } = session.options;
+    const { tokens, route, sampling } = session.options;
     const { creditTokens } = PIPELINE_DEFAULTS;
+    const { mirostat, temperature, logprobs } = sampling;
+    const asked = {
+      hasMu: mirostat > 0 && temperature > 0,
+      likeliest: logprobs,
+    };
     await this.#feed(session, links, opened);
     for (let position = session.known.length; ;) {
       const frame = await this.#next(session);
@@ -292,12 +303,11 @@ export class Pipeline {
           `the last stage sent the token of position ${frame.position}, expected ${position}`,
         );
       }
-      const [token = 0] = intsOf(frame.body);
-      if ((frame.flags & Flag.Stop) !== 0)
-        yield { token, position, finish: "stop" };
+      const token = { ...decodeToken(frame.body, asked), position };
+      if ((frame.flags & Flag.Stop) !== 0) yield { ...token, finish: "stop" };
       else if ((frame.flags & Flag.Length) !== 0)
-        yield { token, position, finish: "length" };
-      else yield { token, position };
+        yield { ...token, finish: "length" };
+      else yield token;
       if ((frame.flags & (Flag.Stop | Flag.Length)) !== 0) return;
       position++;
       // The reader took one more: half of the credit is given again before all of it is used.

@@ -130,7 +130,10 @@ export class StageSession {
       known: Buffer.from(open.known).toString("base64"),
       maxTokens: open.maxTokens,
       credit: open.credit,
-      ...(this.isLast && { sampling: open.sampling }),
+      ...(this.isLast && {
+        sampling: open.sampling,
+        ...(open.mu !== undefined && { mu: open.mu }),
+      }),
       ...(neighbours && {
         previous: linkOf(neighbours.previous),
         next: linkOf(neighbours.next),
@@ -295,6 +298,8 @@ export function stopping({ name, index }: StageSession): ShoalError {
 /** Errors of the engine that say what was wrong with the session, not with the engine. */
 const OF_THE_SESSION: ReadonlySet<string> = new Set([
   "CONTEXT_EXCEEDED",
+  "GRAMMAR_INVALID",
+  "GRAMMAR_STUCK",
   "BUSY",
   "COMMAND_UNAUTHORIZED",
   "FRAME_MALFORMED",

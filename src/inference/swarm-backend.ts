@@ -63,6 +63,8 @@ type Plan = RoutePlan<Candidate>;
 interface Known {
   loaded: Loaded;
   generated: readonly number[];
+  /** What the last one came with. */
+  mu: number | undefined;
   /** The route that it would take without these peers. */
   next: (leaving: ReadonlySet<string>) => Plan | undefined;
 }
@@ -234,6 +236,7 @@ export class SwarmBackend implements Backend {
         entry.waiting(awaited(this.notReady() ?? error, route)),
     });
     const generated: number[] = [];
+    let mu: number | undefined;
     let kinds: (string | undefined)[] = [];
     let kept = this.#keptRoutes.nodesWith(request.tokens);
     for (let failure: ShoalError | undefined; ;) {
@@ -257,11 +260,12 @@ export class SwarmBackend implements Backend {
           const peers = new Set(plan.stages.map(({ peer }) => peer));
           return planAlong(around(leaving), layerCount, peers, goesOn);
         };
-        const known = { loaded, generated, next };
+        const known = { loaded, generated, mu, next };
         const along = this.#along(plan, request, known, entry);
         for await (const token of along) {
           recovery.progress();
           generated.push(token.token);
+          ({ mu } = token);
           yield token;
         }
         return;
@@ -308,9 +312,9 @@ export class SwarmBackend implements Backend {
   async *#along(
     { stages, prediction }: Plan,
     { tokens, maxTokens, sampling, signal }: GenerateRequest,
-    { loaded: { manifest }, generated, next }: Known,
+    { loaded: { manifest }, generated, mu, next }: Known,
     entry: SessionEntry,
-  ): AsyncGenerator<GeneratedToken, void, undefined> {
+  ): AsyncGenerator<GeneratedToken & { mu?: number }, void, undefined> {
     const route = stages.map(({ peer, layerStart, layerEnd, addresses }) => ({
       peer,
       layerStart,
@@ -343,6 +347,7 @@ export class SwarmBackend implements Backend {
         generated: [...generated],
         maxTokens,
         sampling,
+        mu,
         mode: this.#mode(),
         signal: AbortSignal.any([signal, gone.signal]),
         onResumed: (cachedTokens) => {

@@ -283,6 +283,14 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, Help>> = {
     "Prompt and reply together are longer than the model's context in this cluster.",
     "Shorten the prompt or `max_tokens`, or start the nodes with a larger `--context`.",
   ],
+  GRAMMAR_INVALID: [
+    "A grammar (GBNF), or what should begin it, has an error, or would take an engine too much work: the message names the line or the reason.",
+    "Correct or simplify the grammar or the schema that it was made of.",
+  ],
+  GRAMMAR_STUCK: [
+    "A reply came to a place where no token of the model is what the grammar allows.",
+    "Allow more there: some vocabularies cannot write every character.",
+  ],
   // gateway
   SCHEMA_UNSUPPORTED: [
     "A JSON schema (of `response_format`, a tool or `format`) uses a keyword that no grammar here can hold a reply to, or nothing fulfils it.",

@@ -119,6 +119,10 @@ const CODES = {
   CONTEXT_EXCEEDED: [400, 65],
   // grammar
   SCHEMA_UNSUPPORTED: [400, 65],
+  /** A grammar that is none, or takes too much work. */
+  GRAMMAR_INVALID: [400, 65],
+  /** The model cannot write what the grammar wants. */
+  GRAMMAR_STUCK: [422, 65],
   // gateway
   REQUEST_INVALID: [400, 65],
   REQUEST_TOO_LARGE: [413, 65],

@@ -152,6 +152,7 @@ function drawing(
     maxTokens,
     stop,
     sampling: {
+      ...otherwise,
       temperature: drawn.temperature ?? otherwise.temperature,
       topK: drawn.topK ?? otherwise.topK,
       topP: drawn.topP ?? otherwise.topP,

@@ -14,13 +14,14 @@
  */
 import { ShoalError } from "../lib/index.ts";
 import { TIMES_BYTES } from "./stage-times.ts";
+import { MAX_TOKEN_BYTES } from "./token-body.ts";
 
 export const PIPELINE_PROTOCOL = "/shoal/pipeline/1.1.0";
 export const HEADER_BYTES = 32;
 /** One chunk of activations and its header: 192 tokens × 32,768 × 4 bytes = 24 MiB, and room. DeepSeek V4 passes on 28,672 values a token. */
 export const MAX_FRAME_BYTES = 24 * 1024 * 1024 + 64 * 1024;
-/** OPEN's JSON: a route of MAX_STAGES with their addresses. */
-const MAX_OPEN_BYTES = 256 * 1024;
+/** OPEN's JSON: a route of MAX_STAGES with their addresses, and a grammar, each of whose characters may need an escape. */
+const MAX_OPEN_BYTES = 1024 * 1024;
 /** Of the bodies of OPENED and ERROR. */
 const MAX_JSON_BYTES = 16 * 1024;
 
@@ -35,7 +36,7 @@ export const FrameType = {
   Activations: 4,
   /** stage → gateway: a chunk that is not sampled has come as far as it is needed: to the last stage, or to one before those that have it. */
   Prefilled: 5,
-  /** last stage → stage 0 and gateway: i32 token, sampled for `position`. */
+  /** last stage → stage 0 and gateway: i32 token, sampled for `position`; to the gateway also what it asked for (token-body.ts). */
   Token: 6,
   /** gateway → stage: the session is over; free it. */
   Close: 7,
@@ -174,7 +175,7 @@ function bodyFits(
     case FrameType.Activations:
       return count >= 1 && length >= count * 8 && length % (count * 4) === 0;
     case FrameType.Token:
-      return count === 1 && length === 4;
+      return count === 1 && length >= 4 && length <= MAX_TOKEN_BYTES;
     case FrameType.Times:
       return length === TIMES_BYTES;
     case FrameType.Prefilled:

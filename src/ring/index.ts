@@ -12,6 +12,7 @@
  */
 export * from "./frames.ts";
 export * from "./stage-times.ts";
+export * from "./token-body.ts";
 export { hasDataSockets } from "./available.ts";
 export { ringKeys, type RingKeys } from "./keys.ts";
 export { Poller } from "./poller.ts";

@@ -258,6 +258,7 @@ function orderOf(
     includeUsage: fields.stream_options?.include_usage ?? false,
     includeProgress: fields.stream_options?.include_progress ?? false,
     sampling: {
+      ...otherwise,
       temperature: fields.temperature ?? otherwise.temperature,
       topK: fields.top_k ?? otherwise.topK,
       topP: fields.top_p ?? otherwise.topP,
