@@ -169,6 +169,7 @@ const NATIVE = [
   "engine/native-layouts.ts",
   "engine/native-files.ts",
   "engine/native-pages.ts",
+  "engine/native-samplers.ts",
   "engine/native-tensors.ts",
   "ring/libc.ts",
   "ring/openssl.ts",

@@ -65,7 +65,7 @@ export interface SamplingOptions {
 export interface Grammar {
   /** llama.cpp's form; its rule `root` is the text. */
   gbnf: string;
-  /** Begins only after one of these was written; without it, at once. */
+  /** Begins only after one of these was written; without any, at once. */
   triggers?: readonly GrammarTrigger[] | undefined;
 }
 

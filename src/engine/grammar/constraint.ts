@@ -4,7 +4,7 @@
  */
 import { isUtf8 } from "node:buffer";
 import { ShoalError } from "../../lib/index.ts";
-import type { Gbnf } from "./gbnf.ts";
+import type { Gbnf } from "./gbnf-tables.ts";
 import { DEAD, Matcher } from "./matcher.ts";
 import type { Pieces } from "./pieces.ts";
 

@@ -5,43 +5,9 @@
  *     const grammar = parseGbnf('root ::= "yes" | "no"', (text) => tokenOf(text));
  */
 import { ShoalError } from "../../lib/index.ts";
+import { type Gbnf, GBNF_LIMITS, NodeKind } from "./gbnf-tables.ts";
 import { refuseLeftRecursion } from "./left-recursion.ts";
 import { CharacterSet } from "./character-set.ts";
-
-export const GBNF_LIMITS = Object.freeze({
-  /** A schema with some hundred fields makes 50 KiB. */
-  maxLength: 256 * 1024,
-  /** Brackets in brackets. */
-  maxDepth: 100,
-  /** Symbols after repetitions are written out: 1 MiB of tables. */
-  maxNodes: 1 << 16,
-  /** llama.cpp's own (MAX_REPETITION_THRESHOLD). */
-  maxRepetitions: 2000,
-});
-
-/** What stands at a place of a rule. */
-export const NodeKind = {
-  /** The end of an alternative. */
-  End: 0,
-  /** One character of a set. */
-  Character: 1,
-  /** Another rule. */
-  Rule: 2,
-  /** This token as a whole; or any but this. */
-  Token: 3,
-  OtherToken: 4,
-} as const;
-
-export interface Gbnf {
-  /** By place; what follows a place is at the next one. */
-  readonly kinds: readonly number[];
-  /** By place: the number of the set or rule, or the token. */
-  readonly values: readonly number[];
-  readonly sets: readonly CharacterSet[];
-  /** Of each rule: the places where its alternatives begin. */
-  readonly rules: readonly (readonly number[])[];
-  readonly root: number;
-}
 
 type Sequence = { kind: number; value: number }[];
 
@@ -62,6 +28,8 @@ class Parser {
   /** Where a rule is mentioned first, for its error. */
   readonly #mentioned: number[] = [];
   readonly #rules: (Sequence[] | undefined)[] = [];
+  /** Rules for one more, or none: by what is repeated, and how often after it. */
+  readonly #optional = new Map<string, number>();
   #at = 0;
   #depth = 0;
   #nodes = 0;
@@ -291,18 +259,23 @@ class Parser {
       this.#rules[rule] = [[...one, again], []];
       out.push(this.#count(again));
     } else {
+      const [{ kind, value } = { kind: 0, value: 0 }] = one;
       let rest: Sequence = [];
       for (let i = least; i < most; i++) {
-        const rule = this.#newRule([[...one, ...rest], []]);
-        rest = [this.#count({ kind: NodeKind.Rule, value: rule })];
+        const key = `${kind} ${value} ${i - least}`;
+        // A schema has many texts of the same length at most.
+        const rule =
+          this.#optional.get(key) ?? this.#newRule([[...one, ...rest], []]);
+        this.#optional.set(key, rule);
+        rest = [{ kind: NodeKind.Rule, value: rule }];
       }
-      out.push(...rest);
+      out.push(...rest.map(this.#count));
     }
     return out;
   }
 
   #newRule(alternatives: Sequence[]): number {
-    this.#count(undefined);
+    alternatives.forEach(this.#count);
     this.#mentioned.push(this.#at);
     return this.#rules.push(alternatives) - 1;
   }

@@ -26,7 +26,10 @@ export class GrammarRules {
   ) {
     this.#pieces = pieces;
     this.#constraint = new Constraint(parseGbnf(gbnf, tokenOf), pieces);
-    this.#trigger = triggers && new Trigger(triggers);
+    this.#trigger =
+      triggers !== undefined && triggers.length > 0
+        ? new Trigger(triggers)
+        : undefined;
   }
 
   /** Whether a token may come next. Throws GRAMMAR_INVALID if that takes too much work. */

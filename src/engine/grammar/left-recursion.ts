@@ -3,7 +3,7 @@
  * for some grammars; here each rule is looked at once.
  */
 import type { ShoalError } from "../../lib/index.ts";
-import { type Gbnf, NodeKind } from "./gbnf.ts";
+import { type Gbnf, NodeKind } from "./gbnf-tables.ts";
 
 interface First {
   rule: number;

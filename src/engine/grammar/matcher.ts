@@ -4,7 +4,7 @@
  * done: a grammar that would take too much of it ends its session instead of keeping the others of its engine waiting.
  */
 import { ShoalError } from "../../lib/index.ts";
-import { type Gbnf, NodeKind } from "./gbnf.ts";
+import { type Gbnf, NodeKind } from "./gbnf-tables.ts";
 
 export const MATCHER_LIMITS = Object.freeze({
   /** Ways that a text can be read at once. JSON schemas have some dozens; what doubles with each character is noticed here. */

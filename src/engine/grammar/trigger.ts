@@ -94,6 +94,9 @@ export class Trigger {
   }
 }
 
+/** V8's own flag: never goes back. */
+const LINEAR = "l";
+
 /** JavaScript goes on in linear time where a search goes back and forth too often, if the pattern can be run that way at all. */
 function linearPattern(regex: string): RegExp {
   setFlagsFromString("--enable-experimental-regexp-engine");
@@ -102,8 +105,8 @@ function linearPattern(regex: string): RegExp {
   );
   const source = Buffer.from(regex).toString(ofBytes);
   try {
-    new RegExp(source, "l");
-    return new RegExp(source);
+    const linear = new RegExp(source, LINEAR);
+    return new RegExp(linear.source);
   } catch (error) {
     throw new ShoalError(
       "GRAMMAR_INVALID",
