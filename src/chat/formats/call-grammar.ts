@@ -29,16 +29,14 @@ export function addCalls(
   );
   const open = call.open === "" ? "" : `${literal(call.open)} ${space}`;
   const close = call.close === "" ? "" : `${space} ${literal(call.close)}`;
-  const opens = format.isBare === true && open !== "" ? `(${open})?` : open;
+  const { isBare = false, isOpenOptional = false } = format;
+  const opens = isBare || isOpenOptional ? `(${open})?` : open;
+  const closes = isOpenOptional ? `(${close})?` : close;
   const one = grammar.addRule(
     "one-call",
-    `${opens} (${bodies.join(" | ")}) ${close}`,
+    `${opens} (${bodies.join(" | ")}) ${closes}`,
   );
-  const between = isList
-    ? `"," ${space}`
-    : format.isBare === true
-      ? `";"? ${space}`
-      : space;
+  const between = isList ? `"," ${space}` : isBare ? `";"? ${space}` : space;
   const more = isParallel ? ` (${between} ${one})*` : "";
   const all = isList
     ? `"[" ${space} ${one}${more} ${space} "]"`

@@ -58,14 +58,19 @@ export interface CallFormat {
   readonly call: Marks;
   /** Without a mark, a call is one only where the content begins. */
   readonly isBare?: boolean;
+  /** Models leave the mark out and begin with the one before the name. */
+  readonly isOpenOptional?: boolean;
   readonly body: CallBody;
   /** Ids that the template takes: nine letters and digits. */
   readonly hasShortIds?: boolean;
 }
 
 /** What begins calls, as the sampler and the reader look for it. */
-export function openers({ section, call }: CallFormat): string[] {
-  return [section?.open ?? "", call.open].filter((mark) => mark !== "");
+export function openers(format: CallFormat): string[] {
+  const { section, call, body, isOpenOptional = false } = format;
+  const marks = [section?.open, call.open];
+  if (isOpenOptional && body.kind === "tagged") marks.push(body.beforeName);
+  return marks.filter((mark) => mark !== undefined && mark !== "") as string[];
 }
 
 /** Every mark of the format: those that are control tokens must reach the reader. */

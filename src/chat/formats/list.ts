@@ -177,6 +177,7 @@ export const CALL_FORMATS: readonly CallFormat[] = [
     name: "qwen3-coder",
     written: [/<tool_call>/, /<function=/, /<parameter=/],
     call: { open: "<tool_call>", close: "</tool_call>" },
+    isOpenOptional: true,
     body: {
       kind: "tagged",
       beforeName: "<function=",

@@ -21,18 +21,15 @@ export function* readCalls(
   const inSection =
     section !== undefined && (yield* reading.accept(section.open));
   if (inSection) yield* reading.space();
-  if (isList && !(yield* reading.accept("["))) {
-    reading.goBack();
-    return false;
-  }
+  // One call may come without its list.
+  const isListed = isList && (yield* reading.accept("["));
   if (!(yield* readCall(reading, format, scope))) {
     reading.goBack();
     return false;
   }
-  while (yield* readNext(reading, format, scope)) {
-    // Each call is read as the first.
-  }
-  if (isList) yield* reading.acceptNext("]");
+  let hasMore = isList === isListed;
+  while (hasMore) hasMore = yield* readNext(reading, format, scope);
+  if (isListed) yield* reading.acceptNext("]");
   if (inSection && section.close !== "") {
     yield* reading.acceptNext(section.close);
   }
@@ -61,11 +58,10 @@ function* readCall(
   format: CallFormat,
   scope: CallScope,
 ): Reads<boolean> {
-  const { call, isBare = false } = format;
+  const { call, isBare = false, isOpenOptional = false } = format;
   yield* reading.space();
-  if (call.open !== "" && !(yield* reading.accept(call.open)) && !isBare) {
-    return false;
-  }
+  const isOpen = yield* reading.accept(call.open);
+  if (!isOpen && !isBare && !isOpenOptional) return false;
   yield* reading.space();
   const ends = [call.close, format.section?.close ?? ""].filter(
     (end) => end !== "",
