@@ -133,14 +133,16 @@ export function factsOf(
 ): Facts {
   const { completion_tokens: tokens, shoal } = usage;
   const tookMs = (lastMs ?? 0) - (firstMs ?? 0);
+  // The gateway knows it better: here, pieces may come in bursts.
+  const seenMs = tokens > 1 && tookMs > 0 ? tookMs / (tokens - 1) : null;
+  const msPerToken = shoal?.token_ms ?? seenMs;
   return {
     model,
     tokens,
     promptTokens: usage.prompt_tokens,
     cachedTokens: usage.prompt_tokens_details?.cached_tokens ?? 0,
     firstMs: firstMs ?? null,
-    tokensPerSecond:
-      tokens > 1 && tookMs > 0 ? ((tokens - 1) * 1000) / tookMs : null,
+    tokensPerSecond: msPerToken ? 1000 / msPerToken : null,
     recoveries: shoal?.recoveries ?? 0,
     stages: (shoal?.stages ?? []).map((stage) => ({
       peer: stage.peer,
