@@ -9,6 +9,7 @@ import type {
 } from "./format.ts";
 import { textUpTo } from "./grammar-text.ts";
 import {
+  argumentChoices,
   argumentSchema,
   argumentsOf,
   argumentTypes,
@@ -103,7 +104,7 @@ function taggedBody(
 ): string {
   const space = grammar.addJson("space");
   const { keys, required } = argumentsOf(tool.parameters);
-  const members = keys.map((key) => {
+  const members = keys?.map((key) => {
     const mark = literal(body.key.open + key + body.key.close);
     const value = taggedValue(grammar, body, tool, key);
     const name = `argument-${tool.name}-${key}`;
@@ -112,7 +113,19 @@ function taggedBody(
   });
   const open = literal(body.beforeName + tool.name + body.afterName);
   const close = body.close === "" ? "" : literal(body.close);
-  return `${open} ${space} ${members.join(" ")} ${close}`;
+  const all = members?.join(" ") ?? `(${anyArgument(grammar, body)} ${space})*`;
+  return `${open} ${space} ${all} ${close}`;
+}
+
+/** Of a tool whose schema names none. */
+function anyArgument(
+  grammar: GrammarBuilder,
+  { key, value, valueClose }: TaggedBody,
+): string {
+  const mark = `${literal(key.open)} [^<>"= \\n]{1,64} ${literal(key.close)}`;
+  const open = value[0]?.open ?? "";
+  const space = open.startsWith("<") ? grammar.addJson("space") : "";
+  return `${mark} ${space} ${literal(open)} ${textUpTo(grammar, valueClose)}`;
 }
 
 function taggedValue(
@@ -128,6 +141,11 @@ function taggedValue(
   // `<arg_value>` may stand on a line of its own.
   const space = open.startsWith("<") ? grammar.addJson("space") : "";
   const begin = `${space} ${literal(open)} ${isOnLines ? '"\\n"?' : ""}`;
+  const choices = argumentChoices(tool.parameters, key);
+  if (isText && choices !== undefined) {
+    const line = isOnLines ? '"\\n"?' : "";
+    return `${begin} (${choices.map(literal).join(" | ")}) ${line} ${literal(valueClose)}`;
+  }
   if (isText) return `${begin} ${textUpTo(grammar, valueClose)}`;
   const schema = argumentSchema(tool.parameters, key);
   const held = addSchema(grammar, `value-${key}`, schema, "value", tool);

@@ -1,4 +1,4 @@
-import { GrammarBuilder, literal } from "../../grammar/index.ts";
+import { checkGrammar, GrammarBuilder, literal } from "../../grammar/index.ts";
 import type { ChatRequest, Hold, Tool } from "../chat-request.ts";
 import type { Reasoning } from "../reasoning.ts";
 import type { ReplyGrammar, ReplyTrigger } from "../reply.ts";
@@ -36,6 +36,7 @@ export function replyGrammar(
     grammar.addRule("root", calls?.() ?? "");
     return { gbnf: grammar.toString(), triggers: triggersOf(form) };
   }
+  if (hold?.kind === "gbnf") checkGrammar(hold.gbnf);
   const before = thoughts();
   const isWhole = before === "" && form.kind === "marked";
   if (isWhole && calls === undefined && hold?.kind === "gbnf") {

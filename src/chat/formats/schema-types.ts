@@ -18,17 +18,29 @@ export function argumentTypes(
 export const isOnlyText = (types: ReadonlySet<JsonType> | undefined): boolean =>
   types?.size === 1 && types.has("string");
 
-/** The arguments that the tool's schema names. */
+/** The arguments that the tool's schema names. Without names, there may be any. */
 export function argumentsOf(parameters: Json | undefined): {
-  keys: string[];
+  keys: string[] | undefined;
   required: ReadonlySet<Json>;
 } {
   const properties = field(parameters, "properties");
   const required = field(parameters, "required");
   return {
-    keys: isObject(properties) ? Object.keys(properties) : [],
+    keys: isObject(properties) ? Object.keys(properties) : undefined,
     required: new Set(Array.isArray(required) ? required : []),
   };
+}
+
+/** The only texts that an argument may be, if the schema lists them. */
+export function argumentChoices(
+  parameters: Json | undefined,
+  key: string,
+): string[] | undefined {
+  const schema = field(field(parameters, "properties"), key);
+  const values = field(schema, "enum") ?? listed(field(schema, "const"));
+  if (!Array.isArray(values) || values.length === 0) return undefined;
+  const texts = values.filter((value) => typeof value === "string");
+  return texts.length === values.length ? texts : undefined;
 }
 
 /** An argument's schema, with the definitions that it may refer to. */
