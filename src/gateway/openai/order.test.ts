@@ -3,6 +3,25 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CHAT, inProcess } from "../../../test/fakes/gateway.ts";
 
+/** What no parameter asks for: `common_params_sampling` in llama.cpp's common/common.h at v0.5.0. */
+const LLAMA_DEFAULTS = {
+  typicalP: 1,
+  topNSigma: -1,
+  dryMultiplier: 0,
+  dryBase: 1.75,
+  dryAllowedLength: 2,
+  dryPenaltyLastN: -1,
+  drySequenceBreakers: ["\n", ":", '"', "*"],
+  xtcProbability: 0,
+  xtcThreshold: 0.1,
+  dynatempRange: 0,
+  dynatempExponent: 1,
+  mirostat: 0,
+  mirostatTau: 5,
+  mirostatEta: 0.1,
+  logprobs: -1,
+};
+
 const COMPLETION = { model: "shoal-demo", prompt: "Once" };
 
 test("parameters with default values, and null, are accepted", async () => {
@@ -41,6 +60,7 @@ test("sampling parameters reach the generation under their own names, the others
     presencePenalty: 0,
     seed: 77,
     logitBias: [],
+    ...LLAMA_DEFAULTS,
   });
   await post("/v1/chat/completions", {
     ...CHAT,
@@ -69,6 +89,7 @@ test("sampling parameters reach the generation under their own names, the others
       [7, -100],
       [8, 1.5],
     ],
+    ...LLAMA_DEFAULTS,
   });
 });
 
