@@ -10,7 +10,7 @@ import { unsupported } from "./schema-errors.ts";
 /** More rules are no schema that a person wrote; llama.cpp keeps each as a vector. */
 const MAX_RULES = 20_000;
 /** Of a grammar's text: it travels with the request to the last stage. */
-const MAX_GRAMMAR_CHARS = 1024 * 1024;
+const MAX_GRAMMAR_CHARS = 256 * 1024;
 /** Expressions and derivatives on the way from regular expressions to automata: about a second's work. */
 const REGEX_BUDGET = 50_000;
 /** Longer lists are written with what their texts begin with once: llama.cpp looks at each choice for each token. */

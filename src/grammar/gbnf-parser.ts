@@ -20,14 +20,14 @@ export interface GbnfRule {
   line: number;
 }
 
-/** Of a grammar's text. A grammar of a large schema has a tenth. */
-const MAX_CHARS = 1024 * 1024;
+/** Of a grammar's text, as the engine has it: a schema of some hundred fields makes 50 KiB. */
+const MAX_CHARS = 256 * 1024;
 /** Groups inside groups: llama.cpp and this reader descend into each. */
 const MAX_NESTING = 100;
 /** llama.cpp's MAX_REPETITION_THRESHOLD, for the rules that a repetition makes. */
 const MAX_REPETITIONS = 2000;
-/** llama.cpp writes repetitions out: the elements of all of them, 8 bytes each. */
-const MAX_ELEMENTS = 1_000_000;
+/** Repetitions are written out: the symbols of all of them. The engine has the same bound, after it shared what is equal. */
+const MAX_ELEMENTS = 1 << 17;
 
 /** The rules by name. Throws REQUEST_INVALID, with the line. */
 export function parseGbnf(text: string): Map<string, GbnfRule> {

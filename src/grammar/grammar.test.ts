@@ -52,6 +52,29 @@ test("a long list of choices is read from what its texts begin with", () => {
     assert.ok(!grammar.accepts(text));
 });
 
+test("long strings and lists stay within what llama.cpp takes", () => {
+  for (const [schema, fits, toolong] of [
+    [{ type: "string", maxLength: 2500 }, 2500, 2501],
+    [{ type: "string", minLength: 2001, maxLength: 2500 }, 2001, 2000],
+    [{ type: "array", items: { type: "null" }, maxItems: 2500 }, 2500, 2501],
+    [{ type: "array", items: { type: "null" }, minItems: 1500 }, 1500, 1499],
+  ] as const) {
+    const grammar = new TextGrammar(schemaToGrammar(schema));
+    const text = (length: number): string =>
+      schema.type === "string"
+        ? JSON.stringify("a".repeat(length))
+        : JSON.stringify(Array.from({ length }, () => null));
+    assert.ok(grammar.accepts(text(fits)));
+    assert.ok(!grammar.accepts(text(toolong)));
+  }
+  schemaToGrammar({
+    type: "array",
+    items: { type: "string", maxLength: 100 },
+    maxItems: 10_000,
+  });
+  schemaToGrammar({ type: "string", maxLength: 20_000 });
+});
+
 test("a schema that begins with itself is refused", () => {
   for (const schema of [
     { $ref: "#" },

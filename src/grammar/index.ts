@@ -17,7 +17,7 @@ export { literal, repeat } from "./gbnf.ts";
 export type { JsonRule } from "./json-rules.ts";
 
 /** Of `choiceToGrammar`, all together: they travel with the request. */
-const MAX_CHOICE_CHARS = 256 * 1024;
+const MAX_CHOICE_CHARS = 64 * 1024;
 
 /** A grammar whose text is JSON that fulfils `schema`. Throws SCHEMA_UNSUPPORTED, with the path in the schema. */
 export function schemaToGrammar(schema: unknown): string {

@@ -13,7 +13,7 @@ import {
 import { isShoalError } from "../lib/index.ts";
 import { checkGrammar, schemaToGrammar } from "./index.ts";
 
-const SCHEMAS = 200;
+const SCHEMAS = 100;
 const DRAWS = 6;
 /** Nothing fulfils a few of them, and JSON schema does not say so. */
 const MAX_REFUSED = SCHEMAS / 20;

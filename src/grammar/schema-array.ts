@@ -7,6 +7,8 @@ import type { Visit } from "./schema-kinds.ts";
 
 /** Each possible length of a bounded array is a rule in llama.cpp. */
 const MAX_ITEMS = 10_000;
+/** Of an optional list, in items: longer ones are rules of their own. */
+const LONG = 100;
 /** Each is written out, one within the other. */
 const MAX_PREFIX_ITEMS = 500;
 
@@ -55,7 +57,7 @@ export function arrayRule(
   if (least > most) return undefined;
   builder.addJson("space");
   const body = itemsBody(given, rest, least, most, (item, name) =>
-    builder.addRule(`${place.name}-${name}`, `"," space ${item}`),
+    builder.addRule(`${place.name}-${name}`, item),
   );
   return builder.addRule(
     place.name,
@@ -63,13 +65,13 @@ export function arrayRule(
   );
 }
 
-/** `after` makes the symbol of an item with the comma before it. */
+/** `rule` makes a rule of a part, and gives its symbol. */
 function itemsBody(
   prefix: readonly string[],
   rest: string | undefined,
   least: number,
   most: number,
-  after: (item: string, name: string) => string,
+  rule: (body: string, name: string) => string,
 ): string {
   // The array after its first `index` items.
   const from = (index: number): string => {
@@ -77,13 +79,17 @@ function itemsBody(
     if (index >= most || item === undefined) return "";
     if (index > 0 && index >= prefix.length)
       return repeat(
-        after(item, "more"),
+        rule(`"," space ${item}`, "more"),
         Math.max(0, least - index),
         most === Infinity ? undefined : most - index,
       );
-    const own = index === 0 ? item : after(item, `next-${index}`);
+    const own = index === 0 ? item : rule(`"," space ${item}`, `next-${index}`);
     const body = `${own} ${from(index + 1)}`.trim();
-    return index < least ? body : `(${body})?`;
+    if (index < least) return body;
+    // llama.cpp takes no group of so many repetitions that is optional itself.
+    return most - index > LONG && most < Infinity
+      ? `${rule(body, `from-${index}`)}?`
+      : `(${body})?`;
   };
   return from(0);
 }

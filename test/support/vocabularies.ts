@@ -183,6 +183,47 @@ function rwkv(): VocabularyCase {
   };
 }
 
+/**
+ * For replies in JSON by a model of random weights: whole characters, and many pieces that end a string or a list, as real vocabularies have
+ * them, so that replies come to an end.
+ */
+export function jsonVocabulary(): Pick<VocabularyCase, "size" | "metadata"> {
+  const ascii = Array.from({ length: 126 }, (_, i) =>
+    String.fromCharCode(i + 1),
+  );
+  const ends = ascii.slice(31).flatMap((char) => [`"${char}`, `${char}"`]);
+  const more = [
+    "}}",
+    "]]",
+    '"}]',
+    "true",
+    "null",
+    "12",
+    "2024-",
+    "é",
+    "日本",
+    "🐟",
+  ];
+  const texts = [...ascii, ...new Set([...ends, ...more])];
+  return vocabulary(
+    "rwkv",
+    [
+      ["<s>", CONTROL, 0],
+      ...texts.map((text): Token => [rwkvText(text), NORMAL, 0]),
+    ],
+    { bos_token_id: id(0), eos_token_id: id(0) },
+  );
+}
+
+/** llama.cpp reads the escapes of Python in this kind of vocabulary. */
+function rwkvText(text: string): string {
+  return Array.from(Buffer.from(text), (byte) =>
+    byte > 32 && byte < 127 && byte !== 92
+      ? String.fromCharCode(byte)
+      : `\\x${hex(byte).toLowerCase()}`,
+  ).join("");
+}
+
 function plamo2(): VocabularyCase {
   const tokens: Token[] = [
     ["<|plamo:unk|>", UNKNOWN, 0],
