@@ -1,7 +1,7 @@
 /** From a request's body to its answer, streamed or whole, in the form of any API. */
 import type { FastifyInstance, FastifyReply } from "fastify";
 import type { Arrival } from "../inference/index.ts";
-import { ShoalError } from "../lib/index.ts";
+import { type EventFields, ShoalError } from "../lib/index.ts";
 import { AnswerStream } from "./answer-stream.ts";
 import type {
   AnswerShape,
@@ -59,6 +59,7 @@ export async function answer<Asked extends Order>(
     kind,
     order,
     exchange,
+    reply,
     {},
     service,
     async (begun, shape) => {
@@ -82,28 +83,36 @@ async function stream<Asked extends Order>(
   const how = { onWaiting: (what?: string) => stream.waiting(what) };
   let used: AnswerShape | undefined;
   try {
-    await work(kind, order, exchange, how, service, async (begun, shape) => {
-      used = shape;
-      const all = begun.replies.map((reply) => ({
-        reply,
-        first: reply.generated.next(),
-      }));
-      for (const { first } of all) first.catch(() => {});
-      stream.openSoon();
-      await Promise.race(all.map(({ first }) => first));
-      if (stream.events === undefined) tellTiming(begun, reply);
-      const events = stream.open();
-      await Promise.all(
-        all.map(async ({ reply, first }, index) => {
-          const counts = (): Counts => countsOf(begun);
-          const one = { first: await first, reply, index, counts };
-          await events.send(shape.opening(index, countsOf(begun)));
-          await streamed(one, shape, events);
-        }),
-      );
-      await events.send(shape.end(countsOf(begun)));
-      events.end();
-    });
+    await work(
+      kind,
+      order,
+      exchange,
+      reply,
+      how,
+      service,
+      async (begun, shape) => {
+        used = shape;
+        const all = begun.replies.map((reply) => ({
+          reply,
+          first: reply.generated.next(),
+        }));
+        for (const { first } of all) first.catch(() => {});
+        stream.openSoon();
+        await Promise.race(all.map(({ first }) => first));
+        if (stream.events === undefined) tellTiming(begun, reply);
+        const events = stream.open();
+        await Promise.all(
+          all.map(async ({ reply, first }, index) => {
+            const counts = (): Counts => countsOf(begun);
+            const one = { first: await first, reply, index, counts };
+            await events.send(shape.opening(index, countsOf(begun)));
+            await streamed(one, shape, events);
+          }),
+        );
+        await events.send(shape.end(countsOf(begun)));
+        events.end();
+      },
+    );
   } catch (thrown) {
     // Once the stream is open, an error can only be reported inside it.
     if (stream.events === undefined) throw thrown;
@@ -121,6 +130,7 @@ async function work<Asked extends Order, T>(
   kind: Answering<Asked>,
   order: Asked,
   exchange: Exchange,
+  reply: FastifyReply,
   how: Pick<Arrival, "onWaiting">,
   { settings, replies }: Service,
   answer: (begun: Begun, shape: AnswerShape) => Promise<T>,
@@ -131,9 +141,14 @@ async function work<Asked extends Order, T>(
   const signal = AbortSignal.any([exchange.signal, ended.signal]);
   const arrival = { requestId, arrivedMs, signal, ...how };
   exchange.note({ stream: order.stream });
-  const model = await readyModel(settings.backend, order.model, arrival);
+  const { caller } = exchange;
+  const backend = caller.sees(settings.backend);
+  const model = await readyModel(backend, order.model, arrival);
+  exchange.note({ model: model.id });
   const begun = await replies.begin(model, order, arrival);
   exchange.note({ promptTokens: begun.promptTokens });
+  caller.key?.takePrompt(begun.promptTokens);
+  if (!reply.raw.headersSent) caller.tell(reply);
   const head = {
     requestId,
     model: model.id,
@@ -146,10 +161,20 @@ async function work<Asked extends Order, T>(
   try {
     return await answer(begun, kind.shape(head, order));
   } finally {
-    exchange.note({ completionTokens: completionTokens(begun) });
+    exchange.note(factsOf(begun));
     ended.abort(new ShoalError("ABORTED", "the answer is over"));
     for (const { generated } of begun.replies) await generated.return();
   }
+}
+
+/** Of the first choice the times, from the request's arrival on. */
+function factsOf(begun: Begun): EventFields {
+  const session = begun.replies[0]?.session();
+  return {
+    completionTokens: completionTokens(begun),
+    queuedMs: session?.queuedMs ?? undefined,
+    firstTokenMs: session?.timeToFirstTokenMs ?? undefined,
+  };
 }
 
 /** Where the time of the first choice went. */

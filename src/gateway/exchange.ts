@@ -1,6 +1,6 @@
 /**
  * A request for text and its answer, from the arrival of the body until the last byte is sent or the client is gone. It has the one signal
- * that frees everything the request has taken.
+ * that frees everything the request has taken. Its end is told in one event: who asked for what, how it ended, its times and counts, no text.
  */
 import type { FastifyReply, FastifyRequest } from "fastify";
 import {
@@ -9,20 +9,24 @@ import {
   type EventFields,
   type EventSink,
 } from "../lib/index.ts";
+import type { Caller } from "./caller.ts";
 import { probeWithContinue, whenClosed } from "./departure.ts";
 
 export class Exchange {
   readonly id: string;
   readonly arrivedMs: number;
+  readonly caller: Caller;
   /** Sends a client that closed its sending side a byte, to learn whether it still reads. Unset: before the answer's headers. */
   probe: (() => void) | undefined;
   #controller = new AbortController();
   #facts: Record<string, EventFields[string]> = {};
   #error: ShoalError | undefined;
 
-  constructor(id: string, arrivedMs: number) {
+  constructor(id: string, arrivedMs: number, caller: Caller) {
     this.id = id;
     this.arrivedMs = arrivedMs;
+    this.caller = caller;
+    this.#facts.key = caller.key?.name;
   }
 
   /** Aborts when the client goes, the gateway stops, or `abort` is called. */
@@ -56,12 +60,15 @@ export interface ExchangesOptions {
   clock: Clock;
   events: EventSink;
   maxRequests: number;
+  maxBodiesBytes: number;
+  bodyLimitBytes: number;
   writeTimeoutMs: number;
 }
 
 /** All running exchanges. */
 export class Exchanges {
   #running = new Set<Exchange>();
+  #bodiesBytes = 0;
   #options: ExchangesOptions;
   #stopping = false;
   #onDrained: (() => void)[] = [];
@@ -83,23 +90,20 @@ export class Exchanges {
     reply: FastifyReply,
     work: (exchange: Exchange) => Promise<T>,
   ): Promise<T> {
-    const { clock, maxRequests, writeTimeoutMs } = this.#options;
-    if (this.#running.size >= maxRequests) {
-      throw new ShoalError(
-        "BUSY",
-        `the gateway already handles ${maxRequests} requests`,
-        { maxRequests },
-      );
-    }
+    const { clock, writeTimeoutMs } = this.#options;
+    const { caller } = request;
+    const bodyBytes = this.#makeRoom(request);
     const startedMs = clock.now();
-    const exchange = new Exchange(request.id, startedMs);
+    const exchange = new Exchange(request.id, startedMs, caller);
     this.#running.add(exchange);
+    this.#bodiesBytes += bodyBytes;
     const gone = new ShoalError("ABORTED", "the client went away");
     let toEnd = 2; // the work and the response
     let answered: boolean | undefined;
     let forgetReader: (() => void) | undefined;
     const half = (): void => {
       if (--toEnd > 0) return;
+      this.#bodiesBytes -= bodyBytes;
       this.#end(exchange, answered === true, {
         requestId: exchange.id,
         path: request.routeOptions.url,
@@ -118,6 +122,8 @@ export class Exchanges {
       half();
     });
     try {
+      caller.key?.takeRequest();
+      caller.tell(reply);
       return await work(exchange);
     } catch (error) {
       exchange.fail(ShoalError.from(error));
@@ -143,6 +149,28 @@ export class Exchanges {
 
   abortAll(reason: ShoalError): void {
     for (const exchange of this.#running) exchange.abort(reason);
+  }
+
+  /** Returns what the request's body takes, at most. Throws BUSY. */
+  #makeRoom({ headers }: FastifyRequest): number {
+    const { maxRequests, maxBodiesBytes, bodyLimitBytes } = this.#options;
+    const said = Number(headers["content-length"]);
+    const bytes = Number.isFinite(said) ? said : bodyLimitBytes;
+    if (this.#running.size >= maxRequests) {
+      throw new ShoalError(
+        "BUSY",
+        `the gateway already handles ${maxRequests} requests`,
+        { maxRequests },
+      );
+    }
+    if (this.#bodiesBytes + bytes > maxBodiesBytes) {
+      throw new ShoalError(
+        "BUSY",
+        `the gateway already handles requests of ${maxBodiesBytes} bytes together`,
+        { maxBodiesBytes },
+      );
+    }
+    return bytes;
   }
 
   #end(exchange: Exchange, answered: boolean, base: EventFields): void {

@@ -61,11 +61,11 @@ class HttpGateway implements Gateway {
   }
 
   async start(): Promise<GatewayAddress> {
-    const { host, port, apiKey, events } = this.#settings;
+    const { host, port, apiKey, keys, events } = this.#settings;
     this.#address = await listen(this.#app, host, port);
     const { url } = this.#address;
     events.info("API", "listening", { url });
-    if (apiKey === undefined && !isLoopback(host)) {
+    if (!apiKey && !keys && !isLoopback(host)) {
       events.warn(
         "API",
         "anyone who reaches this address can use the API: no API key is set",

@@ -3,22 +3,26 @@
  * closed: a cross-origin request (no CORS headers unless `corsOrigin`; bodies must be application/json, for which browsers ask permission)
  * and a foreign name that resolves to 127.0.0.1 (such a Host is refused).
  */
-import { createHash, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
 import { isIP } from "node:net";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { isLoopback, ShoalError } from "../lib/index.ts";
+import { isLoopback, ShoalError, systemClock } from "../lib/index.ts";
+import { Caller } from "./caller.ts";
+import { Key } from "./keys/key.ts";
+import { hashOf } from "./keys/keys-file.ts";
+import type { Keys } from "./keys/keys.ts";
 import { HEALTH_ROUTES } from "./openai/models.ts";
 import { PAGE_ROUTES } from "./page.ts";
 
 export interface GuardOptions {
   host: string;
   apiKey: string | undefined;
+  keys: Keys | undefined;
   corsOrigin: string | undefined;
   pagePort: number | undefined;
 }
 
 export function guard(app: FastifyInstance, options: GuardOptions): void {
-  const { apiKey } = options;
   if (options.corsOrigin !== undefined || options.pagePort !== undefined) {
     app.addHook("onRequest", async (request, reply) => {
       reply.header("vary", "origin");
@@ -29,17 +33,37 @@ export function guard(app: FastifyInstance, options: GuardOptions): void {
       if (request.method === "OPTIONS") await reply.code(204).send();
     });
   }
-  if (apiKey !== undefined) {
-    const expected = digest(apiKey);
-    app.addHook("onRequest", async (request) => {
-      // By the route, not the URL: /%76%31/models is /v1/models too.
-      const { url } = request.routeOptions;
-      if (!HEALTH_ROUTES.includes(url ?? "") && !PAGE_ROUTES.has(url))
-        checkKey(expected, request);
-    });
-  } else if (isLoopback(options.host)) {
-    app.addHook("onRequest", async (request) => checkHost(request));
-  }
+  const find = finder(options);
+  app.decorateRequest("caller");
+  app.addHook("onRequest", async (request, reply) => {
+    const { remoteAddress } = request.socket;
+    request.caller = new Caller(undefined, remoteAddress);
+    if (find === undefined) {
+      if (isLoopback(options.host)) checkHost(request);
+      return;
+    }
+    // By the route, not the URL: /%76%31/models is /v1/models too.
+    const { url } = request.routeOptions;
+    if (HEALTH_ROUTES.includes(url ?? "") || PAGE_ROUTES.has(url)) return;
+    const key = keyOf(request, find);
+    if (key === ONLY_KEY) return;
+    request.caller = new Caller(key, remoteAddress);
+    request.caller.tell(reply);
+  });
+}
+
+/** The key of `apiKey` has no limits, and those who share it take turns by their addresses. */
+const ONLY_KEY = new Key("api-key", {}, systemClock);
+
+/** Undefined: no key is needed. */
+function finder({
+  apiKey,
+  keys,
+}: GuardOptions): ((secret: string) => Key | undefined) | undefined {
+  if (apiKey === undefined) return keys && ((secret) => keys.find(secret));
+  const expected = hashOf(apiKey);
+  return (secret) =>
+    timingSafeEqual(hashOf(secret), expected) ? ONLY_KEY : keys?.find(secret);
 }
 
 /** The page's origin if it may use the API: it is listed, or it is the diagnostics page under the same name. */
@@ -57,6 +81,15 @@ function allowedOrigin(
     : undefined;
 }
 
+const EXPOSED = [
+  "x-request-id",
+  "retry-after",
+  ...["limit", "remaining", "reset"].flatMap((what) => [
+    `x-ratelimit-${what}-requests`,
+    `x-ratelimit-${what}-tokens`,
+  ]),
+].join(", ");
+
 function allowOrigin(
   origin: string,
   request: FastifyRequest,
@@ -64,7 +97,7 @@ function allowOrigin(
 ): void {
   reply.headers({
     "access-control-allow-origin": origin,
-    "access-control-expose-headers": "x-request-id, retry-after",
+    "access-control-expose-headers": EXPOSED,
   });
   if (request.method !== "OPTIONS") return;
   const asked = request.headers["access-control-request-headers"];
@@ -75,22 +108,26 @@ function allowOrigin(
   });
 }
 
-function checkKey(expected: Buffer, request: FastifyRequest): void {
-  const given = /^Bearer +(.+)$/i.exec(request.headers.authorization ?? "");
-  const key = given?.[1];
-  if (key === undefined || !timingSafeEqual(digest(key), expected)) {
-    throw new ShoalError(
-      "UNAUTHENTICATED",
-      key === undefined
-        ? "this gateway needs an API key: Authorization: Bearer <key>"
-        : "the API key is wrong",
-    );
+/** Every way in which clients send a key. Throws UNAUTHENTICATED. */
+function keyOf(
+  request: FastifyRequest,
+  find: (secret: string) => Key | undefined,
+): Key {
+  const { authorization = "", ...headers } = request.headers;
+  const bearer = /^Bearer +(.+)$/i.exec(authorization)?.[1];
+  const given = [bearer, headers["x-api-key"], headers["api-key"]].filter(
+    (secret) => typeof secret === "string" && secret !== "",
+  ) as string[];
+  for (const secret of given) {
+    const key = find(secret);
+    if (key !== undefined) return key;
   }
-}
-
-/** Of equal length for any key, which timingSafeEqual needs. */
-function digest(key: string): Buffer {
-  return createHash("sha256").update(key).digest();
+  throw new ShoalError(
+    "UNAUTHENTICATED",
+    given.length === 0
+      ? "this gateway needs an API key: Authorization: Bearer <key>, or X-Api-Key: <key>"
+      : "the API key is wrong",
+  );
 }
 
 function checkHost(request: FastifyRequest): void {

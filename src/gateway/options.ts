@@ -8,6 +8,7 @@ import {
 } from "../lib/index.ts";
 import type { Backend } from "../inference/index.ts";
 import type { ParseContext } from "./api.ts";
+import type { Keys } from "./keys/keys.ts";
 import { unknownFields } from "./unknown-fields.ts";
 
 export interface GatewayOptions {
@@ -21,6 +22,8 @@ export interface GatewayOptions {
   ollamaPort?: number;
   /** If set, everything except /health answers only requests with `Authorization: Bearer <apiKey>`. */
   apiKey?: string;
+  /** Several keys, each with limits; a request needs one of them, or `apiKey`. */
+  keys?: Keys;
   /** The origins whose pages may use the API from a browser, comma-separated, or "*". If unset, none may. */
   corsOrigin?: string;
   /** Port of this gateway's own page, which may use the API too when requested by the same host name. */
@@ -31,6 +34,8 @@ export interface GatewayOptions {
   bodyLimitBytes?: number;
   /** Requests handled at once, each with its body in memory; the next gets BUSY. */
   maxRequests?: number;
+  /** Of their bodies together; the next gets BUSY. */
+  maxBodiesBytes?: number;
   /** From the prompt to its first token. */
   firstTokenTimeoutMs?: number;
   /** From one token to the next. */
@@ -54,8 +59,9 @@ export const GATEWAY_DEFAULTS = Object.freeze({
   strict: false,
   /** A million words; contexts are shorter. */
   bodyLimitBytes: 4 * 1024 * 1024,
-  /** Far more than a cluster answers at once (4 sessions and a short queue), so BUSY comes from the nodes; it bounds memory to 512 MiB. */
-  maxRequests: 128,
+  /** More than wait for one cluster, so that a full queue refuses, which knows whose turn it is. */
+  maxRequests: 512,
+  maxBodiesBytes: 512 * 1024 * 1024,
   /** Queue and prefill of a long prompt on slow machines; the openai client gives up after the same 10 minutes. */
   firstTokenTimeoutMs: 600_000,
   /** Longer than an engine's longest decode, and than a recovery that computes all so far again: this deadline is the last resort. */
@@ -84,10 +90,10 @@ export const MAX_MODEL_NAME_CHARS = 512;
 /** Open sockets; most are idle keep-alives. Beyond this the system refuses. */
 export const MAX_CONNECTIONS = 1024;
 
-export type GatewaySettings = Required<
-  Omit<GatewayOptions, "apiKey" | "corsOrigin" | "pagePort" | "ollamaPort">
-> &
-  Pick<GatewayOptions, "apiKey" | "corsOrigin" | "pagePort" | "ollamaPort"> & {
+type Unset = "apiKey" | "keys" | "corsOrigin" | "pagePort" | "ollamaPort";
+
+export type GatewaySettings = Required<Omit<GatewayOptions, Unset>> &
+  Pick<GatewayOptions, Unset> & {
     parsing: ParseContext;
   };
 
@@ -120,6 +126,7 @@ const checked = z.object({
   strict: z.boolean({ error: "to be true or false" }),
   bodyLimitBytes: whole(1024, 2 ** 30),
   maxRequests: whole(1, 100_000),
+  maxBodiesBytes: whole(1024, 2 ** 40),
   firstTokenTimeoutMs: duration,
   tokenTimeoutMs: duration,
   aliveMs: duration,

@@ -86,6 +86,7 @@ export function buildServer(
   guard(app, {
     host: settings.host,
     apiKey: settings.apiKey,
+    keys: settings.keys,
     corsOrigin: settings.corsOrigin,
     pagePort: settings.pagePort,
   });

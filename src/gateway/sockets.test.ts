@@ -48,7 +48,7 @@ for (const [how, leave] of LEAVINGS) {
         await using swarm = await onLoopback();
         swarm.backend.script = script;
         const said = new Promise<void>((resolve) => {
-          swarm.backend.onToken = resolve;
+          swarm.backend.onToken = () => resolve();
         });
         const socket = await dial(swarm.port);
         socket.write(rawPost({ ...CHAT, stream }));

@@ -1,5 +1,6 @@
 /** How many sessions run at once at a gateway, and whose turn is next. Beyond the bound on those that wait: BUSY, at once. */
 import { ShoalError, withDeadline } from "../lib/index.ts";
+import type { GenerateRequest } from "./backend.ts";
 import { FairQueue } from "./fair-queue.ts";
 import { pagedTokens } from "./kv-budget.ts";
 
@@ -23,7 +24,7 @@ const RETRY_MS = Object.freeze({ least: 1_000, most: 60_000 });
 /** Of the last session's time in the mean of all: a dozen sessions make it. */
 const MEAN_SHARE = 0.15;
 /** Who is not named shares one turn. */
-export const ANYONE = "";
+const ANYONE = "";
 
 /** What the cluster has room for at once. */
 export interface Capacity {
@@ -31,6 +32,11 @@ export interface Capacity {
   /** Of keys and values, of all sessions together. */
   tokens: number;
 }
+
+type Admitted = Pick<
+  GenerateRequest,
+  "tokens" | "maxTokens" | "signal" | "flow"
+>;
 
 interface Waiting {
   pages: number;
@@ -62,6 +68,11 @@ export class Admission {
     return this.#active;
   }
 
+  /** How many wait for a place. */
+  get waiting(): number {
+    return this.#queue.size;
+  }
+
   /**
    * Waits until a session of `tokens`, prompt and reply, fits into `capacity` and it is the turn of its flow (`FairQueue`). Returns the
    * function that gives its place back, once. Throws BUSY, or the signal's reason.
@@ -86,6 +97,25 @@ export class Admission {
       this.#note(this.#now() - startedMs);
       this.#release(pages);
     };
+  }
+
+  /** A generation in its turn. Its prompt and its tokens are charged to its flow as they are computed. Throws what `enter` does. */
+  async *run<T>(
+    capacity: Capacity,
+    { tokens, maxTokens, signal, flow = ANYONE }: Admitted,
+    generate: () => AsyncIterable<T>,
+  ): AsyncGenerator<T, void, undefined> {
+    const length = tokens.length + maxTokens;
+    const leave = await this.enter(capacity, length, signal, flow);
+    try {
+      this.charge(flow, tokens.length);
+      for await (const token of generate()) {
+        this.charge(flow, 1);
+        yield token;
+      }
+    } finally {
+      leave();
+    }
   }
 
   /** Tokens were computed for a flow. */

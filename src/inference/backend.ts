@@ -8,7 +8,18 @@ import type { ShoalError } from "../lib/index.ts";
 import type { SessionStatus } from "../status/index.ts";
 import type { ModelFacts } from "./model-facts.ts";
 
+/** What requests may call the model of a cluster. */
+export interface ModelNames {
+  cluster: string;
+  /** The model's own name and its manifest; undefined while nobody has told them. */
+  model: string | undefined;
+  manifest: string | undefined;
+}
+
 export interface Backend {
+  /** Of several clusters, each alone; of one, itself. */
+  each(): readonly Backend[];
+  names(): ModelNames;
   /** The model that the cluster serves now; undefined while none is known (nobody joined). */
   model(): ServedModel | undefined;
   /** Sessions that it has room for at once; 0 while it cannot answer. */

@@ -16,6 +16,7 @@ export type {
   Backend,
   GeneratedToken,
   GenerateRequest,
+  ModelNames,
   ServedModel,
   TokenizerPort,
 } from "./backend.ts";
@@ -26,5 +27,6 @@ export { READY_DEFAULTS } from "./waiting-room.ts";
 export { layersOf } from "./route.ts";
 export { SessionLog } from "./session-log.ts";
 export type { SessionStatus } from "../status/index.ts";
+export { firstOf, sessionsOf, SeveralBackends } from "./several-backends.ts";
 export { StageService } from "./stage-service.ts";
 export { SwarmBackend } from "./swarm-backend.ts";

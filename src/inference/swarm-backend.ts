@@ -12,6 +12,7 @@ import type {
   Backend,
   GeneratedToken,
   GenerateRequest,
+  ModelNames,
   ServedModel,
 } from "./backend.ts";
 import { Changes } from "./changes.ts";
@@ -29,7 +30,7 @@ import {
   systemClock,
 } from "../lib/index.ts";
 import type { Commands, Host } from "../network/index.ts";
-import { Admission, ANYONE } from "./admission.ts";
+import { Admission } from "./admission.ts";
 import { holdersFor, longestContext } from "./contexts.ts";
 import { kindsOf, otherKind } from "./computed-by.ts";
 import { newSessionId } from "./gateway-session.ts";
@@ -121,6 +122,21 @@ export class SwarmBackend implements Backend {
     await this.#model.stop();
   }
 
+  each(): readonly Backend[] {
+    return [this];
+  }
+
+  names(): ModelNames {
+    const { loaded } = this.#model;
+    const { cluster } = this.#options.membership;
+    const published = this.#options.membership.published();
+    return {
+      cluster,
+      model: loaded?.name ?? (this.#view ?? published)?.model,
+      manifest: loaded?.manifest ?? (this.#view ?? published)?.manifest,
+    };
+  }
+
   notReady(): ShoalError | undefined {
     if (this.#view?.ready !== true) return notReady(this.#view);
     return this.#model.missing(this.#view.manifest);
@@ -174,7 +190,11 @@ export class SwarmBackend implements Backend {
     );
     request.onSession?.(() => entry.status());
     try {
-      for await (const token of this.#run(loaded, request, entry)) {
+      const capacity = capacityOf(this.#holders());
+      const inTurn = this.#admission.run(capacity, request, () =>
+        this.#alongSomeRoute(loaded, request, entry),
+      );
+      for await (const token of inTurn) {
         if (token.finish !== "stop") entry.token();
         if (token.finish !== undefined) entry.end();
         yield token;
@@ -185,27 +205,6 @@ export class SwarmBackend implements Backend {
     } finally {
       // Returned before its end: the reader had enough (a stop string) or is gone.
       entry.end(signal.aborted ? signal.reason : undefined);
-    }
-  }
-
-  async *#run(
-    loaded: Loaded,
-    request: GenerateRequest,
-    entry: SessionEntry,
-  ): AsyncGenerator<GeneratedToken, void, undefined> {
-    const { tokens, maxTokens, signal } = request;
-    const length = tokens.length + maxTokens;
-    const capacity = capacityOf(this.#holders());
-    const flow = request.flow ?? ANYONE;
-    const leave = await this.#admission.enter(capacity, length, signal, flow);
-    try {
-      this.#admission.charge(flow, tokens.length);
-      for await (const token of this.#alongSomeRoute(loaded, request, entry)) {
-        this.#admission.charge(flow, 1);
-        yield token;
-      }
-    } finally {
-      leave();
     }
   }
 

@@ -16,6 +16,7 @@ import { Changes } from "../../src/inference/changes.ts";
 import {
   type Backend,
   type GeneratedToken,
+  type ModelNames,
   type ModelFacts,
   type ServedModel,
   SessionLog,
@@ -60,17 +61,22 @@ export class BackendDouble implements Backend {
   /** Repeats the script's last step for ever instead of ending. */
   endless = false;
   contextLength = 100;
+  cluster = "demo";
+  id = "shoal-demo";
   unready: ShoalError | undefined;
   known = true;
   /** How long a request waits while `unready` or not `known`; `changes` tells those that wait of a change. */
   readyTimeoutMs = 0;
   clock: Clock = systemClock;
   readonly changes = new Changes();
-  readonly admission = new Admission();
+  /** Whose bound tests reach with few requests. */
+  admission = new Admission({ maxWaiting: 16 });
   readonly sessions = new SessionLog();
   /** Where the time of a generation went, by the tokens that it has. */
   session: ((tokens: number) => SessionStatus) | undefined;
-  onToken: () => void = () => {};
+  onToken: (request: GenerateRequest) => void = () => {};
+  /** Sessions at once; the others wait for their turn. Unset: any number, and tokens take no time. */
+  places: number | undefined;
   chatTemplate: string | undefined = CHATML;
   namedTemplates: NamedTemplates = {};
   /** Texts of control tokens. */
@@ -85,6 +91,17 @@ export class BackendDouble implements Backend {
 
   maxSessions(): number {
     return this.unready === undefined ? 4 : 0;
+  }
+
+  each(): readonly Backend[] {
+    return [this];
+  }
+
+  names(): ModelNames {
+    const { cluster, id } = this;
+    return this.known
+      ? { cluster, model: id, manifest: `bafymanifest` }
+      : { cluster, model: undefined, manifest: undefined };
   }
 
   notReady(): ShoalError | undefined {
@@ -104,7 +121,7 @@ export class BackendDouble implements Backend {
   model(): ServedModel | undefined {
     if (!this.known) return undefined;
     return {
-      id: "shoal-demo",
+      id: this.id,
       manifestId: "bafymanifest",
       fingerprint: "shoal-0_llama.cpp-0_f16_exact_bafymanifest",
       createdMs: 1_700_000_000_500,
@@ -125,7 +142,7 @@ export class BackendDouble implements Backend {
         isEndOfGeneration: (token) => token === EOS,
         infill: this.infill,
       },
-      generate: (request) => this.#generate(request),
+      generate: (request) => this.#inTurn(request),
     };
   }
 
@@ -149,6 +166,13 @@ export class BackendDouble implements Backend {
     return typeof step === "string" ? bytesOf(step) : new Uint8Array();
   }
 
+  #inTurn(request: GenerateRequest): AsyncIterable<GeneratedToken> {
+    const { places } = this;
+    if (places === undefined) return this.#generate(request);
+    const capacity = { sessions: places, tokens: Infinity };
+    return this.admission.run(capacity, request, () => this.#generate(request));
+  }
+
   async *#generate(request: GenerateRequest): AsyncGenerator<GeneratedToken> {
     this.requests.push(request);
     let said = 0;
@@ -166,7 +190,8 @@ export class BackendDouble implements Backend {
           return;
         }
         if (typeof step === "string" || step instanceof Uint8Array) {
-          this.onToken();
+          if (this.places !== undefined) await new Promise(setImmediate);
+          this.onToken(request);
           const last = ++said === request.maxTokens;
           const token = 256 + index;
           yield last ? { token, finish: "length" } : { token };

@@ -44,7 +44,8 @@ export function anthropicRoutes(
       const { id: requestId, arrivedMs, signal } = exchange;
       const order = parseMessage(request.body, settings.parsing);
       const arrival = { requestId, arrivedMs, signal };
-      const model = await readyModel(settings.backend, order.model, arrival);
+      const backend = exchange.caller.sees(settings.backend);
+      const model = await readyModel(backend, order.model, arrival);
       const [prompt] = order.prompts;
       const counted: MessageTokensCount = {
         input_tokens: await replies.prompter.count(model, prompt, signal),

@@ -30,7 +30,9 @@ test("slots and metrics follow the replies that run", async () => {
   let release = (): void => {};
   const until = new Promise<void>((resolve) => (release = resolve));
   backend.script = ["Hello", { until }, " there"];
-  const said = new Promise<void>((resolve) => (backend.onToken = resolve));
+  const said = new Promise<void>(
+    (resolve) => (backend.onToken = () => resolve()),
+  );
   const answer = post("/completion", { prompt: "Hi", temperature: 0.5 });
   await said;
   const slots = async (query = ""): Promise<Record<string, unknown>[]> =>

@@ -14,10 +14,10 @@ export function infoRoutes(
   app: FastifyInstance,
   { settings, replies }: Service,
 ): void {
-  const { backend } = settings;
   const { tally } = replies;
 
-  app.get("/props", () => {
+  app.get("/props", ({ caller }) => {
+    const backend = caller.sees(settings.backend);
     const model = anyModel(backend);
     const { bosText, eosText } = model.tokenizer;
     return {
@@ -40,6 +40,7 @@ export function infoRoutes(
   app.get<{ Querystring: { fail_on_no_slot?: string } }>(
     "/slots",
     (request) => {
+      const backend = request.caller.sees(settings.backend);
       const { contextLength } = anyModel(backend);
       const { running } = tally;
       const total = Math.max(backend.maxSessions(), running.length);

@@ -14,10 +14,9 @@ export function vocabularyRoutes(
   app: FastifyInstance,
   { settings, replies }: Service,
 ): void {
-  const { backend } = settings;
   const tokenize = async (request: FastifyRequest): Promise<object> => {
     const fields = validate(tokenizeSchema, request.body);
-    const model = modelOf(fields.model);
+    const model = modelOf(request, fields.model);
     const tokens = await tokensOf(model, fields);
     if (fields.with_pieces !== true) return { tokens };
     return {
@@ -31,7 +30,7 @@ export function vocabularyRoutes(
 
   app.post("/detokenize", (request) => {
     const fields = validate(detokenizeSchema, request.body);
-    const { tokenizer } = modelOf(fields.model);
+    const { tokenizer } = modelOf(request, fields.model);
     const bytes = fields.tokens.map((token) => {
       if (token >= tokenizer.vocabSize)
         throw invalid("tokens", `has token ${token}, which the model lacks`);
@@ -44,12 +43,16 @@ export function vocabularyRoutes(
     const parse: Kind["parse"] = parseChat;
     const order = parse(request.body, settings.parsing);
     const [prompt] = order.prompts;
-    const model = modelOf(order.model);
+    const model = modelOf(request, order.model);
     if (prompt.kind !== "chat") throw invalid("messages", "is missing");
     return { prompt: replies.prompter.render(model, prompt.chat).prompt };
   });
 
-  function modelOf(name: string | null | undefined): ServedModel {
+  function modelOf(
+    { caller }: FastifyRequest,
+    name: string | null | undefined,
+  ): ServedModel {
+    const backend = caller.sees(settings.backend);
     return typeof name === "string"
       ? knownModel(backend, name)
       : anyModel(backend);

@@ -1,10 +1,10 @@
 /** GET /api/tags, /api/ps and /api/version, POST /api/show: the served model as Ollama tells of its own. */
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
-import type { Backend, ServedModel } from "../../inference/index.ts";
+import type { ServedModel } from "../../inference/index.ts";
 import { VERSION } from "../../lib/index.ts";
 import type { GatewaySettings } from "../options.ts";
-import { knownModel } from "../serving.ts";
+import { knownModel, readyModels, servedModels } from "../serving.ts";
 import { invalid, validate } from "../validate.ts";
 import { listedName, servedName } from "./names.ts";
 
@@ -19,16 +19,17 @@ export function modelRoutes(
   { backend }: GatewaySettings,
 ): void {
   app.get("/api/version", () => ({ version: OLLAMA_VERSION, shoal: VERSION }));
-  app.get("/api/tags", () => ({ models: served(backend).map(listed) }));
-  app.get("/api/ps", () => ({
-    models:
-      backend.notReady() === undefined ? served(backend).map(running) : [],
+  app.get("/api/tags", ({ caller }) => ({
+    models: servedModels(caller.sees(backend)).map(listed),
+  }));
+  app.get("/api/ps", ({ caller }) => ({
+    models: readyModels(caller.sees(backend)).map(running),
   }));
   app.post("/api/show", (request) => {
     const { model, name } = validate(showSchema, request.body);
     const wanted = servedName(model) ?? servedName(name);
     if (wanted === undefined) throw invalid("model", "is missing");
-    return shown(knownModel(backend, wanted));
+    return shown(knownModel(request.caller.sees(backend), wanted));
   });
 }
 
@@ -37,11 +38,6 @@ const showSchema = z.object({
   /** Ollama's older name of the same. */
   name: z.string({ error: "must be the name of a model" }).nullish(),
 });
-
-function served(backend: Backend): ServedModel[] {
-  const model = backend.model();
-  return model === undefined ? [] : [model];
-}
 
 function listed(model: ServedModel): object {
   const name = listedName(model.id);

@@ -68,7 +68,7 @@ export function refusedRoutes(
     const { model, name } = validate(pullSchema, request.body);
     const wanted = servedName(model) ?? servedName(name);
     if (wanted === undefined) throw invalid("model", "is missing");
-    const { id } = knownModel(backend, wanted);
+    const { id } = knownModel(request.caller.sees(backend), wanted);
     if (wanted !== id) {
       const what = `models are not pulled here: this gateway serves ${JSON.stringify(id)}; \`shoal up hf:OWNER/REPO\` serves another`;
       throw new ShoalError("MODEL_UNKNOWN", what, { param: "model" });

@@ -57,7 +57,8 @@ function replyRoute(
       const { id: requestId, arrivedMs, signal } = exchange;
       const arrival = { requestId, arrivedMs, signal };
       const wanted = servedName(load.model);
-      const { id } = await readyModel(settings.backend, wanted, arrival);
+      const backend = exchange.caller.sees(settings.backend);
+      const { id } = await readyModel(backend, wanted, arrival);
       const now = settings.clock.now();
       return loadedAnswer(name, load.model ?? id, load.reason, now);
     }),

@@ -26,6 +26,7 @@ const OPENAI_CODES: Partial<Record<ErrorCode, string>> = {
   MODEL_UNKNOWN: "model_not_found",
   CONTEXT_EXCEEDED: "context_length_exceeded",
   UNAUTHENTICATED: "invalid_api_key",
+  RATE_LIMITED: "rate_limit_exceeded",
   PARAMETER_UNSUPPORTED: "unsupported_parameter",
 };
 
@@ -44,6 +45,7 @@ export function errorOfAnswer(
 const TELLING: ReadonlySet<ErrorCode> = new Set([
   "SWARM_NOT_READY",
   "BUSY",
+  "RATE_LIMITED",
   "CONTEXT_EXCEEDED",
   "STAGE_LOST",
   "STAGE_FAILED",

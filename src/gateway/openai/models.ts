@@ -2,7 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Backend, ServedModel } from "../../inference/index.ts";
 import { isAnthropic, modelInfo, modelPage } from "../anthropic/models.ts";
-import { knownModel, noModel } from "../serving.ts";
+import { knownModel, noModel, servedModels } from "../serving.ts";
 import { openaiErrors } from "./errors.ts";
 
 /** They need no key. The second is llama-server's other name of the first. */
@@ -10,8 +10,7 @@ export const HEALTH_ROUTES: readonly string[] = ["/health", "/v1/health"];
 
 export function modelRoutes(app: FastifyInstance, backend: Backend): void {
   app.get("/v1/models", (request) => {
-    const model = backend.model();
-    const models = model === undefined ? [] : [model];
+    const models = servedModels(request.caller.sees(backend));
     return isAnthropic(request)
       ? modelPage(models)
       : { object: "list", data: models.map(describe) };
@@ -19,7 +18,8 @@ export function modelRoutes(app: FastifyInstance, backend: Backend): void {
 
   // A wildcard, because names may contain a slash and not all clients escape it.
   app.get<{ Params: { "*": string } }>("/v1/models/*", (request) => {
-    const model = knownModel(backend, request.params["*"]);
+    const seen = request.caller.sees(backend);
+    const model = knownModel(seen, request.params["*"]);
     return isAnthropic(request) ? modelInfo(model) : describe(model);
   });
 
