@@ -21,6 +21,7 @@ interface ServeFlags extends MembershipFlags, PatienceFlags {
   apiHost: string;
   apiPort: number;
   apiKey?: string;
+  apiKeys?: string;
   corsOrigin?: string;
   ollama?: number;
 }
@@ -46,6 +47,12 @@ export function serveCommand(): Command {
     )
     .addOption(
       option(
+        "--api-keys <file>",
+        "accept only requests that carry a key of this file, JSON or YAML, each with limits and models of its own; read again when it changes",
+      ),
+    )
+    .addOption(
+      option(
         "--cors-origin <origins>",
         "web origins that may use the API, separated by commas",
       ),
@@ -63,6 +70,7 @@ export function serveCommand(): Command {
       apiHost: flags.apiHost,
       apiPort: flags.apiPort,
       apiKey: flags.apiKey,
+      apiKeys: flags.apiKeys,
       corsOrigin: flags.corsOrigin,
       ollamaPort: flags.ollama,
       readyTimeoutMs: flags.readyTimeout * 1000,

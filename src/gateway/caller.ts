@@ -126,14 +126,17 @@ class SeenBackend implements Backend {
 /** One person with IPv6 has at least 2^64 addresses. */
 const IPV6_GROUPS = 4;
 
-function networkOf(address = ""): string {
+/** Of IPv6 the first half, of IPv4 all. */
+export function networkOf(address = ""): string {
   const plain = address.replace(/^::ffff:(?=\d+\.)/i, "");
   if (!isIPv6(plain)) return plain;
-  const [head = "", tail = ""] = plain.split("%", 1)[0]!.split("::");
-  const groups = head === "" ? [] : head.split(":");
-  const after = tail === "" ? [] : tail.split(":");
-  const zeros = Array<string>(Math.max(0, 8 - groups.length - after.length));
-  return [...groups, ...(plain.includes("::") ? zeros.fill("0") : []), ...after]
-    .slice(0, IPV6_GROUPS)
-    .join(":");
+  const [head = "", tail] = plain.replace(/%.*/, "").split("::");
+  const [before, after] = [groupsOf(head), groupsOf(tail)];
+  const zeros = Array<string>(8).fill("0");
+  const between = zeros.slice(before.length + after.length);
+  return [...before, ...between, ...after].slice(0, IPV6_GROUPS).join(":");
+}
+
+function groupsOf(part = ""): string[] {
+  return part === "" ? [] : part.split(":");
 }

@@ -14,6 +14,7 @@
 export { createGateway } from "./gateway.ts";
 export type { ReplyPart } from "./api.ts";
 export { errorOfAnswer } from "./openai/errors.ts";
+export { Keys } from "./keys/keys.ts";
 export { GATEWAY_DEFAULTS } from "./options.ts";
 export { readyModel } from "./serving.ts";
 export { Replies, type ReplyRequest } from "./replies.ts";

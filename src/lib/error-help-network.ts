@@ -78,7 +78,7 @@ export const NETWORK_HELP = {
     "For a cluster's record: publish with the key (`--home`) that published it first, or choose another cluster name.",
   ],
   RATE_LIMITED: [
-    "A peer sends commands or opens streams faster than it may.",
-    "Wait a few seconds and send fewer.",
+    "A peer sends commands or opens streams faster than it may, or an API key has used what it may in a minute.",
+    "Wait for the seconds in `Retry-After`, or a few, and send fewer. An operator raises a key's limits in the file of `--api-keys`.",
   ],
 } satisfies Partial<Record<ErrorCode, Help>>;

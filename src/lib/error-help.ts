@@ -330,14 +330,14 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, Help>> = {
   ],
   UNAUTHENTICATED: [
     "The API key is missing or wrong.",
-    "Send `Authorization: Bearer KEY` with the gateway's `--api-key`.",
+    "Send `Authorization: Bearer KEY` or `X-Api-Key: KEY`, with the gateway's `--api-key` or a key of its `--api-keys`.",
   ],
   FORBIDDEN: [
     "The process answers only requests to an address of its own machine, and the `Host` header names another.",
     "Use `http://127.0.0.1:PORT` or `http://localhost:PORT`.",
   ],
   MODEL_UNKNOWN: [
-    "The model that was requested is not the one that is served.",
+    "The model that was requested is not served, or the API key may not use it.",
     "Use an id from `GET /v1/models`.",
   ],
   NOT_FOUND: [

@@ -25,6 +25,8 @@ export interface GatewayOptions
   apiPort?: number | undefined;
   /** Answer only requests that carry this key. Default: anyone who reaches it may use it. */
   apiKey?: string | undefined;
+  /** A file of keys with limits and models of their own: see docs/OPERATIONS.md. Read again when it changes. */
+  apiKeys?: string | undefined;
   /** Origins whose pages may use the API from a browser, separated by commas, or "*". Default: none. */
   corsOrigin?: string | undefined;
 }
@@ -43,6 +45,7 @@ const schema = z.strictObject({
   apiHost: text("an address").default(GATEWAY_DEFAULTS.host),
   apiPort: port.default(GATEWAY_DEFAULTS.port),
   apiKey: text("a key").optional(),
+  apiKeys: text("a file").optional(),
   corsOrigin: text("an origin").optional(),
 });
 
@@ -52,7 +55,7 @@ export async function startGateway(
   context: StartContext = {},
 ): Promise<RunningGateway> {
   const given = check("startGateway", schema, options);
-  const { apiHost, apiPort, apiKey, corsOrigin } = given;
+  const { apiHost, apiPort, apiKey, apiKeys, corsOrigin } = given;
   const readiness = new Readiness();
   const role = {
     ...membershipOf(given),
@@ -61,6 +64,7 @@ export async function startGateway(
     apiHost,
     apiPort,
     apiKey,
+    apiKeys,
     corsOrigin,
     onReady: (ready: boolean) => readiness.set(ready),
   };

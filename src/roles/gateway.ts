@@ -4,8 +4,9 @@
  * Start: 1. identity, 2. page and API listening (it answers 503 with the reason from its first second), 3. host and a rendezvous,
  * 4. view and vocabulary as they come. Stop: new requests are refused while the running ones end; then the reverse.
  */
-import { createGateway } from "../gateway/index.ts";
+import { createGateway, Keys } from "../gateway/index.ts";
 import { SessionLog, SwarmBackend } from "../inference/index.ts";
+import { systemClock } from "../lib/index.ts";
 import { joinToStay } from "./join.ts";
 import { createRoleHost, memberOf, startMember } from "./member.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
@@ -22,6 +23,8 @@ export interface GatewayRoleOptions {
   apiHost: string;
   apiPort: number;
   apiKey?: string | undefined;
+  /** A file of keys with limits, which is watched. */
+  apiKeys?: string | undefined;
   corsOrigin?: string | undefined;
   /** Of a second listener on 127.0.0.1, for Ollama's clients; undefined: none. */
   ollamaPort?: number | undefined;
@@ -48,9 +51,15 @@ export function startGateway(
       apiHost,
       apiPort,
       apiKey,
+      apiKeys,
       corsOrigin,
       ollamaPort,
     } = options;
+    const keys =
+      apiKeys === undefined
+        ? undefined
+        : await Keys.open(apiKeys, { clock: systemClock, events });
+    stack.defer(() => keys?.stop());
     const watch = watchRole("gateway", options.diagnostics, events);
     const host = await createRoleHost({
       name: "gateway",
@@ -99,6 +108,7 @@ export function startGateway(
       host: apiHost,
       port: apiPort,
       ...(apiKey !== undefined && { apiKey }),
+      ...(keys !== undefined && { keys }),
       ...(corsOrigin !== undefined && { corsOrigin }),
       ...(ollamaPort !== undefined && { ollamaPort }),
       ...(at && { pagePort: at.port }),

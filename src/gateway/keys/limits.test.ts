@@ -5,6 +5,7 @@ import type { LightMyRequestResponse } from "fastify";
 import { CHAT, inProcess } from "../../../test/fakes/gateway.ts";
 import { HandClock } from "../../../test/support/clock.ts";
 import { Events, ShoalError } from "../../lib/index.ts";
+import { networkOf } from "../caller.ts";
 import { parseKeys } from "./keys-file.ts";
 import { Keys } from "./keys.ts";
 
@@ -172,3 +173,17 @@ test("the event of a request tells the key's name and the model, and neither key
   assert.match(told, /STAGE_LOST/);
   assert.doesNotMatch(told, /classified|0123456789/);
 });
+
+for (const [address, network] of [
+  ["192.0.2.7", "192.0.2.7"],
+  ["::ffff:192.0.2.7", "192.0.2.7"],
+  ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2"],
+  ["2001:db8::6", "2001:db8:0:0"],
+  ["2001:db8:1:2:3::", "2001:db8:1:2"],
+  ["fe80::1%eth0", "fe80:0:0:0"],
+  ["::1", "0:0:0:0"],
+  [undefined, ""],
+] as const) {
+  test(`without a key, ${address} shares its turn with ${network}`, () =>
+    assert.equal(networkOf(address), network));
+}
