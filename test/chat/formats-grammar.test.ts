@@ -8,7 +8,7 @@ import { CallScope } from "../../src/chat/formats/scope.ts";
 import { checkGrammar } from "../../src/grammar/index.ts";
 import { TextGrammar } from "../support/gbnf.ts";
 import { Random } from "../support/random.ts";
-import { read, readExamples, TOOLS, type Said } from "./support.ts";
+import { read, readExamples, TAUGHT, TOOLS, type Said } from "./support.ts";
 
 const AUTO: ChatRequest = {
   messages: [],
@@ -18,9 +18,6 @@ const AUTO: ChatRequest = {
 };
 const DRAWS = 50;
 const files = readExamples().filter(({ name }) => !name.includes("-others"));
-/** Examples as the models were taught to write. */
-const TAUGHT =
-  /^(one call|two arguments|no arguments|two calls|a call|thoughts, a call)$/;
 
 function grammarOf(form: ReplyForm, request: Partial<ChatRequest> = {}) {
   const grammar = replyGrammar(form, TOOLS, { ...AUTO, ...request });
