@@ -335,6 +335,61 @@ describe("a conversation in a browser", { skip: browserMissing }, () => {
     assert.equal(gateway.backend.ended[1]?.aborted, true);
   });
 
+  test("what a model thinks is folded, calls of tools are shown with their arguments, and both are kept", async (t) => {
+    await using gateway = await onLoopback({});
+    const opened = await openPage(browser);
+    const { page } = opened;
+    t.after(() => page.close());
+    const call = (index: number, of: object): object => ({
+      tool_calls: [{ index, function: of }],
+    });
+    const deltas = [
+      { reasoning_content: "Let me " },
+      { reasoning_content: "**think**." },
+      { content: "I ask." },
+      call(0, { name: "weather", arguments: '{"city":' }),
+      call(0, { arguments: '"Bern"}' }),
+      call(1, { name: "clock", arguments: "{" }),
+    ].map((delta) => ({ choices: [{ delta }] }));
+    const end = { choices: [{ delta: {}, finish_reason: "tool_calls" }] };
+    await page.route("**/v1/chat/completions", (route) =>
+      route.fulfill({
+        contentType: "text/event-stream",
+        body: [...deltas, end]
+          .map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`)
+          .join(""),
+      }),
+    );
+    await page.goto(gateway.url);
+    const chat = new Chat(opened);
+    await chat.say("Is it warm?");
+    await chat.replied();
+    for (const when of ["at once", "after a reload"]) {
+      const reply = await chat.replied();
+      const thoughts = reply.locator(".reasoning .markdown");
+      assert.equal(await thoughts.isVisible(), false, when);
+      await reply.getByText("Thoughts").click();
+      assert.equal(await thoughts.innerText(), "Let me think.", when);
+      assert.equal(await thoughts.locator("strong").innerText(), "think");
+      await reply.getByText("I ask.", { exact: true }).waitFor();
+      const calls = reply.locator(".call");
+      assert.deepEqual(await calls.locator("summary").allInnerTexts(), [
+        "Calls weather",
+        "Calls clock",
+      ]);
+      await calls.first().locator("summary").click();
+      assert.equal(
+        await calls.first().locator("pre").innerText(),
+        '{\n  "city": "Bern"\n}',
+      );
+      await calls.last().locator("summary").click();
+      assert.equal(await calls.last().locator("pre").innerText(), "{");
+      assert.deepEqual(await seriousProblems(page), [], when);
+      await page.reload();
+    }
+    assert.deepEqual(opened.faults, []);
+  });
+
   test("all of it by keyboard alone", async (t) => {
     await using gateway = await onLoopback({});
     const opened = await openPage(browser);
