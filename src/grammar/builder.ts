@@ -44,9 +44,12 @@ export class GrammarBuilder {
    * its own. Throws SCHEMA_UNSUPPORTED, with the path in the schema.
    */
   addSchema(name: string, schema: unknown): string {
+    const [rules, made] = [new Map(this.#rules), new Map(this.#made)];
     try {
       return new SchemaCompiler(this, schema).compile(name);
     } catch (thrown) {
+      // Half a schema's rules are none.
+      [this.#rules, this.#made] = [rules, made];
       // JSON.stringify of a value with thousands of levels.
       if (thrown instanceof RangeError)
         throw unsupported("$", "a value in it is nested too deeply");

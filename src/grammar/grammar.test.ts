@@ -86,6 +86,18 @@ test("a schema that begins with itself is refused", () => {
     );
 });
 
+test("a refused schema leaves nothing in the grammar", () => {
+  const grammar = new GrammarBuilder();
+  assert.throws(() =>
+    grammar.addSchema("a", {
+      type: "array",
+      items: { anyOf: [{ type: "string", maxLength: 3 }, { not: {} }] },
+    }),
+  );
+  grammar.addRule("root", grammar.addSchema("b", { type: "null" }));
+  assert.doesNotMatch(grammar.toString(), /string|^a/m);
+});
+
 test("a builder gives a taken name a number, and equal rules one name", () => {
   const grammar = new GrammarBuilder();
   const first = grammar.addRule("a b", literal("x"));
