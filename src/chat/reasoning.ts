@@ -48,9 +48,9 @@ export function* beginsThinking(
   { marks, state }: Reasoning,
 ): Reads<boolean> {
   if (state === "closed") return false;
-  if (state === "optional" && !(yield* reading.acceptNext(marks.open))) {
-    return false;
-  }
+  // Where the prompt opened it, models open it again at times.
+  const isOpened = yield* reading.acceptNext(marks.open);
+  if (state === "optional" && !isOpened) return false;
   yield* reading.space();
   return true;
 }

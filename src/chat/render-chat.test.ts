@@ -54,6 +54,7 @@ const REPLIES: [string, Partial<ChatRequest>, string, string, string][] = [
   [THINKS, { enableThinking: false }, "<think>x", "", "<think>x"],
   [THINKS, { reasoningEffort: "none" }, "<think>x", "", "<think>x"],
   [OPENS, {}, "Hm.\n</think>\nHello", "Hm.", "Hello"],
+  [OPENS, {}, "<think>\nHm.</think>Hi", "Hm.", "Hi"],
   [OPENS, {}, "never closed", "never closed", ""],
 ];
 
