@@ -1,9 +1,11 @@
+const ASCII = 128;
+
 /** Characters that a place of a grammar takes: sorted ranges of code points, or all but these. */
 export class CharacterSet {
   /** Equal for equal sets. */
   readonly key: string;
   readonly #isNegated: boolean;
-  /** First and last of each, in order, no two touching. */
+  /** First and last of each range, in order, no two touching. */
   readonly #bounds: Uint32Array;
 
   constructor(isNegated: boolean, ranges: readonly [number, number][]) {
@@ -17,6 +19,11 @@ export class CharacterSet {
     this.#isNegated = isNegated;
     this.#bounds = Uint32Array.from(bounds);
     this.key = `${isNegated}${bounds.join()}`;
+  }
+
+  /** Where it begins and ends to have characters. */
+  get edges(): number[] {
+    return [...this.#bounds].map((bound, i) => bound + (i % 2));
   }
 
   has(code: number): boolean {
@@ -38,6 +45,38 @@ export class CharacterSet {
       const bound = this.#bounds[middle] ?? 0;
       // A range begins with its first character and ends after its last.
       if (middle % 2 === 0 ? bound <= code : bound < code) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+/** Characters that no set of a grammar tells apart have the same class: a number from 0 on. */
+export class CharacterClasses {
+  readonly #edges: Uint32Array;
+  readonly #ascii: Int32Array;
+
+  constructor(sets: readonly CharacterSet[]) {
+    const edges = new Set(sets.flatMap((set) => set.edges));
+    this.#edges = Uint32Array.from(edges).sort();
+    this.#ascii = Int32Array.from({ length: ASCII }, (_, code) =>
+      this.#find(code),
+    );
+  }
+
+  get count(): number {
+    return this.#edges.length + 1;
+  }
+
+  of(code: number): number {
+    return code < ASCII ? (this.#ascii[code] ?? 0) : this.#find(code);
+  }
+
+  #find(code: number): number {
+    let [low, high] = [0, this.#edges.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#edges[middle] ?? 0) <= code) low = middle + 1;
       else high = middle;
     }
     return low;

@@ -4,6 +4,7 @@
  * done: a grammar that would take too much of it ends its session instead of keeping the others of its engine waiting.
  */
 import { ShoalError } from "../../lib/index.ts";
+import { CharacterClasses } from "./character-set.ts";
 import { type Gbnf, NodeKind } from "./gbnf-tables.ts";
 
 export const MATCHER_LIMITS = Object.freeze({
@@ -13,7 +14,7 @@ export const MATCHER_LIMITS = Object.freeze({
   maxWork: 400_000,
   /** So much of it may be saved up, and so much comes with each token: a few milliseconds. */
   maxSavedWork: 4_000_000,
-  workPerToken: 20_000,
+  workPerToken: 50_000,
   /** Beyond these, what is remembered is forgotten: some MiB. */
   maxStates: 8192,
   maxKnownStacks: 1 << 17,
@@ -24,12 +25,13 @@ const DONE = 0;
 /** A state from which there is no way on. */
 export const DEAD = -1;
 const UNKNOWN = -2;
-const ASCII = 128;
+/** Classes of characters that a state has an array for; further ones are in a map. */
+const ARRAY_CLASSES = 256;
 
 interface State {
   stacks: readonly number[];
-  /** By character. */
-  ascii: Int32Array;
+  /** By class of characters. */
+  ways: Int32Array;
   others: Map<number, number>;
   /** By which of the stacks take it. */
   after: Map<string, number>;
@@ -37,6 +39,7 @@ interface State {
 
 export class Matcher {
   readonly #grammar: Gbnf;
+  readonly #classes: CharacterClasses;
   #nodes: number[] = [];
   #parents: number[] = [];
   #stackIds = new Map<number, number>();
@@ -48,6 +51,7 @@ export class Matcher {
 
   constructor(grammar: Gbnf) {
     this.#grammar = grammar;
+    this.#classes = new CharacterClasses(grammar.sets);
     this.#forget();
   }
 
@@ -102,10 +106,11 @@ export class Matcher {
   next(state: number, code: number): number {
     const from = this.#states[state];
     if (from === undefined) return DEAD;
+    const way = this.#classes.of(code);
     const known =
-      code < ASCII
-        ? (from.ascii[code] ?? UNKNOWN)
-        : (from.others.get(code) ?? UNKNOWN);
+      way < ARRAY_CLASSES
+        ? (from.ways[way] ?? UNKNOWN)
+        : (from.others.get(way) ?? UNKNOWN);
     if (known !== UNKNOWN) return known;
     const { kinds, values, sets } = this.#grammar;
     const takes = from.stacks.filter((stack) => {
@@ -118,8 +123,8 @@ export class Matcher {
     });
     this.#spend(1 + (from.stacks.length >> 3));
     const next = this.#after(from, takes);
-    if (code < ASCII) from.ascii[code] = next;
-    else from.others.set(code, next);
+    if (way < ARRAY_CLASSES) from.ways[way] = next;
+    else from.others.set(way, next);
     return next;
   }
 
@@ -238,9 +243,10 @@ export class Matcher {
     const key = stacks.join();
     let id = this.#stateIds.get(key);
     if (id === undefined) {
-      const ascii = new Int32Array(ASCII).fill(UNKNOWN);
+      const length = Math.min(ARRAY_CLASSES, this.#classes.count);
+      const ways = new Int32Array(length).fill(UNKNOWN);
       const [others, after] = [new Map(), new Map()];
-      id = this.#states.push({ stacks, ascii, others, after }) - 1;
+      id = this.#states.push({ stacks, ways, others, after }) - 1;
       this.#stateIds.set(key, id);
       this.#spend(stacks.length);
     }
