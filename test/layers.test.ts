@@ -46,7 +46,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "routing",
   ],
   page: ["lib"],
-  gateway: ["lib", "chat", "engine", "inference", "page"],
+  gateway: ["lib", "grammar", "chat", "engine", "inference", "page"],
   diagnostics: ["lib", "network", "status", "cluster", "routing", "page"],
   doctor: [
     "lib",

@@ -14,10 +14,15 @@ import {
   withMembership,
 } from "./options.ts";
 import { type PatienceFlags, withPatience } from "./patience-options.ts";
+import {
+  requestsOf,
+  type RequestFlags,
+  withRequests,
+} from "./request-options.ts";
 import { runRole } from "./run-role.ts";
 import { port } from "./values.ts";
 
-interface ServeFlags extends MembershipFlags, PatienceFlags {
+interface ServeFlags extends MembershipFlags, PatienceFlags, RequestFlags {
   apiHost: string;
   apiPort: number;
   apiKey?: string;
@@ -58,6 +63,7 @@ export function serveCommand(): Command {
       ),
     )
     .addOption(ollamaOption());
+  withRequests(command);
   withPatience(command);
   withDiagnostics(withMembership(command), { host: "127.0.0.1" });
   return examples(
@@ -73,6 +79,7 @@ export function serveCommand(): Command {
       apiKeys: flags.apiKeys,
       corsOrigin: flags.corsOrigin,
       ollamaPort: flags.ollama,
+      ...requestsOf(flags),
       readyTimeoutMs: flags.readyTimeout * 1000,
       recoveryTimeoutMs: flags.recoveryTimeout * 1000,
       diagnostics: diagnosticsOf(self),

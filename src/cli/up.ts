@@ -29,6 +29,11 @@ import {
 import { outliveOutput, tell } from "./output.ts";
 import { type PatienceFlags, withPatience } from "./patience-options.ts";
 import { printReply } from "./print-reply.ts";
+import {
+  requestsOf,
+  type RequestFlags,
+  withRequests,
+} from "./request-options.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
 import { streamChat } from "./stream-chat.ts";
 import { port, wholeNumber } from "./values.ts";
@@ -39,7 +44,7 @@ const ENTRY = join(PACKAGE_ROOT, "bin/shoal.js");
 /** Room for a story. All but the reply goes to standard error, so that `shoal up --once > story.txt` holds the story. */
 const MAX_TOKENS = 256;
 
-interface UpFlags extends GpuFlags, ModeFlags, PatienceFlags {
+interface UpFlags extends GpuFlags, ModeFlags, PatienceFlags, RequestFlags {
   model?: string;
   nodes: number;
   prompt: string;
@@ -98,6 +103,7 @@ export function upCommand(): Command {
     )
     .addOption(new Option("--once", "stop after the first reply"))
     .addOption(new Option("--verbose", "show the log of every process"));
+  withRequests(command);
   withPatience(command);
   withGpu(withMode(command))
     .optionsGroup("Port options (0 picks a free port):")
@@ -182,6 +188,7 @@ export function upCommand(): Command {
         fromSeeder,
         readyTimeout,
         recoveryTimeout,
+        ...requestsOf(flags),
         onProgress,
       },
       { events, paths, signal },

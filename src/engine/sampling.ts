@@ -120,11 +120,12 @@ const triggerText = z
   });
 
 /**
- * The bounds of every field, in one place. The gateway builds the API's snake_case parameters from the same fields. Temperature and the
- * penalties have OpenAI's bounds; the others have the range that means something to llama.cpp.
+ * The bounds of every field, in one place. The gateway builds the API's snake_case parameters from the same fields. The penalties have
+ * OpenAI's bounds; the others have the range that means something to llama.cpp.
  */
 export const samplingFields = Object.freeze({
-  temperature: between(0, 2),
+  /** Hotter than this all tokens are alike. */
+  temperature: between(0, 100),
   /** No vocabulary is larger. */
   topK: wholeBetween(0, 2 ** 20),
   topP: between(0, 1),

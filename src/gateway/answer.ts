@@ -63,7 +63,7 @@ export async function answer<Asked extends Order>(
     {},
     service,
     async (begun, shape) => {
-      const choices = await Promise.all(begun.replies.map(whole));
+      const choices = await pooled(begun.replies, whole);
       tellTiming(begun, reply);
       return shape.whole(choices, countsOf(begun));
     },
@@ -74,12 +74,12 @@ async function stream<Asked extends Order>(
   kind: Answering<Asked>,
   order: Asked,
   exchange: Exchange,
-  reply: FastifyReply,
+  response: FastifyReply,
   service: Service,
 ): Promise<void> {
   const { includeProgress } = order;
   const options = { ...service.settings, includeProgress, form: kind.stream };
-  const stream = new AnswerStream(reply, exchange, options);
+  const stream = new AnswerStream(response, exchange, options);
   const how = { onWaiting: (what?: string) => stream.waiting(what) };
   let used: AnswerShape | undefined;
   try {
@@ -87,28 +87,21 @@ async function stream<Asked extends Order>(
       kind,
       order,
       exchange,
-      reply,
+      response,
       how,
       service,
       async (begun, shape) => {
         used = shape;
-        const all = begun.replies.map((reply) => ({
-          reply,
-          first: reply.generated.next(),
-        }));
-        for (const { first } of all) first.catch(() => {});
         stream.openSoon();
-        await Promise.race(all.map(({ first }) => first));
-        if (stream.events === undefined) tellTiming(begun, reply);
+        await pooled(begun.replies, async (reply, index) => {
+          const first = await reply.generated.next();
+          if (stream.events === undefined) tellTiming(begun, response);
+          const events = stream.open();
+          await events.send(shape.opening(index, countsOf(begun)));
+          const counts = (): Counts => countsOf(begun);
+          await streamed({ first, reply, index, counts }, shape, events);
+        });
         const events = stream.open();
-        await Promise.all(
-          all.map(async ({ reply, first }, index) => {
-            const counts = (): Counts => countsOf(begun);
-            const one = { first: await first, reply, index, counts };
-            await events.send(shape.opening(index, countsOf(begun)));
-            await streamed(one, shape, events);
-          }),
-        );
         await events.send(shape.end(countsOf(begun)));
         events.end();
       },
@@ -143,7 +136,8 @@ async function work<Asked extends Order, T>(
   exchange.note({ stream: order.stream });
   const { caller } = exchange;
   const backend = caller.sees(settings.backend);
-  const model = await readyModel(backend, order.model, arrival);
+  const name = nameOf(order, settings);
+  const model = await readyModel(backend, name, arrival);
   exchange.note({ model: model.id });
   const begun = await replies.begin(model, order, arrival);
   exchange.note({ promptTokens: begun.promptTokens });
@@ -156,6 +150,7 @@ async function work<Asked extends Order, T>(
     contextLength: model.contextLength,
     arrivedMs,
     clock: settings.clock,
+    tokenizer: model.tokenizer,
     createdS: Math.floor(settings.clock.now() / 1000),
   };
   try {
@@ -175,6 +170,32 @@ function factsOf(begun: Begun): EventFields {
     queuedMs: session?.queuedMs ?? undefined,
     firstTokenMs: session?.timeToFirstTokenMs ?? undefined,
   };
+}
+
+/** A gateway of one cluster answers to any name, as others do. */
+function nameOf(
+  { model }: Order,
+  { backend, strict }: GatewaySettings,
+): string | undefined {
+  const isOne = backend.each()[0] === backend;
+  return isOne && !strict ? undefined : model;
+}
+
+/** Replies that are computed at once; further ones of the same request wait for these. */
+const AT_ONCE = 16;
+
+/** One that fails ends the others. */
+async function pooled<T, R>(
+  items: readonly T[],
+  work: (item: T, index: number) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = [];
+  const left = items.entries();
+  const worker = async (): Promise<void> => {
+    for (const [index, item] of left) results[index] = await work(item, index);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  return results;
 }
 
 /** Where the time of the first choice went. */
@@ -225,7 +246,7 @@ async function streamed(
     const { value } = part;
     reply.completionTokens = value.completionTokens;
     gathered.add(value);
-    if (value.deltas.length > 0)
+    if (value.deltas.length > 0 || value.logprobs !== undefined)
       await events.send(shape.part(index, value, counts));
   }
   await events.send(shape.closing(index, gathered.choice(), counts));

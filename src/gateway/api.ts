@@ -3,8 +3,8 @@
  * between (waiting, the prompt, the generations, the client's leaving) is the same for each (`answer.ts`).
  */
 import type { FastifyInstance } from "fastify";
-import type { ReplyDelta } from "./chat-port.ts";
-import type { SessionStatus } from "../inference/index.ts";
+import type { ReplyDelta } from "../chat/index.ts";
+import type { SessionStatus, TokenizerPort } from "../inference/index.ts";
 import type { Clock, ShoalError } from "../lib/index.ts";
 import type { StreamForm } from "./event-stream.ts";
 import type { Exchanges } from "./exchange.ts";
@@ -42,7 +42,7 @@ export interface ParseContext {
   /** Unknown fields are errors. */
   strict: boolean;
   /** Told of each field that is not known here, if not strict. */
-  onUnknown(name: string): void;
+  onUnknown: (name: string) => void;
 }
 
 /** A parsed request. */
@@ -64,6 +64,7 @@ export interface AnswerHead {
   fingerprint: string;
   /** Of prompt and reply together. */
   contextLength: number;
+  tokenizer: Pick<TokenizerPort, "piece">;
   createdS: number;
   arrivedMs: number;
   clock: Clock;
@@ -79,10 +80,20 @@ export interface ReplyPart {
   completionTokens: number;
   /** What the deltas were read from, those of parts without deltas before it included; not the end token. */
   tokens: readonly number[];
+  /** If asked for: of the tokens since the last part that had some, the end token excluded. */
+  logprobs?: readonly TokenLogprobs[];
   /** Set on the last part. */
   finish?: FinishReason;
   /** The stop string that ended it. */
   stoppedBy?: string;
+}
+
+export interface TokenLogprobs {
+  token: number;
+  /** Natural logarithm. */
+  logprob: number;
+  /** The likeliest first. */
+  top: readonly { token: number; logprob: number }[];
 }
 
 /** One of the replies to a request, whole. */
@@ -94,6 +105,8 @@ export interface Choice {
   blocks: readonly ReplyBlock[];
   finish: FinishReason;
   stoppedBy: string | undefined;
+  /** Of each token of its text; undefined if not asked for. */
+  logprobs?: readonly TokenLogprobs[] | undefined;
   completionTokens: number;
   /** Of these, with which it thought; the marks around it may count or not. */
   reasoningTokens: number;

@@ -1,6 +1,12 @@
 /** A whole reply from its parts. */
 import { ShoalError } from "../lib/index.ts";
-import type { Choice, ReplyBlock, ReplyPart, WholeCall } from "./api.ts";
+import type {
+  Choice,
+  ReplyBlock,
+  ReplyPart,
+  TokenLogprobs,
+  WholeCall,
+} from "./api.ts";
 
 export class Gathered {
   #blocks: ReplyBlock[] = [];
@@ -9,11 +15,14 @@ export class Gathered {
   #isThinking = false;
   #tokens: number[] = [];
   #last: ReplyPart | undefined;
+  #logprobs: TokenLogprobs[] | undefined;
 
   add(part: ReplyPart): void {
     const tokens = part.completionTokens - (this.#last?.completionTokens ?? 0);
     this.#last = part;
     for (const token of part.tokens) this.#tokens.push(token);
+    if (part.logprobs !== undefined)
+      (this.#logprobs ??= []).push(...part.logprobs);
     for (const delta of part.deltas) {
       this.#isThinking = delta.kind === "reasoning";
       if (delta.kind === "call") {
@@ -50,6 +59,7 @@ export class Gathered {
       blocks: this.#blocks,
       finish,
       stoppedBy: this.#last.stoppedBy,
+      logprobs: this.#logprobs,
       completionTokens: this.#last.completionTokens,
       reasoningTokens: this.#reasoningTokens,
       tokens: this.#tokens,

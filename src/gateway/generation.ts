@@ -9,12 +9,13 @@ import type {
   ServedModel,
   TokenizerPort,
 } from "../inference/index.ts";
-import type { ReplyPart } from "./api.ts";
+import type { ReplyPart, TokenLogprobs } from "./api.ts";
 import type { Prepared } from "./prompt.ts";
 
 export interface GenerationOptions extends Arrival {
   model: ServedModel;
   prompt: Prepared;
+  /** 0: the reply is empty once the prompt is computed. */
   maxTokens: number;
   /** Besides the format's own. */
   stop: readonly string[];
@@ -37,7 +38,7 @@ export async function* generateReply(
   const signal = AbortSignal.any([options.signal, ended.signal]);
   const generated = model.generate({
     tokens: prompt.tokens,
-    maxTokens,
+    maxTokens: Math.max(1, maxTokens),
     sampling,
     signal,
     requestId,
@@ -51,15 +52,20 @@ export async function* generateReply(
   let hasCalls = false;
   /** Of no part yet. */
   let tokens: number[] = [];
+  let untold: TokenLogprobs[] = [];
   try {
     for (let completionTokens = 1; ; completionTokens++) {
-      const { token, finish } = await next(
+      const { token, finish, logprobs } = await next(
         iterator,
         completionTokens === 1
           ? options.firstTokenTimeoutMs
           : options.tokenTimeoutMs,
         signal,
       );
+      if (maxTokens === 0) {
+        yield { deltas: [], completionTokens: 0, tokens: [], finish: "length" };
+        return;
+      }
       let said = finish === "stop" ? "" : text.push(bytesOf(token));
       if (finish !== undefined) said += text.end();
       if (finish !== "stop") tokens.push(token);
@@ -67,21 +73,27 @@ export async function* generateReply(
       isOver = stoppedBy !== undefined || finish !== undefined;
       const deltas = said === "" ? [] : reader.push(said);
       if (isOver) deltas.push(...reader.end());
+      if (logprobs !== undefined && finish !== "stop")
+        untold.push({ token, ...logprobs });
       hasCalls ||= deltas.some(({ kind }) => kind === "call");
-      if (!isOver) {
-        if (deltas.length === 0) {
-          yield { deltas, completionTokens, tokens: [] };
-          continue;
-        }
-        yield { deltas, completionTokens, tokens };
+      const isTold = deltas.length > 0 || isOver;
+      const part = {
+        deltas,
+        completionTokens,
+        tokens: isTold ? tokens : [],
+        ...(isTold && untold.length > 0 && { logprobs: untold }),
+      };
+      if (isTold) {
         tokens = [];
+        untold = [];
+      }
+      if (!isOver) {
+        yield part;
         continue;
       }
       const how = stoppedBy === undefined ? (finish ?? "stop") : "stop";
       yield {
-        deltas,
-        completionTokens,
-        tokens,
+        ...part,
         finish: how === "stop" && hasCalls ? "tool_calls" : how,
         ...(stoppedBy !== undefined && { stoppedBy }),
       };

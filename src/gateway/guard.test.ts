@@ -30,8 +30,36 @@ test("a foreign name for loopback is refused, the machine's names are not", asyn
   });
   assert.match(
     refused.json<{ error: { message: string } }>().error.message,
-    /^Host "shoal\.lan" is not allowed; use 127\.0\.0\.1 or localhost, or set --api-key$/,
+    /^Host "shoal\.lan" is not allowed; use 127\.0\.0\.1 or localhost, or set --allow-host or --api-key$/,
   );
+});
+
+test("a name that the operator allows is accepted, in any case", async () => {
+  const { app } = inProcess({ allowHosts: ["shoal.lan", "other"] });
+  for (const [host, status] of [
+    ["shoal.lan:51822", 200],
+    ["Shoal.LAN", 200],
+    ["other", 200],
+    ["x.shoal.lan", 403],
+  ] as const) {
+    const response = await app.inject({
+      url: "/v1/models",
+      headers: { host },
+    });
+    assert.equal(response.statusCode, status, host);
+  }
+});
+
+test("a key may come as X-Api-Key, as Anthropic's clients send it", async () => {
+  const { app } = inProcess({ apiKey: "sesame" });
+  for (const [key, status] of [
+    ["sesame", 200],
+    ["sesam", 401],
+  ] as const) {
+    const headers = { "x-api-key": key };
+    const response = await app.inject({ url: "/v1/models", headers });
+    assert.equal(response.statusCode, status);
+  }
 });
 
 test("with a key, or open to the network, any name is accepted", async () => {
@@ -80,7 +108,7 @@ test("no page may read answers unless an origin is allowed", async () => {
     url: "/v1/models",
     headers: { origin: "http://page.example" },
   });
-  assert.equal(preflight.statusCode, 404);
+  assert.equal(preflight.statusCode, 204);
   assert.equal(preflight.headers["access-control-allow-origin"], undefined);
 });
 
@@ -144,18 +172,21 @@ for (const [origin, host, allowed] of [
   });
 }
 
-test("a form or plain text, which a page could send unasked, is 415", async () => {
-  const { app } = inProcess();
-  for (const type of ["text/plain", "application/x-www-form-urlencoded"]) {
-    const response = await app.inject({
-      method: "POST",
-      url: "/v1/chat/completions",
-      headers: { "content-type": type },
-      payload: JSON.stringify(CHAT),
-    });
-    assert.equal(response.statusCode, 415);
-    assert.match(response.body, /"code":"request_media_type"/);
-  }
+test("a form or plain text is taken from a page that may use the API, and from no other", async () => {
+  const { app } = inProcess({ corsOrigin: "http://page.example" });
+  for (const [origin, status] of [
+    ["http://page.example", 200],
+    ["http://other.example", 415],
+  ] as const)
+    for (const type of ["text/plain", "application/x-www-form-urlencoded"]) {
+      const response = await app.inject({
+        method: "POST",
+        url: "/v1/chat/completions",
+        headers: { "content-type": type, origin },
+        payload: JSON.stringify(CHAT),
+      });
+      assert.equal(response.statusCode, status);
+    }
 });
 
 test("an unknown path is 404 in OpenAI's form, without the query", async () => {

@@ -1,7 +1,7 @@
 /**
  * Who may use the API. By default: any program on this machine, and no web page. A page can reach loopback in two ways, and both are
- * closed: a cross-origin request (no CORS headers unless `corsOrigin`; bodies must be application/json, for which browsers ask permission)
- * and a foreign name that resolves to 127.0.0.1 (such a Host is refused).
+ * closed: a cross-origin request (no CORS headers unless `corsOrigin`; its bodies must be application/json, for which browsers ask
+ * permission) and a foreign name that resolves to 127.0.0.1 (such a Host is refused, unless it is one of `allowHosts`).
  */
 import { timingSafeEqual } from "node:crypto";
 import { isIP } from "node:net";
@@ -16,10 +16,22 @@ import { PAGE_ROUTES } from "./page.ts";
 
 export interface GuardOptions {
   host: string;
-  apiKey: string | undefined;
-  keys: Keys | undefined;
-  corsOrigin: string | undefined;
-  pagePort: number | undefined;
+  apiKey?: string | undefined;
+  keys?: Keys | undefined;
+  corsOrigin?: string | undefined;
+  pagePort?: number | undefined;
+  /** Names besides the machine's own. */
+  allowHosts: readonly string[];
+}
+
+/** Whether a web page sent it that may not use the API. Browsers name its origin with every POST; some say more. */
+export function isForeignPage(
+  options: GuardOptions,
+  request: FastifyRequest,
+): boolean {
+  const { origin, "sec-fetch-site": site } = request.headers;
+  if (allowedOrigin(options, request) !== undefined) return false;
+  return origin !== undefined || site === "cross-site" || site === "same-site";
 }
 
 export function guard(app: FastifyInstance, options: GuardOptions): void {
@@ -39,7 +51,7 @@ export function guard(app: FastifyInstance, options: GuardOptions): void {
     const { remoteAddress } = request.socket;
     request.caller = new Caller(undefined, remoteAddress);
     if (find === undefined) {
-      if (isLoopback(options.host)) checkHost(request);
+      if (isLoopback(options.host)) checkHost(options.allowHosts, request);
       return;
     }
     // By the route, not the URL: /%76%31/models is /v1/models too.
@@ -130,13 +142,16 @@ function keyOf(
   );
 }
 
-function checkHost(request: FastifyRequest): void {
-  const { host } = request.headers;
+function checkHost(
+  allowed: readonly string[],
+  { headers: { host } }: FastifyRequest,
+): void {
   if (host === undefined) return;
   const name = host.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
   if (isIP(name) !== 0 || /(^|\.)localhost$/i.test(name)) return;
+  if (allowed.includes(name.toLowerCase())) return;
   throw new ShoalError(
     "FORBIDDEN",
-    `Host ${JSON.stringify(name.slice(0, 253))} is not allowed; use 127.0.0.1 or localhost, or set --api-key`,
+    `Host ${JSON.stringify(name.slice(0, 253))} is not allowed; use 127.0.0.1 or localhost, or set --allow-host or --api-key`,
   );
 }

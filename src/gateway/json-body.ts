@@ -1,13 +1,36 @@
 /** A request's body as JSON. Every key is only data, even `__proto__`; a seed keeps all digits of a 64-bit number. */
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyRequest } from "fastify";
 import { ShoalError } from "../lib/index.ts";
 
-export function jsonBodies(app: FastifyInstance): void {
-  app.removeAllContentTypeParsers(); // a web page may send text/plain to this machine without a preflight
+/** What `curl -d` and others say of their JSON, or nothing. */
+const ANY_NAME = /^(text\/plain|application\/x-www-form-urlencoded)\b|^$/i;
+
+/**
+ * JSON by that name for anyone. By another name, which a web page may send to this machine without asking (no preflight), only for programs
+ * and for pages that may use the API: browsers say where a page is from.
+ */
+export function jsonBodies(
+  app: FastifyInstance,
+  isForeignPage: (request: FastifyRequest) => boolean,
+): void {
+  app.removeAllContentTypeParsers();
   app.addContentTypeParser(
-    "application/json",
+    /^application\/([\w.-]+\+)?json\b/i,
     { parseAs: "string" },
     async (_: unknown, body: string | Buffer) => parseJson(String(body)),
+  );
+  app.addContentTypeParser(
+    "*",
+    { parseAs: "string" },
+    async (request: FastifyRequest, body: string | Buffer) => {
+      const type = request.headers["content-type"] ?? "";
+      if (!ANY_NAME.test(type) || isForeignPage(request))
+        throw new ShoalError(
+          "REQUEST_MEDIA_TYPE",
+          "the request's content-type must be application/json",
+        );
+      return parseJson(String(body));
+    },
   );
 }
 

@@ -63,12 +63,6 @@ const NO_REQUESTS: [
     404,
     "not_found",
   ],
-  [
-    "the asterisk",
-    "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    404,
-    "not_found",
-  ],
   ["HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "request_invalid"],
   [
     "two lengths",

@@ -20,7 +20,7 @@ export interface GatewayOptions {
   port?: number;
   /** Also listen on 127.0.0.1 at this port, where Ollama's clients look; "/" says there what Ollama's does. Taken: a warning, no more. 0 takes any free one. */
   ollamaPort?: number;
-  /** If set, everything except /health answers only requests with `Authorization: Bearer <apiKey>`. */
+  /** If set, everything except /health answers only requests with `Authorization: Bearer <apiKey>` or `X-Api-Key: <apiKey>`. */
   apiKey?: string;
   /** Several keys, each with limits; a request needs one of them, or `apiKey`. */
   keys?: Keys;
@@ -28,6 +28,8 @@ export interface GatewayOptions {
   corsOrigin?: string;
   /** Port of this gateway's own page, which may use the API too when requested by the same host name. */
   pagePort?: number;
+  /** Names in a request's Host besides the machine's own: lower case, without a port. */
+  allowHosts?: readonly string[];
   /** Refuse requests with fields that are not known here; else they are told once each. */
   strict?: boolean;
   /** Largest request body. */
@@ -56,6 +58,7 @@ export const GATEWAY_DEFAULTS = Object.freeze({
   /** This machine only: without `apiKey` the API has no authentication. */
   host: "127.0.0.1",
   port: 51822,
+  allowHosts: Object.freeze([]),
   strict: false,
   /** A million words; contexts are shorter. */
   bodyLimitBytes: 4 * 1024 * 1024,
@@ -87,6 +90,8 @@ export const HEADERS_TIMEOUT_MS = 15_000;
 export const REQUEST_TIMEOUT_MS = 60_000;
 /** In the path of /v1/models/…; Fastify's default of 100 is shorter than some repositories' names. */
 export const MAX_MODEL_NAME_CHARS = 512;
+/** Names that an operator lists. */
+const MAX_HOSTS = 64;
 /** Open sockets; most are idle keep-alives. Beyond this the system refuses. */
 export const MAX_CONNECTIONS = 1024;
 
@@ -123,6 +128,14 @@ const checked = z.object({
     .optional(),
   pagePort: whole(1, 65_535).optional(),
   ollamaPort: whole(0, 65_535).optional(),
+  allowHosts: z
+    .array(
+      z
+        .string()
+        .regex(/^[a-z0-9._-]{1,253}$/, "to be host names without ports"),
+      { error: "to be a list of host names" },
+    )
+    .max(MAX_HOSTS, `to have at most ${MAX_HOSTS} names`),
   strict: z.boolean({ error: "to be true or false" }),
   bodyLimitBytes: whole(1024, 2 ** 30),
   maxRequests: whole(1, 100_000),

@@ -1,8 +1,6 @@
 /** From a request to tokens that fit the model's context, and to what reads the reply. */
-import { ChatTemplate } from "../chat/index.ts";
-import { ShoalError, withDeadline } from "../lib/index.ts";
-import type { ServedModel, TokenizerPort } from "../inference/index.ts";
 import {
+  ChatTemplate,
   type ChatRequest,
   contentReader,
   type Hold,
@@ -10,7 +8,10 @@ import {
   type RenderedChat,
   type ReplyDelta,
   type ReplyReader,
-} from "./chat-port.ts";
+} from "../chat/index.ts";
+import { jsonGrammar, schemaToGrammar } from "../grammar/index.ts";
+import type { ServedModel, TokenizerPort } from "../inference/index.ts";
+import { ShoalError, withDeadline } from "../lib/index.ts";
 import { type Gap, infillTokens } from "./infill.ts";
 import { TOKENIZE_TIMEOUT_MS } from "./options.ts";
 import { invalid } from "./validate.ts";
@@ -88,11 +89,6 @@ export class Prompter {
     prompt: Prompt,
     signal: AbortSignal,
   ): Promise<Prepared> {
-    const plain = { reader: contentReader, stop: [], preserved: [] };
-    if (prompt.kind === "tokens") {
-      const { vocabSize } = model.tokenizer;
-      return { ...plain, tokens: checkedTokens(prompt.tokens, vocabSize) };
-    }
     const encode = (
       text: string,
       how: EncodeOptions = ENCODE,
@@ -103,19 +99,9 @@ export class Prompter {
         () => model.tokenizer.encode(text, how),
         { signal },
       );
-    if (prompt.kind === "infill") {
-      // What is around the gap is a stranger's text, and no token in it counts as special.
-      const tokens = await infillTokens(model, prompt, (text, addSpecial) =>
-        encode(text, { addSpecial, parseSpecial: false }),
-      );
-      return { ...plain, tokens };
-    }
-    if (prompt.kind === "text")
-      return { ...plain, tokens: await encode(prompt.text) };
-    if (prompt.kind === "mixed") {
-      const tokens = await mixedTokens(prompt.parts, encode);
-      const { vocabSize } = model.tokenizer;
-      return { ...plain, tokens: checkedTokens(tokens, vocabSize) };
+    if (prompt.kind !== "chat") {
+      const tokens = await unrendered(model, prompt, encode);
+      return { ...plain(prompt.hold), tokens };
     }
     const { prompt: text, ...rendered } = this.render(model, prompt.chat);
     const reader = (): ReplyReader =>
@@ -141,16 +127,39 @@ export class Prompter {
   }
 }
 
-/** What was thought becomes content. */
-function unthinking(reader: ReplyReader): ReplyReader {
+/** The tokens of a prompt that is no conversation. */
+async function unrendered(
+  model: ServedModel,
+  prompt: Exclude<Prompt, { kind: "chat" }>,
+  encode: (text: string, how?: EncodeOptions) => Promise<Int32Array>,
+): Promise<Int32Array> {
+  const { vocabSize } = model.tokenizer;
+  if (prompt.kind === "text") return await encode(prompt.text);
+  if (prompt.kind === "tokens") return checkedTokens(prompt.tokens, vocabSize);
+  if (prompt.kind === "mixed")
+    return checkedTokens(await mixedTokens(prompt.parts, encode), vocabSize);
+  // What is around the gap is a stranger's text, and no token in it counts as special.
+  return await infillTokens(model, prompt, (text, addSpecial) =>
+    encode(text, { addSpecial, parseSpecial: false }),
+  );
+}
+
+/** How such a reply is read. */
+function plain(hold: Hold | undefined): Omit<Prepared, "tokens"> {
+  const gbnf = hold && gbnfOf(hold);
   return {
-    push: (text) => reader.push(text).map(asContent),
-    end: () => reader.end().map(asContent),
+    reader: contentReader,
+    stop: [],
+    preserved: [],
+    ...(gbnf !== undefined && { grammar: { gbnf } }),
   };
 }
 
-const asContent = (delta: ReplyDelta): ReplyDelta =>
-  delta.kind === "reasoning" ? { ...delta, kind: "content" } : delta;
+/** Throws SCHEMA_UNSUPPORTED. */
+function gbnfOf(hold: Hold): string {
+  if (hold.kind === "gbnf") return hold.gbnf;
+  return hold.kind === "json" ? jsonGrammar() : schemaToGrammar(hold.schema);
+}
 
 /** As llama.cpp's server: BOS comes before a text that is first, and before nothing else. */
 async function mixedTokens(
@@ -167,6 +176,17 @@ async function mixedTokens(
   }
   return tokens;
 }
+
+/** What was thought becomes content. */
+function unthinking(reader: ReplyReader): ReplyReader {
+  return {
+    push: (text) => reader.push(text).map(asContent),
+    end: () => reader.end().map(asContent),
+  };
+}
+
+const asContent = (delta: ReplyDelta): ReplyDelta =>
+  delta.kind === "reasoning" ? { ...delta, kind: "content" } : delta;
 
 function checkedTokens(
   tokens: readonly number[],

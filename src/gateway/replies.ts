@@ -1,5 +1,5 @@
 /** From a parsed request to its running generations: one entry for the API and for a client in this process. */
-import type { SamplingOptions } from "../engine/index.ts";
+import { MAX_LOGIT_BIASES, type SamplingOptions } from "../engine/index.ts";
 import type {
   Arrival,
   ServedModel,
@@ -15,13 +15,15 @@ import { invalid } from "./validate.ts";
 export interface ReplyRequest {
   /** Each has replies of its own. */
   prompts: readonly [Prompt, ...Prompt[]];
-  /** undefined means as many as the context leaves. */
+  /** undefined means as many as the context leaves; 0: only the prompt is computed. */
   maxTokens: number | undefined;
   /** Replies to each prompt; default: 1. */
   choices?: number;
   stop: readonly string[];
   /** Without `seed` if the client gave none; `repeatLastN` is Infinity for the whole context. */
   sampling: Omit<SamplingOptions, "seed"> & { seed: number | undefined };
+  /** Each token of the text has this bias. */
+  biasedTexts?: readonly (readonly [text: string, bias: number])[];
 }
 
 export interface Begun {
@@ -66,7 +68,8 @@ export class Replies {
     request: ReplyRequest,
     arrival: Arrival,
   ): Promise<Begun> {
-    const { sampling, choices = 1 } = request;
+    const { choices = 1 } = request;
+    const sampling = await biasedSampling(model, request);
     const biased = sampling.logitBias.find(
       ([token]) => token >= model.tokenizer.vocabSize,
     );
@@ -80,7 +83,11 @@ export class Replies {
     const replies = prepared
       .flatMap((prompt) => Array<Prepared>(choices).fill(prompt))
       .map((prompt, index) =>
-        this.#reply(model, request, arrival, { prompt, index, seed }),
+        this.#reply(model, { ...request, sampling }, arrival, {
+          prompt,
+          index,
+          seed,
+        }),
       );
     return {
       promptTokens: prepared.reduce(
@@ -121,6 +128,7 @@ export class Replies {
           stop,
           sampling: {
             ...sampling,
+            ...(prompt.grammar && { grammar: prompt.grammar }),
             repeatLastN: Math.min(sampling.repeatLastN, model.contextLength),
             seed: (seed + index) % 2 ** 32,
           },
@@ -131,4 +139,19 @@ export class Replies {
       ),
     };
   }
+}
+
+async function biasedSampling(
+  { tokenizer }: ServedModel,
+  { sampling, biasedTexts = [] }: ReplyRequest,
+): Promise<ReplyRequest["sampling"]> {
+  if (biasedTexts.length === 0) return sampling;
+  const logitBias = [...sampling.logitBias];
+  const how = { addSpecial: false, parseSpecial: false };
+  for (const [text, bias] of biasedTexts)
+    for (const token of await tokenizer.encode(text, how))
+      logitBias.push([token, bias]);
+  if (logitBias.length > MAX_LOGIT_BIASES)
+    throw invalid("logit_bias", `must have at most ${MAX_LOGIT_BIASES} tokens`);
+  return { ...sampling, logitBias };
 }

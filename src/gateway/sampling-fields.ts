@@ -23,8 +23,9 @@ const NAMES: readonly (readonly [snake: string, own: string])[] = Object.keys(
   .filter((own) => !OTHERS.has(own))
   .map((own) => [snakeCase(own), own]);
 
-/** -1 is how clients say "off" or "all". */
+/** What a negative number means, as in llama.cpp's server: greedy, "off" or "all". */
 const NEGATIVE: Readonly<Record<string, number>> = {
+  temperature: 0,
   top_k: 0,
   repeat_last_n: Infinity,
 };
@@ -38,13 +39,19 @@ export const samplingShape: Readonly<Record<string, z.ZodType>> =
       const schema: z.ZodType =
         most === undefined
           ? field
-          : z.union([
-              z
-                .int()
-                .max(-1)
-                .transform(() => most),
-              field,
-            ]);
+          : z.union(
+              [
+                z
+                  .int()
+                  .max(-1)
+                  .transform(() => most),
+                field,
+              ],
+              {
+                error: ({ input }) =>
+                  field.safeParse(input).error?.issues[0]?.message,
+              },
+            );
       return [snake, schema.nullish()];
     }),
   );
@@ -73,10 +80,11 @@ export function samplingNames(
   );
 }
 
-/** Clients' seeds have up to 64 bits, the engine's 32: the low ones. Negative is "any". */
+/** Clients' seeds have up to 64 bits, the engine's 32: the low ones. -1 is "any", as in llama.cpp's server. */
 export function seedOf(
   seed: number | bigint | null | undefined,
 ): number | undefined {
-  if (seed === null || seed === undefined || seed < 0) return undefined;
+  if (seed === null || seed === undefined || Number(seed) === -1)
+    return undefined;
   return Number(BigInt.asUintN(32, BigInt(seed)));
 }

@@ -10,10 +10,11 @@ import { ShoalError, type EventSink } from "../lib/index.ts";
 import { APIS, errorFormOf } from "./apis.ts";
 import { answerBareRequests, refuseConnection } from "./connection-errors.ts";
 import type { Exchanges } from "./exchange.ts";
-import { guard } from "./guard.ts";
+import { guard, isForeignPage } from "./guard.ts";
 import { fromFastify } from "./http-error.ts";
 import { jsonBodies } from "./json-body.ts";
 import { ollamaGreeting } from "./ollama/routes.ts";
+import { plainPath } from "./paths.ts";
 import { Replies } from "./replies.ts";
 import {
   HEADERS_TIMEOUT_MS,
@@ -59,6 +60,7 @@ export function buildServer(
     requestTimeout: REQUEST_TIMEOUT_MS,
     bodyLimit: bodyLimitBytes,
     routerOptions: { maxParamLength: MAX_MODEL_NAME_CHARS },
+    rewriteUrl: plainPath,
     genReqId: () => randomUUID(),
     return503OnClosing: false, // answered below, in an API's form
     frameworkErrors: sendError,
@@ -67,7 +69,7 @@ export function buildServer(
   app.server.maxConnections = MAX_CONNECTIONS;
   // A client may close its sending side and still read its answer. Node has the option, but its types do not.
   Object.assign(app.server, { httpAllowHalfOpen: true });
-  jsonBodies(app);
+  jsonBodies(app, (request) => isForeignPage(settings, request));
   app.setErrorHandler(sendError);
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split("?", 1)[0]?.slice(0, 200) ?? "";
@@ -83,13 +85,11 @@ export function buildServer(
     }
   });
   answerBareRequests(app);
-  guard(app, {
-    host: settings.host,
-    apiKey: settings.apiKey,
-    keys: settings.keys,
-    corsOrigin: settings.corsOrigin,
-    pagePort: settings.pagePort,
-  });
+  guard(app, settings);
+  // Not a preflight that is allowed: the guard answers those.
+  app.options("*", (_, reply) =>
+    reply.code(204).header("allow", "GET, HEAD, POST, OPTIONS").send(),
+  );
   for (const { routes } of APIS) routes(app, settings, exchanges, replies);
   if (door === "ollama") ollamaGreeting(app);
   else pageRoutes(app);

@@ -19,7 +19,7 @@ const PROGRESS = { stream: true, stream_options: { include_progress: true } };
 async function waiting(time: "by hand" | "real" = "by hand") {
   const clock = new HandClock();
   const used = time === "real" ? systemClock : clock;
-  const swarm = await onLoopback({ clock: used });
+  const swarm = await onLoopback({ clock: used, strict: true });
   swarm.backend.clock = used;
   swarm.backend.readyTimeoutMs = READY_TIMEOUT_MS;
   const change = (unready: ShoalError | undefined, known = true): void => {

@@ -29,6 +29,10 @@ export interface GatewayOptions
   apiKeys?: string | undefined;
   /** Origins whose pages may use the API from a browser, separated by commas, or "*". Default: none. */
   corsOrigin?: string | undefined;
+  /** Host names under which it may be asked without a key, besides the machine's own. Default: none. */
+  allowHosts?: readonly string[] | undefined;
+  /** Refuse requests with unknown fields or another model's name. Default: false, as others do. */
+  strict?: boolean | undefined;
 }
 
 export interface RunningGateway extends RunningRole {
@@ -47,6 +51,8 @@ const schema = z.strictObject({
   apiKey: text("a key").optional(),
   apiKeys: text("a file").optional(),
   corsOrigin: text("an origin").optional(),
+  allowHosts: z.array(text("a host name"), "must be a list").optional(),
+  strict: z.boolean("must be true or false").optional(),
 });
 
 /** Starts OpenAI's API in front of a cluster. Resolves once it listens and has joined: see `ready`. */
@@ -66,6 +72,8 @@ export async function startGateway(
     apiKey,
     apiKeys,
     corsOrigin,
+    allowHosts: given.allowHosts?.map((name) => name.toLowerCase()),
+    strict: given.strict,
     onReady: (ready: boolean) => readiness.set(ready),
   };
   const gateway = await running("startGateway", context, (c) =>

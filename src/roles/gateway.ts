@@ -28,6 +28,10 @@ export interface GatewayRoleOptions {
   corsOrigin?: string | undefined;
   /** Of a second listener on 127.0.0.1, for Ollama's clients; undefined: none. */
   ollamaPort?: number | undefined;
+  /** Names in a request's Host besides the machine's own. */
+  allowHosts?: readonly string[] | undefined;
+  /** Unknown fields and another model's name are errors. */
+  strict?: boolean | undefined;
   /** How long a reply waits for a lost stage; default: 60 s. */
   recoveryTimeoutMs?: number | undefined;
   /** How long a request waits while the cluster is not ready; default: 30 s. */
@@ -54,6 +58,8 @@ export function startGateway(
       apiKeys,
       corsOrigin,
       ollamaPort,
+      allowHosts,
+      strict,
     } = options;
     const keys =
       apiKeys === undefined
@@ -111,6 +117,8 @@ export function startGateway(
       ...(keys !== undefined && { keys }),
       ...(corsOrigin !== undefined && { corsOrigin }),
       ...(ollamaPort !== undefined && { ollamaPort }),
+      ...(allowHosts !== undefined && { allowHosts }),
+      ...(strict !== undefined && { strict }),
       ...(at && { pagePort: at.port }),
     });
     const { url } = await api.start();

@@ -57,6 +57,9 @@ export interface LocalSwarmOptions extends SaidMode {
   recoveryTimeout?: number | undefined;
   /** Seconds that a request waits while the swarm is not ready. */
   readyTimeout?: number | undefined;
+  /** Of the gateway: more host names, and no unknown fields. */
+  allowHosts?: readonly string[] | undefined;
+  strict?: boolean | undefined;
   /** One seeder has the model; the nodes start empty and fetch their shards. */
   fromSeeder?: boolean | undefined;
   /** Each fact as it comes: a process is ready, a child's event, a death after the start. */
@@ -233,6 +236,8 @@ async function startOn(
     "--ollama": options.ollamaPort,
   });
   args.push(...patience);
+  for (const name of options.allowHosts ?? []) args.push("--allow-host", name);
+  if (options.strict === true) args.push("--strict");
   const gateway = start("gateway", args, (ready) => {
     if (ready) swarm.resolve();
   }).whenReady(READY_TIMEOUT_MS, signal);

@@ -202,14 +202,8 @@ for (const [name, send, status, code] of [
     "context_length_exceeded",
   ],
   [
-    "an unknown model",
-    { model: "gpt-4", prompt: "x", max_tokens: 1 },
-    404,
-    "model_not_found",
-  ],
-  [
-    "a temperature out of range",
-    { prompt: "x", temperature: 9 },
+    "a share of the likely tokens out of range",
+    { prompt: "x", top_p: 9 },
     400,
     "request_invalid",
   ],

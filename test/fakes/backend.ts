@@ -194,7 +194,8 @@ export class BackendDouble implements Backend {
           this.onToken(request);
           const last = ++said === request.maxTokens;
           const token = 256 + index;
-          yield last ? { token, finish: "length" } : { token };
+          const logprobs = logprobsOf(request, token, said);
+          yield { token, ...logprobs, ...(last && { finish: "length" }) };
           if (last) return;
         } else {
           await wait(step, request);
@@ -205,6 +206,21 @@ export class BackendDouble implements Backend {
       for (const resolve of this.#endWaiters.splice(0)) resolve();
     }
   }
+}
+
+/** A quarter less with each token; the likeliest are the token itself and those after it. */
+function logprobsOf(
+  { sampling: { logprobs: count } }: GenerateRequest,
+  token: number,
+  said: number,
+): Pick<GeneratedToken, "logprobs"> {
+  if (count < 0) return {};
+  const logprob = -said / 4;
+  const top = Array.from({ length: count }, (_, i) => ({
+    token: token + i,
+    logprob: logprob - i,
+  }));
+  return { logprobs: { logprob, top } };
 }
 
 async function wait(

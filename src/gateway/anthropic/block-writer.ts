@@ -4,7 +4,7 @@ import type {
   RawContentBlockDelta,
   RawMessageStreamEvent,
 } from "@anthropic-ai/sdk/resources";
-import type { ReplyDelta } from "../chat-port.ts";
+import type { ReplyDelta } from "../../chat/index.ts";
 
 export class BlockWriter {
   #showsThinking: boolean;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { MessageCreateParams } from "@anthropic-ai/sdk/resources";
 import { inProcess } from "../../../test/fakes/gateway.ts";
-import type { ChatRequest } from "../chat-port.ts";
+import type { ChatRequest } from "../../chat/index.ts";
 import { type MessageOrder, parseMessage } from "./fields.ts";
 
 /** The newest package has no more types for how to sample, but other clients still send it. */
@@ -457,7 +457,11 @@ const REFUSED: [what: string, body: unknown, message: string | RegExp][] = [
     { max_tokens: 0 },
     "`max_tokens` must be a whole number of at least 1, got 0",
   ],
-  ["heat", { temperature: 9 }, "`temperature` must be between 0 and 2, got 9"],
+  [
+    "heat",
+    { temperature: 101 },
+    "`temperature` must be between 0 and 100, got 101",
+  ],
   [
     "an empty stop",
     { stop_sequences: [""] },

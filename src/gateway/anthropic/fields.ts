@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { SAMPLING_DEFAULTS, samplingFields } from "../../engine/index.ts";
 import type { Order, ParseContext } from "../api.ts";
-import type { ChatRequest, Hold } from "../chat-port.ts";
+import type { ChatRequest, Hold } from "../../chat/index.ts";
 import { effortOf } from "../turns.ts";
 import { tellUnknown } from "../unknown-fields.ts";
 import { validate } from "../validate.ts";

@@ -6,7 +6,7 @@ import { MessageStream } from "@anthropic-ai/sdk/lib/MessageStream";
 import * as fc from "fast-check";
 import { systemClock } from "../../lib/index.ts";
 import type { FinishReason, ReplyPart } from "../api.ts";
-import type { ReplyDelta } from "../chat-port.ts";
+import type { ReplyDelta } from "../../chat/index.ts";
 import { Gathered } from "../choice.ts";
 import { parseMessage } from "./fields.ts";
 import { messageShape } from "./shape.ts";
@@ -15,6 +15,7 @@ const HEAD = {
   requestId: "0123-4567",
   model: "shoal-demo",
   fingerprint: "f",
+  tokenizer: { piece: () => new Uint8Array() },
   createdS: 1,
   contextLength: 100,
   arrivedMs: 0,

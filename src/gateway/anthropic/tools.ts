@@ -1,7 +1,7 @@
 /** Tools and the choice among them, in Anthropic's form. */
 import { z } from "zod";
 import type { Json } from "../../chat/index.ts";
-import type { ChatRequest, Tool } from "../chat-port.ts";
+import type { ChatRequest, Tool } from "../../chat/index.ts";
 import { invalid } from "../validate.ts";
 
 /** Each is text in the prompt and rules in a grammar. Agents bring some dozens. */

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { MAX_LOGIT_BIASES } from "../../engine/index.ts";
 import { ShoalError } from "../../lib/index.ts";
 import type { Order, ParseContext } from "../api.ts";
-import type { Hold } from "../chat-port.ts";
+import type { Hold } from "../../chat/index.ts";
 import type { Prompt } from "../prompt.ts";
 import { samplingOf, samplingShape, seedOf } from "../sampling-fields.ts";
 import { invalid, validate } from "../validate.ts";

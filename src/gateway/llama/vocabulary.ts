@@ -5,7 +5,7 @@ import type { ServedModel } from "../../inference/index.ts";
 import { withDeadline } from "../../lib/index.ts";
 import type { Service } from "../answer.ts";
 import type { Kind } from "../api.ts";
-import { parseChat } from "../openai/fields.ts";
+import { parseChat } from "../openai/chat.ts";
 import { TOKENIZE_TIMEOUT_MS } from "../options.ts";
 import { anyModel, knownModel } from "../serving.ts";
 import { invalid, validate } from "../validate.ts";

@@ -1,5 +1,5 @@
 /** Calls of tools as Ollama has them: whole, with an object of arguments. */
-import type { ReplyDelta } from "../chat-port.ts";
+import type { ReplyDelta } from "../../chat/index.ts";
 import type { WholeCall } from "../api.ts";
 
 /** Tells each call once it is whole. */

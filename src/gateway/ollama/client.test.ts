@@ -154,11 +154,11 @@ test("a request without a prompt loads the model, which is there", async () => {
 test("throws sentences, not objects", async () => {
   await using swarm = await onLoopback();
   const client = new Ollama({ host: swarm.url });
-  const wrong = { model, messages, options: { temperature: -1 } };
+  const wrong = { model, messages, options: { top_p: -1 } };
   await assert.rejects(client.chat(wrong), {
     name: "ResponseError",
     status_code: 400,
-    message: /`options.temperature` must be/,
+    message: /`options.top_p` must be/,
   });
   swarm.backend.contextLength = 10;
   await assert.rejects(client.chat({ model, messages }), {

@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { ChatMessage, Json } from "../../chat/index.ts";
 import { ShoalError } from "../../lib/index.ts";
 import type { Order, ParseContext } from "../api.ts";
-import type { ChatRequest, Hold, Tool } from "../chat-port.ts";
+import type { ChatRequest, Hold, Tool } from "../../chat/index.ts";
 import type { Prompt } from "../prompt.ts";
 import { samplingOf, samplingShape, seedOf } from "../sampling-fields.ts";
 import { invalid, validate } from "../validate.ts";

@@ -2,7 +2,7 @@
  * Ollama's answers, whole and line by line (docs/api.md and api/types.go of ollama/ollama at fb307609). Durations are in nanoseconds. The
  * call of a tool comes whole, with its arguments as an object; one that the reply's end cut comes as the text that it is.
  */
-import type { ReplyDelta } from "../chat-port.ts";
+import type { ReplyDelta } from "../../chat/index.ts";
 import type {
   AnswerHead,
   AnswerShape,

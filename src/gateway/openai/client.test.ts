@@ -95,7 +95,7 @@ async function thrown(promise: Promise<unknown>): Promise<APIError> {
 }
 
 test("throws the client's own classes, with code and param", async () => {
-  await using swarm = await onLoopback();
+  await using swarm = await onLoopback({ strict: true });
   const { chat } = client(swarm.url);
 
   const unknown = await thrown(
@@ -109,12 +109,12 @@ test("throws the client's own classes, with code and param", async () => {
   );
 
   const bad = await thrown(
-    chat.completions.create({ model, messages, temperature: 9 }),
+    chat.completions.create({ model, messages, temperature: -1, top_p: 9 }),
   );
   assert.ok(bad instanceof BadRequestError);
   assert.deepEqual(
     [bad.code, bad.param, bad.type],
-    ["request_invalid", "temperature", "invalid_request_error"],
+    ["request_invalid", "top_p", "invalid_request_error"],
   );
 
   swarm.backend.contextLength = 10;

@@ -18,6 +18,9 @@ export interface ErrorBody {
     code: string;
     /** Numbers a program can use, for the codes of `TELLING`. */
     details?: ErrorDetails;
+    /** Of `context_length_exceeded`, by llama.cpp's names. */
+    n_prompt_tokens?: unknown;
+    n_ctx?: unknown;
   };
 }
 
@@ -63,6 +66,10 @@ export function openaiErrors(
       param: typeof details.param === "string" ? details.param : null,
       code: OPENAI_CODES[code] ?? code.toLowerCase(),
       ...(TELLING.has(code) ? { details } : {}),
+      ...(code === "CONTEXT_EXCEEDED" && {
+        n_prompt_tokens: details.promptTokens,
+        n_ctx: details.contextLength,
+      }),
     },
   });
 }

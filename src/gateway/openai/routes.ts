@@ -7,13 +7,15 @@ import type { Exchanges } from "../exchange.ts";
 import type { GatewaySettings } from "../options.ts";
 import type { Replies } from "../replies.ts";
 import { openaiErrors } from "./errors.ts";
-import { parseChat, parseCompletion } from "./fields.ts";
+import { type ChatOrder, parseChat } from "./chat.ts";
+import { type CompletionOrder, parseCompletion } from "./completion.ts";
 import { modelRoutes } from "./models.ts";
-import { chatShape, completionShape } from "./shapes.ts";
+import { chatShape } from "./chat-shape.ts";
+import { completionShape } from "./completion-shape.ts";
 
 const form = { stream: DATA_EVENTS, errors: openaiErrors };
-const CHAT: Kind = { parse: parseChat, shape: chatShape, ...form };
-const COMPLETION: Kind = {
+const CHAT: Kind<ChatOrder> = { parse: parseChat, shape: chatShape, ...form };
+const COMPLETION: Kind<CompletionOrder> = {
   parse: parseCompletion,
   shape: completionShape,
   ...form,

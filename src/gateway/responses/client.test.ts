@@ -209,7 +209,7 @@ test("throws the client's own classes, with code and param", async () => {
   await using swarm = await onLoopback();
   const { responses } = client(swarm.url);
   const bad = await thrown(
-    responses.create({ model, input: "Hi", temperature: 9 }),
+    responses.create({ model, input: "Hi", temperature: 101 }),
   );
   assert.ok(bad instanceof BadRequestError);
   assert.deepEqual([bad.code, bad.param], ["request_invalid", "temperature"]);

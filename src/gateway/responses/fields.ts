@@ -8,7 +8,7 @@ import { z } from "zod";
 import { SAMPLING_DEFAULTS, samplingFields } from "../../engine/index.ts";
 import { ShoalError } from "../../lib/index.ts";
 import type { Order, ParseContext } from "../api.ts";
-import type { Hold } from "../chat-port.ts";
+import type { Hold } from "../../chat/index.ts";
 import { effortOf } from "../turns.ts";
 import { tellUnknown } from "../unknown-fields.ts";
 import { invalid, validate } from "../validate.ts";

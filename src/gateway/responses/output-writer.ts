@@ -5,7 +5,7 @@ import type {
   ResponseReasoningItem,
   ResponseStreamEvent,
 } from "openai/resources/responses/responses";
-import type { ReplyDelta } from "../chat-port.ts";
+import type { ReplyDelta } from "../../chat/index.ts";
 import { outputText } from "./items.ts";
 import type { WireResponse } from "./store.ts";
 

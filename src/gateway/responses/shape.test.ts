@@ -19,6 +19,7 @@ const HEAD = {
   fingerprint: "f",
   createdS: 1,
   contextLength: 100,
+  tokenizer: { piece: () => new Uint8Array() },
   arrivedMs: 0,
   clock: { ...systemClock, now: () => 5_000 },
 };

@@ -6,7 +6,7 @@ import type {
 import { z } from "zod";
 import type { Json } from "../../chat/index.ts";
 import type { ParseContext } from "../api.ts";
-import type { ChatRequest, Tool } from "../chat-port.ts";
+import type { ChatRequest, Tool } from "../../chat/index.ts";
 import { tellOf } from "../unknown-fields.ts";
 import { invalid } from "../validate.ts";
 
