@@ -80,7 +80,10 @@ export function withCommon(command: Command): Command {
 }
 
 /** How a member reaches its cluster. */
-export function withMembership(command: Command): Command {
+export function withMembership(
+  command: Command,
+  whichCluster = "name of the cluster",
+): Command {
   return command
     .optionsGroup("Cluster options:")
     .addOption(
@@ -90,7 +93,7 @@ export function withMembership(command: Command): Command {
         targets,
       ),
     )
-    .addOption(option("--cluster <name>", "name of the cluster"))
+    .addOption(option("--cluster <name>", whichCluster))
     .addOption(
       option(
         "--listen <addresses>",

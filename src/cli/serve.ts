@@ -33,7 +33,7 @@ interface ServeFlags extends MembershipFlags, PatienceFlags, RequestFlags {
 
 export function serveCommand(): Command {
   const command = new Command("serve")
-    .description("serve a cluster's model over OpenAI's API")
+    .description("serve the models of clusters over OpenAI's API")
     .optionsGroup("API options:")
     .addOption(
       option("--api-host <address>", "address of the API").default(
@@ -65,10 +65,15 @@ export function serveCommand(): Command {
     .addOption(ollamaOption());
   withRequests(command);
   withPatience(command);
-  withDiagnostics(withMembership(command), { host: "127.0.0.1" });
+  withMembership(
+    command,
+    'name of the cluster; separate several with commas; "*" is all that the bootstraps tell of',
+  );
+  withDiagnostics(command, { host: "127.0.0.1" });
   return examples(
     command,
     "shoal serve --bootstrap rendezvous.example.org --cluster friends",
+    "shoal serve --bootstrap rendezvous.example.org --cluster '*' --api-keys keys.yaml",
   ).action(async (_, self: Command) => {
     const flags = self.opts<ServeFlags>();
     const options = {

@@ -1,12 +1,13 @@
 /** Reports when the cluster becomes ready and when it stops being ready, in the same words on every node and gateway. */
 import type { ClusterView, Membership } from "../cluster/index.ts";
 import { layersOf } from "./route.ts";
-import { type EventSink, ShoalError } from "../lib/index.ts";
+import { type EventFields, type EventSink, ShoalError } from "../lib/index.ts";
 
-/** Logs the changes of readiness. Returns the function that ends it. */
+/** Logs the changes of readiness, with what it is `about`. Returns the function that ends it. */
 export function reportReadiness(
   membership: Membership,
   events: EventSink,
+  about: EventFields = {},
 ): () => void {
   let last: string | undefined;
   return membership.onChange((view) => {
@@ -20,12 +21,13 @@ export function reportReadiness(
           `${shard.index}: ${layersOf(shard)} × ${shard.holders.length}`,
       );
       events.info("SWARM", "ready: every layer is loaded", {
+        ...about,
         model: view.model,
         shards,
       });
     } else if (was === "ready")
-      events.warn("SWARM", `no longer ready: ${state}`);
-    else events.info("SWARM", `not ready: ${state}`);
+      events.warn("SWARM", `no longer ready: ${state}`, about);
+    else events.info("SWARM", `not ready: ${state}`, about);
   });
 }
 

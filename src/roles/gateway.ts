@@ -1,23 +1,30 @@
 /**
- * The gateway: finds the shards of a cluster and answers OpenAI's API.
+ * The gateway: finds the shards of its clusters and answers the APIs.
  *
  * Start: 1. identity, 2. page and API listening (it answers 503 with the reason from its first second), 3. host and a rendezvous,
- * 4. view and vocabulary as they come. Stop: new requests are refused while the running ones end; then the reverse.
+ * 4. clusters, their views and vocabularies as they come. Stop: new requests are refused while the running ones end; then the reverse.
  */
 import { createGateway, Keys } from "../gateway/index.ts";
-import { SessionLog, SwarmBackend } from "../inference/index.ts";
-import { systemClock } from "../lib/index.ts";
-import { joinToStay } from "./join.ts";
-import { createRoleHost, memberOf, startMember } from "./member.ts";
+import { SessionLog } from "../inference/index.ts";
+import { ShoalError, steadyClock, systemClock } from "../lib/index.ts";
+import { Commands } from "../network/index.ts";
+import { ClusterFinder } from "./cluster-finder.ts";
+import { joinThroughBootstraps } from "./join.ts";
+import { createRoleHost } from "./member.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
 import {
   type DiagnosticsPlace,
   sessionsOfGateway,
   watchRole,
 } from "./own-status.ts";
+import { ServedClusters } from "./served-clusters.ts";
+
+/** In place of a cluster's name: all that the bootstraps tell of. */
+export const ALL_CLUSTERS = "*";
 
 export interface GatewayRoleOptions {
   bootstraps: readonly string[];
+  /** A name, several with commas between, or ALL_CLUSTERS. */
   cluster: string;
   listen: readonly string[];
   apiHost: string;
@@ -61,6 +68,7 @@ export function startGateway(
       allowHosts,
       strict,
     } = options;
+    const named = cluster === ALL_CLUSTERS ? [] : clusterNames(cluster);
     const keys =
       apiKeys === undefined
         ? undefined
@@ -79,24 +87,21 @@ export function startGateway(
       bootstrap: bootstraps,
       peer: host.peerId,
     });
-    const member = memberOf(host, { events, cluster });
-    const { commands, membership } = member;
+    const commands = new Commands(host);
     const sessions = new SessionLog(Date.now, (session) =>
       watch.onSession(session),
     );
-    const backend = new SwarmBackend(
-      {
-        host,
-        commands,
-        membership,
-        events,
-        dataDir: paths.data,
-        sessions,
-        recoveryTimeoutMs: options.recoveryTimeoutMs,
-        readyTimeoutMs: options.readyTimeoutMs,
-      },
-      options.onReady,
-    );
+    const failed = Promise.withResolvers<ShoalError>();
+    const clusters = new ServedClusters({
+      ...options,
+      host,
+      commands,
+      events,
+      paths,
+      sessions,
+      onIdentityTaken: failed.resolve,
+    });
+    const backend = clusters.backends;
     let apiUrl: string | undefined;
     let isDraining = false;
     const at = await watch.start(stack, {
@@ -104,9 +109,9 @@ export function startGateway(
       commands,
       notReady: () =>
         isDraining ? "the gateway is stopping" : backend.notReady()?.message,
-      clusters: () => [membership.status()],
+      clusters: () => clusters.status(),
       api: () => apiUrl,
-      sessions: () => sessionsOfGateway(sessions, backend.maxSessions()),
+      sessions: () => sessionsOfGateway(sessions, clusters.maxSessions()),
     });
     const api = createGateway({
       backend,
@@ -124,30 +129,31 @@ export function startGateway(
     const { url } = await api.start();
     stack.defer(() => api.stop());
     apiUrl = url;
-    await startMember(stack, member);
-    stack.defer(() => backend.stop());
-    backend.start();
-
-    const endReport = await joinToStay(stack, {
+    clusters.start();
+    await host.start();
+    stack.defer(() => host.stop());
+    stack.defer(() => clusters.stop());
+    for (const name of named) await clusters.open(name);
+    const how = { commands, events, clusters, clock: steadyClock };
+    const finder = cluster === ALL_CLUSTERS && new ClusterFinder(how);
+    await joinThroughBootstraps(stack, {
       ...options,
       host,
-      membership,
-      stateDir: paths.state,
       events,
       join: async (peer) => {
-        const members = await membership.join(peer);
-        events.info("CLUSTER", "subscribed to the cluster", {
-          cluster,
-          members,
-        });
+        await clusters.join(peer);
+        if (finder) await finder.look();
       },
       signal,
     });
-    stack.defer(endReport);
+    if (finder) {
+      finder.start();
+      stack.defer(() => finder.stop());
+    }
     // Before all else: what runs still has the cluster, and ends or is told why it cannot.
     stack.defer(() => api.stop());
     return {
-      failed: member.failed,
+      failed: failed.promise,
       peerId: host.peerId,
       addresses: host.addresses(),
       url,
@@ -158,4 +164,16 @@ export function startGateway(
       ...(at && { diagnosticsUrl: at.url }),
     };
   });
+}
+
+/** Throws USAGE. */
+function clusterNames(list: string): string[] {
+  const names = list.split(",").map((name) => name.trim());
+  const wrong = names.find((name) => name === "" || name === ALL_CLUSTERS);
+  if (wrong === undefined) return [...new Set(names)];
+  throw new ShoalError(
+    "USAGE",
+    `--cluster is a name, several with commas between, or "*" for all, not ${JSON.stringify(list)}`,
+    { option: "--cluster" },
+  );
 }
