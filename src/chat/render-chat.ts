@@ -100,6 +100,11 @@ export function renderChat(
   };
 }
 
+/** Whether the models of this template think before they answer. */
+export function thinks(source: string): boolean {
+  return isHarmony(source) || reasoningMarks(source) !== undefined;
+}
+
 /** The tools that a reply may call. */
 const callableTools = ({ tools = [], toolChoice }: ChatRequest) =>
   toolChoice === "none" ? [] : tools;

@@ -9,6 +9,8 @@ export interface OllamaCase {
   prompt?: string;
   sampling?: Partial<SamplingOptions>;
   maxTokens?: number;
+  /** Of the model, where the usual 100 are too few: a template without tools shows calls in words. */
+  contextLength?: number;
   /** In the error. */
   says?: RegExp;
 }
@@ -185,6 +187,7 @@ export const OLLAMA_CASES: readonly OllamaCase[] = [
   },
   {
     name: "a call and its result, without ids",
+    contextLength: 1000,
     body: chat({
       messages: [
         user,
@@ -201,6 +204,7 @@ export const OLLAMA_CASES: readonly OllamaCase[] = [
   },
   {
     name: "arguments as JSON",
+    contextLength: 1000,
     body: chat({
       messages: [
         user,
@@ -223,6 +227,11 @@ export const OLLAMA_CASES: readonly OllamaCase[] = [
         user,
       ],
     }),
+  },
+  {
+    name: "a last message of the assistant is gone on with",
+    body: chat({ messages: [user, { role: "assistant", content: "Once" }] }),
+    prompt: `${HI}Once`,
   },
   { name: "a prompt", path: "/api/generate", body: generate({}), prompt: HI },
   {

@@ -151,6 +151,97 @@ test("a request without a prompt loads the model, which is there", async () => {
   assert.equal(lines[0]?.done_reason, "load");
 });
 
+/** As Hermes and Qwen write calls and thoughts. */
+const HERMES = `{% for tool in tools %}<|tool|>{{ tool | tojson }}{{ eos_token }}{% endfor %}{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% for call in m.tool_calls %}<tool_call>
+{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
+</tool_call>{% endfor %}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}{% endif %}`;
+
+const weather = {
+  type: "function",
+  function: {
+    name: "weather",
+    description: "Of a town",
+    parameters: {
+      type: "object",
+      properties: { town: { type: "string" } },
+      required: ["town"],
+    },
+  },
+};
+
+test("a tool is called, and its result comes in the next turn", async () => {
+  await using swarm = await onLoopback();
+  const { backend } = swarm;
+  backend.contextLength = 2000;
+  backend.chatTemplate = HERMES;
+  backend.script = [
+    "<tool_call>",
+    '\n{"name": "weather", "argu',
+    'ments": {"town": ',
+    '"Ulm"}}\n',
+    "</tool_call>",
+  ];
+  const client = new Ollama({ host: swarm.url });
+  const first = { model, messages, tools: [weather] };
+  const whole = await client.chat(first);
+  assert.equal(whole.message.content, "");
+  const [call] = whole.message.tool_calls ?? [];
+  assert.deepEqual(call?.function.arguments, { town: "Ulm" });
+  assert.equal(whole.done_reason, "stop");
+  assert.match(backend.lastPrompt, /Of a town/);
+  const lines = await collect(await client.chat({ ...first, stream: true }));
+  const calls = lines.flatMap((line) => line.message.tool_calls ?? []);
+  assert.deepEqual(
+    calls.map(({ function: { name, arguments: given } }) => [name, given]),
+    [["weather", { town: "Ulm" }]],
+  );
+
+  backend.script = ["It is sunny."];
+  const second = await client.chat({
+    model,
+    tools: [weather],
+    messages: [
+      ...messages,
+      whole.message,
+      { role: "tool", tool_name: "weather", content: "sun" },
+    ],
+  });
+  assert.equal(second.message.content, "It is sunny.");
+  assert.match(
+    backend.lastPrompt,
+    /<tool_call>\n\{"name": "weather", "arguments": \{"town": "Ulm"\}\}\n<\/tool_call><\/s><\|tool\|>sun<\/s>/,
+  );
+});
+
+test("thoughts are beside the content, and can be switched off", async () => {
+  await using swarm = await onLoopback();
+  const { backend } = swarm;
+  backend.chatTemplate = HERMES;
+  backend.script = ["<think>", "Hm.", "</think>", "Yes."];
+  const client = new Ollama({ host: swarm.url });
+  const shown = await client.show({ model });
+  assert.ok(shown.capabilities.includes("thinking"));
+  const request = { model, messages, think: true };
+  const whole = await client.chat(request);
+  assert.deepEqual(whole.message, {
+    role: "assistant",
+    content: "Yes.",
+    thinking: "Hm.",
+  });
+  const lines = await collect(await client.chat({ ...request, stream: true }));
+  const all = (of: (line: ChatResponse) => string | undefined): string =>
+    lines.map((line) => of(line) ?? "").join("");
+  assert.deepEqual(
+    [all((line) => line.message.thinking), all((line) => line.message.content)],
+    ["Hm.", "Yes."],
+  );
+  const generated = await client.generate({ model, prompt: "Hi", think: true });
+  assert.deepEqual([generated.thinking, generated.response], ["Hm.", "Yes."]);
+  backend.script = ["Yes."];
+  await client.chat({ ...request, think: false });
+  assert.match(backend.lastPrompt, /<think><\/think>$/);
+});
+
 test("throws sentences, not objects", async () => {
   await using swarm = await onLoopback();
   const client = new Ollama({ host: swarm.url });

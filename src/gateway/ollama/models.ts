@@ -1,6 +1,7 @@
 /** GET /api/tags, /api/ps and /api/version, POST /api/show: the served model as Ollama tells of its own. */
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
+import { thinks } from "../../chat/index.ts";
 import type { ServedModel } from "../../inference/index.ts";
 import { VERSION } from "../../lib/index.ts";
 import type { GatewaySettings } from "../options.ts";
@@ -118,7 +119,7 @@ function capabilitiesOf({ chatTemplate, tokenizer }: ServedModel): string[] {
     "completion",
     ...(chatTemplate !== undefined ? ["tools"] : []),
     ...(fills ? ["insert"] : []),
-    ...(chatTemplate?.includes("think") === true ? ["thinking"] : []),
+    ...(chatTemplate !== undefined && thinks(chatTemplate) ? ["thinking"] : []),
   ];
 }
 
