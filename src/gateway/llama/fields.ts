@@ -1,6 +1,6 @@
 /** Bodies of llama-server's /completion and /infill, and what they mean (`server_task::params_from_json_cmpl`, tools/server/server-task.cpp). */
 import { z } from "zod";
-import { MAX_LOGIT_BIASES } from "../../engine/index.ts";
+import { MAX_LOGIT_BIASES, MAX_LOGPROBS } from "../../engine/index.ts";
 import { ShoalError } from "../../lib/index.ts";
 import type { Order, ParseContext } from "../api.ts";
 import type { Hold } from "../../chat/index.ts";
@@ -65,6 +65,16 @@ const common = {
   logit_bias: z.unknown().optional(),
   grammar: text.nullish(),
   json_schema: z.unknown().optional(),
+  /** How many of the likeliest tokens are told with each. */
+  n_probs: count
+    .min(0, { error: "must be at least 0" })
+    .max(MAX_LOGPROBS, { error: `must be at most ${MAX_LOGPROBS}` })
+    .nullish(),
+  post_sampling_probs: z
+    .literal(false, {
+      error: "is not supported: probabilities are the model's own",
+    })
+    .nullish(),
   return_tokens: flag.nullish(),
   timings_per_token: flag.nullish(),
   response_fields: z
@@ -108,7 +118,6 @@ const IGNORED: ReadonlySet<string> = new Set([
   "n_indent",
   "n_cache_reuse",
   "min_keep",
-  "post_sampling_probs",
   "return_progress",
   "sse_ping_interval",
   "samplers",
@@ -183,6 +192,7 @@ function orderOf(fields: Common, prompts: LlamaOrder["prompts"]): LlamaOrder {
     stop: fields.stop ?? [],
     sampling: {
       ...samplingOf(fields, {}),
+      logprobs: (fields.n_probs ?? 0) > 0 ? (fields.n_probs ?? 0) : -1,
       logitBias: biasesOf(fields.logit_bias),
       seed: seedOf(fields.seed),
     },

@@ -27,6 +27,7 @@ export function settingsOf({
     seed: sampling.seed ?? ANY_SEED,
     ...named,
     ...(sampling.repeatLastN === Infinity && { repeat_last_n: -1 }),
+    n_probs: Math.max(0, sampling.logprobs),
     stop,
     max_tokens: maxTokens,
     n_predict: maxTokens,

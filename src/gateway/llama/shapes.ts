@@ -5,6 +5,7 @@
 import type { SessionStatus } from "../../inference/index.ts";
 import type { AnswerHead, AnswerShape, Choice, Counts, Order } from "../api.ts";
 import type { LlamaOrder } from "./fields.ts";
+import { probabilitiesOf } from "./probabilities.ts";
 import { settingsOf } from "./settings.ts";
 
 /** No request has a slot of its own. */
@@ -42,7 +43,8 @@ export function completionShape(head: AnswerHead, order: Order): AnswerShape {
   const only = fieldsOf(given.responseFields);
   return {
     opening: () => [],
-    part: (index, { deltas, tokens, completionTokens }, countsNow) => {
+    part: (index, part, countsNow) => {
+      const { deltas, tokens, completionTokens, logprobs } = part;
       if (given.isWarmUp) return [];
       const counts = countsNow();
       const content = deltas
@@ -57,6 +59,9 @@ export function completionShape(head: AnswerHead, order: Order): AnswerShape {
           id_slot: NO_SLOT,
           tokens_predicted: completionTokens,
           tokens_evaluated: promptTokens(index, counts),
+          ...(logprobs && {
+            completion_probabilities: probabilitiesOf(logprobs, head.tokenizer),
+          }),
           ...(given.timingsPerToken &&
             timingsOf(counts.sessions[index], completionTokens, head)),
         },
@@ -77,6 +82,12 @@ export function completionShape(head: AnswerHead, order: Order): AnswerShape {
           index,
           content: given.isWarmUp ? "" : choice.content,
           tokens: given.returnTokens && !given.isWarmUp ? choice.tokens : [],
+          ...(choice.logprobs && {
+            completion_probabilities: probabilitiesOf(
+              choice.logprobs,
+              head.tokenizer,
+            ),
+          }),
           ...facts(index, choice, counts),
         }),
       );

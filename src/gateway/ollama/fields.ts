@@ -87,6 +87,10 @@ const MACHINE_OPTIONS: ReadonlySet<string> = new Set([
 const LEVELS = ["low", "medium", "high", "max"] as const;
 const THINK = `must be true, false, ${LEVELS.map((l) => `"${l}"`).join(", ")}`;
 
+/** Ollama's own bound. */
+const MOST_TOP = 20;
+const TOP = `must be a whole number between 0 and ${MOST_TOP}`;
+
 const common = {
   model: z.string({ error: "must be the name of a model" }).nullish(),
   stream: flag.nullish(),
@@ -97,6 +101,12 @@ const common = {
     .nullish(),
   think: z.union([flag, z.enum(LEVELS)], { error: THINK }).nullish(),
   options: optionsSchema.nullish(),
+  logprobs: flag.nullish(),
+  top_logprobs: z
+    .int({ error: TOP })
+    .min(0, { error: TOP })
+    .max(MOST_TOP, { error: TOP })
+    .nullish(),
 };
 
 const noImages = z
@@ -268,7 +278,11 @@ function orderOf(
     maxTokens:
       most === undefined || most === null || most < 1 ? undefined : most,
     stop: stop ?? [],
-    sampling: { ...samplingOf(options, DEFAULTS), seed: seedOf(seed) },
+    sampling: {
+      ...samplingOf(options, DEFAULTS),
+      seed: seedOf(seed),
+      logprobs: fields.logprobs === true ? (fields.top_logprobs ?? 0) : -1,
+    },
     stream: fields.stream ?? true,
     includeUsage: true,
     includeProgress: false,

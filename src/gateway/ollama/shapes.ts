@@ -9,6 +9,7 @@ import type {
   Choice,
   Counts,
   Order,
+  TokenLogprobs,
   WholeCall,
 } from "../api.ts";
 import { ollamaCall, PendingCall } from "./calls.ts";
@@ -71,6 +72,8 @@ function shapeOf(body: Body, head: AnswerHead, order: Order): AnswerShape {
     ...body(said),
     ...rest,
   });
+  const told = (tokens: readonly TokenLogprobs[] | undefined): object =>
+    tokens === undefined ? {} : { logprobs: logprobsOf(tokens, head) };
   const pending = new PendingCall();
   let last: Choice | undefined;
   const ending = (choice: Choice | undefined, counts: Counts): object => ({
@@ -80,9 +83,11 @@ function shapeOf(body: Body, head: AnswerHead, order: Order): AnswerShape {
   });
   return {
     opening: () => [],
-    part: (_, { deltas }) => {
+    part: (_, { deltas, logprobs }) => {
       const said = saidBy(deltas, pending);
-      return isNothing(said) ? [] : [line(said, { done: false })];
+      // Also where only a part of a call has come.
+      if (isNothing(said) && logprobs === undefined) return [];
+      return [line(said, { done: false, ...told(logprobs) })];
     },
     closing: (_, choice) => {
       last = choice;
@@ -97,9 +102,30 @@ function shapeOf(body: Body, head: AnswerHead, order: Order): AnswerShape {
       said.thinking = choice?.reasoning ?? "";
       for (const [index, call] of (choice?.calls ?? []).entries())
         tell({ ...call, index }, said);
-      return line(said, ending(choice, counts));
+      return line(said, {
+        ...ending(choice, counts),
+        ...told(choice?.logprobs),
+      });
     },
   };
+}
+
+/** As Ollama has them: as OpenAI's, without ids. */
+function logprobsOf(
+  tokens: readonly TokenLogprobs[],
+  { tokenizer }: AnswerHead,
+): object[] {
+  const one = ({
+    token,
+    logprob,
+  }: Pick<TokenLogprobs, "token" | "logprob">): object => {
+    const bytes = tokenizer.piece(token, true);
+    return { token: Buffer.from(bytes).toString(), logprob, bytes: [...bytes] };
+  };
+  return tokens.map((its) => ({
+    ...one(its),
+    ...(its.top.length > 0 && { top_logprobs: its.top.map(one) }),
+  }));
 }
 
 function saidBy(deltas: readonly ReplyDelta[], pending: PendingCall): Said {
