@@ -146,6 +146,49 @@ test("Ollama's client and llama-server's paths, with the demo model on two nodes
     },
   );
 
+  await t.test(
+    "a format holds the reply, and probabilities are told",
+    async () => {
+      const format = {
+        type: "object",
+        properties: {
+          town: { enum: ["Ulm", "Bonn"] },
+          sunny: { type: "boolean" },
+        },
+        required: ["town", "sunny"],
+      };
+      const held = { model, messages, format, options: { num_predict: 64 } };
+      const { message, done_reason: reason } = await client.chat(held);
+      assert.equal(reason, "stop");
+      const said = JSON.parse(message.content) as Record<string, unknown>;
+      assert.ok(["Ulm", "Bonn"].includes(said.town as string));
+      assert.equal(typeof said.sunny, "boolean");
+      const yes = await post<{ content: string }>("/completion", {
+        prompt,
+        grammar: 'root ::= "yes" | "no"',
+        temperature: 0,
+      });
+      assert.match(yes.content, /^(yes|no)$/);
+      interface Told {
+        id: number;
+        logprob: number;
+        top_logprobs: { id: number; logprob: number }[];
+      }
+      const likely = await post<{ completion_probabilities: Told[] }>(
+        "/completion",
+        { prompt, n_predict: 4, temperature: 0, n_probs: 3 },
+      );
+      const told = likely.completion_probabilities;
+      assert.equal(told.length, 4);
+      for (const { id, logprob, top_logprobs: top } of told) {
+        // Greedy: the drawn token is the likeliest.
+        assert.equal(top[0]?.id, id);
+        assert.ok(logprob <= 0 && top[0]?.logprob === logprob);
+        assert.equal(top.length, 3);
+      }
+    },
+  );
+
   await t.test("an abort in the middle frees the session", async () => {
     const long = { ...options, num_predict: 400 };
     const stream = await client.chat({

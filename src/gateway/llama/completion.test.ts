@@ -225,6 +225,60 @@ test("tokens, biases and several choices", async () => {
   ]);
 });
 
+test("the likeliest tokens are told with each, whole and streamed", async () => {
+  const { post } = inProcess();
+  interface Told {
+    id: number;
+    token: string;
+    bytes: number[];
+    logprob: number;
+    top_logprobs: { id: number; token: string }[];
+  }
+  interface Said {
+    completion_probabilities?: Told[];
+  }
+  const body = { prompt: "Hi", n_probs: 2 };
+  const whole = (await post("/completion", body)).json<Said>();
+  const told = whole.completion_probabilities ?? [];
+  assert.deepEqual(
+    told.map(({ id, token }) => [id, token]),
+    [
+      [256, "Hello"],
+      [257, " there"],
+      [258, "."],
+    ],
+  );
+  assert.deepEqual(told[0]?.bytes, bytes("Hello"));
+  assert.ok(told.every((one) => one.top_logprobs.length === 2));
+  const streamed = await post("/completion", { ...body, stream: true });
+  const events = eventsOf(streamed.body) as Said[];
+  assert.deepEqual(
+    events.flatMap((event) => event.completion_probabilities ?? []),
+    told,
+  );
+  const without = await post("/completion", { prompt: "Hi" });
+  assert.equal(without.json<Said>().completion_probabilities, undefined);
+});
+
+test("a grammar or a schema holds the reply", async () => {
+  const { backend, post } = inProcess();
+  const held = async (body: object): Promise<string | undefined> => {
+    const answer = await post("/completion", { prompt: "Hi", ...body });
+    assert.equal(answer.statusCode, 200, answer.body);
+    return backend.requests.at(-1)?.sampling.grammar?.gbnf;
+  };
+  const yes = 'root ::= "yes"';
+  assert.equal(await held({ grammar: yes }), yes);
+  assert.equal(
+    await held({ grammar: yes, json_schema: { type: "null" } }),
+    yes,
+  );
+  assert.match((await held({ json_schema: { type: "null" } })) ?? "", /null/);
+  assert.equal(await held({ grammar: "" }), undefined);
+  const wrong = await post("/completion", { prompt: "Hi", grammar: "root" });
+  assert.equal(wrong.statusCode, 400);
+});
+
 test("a gap is filled in, where the vocabulary can", async () => {
   const { backend, post } = inProcess();
   const body = { input_prefix: "a(", input_suffix: ")", prompt: "b" };

@@ -1,6 +1,7 @@
 /** Bodies of llama-server's /completion and /infill, and what they mean (`server_task::params_from_json_cmpl`, tools/server/server-task.cpp). */
 import { z } from "zod";
 import { MAX_LOGIT_BIASES, MAX_LOGPROBS } from "../../engine/index.ts";
+import { checkGrammar } from "../../grammar/index.ts";
 import { ShoalError } from "../../lib/index.ts";
 import type { Order, ParseContext } from "../api.ts";
 import type { Hold } from "../../chat/index.ts";
@@ -208,8 +209,11 @@ function orderOf(fields: Common, prompts: LlamaOrder["prompts"]): LlamaOrder {
 /** A schema counts where there is no grammar, as in llama-server. */
 function holdOf(fields: Common): Hold | undefined {
   const { grammar, json_schema: schema } = fields;
-  if (grammar !== undefined && grammar !== null)
-    return grammar === "" ? undefined : { kind: "gbnf", gbnf: grammar };
+  if (grammar !== undefined && grammar !== null) {
+    if (grammar === "") return undefined;
+    checkGrammar(grammar);
+    return { kind: "gbnf", gbnf: grammar };
+  }
   return schema === undefined || schema === null
     ? undefined
     : { kind: "schema", schema };

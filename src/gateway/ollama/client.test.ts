@@ -121,6 +121,62 @@ test("generates: with a system message, raw, and streamed", async () => {
   assert.equal(lines.map(({ response }) => response).join(""), "Hello there.");
 });
 
+test("log probabilities are told where they are asked for", async () => {
+  await using swarm = await onLoopback();
+  const client = new Ollama({ host: swarm.url });
+  const request = { model, messages, logprobs: true, top_logprobs: 2 };
+  const { logprobs = [] } = await client.chat(request);
+  assert.deepEqual(
+    logprobs.map(({ token, top_logprobs: top }) => [token, top?.length]),
+    [
+      ["Hello", 2],
+      [" there", 2],
+      [".", 2],
+    ],
+  );
+  const lines = await collect(await client.chat({ ...request, stream: true }));
+  assert.deepEqual(
+    lines.flatMap((line) => line.logprobs ?? []),
+    logprobs,
+  );
+  const generated = await client.generate({
+    model,
+    prompt: "Hi",
+    logprobs: true,
+  });
+  assert.deepEqual(
+    generated.logprobs?.map(({ token, top_logprobs: top }) => [token, top]),
+    [
+      ["Hello", undefined],
+      [" there", undefined],
+      [".", undefined],
+    ],
+  );
+  assert.equal((await client.chat({ model, messages })).logprobs, undefined);
+});
+
+test("a format holds the reply", async () => {
+  await using swarm = await onLoopback();
+  const client = new Ollama({ host: swarm.url });
+  const schema = {
+    type: "object",
+    properties: { town: { type: "string" } },
+    required: ["town"],
+  };
+  const grammar = (): string =>
+    swarm.backend.requests.at(-1)?.sampling.grammar?.gbnf ?? "";
+  await client.chat({ model, messages, format: schema });
+  assert.match(grammar(), /town/);
+  await client.generate({ model, prompt: "Hi", format: "json", raw: true });
+  assert.match(grammar(), /^root ::=/m);
+  await client.chat({ model, messages });
+  assert.equal(grammar(), "");
+  const wrong = { type: "object", properties: { a: { not: {} } } };
+  await assert.rejects(client.chat({ model, messages, format: wrong }), {
+    status_code: 400,
+  });
+});
+
 test("a suffix is filled in before it, where the vocabulary can", async () => {
   await using swarm = await onLoopback();
   const client = new Ollama({ host: swarm.url });
