@@ -3,7 +3,7 @@ import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import { ShoalError } from "../../lib/index.ts";
 import type { GatewaySettings } from "../options.ts";
-import { knownModel } from "../serving.ts";
+import { servedModels } from "../serving.ts";
 import { invalid, validate } from "../validate.ts";
 import { servedName } from "./names.ts";
 
@@ -68,9 +68,10 @@ export function refusedRoutes(
     const { model, name } = validate(pullSchema, request.body);
     const wanted = servedName(model) ?? servedName(name);
     if (wanted === undefined) throw invalid("model", "is missing");
-    const { id } = knownModel(request.caller.sees(backend), wanted);
-    if (wanted !== id) {
-      const what = `models are not pulled here: this gateway serves ${JSON.stringify(id)}; \`shoal up hf:OWNER/REPO\` serves another`;
+    const served = servedModels(request.caller.sees(backend));
+    if (!served.some((one) => [one.id, one.manifestId].includes(wanted))) {
+      const what =
+        "models are not pulled here: GET /api/tags lists those that are served; `shoal up hf:OWNER/REPO` serves another";
       throw new ShoalError("MODEL_UNKNOWN", what, { param: "model" });
     }
     return { status: "success" };
