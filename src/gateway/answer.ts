@@ -26,7 +26,7 @@ export interface Service {
   replies: Replies;
 }
 
-type Answering<Asked extends Order> = Omit<Kind<Asked>, "parse">;
+export type Answering<Asked extends Order> = Omit<Kind<Asked>, "parse">;
 
 /** POST `url` is answered as `kind` says. */
 export function answerRoute<Asked extends Order>(

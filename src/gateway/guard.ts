@@ -114,7 +114,7 @@ function allowOrigin(
   if (request.method !== "OPTIONS") return;
   const asked = request.headers["access-control-request-headers"];
   reply.headers({
-    "access-control-allow-methods": "GET, POST",
+    "access-control-allow-methods": "GET, POST, DELETE",
     "access-control-allow-headers": asked ?? "authorization, content-type",
     "access-control-max-age": "600",
   });

@@ -340,3 +340,22 @@ export async function inThreeFiles(path: string): Promise<string[]> {
   }
   return paths;
 }
+
+/** The same model with another chat template, in `copy`. */
+export async function withTemplate(
+  path: string,
+  template: string,
+  copy: string,
+): Promise<void> {
+  const { metadata, tensors } = await openModel(path);
+  const named = { type: "string" as const, value: template };
+  await writeGguf(copy, {
+    metadata: new Map([...metadata, ["tokenizer.chat_template", named]]),
+    tensors: tensors.map(({ name, type, shape, offset, sizeBytes }) => ({
+      name,
+      type,
+      shape,
+      data: { path, offset, sizeBytes },
+    })),
+  });
+}

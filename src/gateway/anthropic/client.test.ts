@@ -129,6 +129,73 @@ test("the models, in the client's form", async () => {
   await assert.rejects(models.retrieve("meta/other"), NotFoundError);
 });
 
+/** Tells of tools in Hermes' words, and thinks. */
+const HERMES =
+  "{% for tool in tools %}{{ tool.function|tojson }}{% endfor %}{% for m in messages %}<|{{ m.role }}|>{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}{{ m.content }}{% for c in m.tool_calls %}<tool_call>{{ c.function|tojson }}</tool_call>{% endfor %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}";
+
+test("thoughts and a tool's round trip: whole and streamed alike", async () => {
+  await using swarm = await onLoopback();
+  swarm.backend.contextLength = 2_000;
+  swarm.backend.chatTemplate = HERMES;
+  swarm.backend.script = [
+    "<think>",
+    "Hm.",
+    "</think>",
+    "I look.",
+    '<tool_call>{"name": "look", ',
+    '"arguments": {"at": [1, "}"]}}',
+    "</tool_call>",
+  ];
+  const { messages } = client(swarm.url);
+  const asked = {
+    ...ASKED,
+    tools: [{ name: "look", input_schema: { type: "object" as const } }],
+  };
+  const whole = await messages.create(asked);
+  const { parsed_output: _, ...streamed } = await messages
+    .stream(asked)
+    .finalMessage();
+  for (const { stop_reason: reason, content } of [whole, streamed]) {
+    assert.equal(reason, "tool_use");
+    const [thinking, text, use] = content;
+    assert.deepEqual(
+      [thinking, text],
+      [
+        { type: "thinking", thinking: "Hm.", signature: "" },
+        { type: "text", text: "I look.", citations: null },
+      ],
+    );
+    assert.ok(use?.type === "tool_use" && use.name === "look");
+    assert.deepEqual(use.input, { at: [1, "}"] });
+  }
+  const thought = whole.usage.output_tokens_details?.thinking_tokens ?? 0;
+  assert.ok(thought >= 1 && thought <= 3, String(thought));
+
+  swarm.backend.script = ["Seen."];
+  const use = whole.content.find(({ type }) => type === "tool_use");
+  assert.ok(use?.type === "tool_use");
+  const answered = await messages.create({
+    ...asked,
+    messages: [
+      ...ASKED.messages,
+      { role: "assistant", content: whole.content },
+      {
+        role: "user",
+        content: [
+          { type: "tool_result", tool_use_id: use.id, content: "A fox" },
+        ],
+      },
+    ],
+  });
+  assert.equal(answered.stop_reason, "end_turn");
+  assert.ok(
+    swarm.backend.lastPrompt.endsWith(
+      '<|user|>Hi<|assistant|><think>Hm.</think>I look.<tool_call>{"name": "look", "arguments": {"at": [1, "}"]}}</tool_call><|tool|>A fox<|assistant|>',
+    ),
+    swarm.backend.lastPrompt,
+  );
+});
+
 /** The client's error for a promise that must reject. */
 async function thrown(promise: Promise<unknown>): Promise<APIError> {
   try {

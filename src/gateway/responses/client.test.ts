@@ -9,10 +9,12 @@ import OpenAI, {
   NotFoundError,
 } from "openai";
 import { onLoopback } from "../../../test/fakes/gateway.ts";
-import { ShoalError } from "../../lib/index.ts";
+import { Events, ShoalError, systemClock } from "../../lib/index.ts";
+import { Keys } from "../keys/keys.ts";
+import { parseKeys } from "../keys/keys-file.ts";
 
-const client = (url: string): OpenAI =>
-  new OpenAI({ baseURL: `${url}/v1`, apiKey: "-", maxRetries: 0 });
+const client = (url: string, apiKey = "-"): OpenAI =>
+  new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries: 0 });
 const model = "shoal-demo";
 
 test("a response, whole, and read again", async () => {
@@ -163,6 +165,26 @@ test("what is not to be stored is not", async () => {
   assert.equal(error.param, "previous_response_id");
 });
 
+test("a response belongs to the key that asked for it", async () => {
+  const keys = new Keys({ clock: systemClock, events: new Events() });
+  const entries = ["ann", "bob"].map((name) => ({ name, key: secretOf(name) }));
+  keys.replace(parseKeys(JSON.stringify({ keys: entries }), "keys"));
+  await using swarm = await onLoopback({ keys });
+  const ann = client(swarm.url, secretOf("ann")).responses;
+  const bob = client(swarm.url, secretOf("bob")).responses;
+  const { id } = await ann.create({ model, input: "Hi" });
+  await assert.rejects(bob.retrieve(id), NotFoundError);
+  await assert.rejects(bob.delete(id), NotFoundError);
+  await assert.rejects(bob.inputItems.list(id), NotFoundError);
+  await assert.rejects(
+    bob.create({ model, input: "And?", previous_response_id: id }),
+    BadRequestError,
+  );
+  assert.equal((await ann.retrieve(id)).id, id);
+});
+
+const secretOf = (name: string): string => `sk-${name}-0123456789abcdef`;
+
 test("counts the tokens of a prompt", async () => {
   await using swarm = await onLoopback();
   swarm.backend.contextLength = 10;
@@ -176,6 +198,82 @@ test("counts the tokens of a prompt", async () => {
     { object: "response.input_tokens", input_tokens: 51 },
   );
   assert.equal(swarm.backend.requests.length, 0);
+});
+
+/** Tells of tools in Hermes' words, and thinks. */
+const HERMES =
+  "{% for tool in tools %}{{ tool.function|tojson }}{% endfor %}{% for m in messages %}<|{{ m.role }}|>{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}{{ m.content }}{% for c in m.tool_calls %}<tool_call>{{ c.function|tojson }}</tool_call>{% endfor %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}";
+
+test("thoughts and a tool's round trip: whole and streamed alike", async () => {
+  await using swarm = await onLoopback();
+  swarm.backend.contextLength = 2_000;
+  swarm.backend.chatTemplate = HERMES;
+  swarm.backend.script = [
+    "<think>",
+    "Hm.",
+    "</think>",
+    '<tool_call>{"name": "look", ',
+    '"arguments": {"at": [1, "}"]}}',
+    "</tool_call>",
+  ];
+  const { responses } = client(swarm.url);
+  const asked = {
+    model,
+    input: "Hi",
+    tools: [
+      {
+        type: "function" as const,
+        name: "look",
+        parameters: null,
+        strict: null,
+      },
+    ],
+  };
+  const whole = await responses.create(asked);
+  const streamed = await responses.stream(asked).finalResponse();
+  for (const { output, status } of [whole, streamed]) {
+    assert.equal(status, "completed");
+    const [reasoning, call] = output;
+    assert.ok(reasoning?.type === "reasoning");
+    assert.deepEqual(reasoning.content, [
+      { type: "reasoning_text", text: "Hm." },
+    ]);
+    assert.ok(call?.type === "function_call" && call.name === "look");
+    assert.deepEqual(JSON.parse(call.arguments), { at: [1, "}"] });
+  }
+  const [, call] = whole.output;
+  assert.ok(call?.type === "function_call");
+  swarm.backend.script = ["Seen."];
+  const answered = await responses.create({
+    ...asked,
+    previous_response_id: whole.id,
+    input: [
+      { type: "function_call_output", call_id: call.call_id, output: "A fox" },
+    ],
+  });
+  assert.equal(answered.output_text, "Seen.");
+  assert.ok(
+    swarm.backend.lastPrompt.endsWith(
+      '<|user|>Hi<|assistant|><think>Hm.</think><tool_call>{"name": "look", "arguments": {"at": [1, "}"]}}</tool_call><|tool|>A fox<|assistant|>',
+    ),
+    swarm.backend.lastPrompt,
+  );
+});
+
+test("JSON by a schema, parsed by the client", async () => {
+  await using swarm = await onLoopback();
+  swarm.backend.script = ['{"city": ', '"Bern"}'];
+  const schema = { type: "object", properties: { city: { type: "string" } } };
+  const { output_parsed: parsed } = await client(swarm.url).responses.parse({
+    model,
+    input: "Hi",
+    text: {
+      format: { type: "json_schema", name: "place", schema, strict: true },
+    },
+  });
+  assert.deepEqual(parsed, { city: "Bern" });
+  const [request] = swarm.backend.requests;
+  assert.match(request?.sampling.grammar?.gbnf ?? "", /city/);
 });
 
 test("a response that is cut is incomplete, streamed or not", async () => {
@@ -208,11 +306,9 @@ async function thrown(promise: Promise<unknown>): Promise<APIError> {
 test("throws the client's own classes, with code and param", async () => {
   await using swarm = await onLoopback();
   const { responses } = client(swarm.url);
-  const bad = await thrown(
-    responses.create({ model, input: "Hi", temperature: 101 }),
-  );
+  const bad = await thrown(responses.create({ model, input: "Hi", top_p: 9 }));
   assert.ok(bad instanceof BadRequestError);
-  assert.deepEqual([bad.code, bad.param], ["request_invalid", "temperature"]);
+  assert.deepEqual([bad.code, bad.param], ["request_invalid", "top_p"]);
 
   swarm.backend.contextLength = 10;
   const long = await thrown(

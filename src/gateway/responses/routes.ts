@@ -1,8 +1,7 @@
 /** OpenAI's Responses: asked, kept, read again (https://platform.openai.com/docs/api-reference/responses). */
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { ShoalError } from "../../lib/index.ts";
-import { answerRoute } from "../answer.ts";
-import type { Kind } from "../api.ts";
+import { answer, type Answering } from "../answer.ts";
 import { NAMED_EVENTS } from "../event-stream.ts";
 import type { Exchanges } from "../exchange.ts";
 import { openaiErrors } from "../openai/errors.ts";
@@ -36,8 +35,9 @@ export function responseRoutes(
 ): void {
   const store = new ResponseStore(settings);
   app.addHook("onClose", async () => store.stop());
-  const kind: Kind<ResponseOrder> = {
-    parse: (body, context) => parseResponse(body, context, store, OWNER),
+  const parse = (request: FastifyRequest): ResponseOrder =>
+    parseResponse(request.body, settings.parsing, store, ownerOf(request));
+  const kind: Answering<ResponseOrder> = {
     shape: (head, order) =>
       responseShape(head, order, (response) => {
         const { items, owner } = order;
@@ -46,33 +46,41 @@ export function responseRoutes(
     stream: NAMED_EVENTS,
     errors: openaiErrors,
   };
-  answerRoute(app, URL, kind, { settings, exchanges, replies });
+  app.post(URL, (request, reply) =>
+    exchanges.run(request, reply, (exchange) => {
+      const service = { settings, exchanges, replies };
+      return answer(kind, parse(request), exchange, reply, service);
+    }),
+  );
 
   app.post(`${URL}/input_tokens`, (request, reply) =>
     exchanges.run(request, reply, async (exchange) => {
       const { id: requestId, arrivedMs, signal } = exchange;
-      const order = kind.parse(request.body, settings.parsing);
+      const order = parse(request);
       const arrival = { requestId, arrivedMs, signal };
-      const model = await readyModel(settings.backend, order.model, arrival);
+      const backend = exchange.caller.sees(settings.backend);
+      const model = await readyModel(backend, order.model, arrival);
       const [prompt] = order.prompts;
       const input_tokens = await replies.prompter.count(model, prompt, signal);
       return { object: "response.input_tokens", input_tokens };
     }),
   );
-  app.get<ById>(`${URL}/:id`, ({ params, query }) => {
+  app.get<ById>(`${URL}/:id`, (request) => {
+    const { params, query } = request;
     if (query.stream === "true")
       throw invalid("stream", "is only for a response that is being computed");
-    return store.get(params.id, OWNER).response;
+    return store.get(params.id, ownerOf(request)).response;
   });
-  app.delete<ById>(`${URL}/:id`, ({ params: { id } }) => {
-    store.delete(id, OWNER);
+  app.delete<ById>(`${URL}/:id`, (request) => {
+    const { id } = request.params;
+    store.delete(id, ownerOf(request));
     return { id, object: "response", deleted: true };
   });
   app.get<Page>(`${URL}/:id/input_items`, (request) =>
-    pageOf(store.get(request.params.id, OWNER).items, request),
+    pageOf(store.get(request.params.id, ownerOf(request)).items, request),
   );
-  app.post<ById>(`${URL}/:id/cancel`, ({ params }) => {
-    store.get(params.id, OWNER);
+  app.post<ById>(`${URL}/:id/cancel`, (request) => {
+    store.get(request.params.id, ownerOf(request));
     throw new ShoalError(
       "REQUEST_INVALID",
       "only a response in the background can be cancelled, and there are none here: close the connection instead",
@@ -80,7 +88,8 @@ export function responseRoutes(
   });
 }
 
-const OWNER = "";
+/** Without keys there is one for all. */
+const ownerOf = ({ caller }: FastifyRequest): string => caller.key?.name ?? "";
 
 function pageOf(
   items: readonly { id: string }[],
