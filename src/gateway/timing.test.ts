@@ -35,7 +35,7 @@ function session(tokens: number, route = [stage(0), stage(1)]): SessionStatus {
     cachedTokens: 0,
     recoveries: 0,
     recomputed: false,
-    tokensPerSecond: null,
+    tokensPerSecond: tokens > 1 ? 18.9 : null,
     queuedMs: 1.5,
     timeToFirstTokenMs: 80,
     msPerToken: tokens > 1 ? 53 : null,
@@ -52,6 +52,7 @@ function session(tokens: number, route = [stage(0), stage(1)]): SessionStatus {
 const USAGE = {
   queued_ms: 1.5,
   first_token_ms: 80,
+  tokens_per_second: 18.9,
   token_ms: 53,
   predicted_token_ms: 50,
   compute_ms: 11,

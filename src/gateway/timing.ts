@@ -9,6 +9,8 @@ export interface Times {
   /** Until the request had its turn and a route. */
   queued_ms: number | null;
   first_token_ms: number | null;
+  /** On average, from the first to the last. */
+  tokens_per_second: number | null;
   token_ms: number | null;
   predicted_token_ms: number | null;
   /** Of a token, all stages together. */
@@ -41,6 +43,7 @@ export function timesOf(session: SessionStatus): Times {
   return {
     queued_ms: session.queuedMs,
     first_token_ms: session.timeToFirstTokenMs,
+    tokens_per_second: session.tokensPerSecond,
     token_ms: session.msPerToken,
     predicted_token_ms: session.predictedMsPerToken,
     compute_ms: total(route.map(({ computeMs }) => computeMs)),

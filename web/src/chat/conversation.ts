@@ -132,17 +132,17 @@ export function factsOf(
   lastMs: number | undefined,
 ): Facts {
   const { completion_tokens: tokens, shoal } = usage;
+  // Another gateway than Shoal's does not tell it.
   const tookMs = (lastMs ?? 0) - (firstMs ?? 0);
-  // The gateway knows it better: here, pieces may come in bursts.
-  const seenMs = tokens > 1 && tookMs > 0 ? tookMs / (tokens - 1) : null;
-  const msPerToken = shoal?.token_ms ?? seenMs;
+  const seen = tokens > 1 && tookMs > 0 ? ((tokens - 1) * 1000) / tookMs : null;
   return {
     model,
     tokens,
     promptTokens: usage.prompt_tokens,
     cachedTokens: usage.prompt_tokens_details?.cached_tokens ?? 0,
     firstMs: firstMs ?? null,
-    tokensPerSecond: msPerToken ? 1000 / msPerToken : null,
+    tokensPerSecond:
+      shoal === undefined ? seen : (shoal.tokens_per_second ?? null),
     recoveries: shoal?.recoveries ?? 0,
     stages: (shoal?.stages ?? []).map((stage) => ({
       peer: stage.peer,
