@@ -89,7 +89,8 @@ export class Vocabulary {
 
   /** `flags`: 1 adds BOS/EOS as the model wants, 2 parses the text of special tokens. */
   tokenize(text: Uint8Array, flags: number): Int32Array {
-    const tokens = new Int32Array(text.length + 8);
+    // A vocabulary of bytes writes a space as the three of U+2581.
+    const tokens = new Int32Array(3 * text.length + 8);
     const count = this.#native.tokenize(
       this.#vocab,
       text,
