@@ -18,7 +18,7 @@ import { temporaryFolder } from "../support/folder.ts";
 import { writeRandomModel } from "../support/models.ts";
 import { startSwarmHere } from "../support/swarm-here.ts";
 
-const model = "any";
+const model = "Random weights";
 /** A token of the model is a byte, so tools take thousands. */
 const CONTEXT = 8192;
 const prompt = "Tell me a story.";
