@@ -3,7 +3,10 @@ import { execFileSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
-import { writeRandomModel } from "../test/support/models.ts";
+import {
+  type RandomModelOptions,
+  writeRandomModel,
+} from "../test/support/models.ts";
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
@@ -42,6 +45,7 @@ export function round(value: number, digits = 3): number {
 export async function withRandomModel(
   contextLength: number,
   work: (model: string) => Promise<void>,
+  options: Pick<RandomModelOptions, "chatTemplate"> = {},
 ): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), "shoal-bench-"));
   try {
@@ -56,6 +60,7 @@ export async function withRandomModel(
       contextLength,
       type: "Q8_0",
       vocab: "bytes",
+      ...options,
     });
     await work(model);
   } finally {
