@@ -17,6 +17,8 @@ import { until } from "../support/until.ts";
 
 const CONTEXT = 2_048;
 const TOKENS = 40;
+/** Of a reply that is lost in the middle, also where that is noticed late. */
+const LONG_TOKENS = 800;
 /** Longer than two of llama.cpp's graphs. */
 const SHARED_TOKENS = 1_100;
 
@@ -81,17 +83,17 @@ for (const kv of ["f16", "bf16"] as const)
     assert.equal(next.cached, kv === "f16" ? 1_024 : 1_088 + 0);
 
     const before = await Promise.all([0, 2].map((i) => swarm.computed(i)));
-    const again = check("a stage dies", then(SHARED, 600, 601), 400);
+    const again = check("a stage dies", then(SHARED, 600, 601), LONG_TOKENS);
     await swarm.underWay();
     await swarm.nodes[1]!.kill();
     swarm.forget(1);
     await swarm.startNode(1);
-    assert.ok((await again).recoveries > 0);
+    assert.ok((await again).recoveries > 0, "it was lost too late");
     // The new one got everything from the stage before; the others computed the reply, and nothing twice but a few tokens.
     const after = await Promise.all([0, 2].map((i) => swarm.computed(i)));
     for (const [i, tokens] of after.entries()) {
       const more = tokens - before[i]!;
-      assert.ok(more < 600, `a survivor computed ${more} tokens`);
+      assert.ok(more < LONG_TOKENS + 200, `a survivor computed ${more} tokens`);
     }
     await until(
       "the new stage to tell what it computed",

@@ -162,8 +162,8 @@ describe("a swarm in one process", () => {
     assert.throws(() => client.generate(""), is("USAGE"));
     assert.throws(() => client.chat([]), is("USAGE"));
     assert.throws(
-      () => client.chat("Hi", { temperature: 3 }),
-      /client\.chat: `temperature` must be between 0 and 2/,
+      () => client.chat("Hi", { temperature: 101 }),
+      /client\.chat: `temperature` must be between 0 and 100/,
     );
     const misspelled = { max_tokens: 3 } as object;
     assert.throws(

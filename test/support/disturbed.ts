@@ -67,6 +67,7 @@ export class Disturber {
     const replicas = this.#replicas;
     const after = 1 + this.#random.below(TOKENS / 2);
     for (let tries = 0; tries < TRIES; tries++) {
+      if (tries > 0) await replicas.whole();
       const asks = await this.#asks(one);
       const running = begin(replicas, asks, one, after);
       const route = await running.route;
@@ -78,10 +79,12 @@ export class Disturber {
         route,
         index: stage,
       });
+      const lostMs = Date.now();
       try {
         const replies = await running.all;
         const what = `${one.fault} after ${after} tokens`;
         await this.#compare(asks, replies, what);
+        if (replies.every(({ endedMs }) => endedMs <= lostMs)) continue;
         const detected = replicas.gateway.member.seen
           .slice(from)
           .find(({ tag }) => tag === "SESSION");
