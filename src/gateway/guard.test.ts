@@ -194,7 +194,7 @@ test("an unknown path is 404 in OpenAI's form, without the query", async () => {
   for (const [method, url] of [
     ["GET", "/v1/nothing?secret"],
     ["GET", "/v1/chat/completions"],
-    ["POST", "/v1/embeddings"],
+    ["POST", "/v1/audio/speech"],
   ] as const) {
     const response = await app.inject({ method, url });
     assert.equal(response.statusCode, 404);

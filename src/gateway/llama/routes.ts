@@ -22,9 +22,10 @@ const COMPLETION: Kind = { parse: parseCompletion, ...form };
 const INFILL: Kind = { parse: parseInfill, ...form };
 
 const REFUSED = [
+  ["/embedding", "the model served here writes text: it gives no embeddings"],
   [
-    "/embedding",
-    "embeddings are not given in llama-server's form: POST /v1/embeddings is OpenAI's",
+    "/v1/embeddings",
+    "the model served here writes text: it gives no embeddings",
   ],
   ["/rerank", "the model served here writes text: it does not rank"],
   ["/reranking", "the model served here writes text: it does not rank"],
