@@ -339,9 +339,9 @@ export const OLLAMA_CASES: readonly OllamaCase[] = [
   },
   {
     name: "too many stops",
-    body: options({ stop: Array(17).fill("x") }),
+    body: options({ stop: Array(65).fill("x") }),
     status: 400,
-    says: /at most 16/,
+    says: /at most 64/,
   },
   {
     name: "a tool without a name",

@@ -7,12 +7,10 @@ import type { Order, ParseContext } from "../api.ts";
 import type { Hold } from "../../chat/index.ts";
 import type { Prompt } from "../prompt.ts";
 import { samplingOf, samplingShape, seedOf } from "../sampling-fields.ts";
+import { stopStrings } from "../stop-strings.ts";
 import { invalid, validate } from "../validate.ts";
 import { promptsOf } from "./prompts.ts";
 
-const MAX_STOPS = 16;
-/** Text that may begin a stop string is held back from the client, so a longer one would hide the stream. */
-const MAX_STOP_CHARS = 256;
 /** Each is a session of its own. */
 const MAX_CHOICES = 16;
 /** Beside the file with the gap. */
@@ -46,20 +44,7 @@ const common = {
     .max(MAX_CHOICES, { error: `must be at most ${MAX_CHOICES}` })
     .nullish(),
   stream: flag.nullish(),
-  stop: z
-    .preprocess(
-      (value) => (typeof value === "string" ? [value] : value),
-      z
-        .array(
-          text.max(MAX_STOP_CHARS, {
-            error: `must have at most ${MAX_STOP_CHARS} characters`,
-          }),
-          { error: "must be a list of strings" },
-        )
-        .max(MAX_STOPS, { error: `must have at most ${MAX_STOPS} strings` })
-        .transform((stops) => stops.filter((stop) => stop !== "")),
-    )
-    .nullish(),
+  stop: stopStrings.nullish(),
   seed: z
     .union([z.bigint(), z.int()], { error: "must be a whole number" })
     .nullish(),

@@ -6,6 +6,7 @@ import type { Order, ParseContext } from "../api.ts";
 import type { ChatRequest, Hold, Tool } from "../../chat/index.ts";
 import type { Prompt } from "../prompt.ts";
 import { samplingOf, samplingShape, seedOf } from "../sampling-fields.ts";
+import { stopStrings } from "../stop-strings.ts";
 import { invalid, validate } from "../validate.ts";
 import { servedName } from "./names.ts";
 
@@ -15,10 +16,6 @@ const MAX_MESSAGES = 2048;
 const MAX_TOOLS = 512;
 /** Of a message. */
 const MAX_CALLS = 256;
-/** As many as OpenAI's newer clients send, and some. */
-const MAX_STOPS = 16;
-/** Text that may begin a stop string is held back from the client, so a longer one would hide the stream. */
-const MAX_STOP_CHARS = 256;
 
 export interface OllamaOrder extends Order {
   /** As the request has it. */
@@ -46,20 +43,7 @@ const optionsSchema = z.object(
     seed: z
       .union([z.bigint(), whole], { error: "must be a whole number" })
       .nullish(),
-    stop: z
-      .preprocess(
-        (value) => (typeof value === "string" ? [value] : value),
-        z
-          .array(
-            text.max(MAX_STOP_CHARS, {
-              error: `must have at most ${MAX_STOP_CHARS} characters`,
-            }),
-            { error: "must be a list of strings" },
-          )
-          .max(MAX_STOPS, { error: `must have at most ${MAX_STOPS} strings` })
-          .transform((stops) => stops.filter((stop) => stop !== "")),
-      )
-      .nullish(),
+    stop: stopStrings.nullish(),
   },
   { error: "must be an object" },
 );

@@ -3,15 +3,12 @@ import { z } from "zod";
 import { MAX_LOGPROBS, type SamplingOptions } from "../../engine/index.ts";
 import type { Order, ParseContext } from "../api.ts";
 import { samplingOf, samplingShape, seedOf } from "../sampling-fields.ts";
+import { stopStrings } from "../stop-strings.ts";
 import { tellUnknown } from "../unknown-fields.ts";
 import { validate } from "../validate.ts";
 import { IGNORED, refuseUnsupported } from "./accepted.ts";
 import { logitBias } from "./logit-bias.ts";
 
-/** OpenAI takes 4, others any number; the text is searched for each. */
-const MAX_STOPS = 64;
-/** Text that may begin a stop string is held back from the client, so a longer one would hide the stream. */
-const MAX_STOP_CHARS = 256;
 /** Each is a session of its own. */
 export const MAX_CHOICES = 16;
 
@@ -29,12 +26,6 @@ export function wholeNumber(min: number, max: number): z.ZodInt {
   return z.int({ error }).min(min, { error }).max(max, { error });
 }
 
-const stopString = text("must be a string")
-  .max(MAX_STOP_CHARS, {
-    error: `must have at most ${MAX_STOP_CHARS} characters`,
-  })
-  .refine((stop) => stop.isWellFormed(), { error: "must be valid Unicode" });
-
 /** A bigint if JSON has more digits than a double. */
 const seed = z.custom<number | bigint>(
   (value) =>
@@ -50,15 +41,7 @@ export const commonShape = {
   /** As llama.cpp's server has it. */
   n_predict: tokenCount.nullish(),
   n: wholeNumber(1, MAX_CHOICES).nullish(),
-  stop: z
-    .preprocess(
-      (value) => (typeof value === "string" ? [value] : value),
-      z
-        .array(stopString, { error: "must be a string or a list of strings" })
-        .max(MAX_STOPS, { error: `must have at most ${MAX_STOPS} strings` })
-        .transform((stops) => stops.filter((stop) => stop !== "")), // stops nothing, as in llama.cpp's server
-    )
-    .nullish(),
+  stop: stopStrings.nullish(),
   stream: flag.nullish(),
   stream_options: z
     .object(
