@@ -1,4 +1,5 @@
 /** A stage's parameters for llama.cpp's model and context. */
+import { EMBEDDING_ROWS } from "./embedding-rows.ts";
 import { GGML_KV_TYPE, type KvType } from "./kv.ts";
 import type {
   ContextParams,
@@ -28,7 +29,7 @@ export function contextParams(
   native: Native,
   options: ContextOptions,
   callback: Pointer,
-  everyRowIsOutput: boolean,
+  { isLast, embeds }: { isLast: boolean; embeds: boolean },
 ): ContextParams {
   const { contextLength, sessions, batchTokens, threads, kv } = options;
   const params = native.contextDefaultParams();
@@ -44,9 +45,11 @@ export function contextParams(
   const type = GGML_KV_TYPE[kv ?? "f16"];
   params.type_k = type;
   params.type_v = type;
-  if (everyRowIsOutput) {
-    params.n_outputs_max = params.n_batch;
-    params.n_outputs_max_per_seq = params.n_batch;
+  if (!isLast || embeds) {
+    const most = Math.max(sessions, EMBEDDING_ROWS);
+    const outputs = isLast ? Math.min(params.n_batch, most) : params.n_batch;
+    params.n_outputs_max = outputs;
+    params.n_outputs_max_per_seq = outputs;
   }
   params.cb_eval = callback;
   return params;

@@ -32,9 +32,14 @@ export class FrameInput {
     return this.tokens[0] ?? 0;
   }
 
-  /** Rows of the decode. */
+  /** Its last row gives the prompt's embedding. */
+  get embeds(): boolean {
+    return this.samples && this.owner.embeds;
+  }
+
+  /** Rows of the decode. What is embedded shares none, so it counts as a chunk. */
   get rows(): number {
-    return this.tokens.length;
+    return this.embeds ? Math.max(2, this.count) : this.count;
   }
 
   load(frame: Buffer, samples: boolean): void {

@@ -48,6 +48,14 @@ export class FrameWriter {
     frame.set(this.#session, 16);
   }
 
+  /** A frame of its own memory. */
+  large(fields: FrameFields, body: Uint8Array): Buffer {
+    const frame = Buffer.alloc(HEADER_BYTES + body.length);
+    this.head(frame, fields);
+    frame.set(body, HEADER_BYTES);
+    return frame;
+  }
+
   /** A frame with a small body; the next one overwrites it. */
   small(fields: FrameFields, body?: Int32Array | Uint8Array): Buffer {
     const length = HEADER_BYTES + (body?.byteLength ?? 0);

@@ -251,6 +251,7 @@ export class EngineLoop {
               first.position,
               first.tokens,
               first.activations,
+              first.embeds,
             )
           : host.stage.decodeShared(group);
     } catch (error) {
@@ -349,10 +350,8 @@ export class EngineLoop {
     session.close();
     const { record, sequence } = session;
     if (record === undefined) return; // it has not begun: the sequence is not its own
-    if (isWhole && record.length > 0) {
-      kept.park(sequence, record, performance.now());
-      return;
-    }
+    if (isWhole && !session.embeds && record.length > 0)
+      return kept.park(sequence, record, performance.now());
     record.sent?.[Symbol.dispose]();
     stage.releasePages(sequence);
   }

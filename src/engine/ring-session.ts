@@ -21,7 +21,7 @@ import type { KeptMatch } from "./kept-sessions.ts";
 import type { RingLink } from "./ring-links.ts";
 import { isPlain, type Sampler } from "./sampler.ts";
 import { SentFrames } from "./sent-frames.ts";
-import { beginRecord, type SessionRecord } from "./session-record.ts";
+import { beginRecord, replayed, type SessionRecord } from "./session-record.ts";
 import type { SessionHost, SessionRequest } from "./session-request.ts";
 import { type FrameInput, InputPool } from "./frame-input.ts";
 
@@ -29,6 +29,8 @@ export class RingSession {
   readonly handle: number;
   readonly sequence: number;
   readonly index: number;
+  /** It ends with the prompt's embedding. */
+  readonly embeds: boolean;
   readonly next: RingLink | undefined;
   readonly previous: RingLink | undefined;
   readonly #request: SessionRequest;
@@ -71,6 +73,7 @@ export class RingSession {
     this.host = host;
     this.#sampler = sampler;
     this.#credit = request.credit;
+    this.embeds = request.embeds === true;
     ({
       handle: this.handle,
       sequence: this.sequence,
@@ -154,7 +157,8 @@ export class RingSession {
       // A session's own samples were accepted when they were drawn. Only the prompt comes in larger chunks or at the start.
       if (this.#sampler?.expects(position) === false)
         this.#sampler.accept(input.tokens, position);
-      if (samples) this.#sample(position + count, row, elapsedMs);
+      if (input.embeds) this.#tellEmbedding(position + count, elapsedMs);
+      else if (samples) this.#sample(position + count, row, elapsedMs);
       else this.#tell(FrameType.Prefilled, 0, position, count, elapsedMs);
     }
     this.#inputs.giveBack(input);
@@ -195,22 +199,10 @@ export class RingSession {
 
   /** Sends rows of an earlier session to a stage that takes the place of one that was lost. */
   #replay(position: number, count: number): void {
-    const record = this.#record;
-    const sent = record?.sent;
-    if (
-      record === undefined ||
-      sent === undefined ||
-      position + count > Math.min(record.length, sent.length) ||
-      count > this.host.stage.batchTokens
-    )
-      throw new ShoalError(
-        "FRAME_MALFORMED",
-        `cannot send ${count} tokens from position ${position} again`,
-      );
-    const frame = this.#activations(
-      position,
-      record.tokens(position, position + count),
-    );
+    const { batchTokens } = this.host.stage;
+    const again = replayed(this.#record, position, count, batchTokens);
+    const { tokens, sent } = again;
+    const frame = this.#activations(position, tokens);
     sent.read(position, frame.subarray(HEADER_BYTES + 4 * count));
     this.#send(frame);
   }
@@ -310,6 +302,14 @@ export class RingSession {
     }
     const body = isPlain(drawn) ? this.#token : encodeToken(drawn);
     this.#tell(FrameType.Token, flags, position, 1, elapsedMs, body);
+  }
+
+  #tellEmbedding(position: number, elapsedMs: number): void {
+    const { embedding } = this.host.stage;
+    const of = { type: FrameType.Embedding, flags: 0, stage: this.index };
+    const head = { ...of, position, count: embedding.length, elapsedMs };
+    const frame = this.#writer.large(head, viewOf(embedding));
+    this.host.relay(this.handle, Target.Gateway, frame);
   }
 
   /** Sends the token that was drawn last to the first stage. */

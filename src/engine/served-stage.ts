@@ -53,12 +53,15 @@ export class ServedStage implements SessionHost {
 
   /** What a session may take over from earlier ones. It will have its place in the queue. */
   expect(request: SessionRequest): KeptMatch | undefined {
-    const { known, promptTokens, sequence, stages, gateway } = request;
+    const { known, promptTokens, sequence, stages, gateway, embeds } = request;
     this.turns.stages = stages;
     const tokens = intsOf(Buffer.from(known, "base64"));
     const wanted = { tokens, promptTokens };
     const nowMs = performance.now();
-    const match = this.kept.find(wanted, sequence, nowMs, gateway);
+    const match =
+      embeds === true
+        ? undefined
+        : this.kept.find(wanted, sequence, nowMs, gateway);
     this.kept.writeParked(match?.kept);
     return match;
   }

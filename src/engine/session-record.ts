@@ -55,6 +55,27 @@ export class SessionRecord {
   }
 }
 
+/** Of rows that a session sent on: those that are to be sent again. Throws FRAME_MALFORMED if they are not there. */
+export function replayed(
+  record: SessionRecord | undefined,
+  position: number,
+  count: number,
+  most: number,
+): { tokens: Int32Array; sent: SentRows } {
+  const sent = record?.sent;
+  if (
+    record === undefined ||
+    sent === undefined ||
+    position + count > Math.min(record.length, sent.length) ||
+    count > most
+  )
+    throw new ShoalError(
+      "FRAME_MALFORMED",
+      `cannot send ${count} tokens from position ${position} again`,
+    );
+  return { tokens: record.tokens(position, position + count), sent };
+}
+
 /** In the folder of kept sessions, with its facts beside it. */
 export interface WrittenSession {
   path: string;

@@ -28,6 +28,8 @@ export interface SessionRequest {
   maxTokens: number;
   /** Tokens that may be generated before the gateway gives more credit. */
   credit: number;
+  /** The last stage gives the prompt's embedding, and no token; what was computed is not kept. */
+  embeds?: boolean;
   /** Of the last stage. */
   sampling?: SamplingOptions;
   /** Of Mirostat, from an earlier session: what the last token left. */

@@ -11,11 +11,13 @@ import {
   setKernels,
 } from "./context-params.ts";
 import { type DeviceOptions, gpusFor, pointersOf } from "./native-devices.ts";
+import { embeddingRows } from "./embedding-rows.ts";
 import { KvPages } from "./kv-pages.ts";
 import { readMapped, writeMapped } from "./native-files.ts";
 import { systemPages } from "./native-pages.ts";
 import { loadNative } from "./native.ts";
 import type { LlamaBatch, Native, Pointer } from "./native-types.ts";
+import { SharedOrder } from "./shared-order.ts";
 import { StageInput } from "./stage-input.ts";
 import { Tap } from "./tap.ts";
 
@@ -54,12 +56,9 @@ export class Stage implements Disposable {
   #batch: LlamaBatch;
   #sequences: Int32Array;
   #tokens: Int32Array;
-  /** Of a shared decode: the given row that stands at each place of the batch, and the place of each given row. */
-  #order: number[] = [];
-  #places: number[] = [];
-  /** (rows, activationLength): what comes and goes in a shared decode, made when the first one needs it. */
+  #shared = new SharedOrder();
+  /** (rows, activationLength): what comes in a shared decode, made when the first one needs it. */
   #gathered = new Float32Array();
-  #ordered = new Float32Array();
 
   /** Loads and maps the file. Throws ENGINE_LOAD_FAILED; `onProgress` gets the fraction of bytes that are loaded. */
   constructor(
@@ -94,7 +93,7 @@ export class Stage implements Disposable {
     try {
       this.context = native.newContext(
         model,
-        contextParams(native, options, this.#tap.callback, !shard.isLast),
+        contextParams(native, options, this.#tap.callback, shard),
       );
     } catch (error) {
       native.freeModel(model);
@@ -130,22 +129,29 @@ export class Stage implements Disposable {
   /**
    * Decodes `tokens` (n) of one session at positions `position…position+n-1`. A stage after the first takes `activations`
    * (n, activationLength) instead of looking the tokens up. Returns activations (n, activationLength), a view that the next decode overwrites, or
-   * undefined on the last stage, where the last row's logits are ready.
+   * undefined on the last stage, where the last row's logits are ready; or with `embeds` no logits, but its `embedding`.
    */
   decode(
     sequence: number,
     position: number,
     tokens: Int32Array,
     activations: Float32Array | undefined,
+    embeds = false,
   ): Float32Array | undefined {
     const n = tokens.length;
+    const { isLast } = this.#shard;
     this.#checkRows(n);
     this.#checkPosition(position, n);
+    const outputs = !isLast ? n : embeds ? embeddingRows(n) : 1;
     for (let i = 0; i < n; i++)
-      this.#place(i, n, sequence, position + i, !this.#shard.isLast);
-    this.#batch.logits[n - 1] = 1;
-    this.#places.length = 0;
-    return this.#run(tokens, activations);
+      this.#place(i, n, sequence, position + i, i >= n - outputs);
+    this.#shared.clear();
+    return this.#run(tokens, activations, isLast && embeds ? outputs : 0);
+  }
+
+  /** Of the last row of the last decode that was to give one: (n_embd), as llama.cpp pools it. The next such decode overwrites it. */
+  get embedding(): Float32Array {
+    return this.#tap.lastNorm;
   }
 
   /**
@@ -156,11 +162,11 @@ export class Stage implements Disposable {
   decodeShared(rows: readonly SharedRow[]): Float32Array | undefined {
     const n = rows.length;
     this.#checkRows(n);
-    this.#sort(rows);
+    this.#shared.sort(rows);
     const width = this.#input.takesActivations ? this.activationLength : 0;
     if (this.#gathered.length < n * width)
       this.#gathered = new Float32Array(n * width);
-    for (const [place, index] of this.#order.entries()) {
+    for (const [place, index] of this.#shared.order.entries()) {
       const { sequence, position, token, activations } = rows[index] ?? {};
       if (sequence === undefined || position === undefined) continue;
       this.#checkPosition(position, 1);
@@ -179,39 +185,7 @@ export class Stage implements Disposable {
       this.#tokens.subarray(0, n),
       width === 0 ? undefined : this.#gathered.subarray(0, n * width),
     );
-    return out === undefined ? undefined : this.#inGivenOrder(out);
-  }
-
-  /** llama.cpp takes rows of neighbouring sequences together only if they follow each other. */
-  #sort(rows: readonly SharedRow[]): void {
-    const sequenceOf = (index: number | undefined): number =>
-      rows[index ?? 0]?.sequence ?? -1;
-    this.#order.length = rows.length;
-    for (let i = 0; i < rows.length; i++) this.#order[i] = i;
-    if (rows.some(({ sequence }, i) => i > 0 && sequence <= sequenceOf(i - 1)))
-      this.#order.sort((a, b) => sequenceOf(a) - sequenceOf(b));
-    for (const [place, index] of this.#order.entries()) {
-      this.#places[index] = place;
-      if (place > 0 && sequenceOf(index) === sequenceOf(this.#order[place - 1]))
-        throw new ShoalError(
-          "ENGINE_FAILED",
-          `a shared decode has two rows of sequence ${sequenceOf(index)}`,
-        );
-    }
-    this.#places.length = rows.length;
-  }
-
-  #inGivenOrder(out: Float32Array): Float32Array {
-    if (this.#places.every((place, index) => place === index)) return out;
-    if (this.#ordered.length < out.length)
-      this.#ordered = new Float32Array(out.length);
-    const width = this.activationLength;
-    for (const [index, place] of this.#places.entries())
-      this.#ordered.set(
-        out.subarray(place * width, (place + 1) * width),
-        index * width,
-      );
-    return this.#ordered.subarray(0, out.length);
+    return out && this.#shared.inGivenOrder(out, this.activationLength);
   }
 
   #checkRows(n: number): void {
@@ -247,10 +221,12 @@ export class Stage implements Disposable {
   #run(
     tokens: Int32Array,
     activations: Float32Array | undefined,
+    normRows = 0,
   ): Float32Array | undefined {
     const n = tokens.length;
     this.#batch.n_tokens = n;
-    this.#tap.begin(this.#input.feed(this.#batch, tokens, activations));
+    const inject = this.#input.feed(this.#batch, tokens, activations);
+    this.#tap.begin(inject, normRows);
     const status = this.#native.decode(this.context, this.#batch);
     if (status !== 0) {
       throw new ShoalError("ENGINE_FAILED", `llama_decode returned ${status}`, {
@@ -264,7 +240,7 @@ export class Stage implements Disposable {
 
   /** Where llama.cpp has the logits of a row of the last decode, as it was given; -1 is the last one. */
   outputOf(index: number): number {
-    return this.#places[index] ?? index;
+    return this.#shared.placeOf(index);
   }
 
   /** The logits of a row of the last decode, (n_vocab), copied: of its last row, or of one of a shared decode. Last stage only. */

@@ -1,7 +1,8 @@
 /**
  * What the scheduler's callback takes out of a graph and puts into it. llama.cpp asks for every tensor whether we want it. We want the last
  * layer's (`l_out-<i>`), copy it and answer false, which ends the graph before the dummy norm and head. Where the graph treats its input first
- * (a scale, a norm), we want the last node of that treatment too, and write the activations that came over it.
+ * (a scale, a norm), we want the last node of that treatment too, and write the activations that came over it. Of a prompt that is embedded, the
+ * last stage wants what the head would get (`result_norm`), and no head: llama.cpp pools the same tensor.
  */
 import { ShoalError } from "../lib/index.ts";
 import type { ShardInfo } from "../model/index.ts";
@@ -9,8 +10,16 @@ import type { Native, Pointer } from "./native-types.ts";
 
 type Watched = Pick<
   ShardInfo,
-  "isFirst" | "isLast" | "boundaryTensor" | "injectTensor" | "activationLength"
+  | "isFirst"
+  | "isLast"
+  | "embeds"
+  | "embeddingLength"
+  | "boundaryTensor"
+  | "injectTensor"
+  | "activationLength"
 >;
+
+const NORM = "result_norm";
 
 export class Tap implements Disposable {
   /** For `cb_eval`. */
@@ -26,6 +35,10 @@ export class Tap implements Disposable {
   /** What is to be written over the inject tensors of this decode, and how much of it was. */
   #inject: Float32Array | undefined;
   #injectedValues = 0;
+  /** Rows of the norm that this decode is to give; 0: none. */
+  #normRows = 0;
+  /** (normRows, embeddingLength) */
+  #norm: Float32Array | undefined;
 
   constructor(native: Native, shard: Watched, batchTokens: number) {
     this.#native = native;
@@ -44,8 +57,12 @@ export class Tap implements Disposable {
     return !this.#shard.isFirst && this.#shard.injectTensor !== undefined;
   }
 
-  /** Before a decode; `inject`: (n, activationLength). */
-  begin(inject: Float32Array | undefined): void {
+  /** Before a decode; `inject`: (n, activationLength); `normRows`: rows that are output, if their norm is wanted instead of logits. */
+  begin(inject: Float32Array | undefined, normRows = 0): void {
+    if (normRows > 0 && !this.#shard.embeds)
+      throw new ShoalError("ENGINE_FAILED", "the model gives no embeddings");
+    this.#normRows = normRows;
+    this.#norm = undefined;
     this.#capturedValues = 0;
     this.#inject = inject;
     this.#injectedValues = 0;
@@ -63,6 +80,11 @@ export class Tap implements Disposable {
         `the graph has no ${injectTensor ?? "?"} of the activations' size`,
       );
     }
+    if (this.#normRows > 0 && this.#norm === undefined)
+      throw new ShoalError(
+        "ENGINE_FAILED",
+        `the graph has no ${NORM} of ${this.#normRows} rows`,
+      );
     if (isLast) return undefined;
     const values = n * activationLength;
     if (this.#capturedValues !== values) {
@@ -74,24 +96,42 @@ export class Tap implements Disposable {
     return this.#captured.subarray(0, values);
   }
 
+  /** Of the last row of the last decode that was to give it, (embeddingLength). */
+  get lastNorm(): Float32Array {
+    const norm = this.#norm ?? new Float32Array();
+    return norm.subarray(-this.#shard.embeddingLength);
+  }
+
   #onTensor(tensor: Pointer, ask: boolean): boolean {
-    if (this.#isIdle && this.observer === undefined) return false;
+    const wantsNorm = this.#normRows > 0;
+    if (this.#isIdle && !wantsNorm && this.observer === undefined) return false;
     const name = this.#native.tensorName(tensor);
     const isInput = this.injects && name === this.#shard.injectTensor;
     if (ask) {
       this.observer?.(tensor, name);
       return (
-        isInput || (!this.#shard.isLast && name === this.#shard.boundaryTensor)
+        isInput ||
+        (wantsNorm && name === NORM) ||
+        (!this.#shard.isLast && name === this.#shard.boundaryTensor)
       );
     }
     const bytes = this.#native.tensorBytes(tensor);
     if (isInput) return this.#write(tensor, bytes);
+    if (name === NORM) return this.#takeNorm(tensor, bytes);
     const from = this.#capturedValues;
     this.#capturedValues += bytes / 4;
     if (this.#capturedValues > this.#captured.length) return false; // `end` reports it
     const into = from === 0 ? this.#captured : this.#captured.subarray(from);
     this.#native.readTensor(tensor, into, bytes);
     return false; // the rest of the graph is the dummy norm and head
+  }
+
+  #takeNorm(tensor: Pointer, bytes: number): boolean {
+    const values = this.#normRows * this.#shard.embeddingLength;
+    if (bytes !== 4 * values) return false; // `end` reports it
+    this.#norm = new Float32Array(values);
+    this.#native.readTensor(tensor, this.#norm, bytes);
+    return false; // the rest of the graph is the head
   }
 
   #write(tensor: Pointer, bytes: number): boolean {

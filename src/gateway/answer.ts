@@ -173,8 +173,8 @@ function factsOf(begun: Begun): EventFields {
 }
 
 /** A gateway of one cluster answers to any name, as others do. */
-function nameOf(
-  { model }: Order,
+export function nameOf(
+  { model }: Pick<Order, "model">,
   { backend, strict }: GatewaySettings,
 ): string | undefined {
   const isOne = backend.each()[0] === backend;
@@ -185,7 +185,7 @@ function nameOf(
 const AT_ONCE = 16;
 
 /** One that fails ends the others. */
-async function pooled<T, R>(
+export async function pooled<T, R>(
   items: readonly T[],
   work: (item: T, index: number) => Promise<R>,
 ): Promise<R[]> {

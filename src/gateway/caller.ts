@@ -60,7 +60,7 @@ export class Caller {
     const leave = await key?.enter(request.signal);
     try {
       for await (const token of model.generate({ ...request, flow })) {
-        key?.count(1);
+        if (token.embedding === undefined) key?.count(1);
         yield token;
       }
     } finally {

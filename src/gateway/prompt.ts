@@ -50,14 +50,17 @@ export class Prompter {
   #source: string | undefined;
   #template: ChatTemplate | undefined;
 
-  /** At least one token, and room for one more in the context. Throws REQUEST_INVALID, CONTEXT_EXCEEDED, TEMPLATE_MISSING, TEMPLATE_FAILED. */
+  /**
+   * At least one token, and room for one more in the context. `field`: the request's name of the prompt. Throws REQUEST_INVALID,
+   * CONTEXT_EXCEEDED, TEMPLATE_MISSING, TEMPLATE_FAILED.
+   */
   async prepare(
     model: ServedModel,
     prompt: Prompt,
     signal: AbortSignal,
+    field = prompt.kind === "chat" ? "messages" : "prompt",
   ): Promise<Prepared> {
     const { tokens, ...reading } = await this.#prepare(model, prompt, signal);
-    const field = prompt.kind === "chat" ? "messages" : "prompt";
     if (tokens.length === 0) throw invalid(field, "must not be empty");
     if (tokens.length >= model.contextLength) {
       const { contextLength } = model;
@@ -70,13 +73,22 @@ export class Prompter {
     return { tokens, ...reading };
   }
 
-  /** How many tokens it has, also if they fit no context. Throws as `prepare` otherwise. */
+  /** Its tokens, also if they fit no context, or are none. Throws as `prepare` otherwise. */
+  async tokens(
+    model: ServedModel,
+    prompt: Prompt,
+    signal: AbortSignal,
+  ): Promise<Int32Array> {
+    return (await this.#prepare(model, prompt, signal)).tokens;
+  }
+
+  /** How many those are. */
   async count(
     model: ServedModel,
     prompt: Prompt,
     signal: AbortSignal,
   ): Promise<number> {
-    return (await this.#prepare(model, prompt, signal)).tokens.length;
+    return (await this.tokens(model, prompt, signal)).length;
   }
 
   /** The text of a conversation's prompt, with the model's template. */

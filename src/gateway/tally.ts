@@ -66,6 +66,12 @@ export class Tally {
     }
   }
 
+  /** Texts were embedded, in `ms`. */
+  embedded(tokens: number, ms: number): void {
+    this.totals.promptTokens += tokens;
+    this.totals.promptMs += ms;
+  }
+
   #add(reply: Running, completionMs: number): void {
     const { totals } = this;
     const session = reply.session();

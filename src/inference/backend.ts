@@ -99,6 +99,8 @@ export interface GenerateRequest extends Arrival {
   /** At least 1, and with `tokens` never more than the context. */
   maxTokens: number;
   sampling: SamplingOptions;
+  /** The one thing that comes is the prompt's embedding. Only of a model whose facts say that it `embeds`. */
+  embeds?: boolean | undefined;
   /** Called once, when it begins, with a function that tells where its time went so far. */
   onSession?: ((status: () => SessionStatus) => void) | undefined;
 }
@@ -113,4 +115,6 @@ export interface GeneratedToken {
     /** The likeliest first. */
     top: readonly { token: number; logprob: number }[];
   };
+  /** Instead of a token, where the request `embeds`; not normalized. */
+  embedding?: Float32Array;
 }

@@ -1,7 +1,7 @@
 /** What is known of a model besides how it is computed: for people and programs that list models. */
 import { CID } from "multiformats/cid";
 import type { GgufMetadata } from "../gguf/index.ts";
-import type { Manifest } from "../model/index.ts";
+import { embeddingKind, type Manifest, SERVED } from "../model/index.ts";
 
 export interface ModelFacts {
   /** `general.architecture`: "qwen3". */
@@ -13,6 +13,8 @@ export interface ModelFacts {
   /** Of the model's files. */
   sizeBytes: number;
   embeddingLength: number;
+  /** It makes embeddings: one vector of a text. */
+  embeds: boolean;
   /** That the model was trained for; the cluster may serve less. */
   contextLength: number;
   /** SHA-256 of the manifest, in hex. */
@@ -38,12 +40,16 @@ export function factsOf(
       shape.reduce((product, size) => product * size, 1),
     ]),
   );
+  // A newer seeder may have a model that this program cannot compute: a gateway need not.
+  const { architecture: name } = manifest;
+  const recipe = SERVED.find((one) => one.name === name) ?? { name };
   return {
-    architecture: manifest.architecture,
+    architecture: name,
     quantization: manifest.quantization,
     parameterCount: [...counts.values()].reduce((sum, count) => sum + count, 0),
     sizeBytes: manifest.files.reduce((sum, file) => sum + file.sizeBytes, 0),
     embeddingLength: manifest.embeddingLength,
+    embeds: embeddingKind(recipe, metadata) === "last",
     contextLength: manifest.contextLength,
     digest: Buffer.from(CID.parse(manifestId).multihash.digest).toString("hex"),
     metadata: Object.fromEntries(entriesOf(metadata)),

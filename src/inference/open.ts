@@ -15,6 +15,8 @@ export const OpenBody = z.object({
   /** Tokens that may be generated before the gateway gives more. */
   credit: z.number().int().min(1).max(0x7fffffff),
   sampling: samplingSchema,
+  /** The prompt's embedding is wanted, and no token. */
+  embeds: z.boolean().optional(),
   /** Of Mirostat, with the last token of an earlier session. */
   mu: z.number().optional(),
   /** The cluster's mode (`computeModeOf`). A stage of another refuses. */

@@ -13,6 +13,7 @@ import {
 } from "../lib/index.ts";
 import type { Host } from "../network/index.ts";
 import {
+  decodeEmbedding,
   decodeTimes,
   decodeToken,
   Flag,
@@ -49,6 +50,8 @@ export interface GenerateOptions {
   /** The most tokens to generate, those of a lost session included. */
   maxTokens: number;
   sampling: SamplingOptions;
+  /** The prompt's embedding is all that is wanted. */
+  embeds?: boolean | undefined;
   /** What the last generated token came with. */
   mu?: number | undefined;
   /** Of the cluster; default: COMPUTE_MODE_DEFAULTS. */
@@ -63,6 +66,8 @@ export interface GenerateOptions {
 
 export interface GeneratedToken extends TokenBody {
   position: number;
+  /** Where it was asked for, instead of a token. */
+  embedding?: Float32Array;
   /** Set on the last token: the model ended the text (the token has none), or `maxTokens` was reached. */
   finish?: "stop" | "length";
 }
@@ -87,6 +92,7 @@ interface Chunk {
   count: number;
 }
 
+const NO_TOKEN = -1;
 const NO_BYTES = new Uint8Array();
 const NO_CHUNK: Chunk = Object.freeze({ position: 0, count: 0 });
 
@@ -145,7 +151,7 @@ export class Pipeline {
 
   /** What each stage said of itself. */
   async #open(session: GatewaySession, links: Link[]): Promise<OpenedBody[]> {
-    const { manifest, route, tokens, maxTokens, sampling, mu, mode } =
+    const { manifest, route, tokens, maxTokens, sampling, mu, mode, embeds } =
       session.options;
     const generated = session.options.generated?.length ?? 0;
     const body = {
@@ -154,6 +160,7 @@ export class Pipeline {
       promptTokens: tokens.length,
       maxTokens,
       credit: generated + PIPELINE_DEFAULTS.creditTokens,
+      embeds,
       ...mode,
     } satisfies Omit<OpenBody, "sampling">;
     const [open, openLast] = [false, true].map((isLast) => {
@@ -294,6 +301,10 @@ export class Pipeline {
       likeliest: logprobs,
     };
     await this.#feed(session, links, opened);
+    if (session.options.embeds === true) {
+      yield await this.#embedding(session);
+      return;
+    }
     for (let position = session.known.length; ;) {
       const frame = await this.#next(session);
       if (frame.type !== FrameType.Token) continue;
@@ -317,6 +328,25 @@ export class Pipeline {
           ...session.head(FrameType.Credit, route.length - 1),
           count: read + creditTokens,
         });
+    }
+  }
+
+  /** Throws STAGE_FAILED where the last stage has another answer: it is of an older version. */
+  async #embedding(session: GatewaySession): Promise<GeneratedToken> {
+    for (;;) {
+      const { type, body, position } = await this.#next(session);
+      if (type === FrameType.Embedding)
+        return {
+          token: NO_TOKEN,
+          position,
+          embedding: decodeEmbedding(body),
+          finish: "stop",
+        };
+      if (type === FrameType.Token)
+        throw new ShoalError(
+          "STAGE_FAILED",
+          "the last stage sent a token instead of an embedding",
+        );
     }
   }
 

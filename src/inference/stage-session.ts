@@ -130,10 +130,12 @@ export class StageSession {
       known: Buffer.from(open.known).toString("base64"),
       maxTokens: open.maxTokens,
       credit: open.credit,
-      ...(this.isLast && {
-        sampling: open.sampling,
-        ...(open.mu !== undefined && { mu: open.mu }),
-      }),
+      embeds: open.embeds === true,
+      ...(this.isLast &&
+        open.embeds !== true && {
+          sampling: open.sampling,
+          ...(open.mu !== undefined && { mu: open.mu }),
+        }),
       ...(neighbours && {
         previous: linkOf(neighbours.previous),
         next: linkOf(neighbours.next),
@@ -252,6 +254,7 @@ export class StageSession {
       case FrameType.Opened:
       case FrameType.Prefilled:
       case FrameType.Resumed:
+      case FrameType.Embedding:
       case FrameType.Error:
       case FrameType.Times:
       default:

@@ -237,7 +237,11 @@ export class SwarmBackend implements Backend {
     const generated: number[] = [];
     let mu: number | undefined;
     let kinds: (string | undefined)[] = [];
-    let kept = this.#keptRoutes.nodesWith(request.tokens);
+    // Stages keep nothing of what they embed, and take nothing over for it.
+    let kept: ReadonlySet<string> =
+      request.embeds === true
+        ? new Set()
+        : this.#keptRoutes.nodesWith(request.tokens);
     for (let failure: ShoalError | undefined; ;) {
       const { layerCount = 0 } = this.#view ?? {};
       const { begins, goesOn } = MOST_SLOWER;
@@ -310,7 +314,7 @@ export class SwarmBackend implements Backend {
 
   async *#along(
     { stages, prediction }: Plan,
-    { tokens, maxTokens, sampling, signal }: GenerateRequest,
+    { tokens, maxTokens, sampling, embeds, signal }: GenerateRequest,
     { loaded: { manifest }, generated, mu, next }: Known,
     entry: SessionEntry,
   ): AsyncGenerator<GeneratedToken & { mu?: number }, void, undefined> {
@@ -334,7 +338,9 @@ export class SwarmBackend implements Backend {
       manifest,
       session,
       moves: () =>
-        movesOf(route, this.#known(), (leaving) => next(leaving)?.stages),
+        embeds === true
+          ? []
+          : movesOf(route, this.#known(), (leaving) => next(leaving)?.stages),
       changed: (ending) => this.#changes.next(ending),
     });
     try {
@@ -346,6 +352,7 @@ export class SwarmBackend implements Backend {
         generated: [...generated],
         maxTokens,
         sampling,
+        embeds,
         mu,
         mode: this.#mode(),
         signal: AbortSignal.any([signal, gone.signal]),
@@ -362,7 +369,11 @@ export class SwarmBackend implements Backend {
     } finally {
       opened.abort();
       ended();
-      this.#keptRoutes.note(Int32Array.from([...tokens, ...generated]), route);
+      if (embeds !== true)
+        this.#keptRoutes.note(
+          Int32Array.from([...tokens, ...generated]),
+          route,
+        );
     }
   }
 

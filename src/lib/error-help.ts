@@ -81,7 +81,7 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, Help>> = {
   ],
   // model
   MODEL_NOT_LANGUAGE: [
-    "The GGUF is not a language model (for example an adapter, a vision projector or an embedding model).",
+    "The GGUF is not a language model (for example an adapter, a vision projector, or an embedding model that pools otherwise than by the last token).",
     "Choose a text-generation model.",
   ],
   MODEL_ARCHITECTURE: [

@@ -131,6 +131,16 @@ const REFUSED: readonly [
     [["llama.pooling_type", uint32(1)]],
   ],
   [
+    "an embedding model of an architecture whose embeddings are not proven",
+    "MODEL_NOT_LANGUAGE",
+    /vectors, not text, in a way that is not served/,
+    [
+      ["general.architecture", string("phi3")],
+      ["phi3.block_count", uint32(4)],
+      ["phi3.pooling_type", uint32(3)],
+    ],
+  ],
+  [
     "a model that sees both ways",
     "MODEL_NOT_LANGUAGE",
     /vectors, not text/,

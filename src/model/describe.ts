@@ -10,6 +10,7 @@ import {
 } from "../gguf/index.ts";
 import { ShoalError, type ErrorCode } from "../lib/index.ts";
 import { cutRules } from "./cut-rules.ts";
+import { embeddingKind } from "./embeddings.ts";
 import { isWholeShard, SHARD_KEYS } from "./keys.ts";
 import { layerCosts } from "./layer-costs.ts";
 import { layerMemory } from "./layer-memory.ts";
@@ -133,10 +134,11 @@ function recognize(model: GgufModel): {
       `${layerCount} layers, more than llama.cpp's ${MAX_LAYERS}`,
     );
   }
-  const pooling = uintOf(metadata, `${architecture}.pooling_type`) ?? 0;
-  const causal = metadata.get(`${architecture}.attention.causal`)?.value;
-  if (pooling !== 0 || causal === false)
-    throw no("it is an embedding model: it makes vectors, not text");
+  if (embeddingKind(recipe, metadata) === "refused") {
+    throw no(
+      "it is an embedding model: it makes vectors, not text, in a way that is not served (docs/API.md#embeddings)",
+    );
+  }
   return { recipe, layerCount };
 }
 

@@ -14,6 +14,7 @@ export {
   MIN_CONTEXT_TOKENS,
   type ModelDescription,
 } from "./describe.ts";
+export { embeddingKind } from "./embeddings.ts";
 export { computeMemory, type ComputeMemory } from "./compute-memory.ts";
 export { copiedBytes } from "./copied-weights.ts";
 export { buildManifest } from "./build-manifest.ts";

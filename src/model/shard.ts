@@ -11,6 +11,7 @@ import {
 } from "../gguf/index.ts";
 import { ShoalError } from "../lib/index.ts";
 import { describeModel } from "./describe.ts";
+import { embeddingKind } from "./embeddings.ts";
 import { SHARD_KEYS } from "./keys.ts";
 import { shardDataBytes } from "./layout.ts";
 import type { Manifest } from "./manifest.ts";
@@ -47,6 +48,8 @@ export interface ShardInfo extends LayerRange {
   activationLength: number;
   /** The graph's name for the output of the last of these layers. */
   boundaryTensor: string;
+  /** It gives the embedding of a prompt: it is the last one of a model that makes them. */
+  embeds: boolean;
   /** The graph's name for the node that activations are written over; undefined if they are fed as rows. */
   injectTensor: string | undefined;
 }
@@ -129,6 +132,7 @@ function describeWhole(model: GgufModel): ShardInfo {
     contextLength,
     isFirst: true,
     isLast: true,
+    embeds: embeddingKind(recipe, model.metadata) === "last",
     ...passageOf(recipe, model, layerCount, embeddingLength),
   };
 }
@@ -171,6 +175,7 @@ function describeShard(model: GgufModel): ShardInfo {
     contextLength: uintOf(metadata, `${architecture}.context_length`) ?? 0,
     isFirst,
     isLast,
+    embeds: isLast && embeddingKind(recipe, metadata) === "last",
     ...(isFirst &&
       !isLast &&
       !takesTokens(recipe, { layerStart, layerEnd }) && {

@@ -3,9 +3,9 @@
  *
  *     0  u8   type
  *     1  u8   flags
- *     2  u16  stage: the index in the route of the receiver (OPEN … CLOSE) or the sender (OPENED, TOKEN, ERROR)
+ *     2  u16  stage: the index in the route of the receiver (OPEN … CLOSE) or the sender (OPENED, TOKEN, EMBEDDING, ERROR)
  *     4  u32  position of the first token
- *     8  u32  count of tokens
+ *     8  u32  count of tokens; of EMBEDDING: of values
  *    12  u32  elapsed: µs the sending stage computed for this frame, else 0
  *    16  16 B session id, random
  *    32  …    body
@@ -13,6 +13,7 @@
  * Numbers are little-endian.
  */
 import { ShoalError } from "../lib/index.ts";
+import { MAX_EMBEDDING } from "./embedding-body.ts";
 import { TIMES_BYTES } from "./stage-times.ts";
 import { MAX_TOKEN_BYTES } from "./token-body.ts";
 
@@ -57,6 +58,8 @@ export const FrameType = {
   Resumed: 13,
   /** gateway → stage: send the next stage `count` tokens from `position` on, computed for an earlier session, as one chunk. */
   Replay: 14,
+  /** last stage → gateway: f32 embedding[count] of the prompt, which OPEN asked for instead of tokens (embedding-body.ts). */
+  Embedding: 15,
 } as const;
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 
@@ -176,6 +179,8 @@ function bodyFits(
       return count >= 1 && length >= count * 8 && length % (count * 4) === 0;
     case FrameType.Token:
       return count === 1 && length >= 4 && length <= MAX_TOKEN_BYTES;
+    case FrameType.Embedding:
+      return count >= 1 && count <= MAX_EMBEDDING && length === count * 4;
     case FrameType.Times:
       return length === TIMES_BYTES;
     case FrameType.Prefilled:

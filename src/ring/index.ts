@@ -11,6 +11,7 @@
  *     for (;;) poller.wait(-1);
  */
 export * from "./frames.ts";
+export * from "./embedding-body.ts";
 export * from "./stage-times.ts";
 export * from "./token-body.ts";
 export { hasDataSockets } from "./available.ts";

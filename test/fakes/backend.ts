@@ -38,6 +38,7 @@ export const FACTS: ModelFacts = Object.freeze({
   parameterCount: 7_241_732_096,
   sizeBytes: 4_368_439_584,
   embeddingLength: 4096,
+  embeds: false,
   contextLength: 32_768,
   digest: "5ea1".repeat(16),
   metadata: {
@@ -82,6 +83,12 @@ export class BackendDouble implements Backend {
   /** Texts of control tokens. */
   specialPieces: ReadonlyMap<number, Uint8Array> = new Map();
   infill: InfillTokens = {};
+  /** The embedding of a prompt; unset: the model gives none. */
+  embedding: ((tokens: Int32Array) => Float32Array) | undefined;
+  /** Values of it. */
+  embeddingLength = 4;
+  /** The vocabulary adds an end token to prompts. */
+  endsPrompts = false;
 
   /** Everything asked for so far. */
   readonly requests: GenerateRequest[] = [];
@@ -128,14 +135,21 @@ export class BackendDouble implements Backend {
       contextLength: this.contextLength,
       chatTemplate: this.chatTemplate,
       namedTemplates: this.namedTemplates,
-      facts: FACTS,
+      facts:
+        this.embedding === undefined
+          ? FACTS
+          : { ...FACTS, embeds: true, embeddingLength: this.embeddingLength },
       tokenizer: {
         bosText: "<s>",
         eosText: "</s>",
         addsBos: true,
         vocabSize: 256 + MAX_PIECES,
         encode: async (text, { addSpecial }) =>
-          Int32Array.from([...(addSpecial ? [BOS] : []), ...bytesOf(text)]),
+          Int32Array.from([
+            ...(addSpecial ? [BOS] : []),
+            ...bytesOf(text),
+            ...(addSpecial && this.endsPrompts ? [EOS] : []),
+          ]),
         piece: (token, special = false) =>
           (special ? this.specialPieces.get(token) : undefined) ??
           this.#piece(token),
@@ -179,6 +193,11 @@ export class BackendDouble implements Backend {
     const { session } = this;
     if (session !== undefined) request.onSession?.(() => session(said));
     try {
+      if (request.embeds === true && this.embedding !== undefined) {
+        const embedding = this.embedding(request.tokens);
+        yield { token: -1, embedding, finish: "stop" };
+        return;
+      }
       for (let at = 0; ; at++) {
         const index =
           this.endless && at >= this.script.length

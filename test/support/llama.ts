@@ -2,7 +2,10 @@
  * llama.cpp by itself: a whole file, one context with the library's default parameters. Tests compare Shoal's text and logits with it. It
  * shares only the libraries and their bindings with the engine.
  */
+import { join } from "node:path";
+import koffi from "koffi";
 import { GGML_KV_TYPE, type KvType } from "../../src/engine/kv.ts";
+import { findLibraries } from "../../src/engine/libraries.ts";
 import { loadNative } from "../../src/engine/native.ts";
 import type { Pointer } from "../../src/engine/native-types.ts";
 
@@ -11,6 +14,8 @@ export interface LlamaOptions {
   threads?: number;
   /** Other than f16: as with `--cache-type-k`, `--cache-type-v` and `--no-repack`. */
   kv?: KvType;
+  /** As with `--embeddings`: prompts give embeddings, pooled as the model says. */
+  embeddings?: boolean;
 }
 
 export class Llama implements Disposable {
@@ -22,7 +27,12 @@ export class Llama implements Disposable {
   constructor(
     path: string,
     contextLength = 512,
-    { devices = null, threads = 1, kv = "f16" }: LlamaOptions = {},
+    {
+      devices = null,
+      threads = 1,
+      kv = "f16",
+      embeddings = false,
+    }: LlamaOptions = {},
   ) {
     const native = this.#native;
     const modelParams = { ...native.modelDefaultParams(), devices };
@@ -32,6 +42,7 @@ export class Llama implements Disposable {
     params.n_ctx = contextLength;
     params.n_threads = threads;
     params.n_threads_batch = threads;
+    params.embeddings = embeddings;
     if (kv !== "f16") {
       params.type_k = GGML_KV_TYPE[kv];
       params.type_v = GGML_KV_TYPE[kv];
@@ -107,6 +118,22 @@ export class Llama implements Disposable {
       rows.push(this.#native.logits(this.#context, -1, size).slice());
     }
     return rows;
+  }
+
+  /** Of a prompt, pooled and not normalized: (n_embd). */
+  embedding(prompt: Int32Array): Float32Array {
+    this.#native.removeSequence(this.#context, 0, -1, -1);
+    this.#decode(prompt, 0);
+    const { directory, llama } = findLibraries();
+    const pooled = koffi
+      .load(join(directory, llama))
+      .func("void* llama_get_embeddings_seq(void* ctx, int32 seq)")(
+      this.#context,
+      0,
+    ) as Pointer | null;
+    if (pooled === null) throw new Error("llama.cpp pooled nothing");
+    const length = this.#native.embeddingLength(this.#model);
+    return new Float32Array(koffi.view(pooled, 4 * length)).slice();
   }
 
   /** As text, control tokens left out. */

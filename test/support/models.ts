@@ -41,6 +41,8 @@ export interface RandomModelOptions {
   /** output.bias. qwen2 only. */
   outputBias?: boolean;
   chatTemplate?: string;
+  /** `<architecture>.pooling_type`: 3 is the last token's. */
+  pooling?: number;
   /** Written after the ordinary key-values. */
   extraMetadata?: readonly (readonly [string, GgufValue])[];
   /** Called for each tensor: false leaves it out. */
@@ -64,6 +66,7 @@ const RANDOM_MODEL_DEFAULTS = Object.freeze({
   ropeFreqs: false,
   outputBias: false,
   chatTemplate: "",
+  pooling: 0,
   extraMetadata: [] as readonly (readonly [string, GgufValue])[],
   keepTensor: (): boolean => true,
 }) satisfies Required<RandomModelOptions>;
@@ -123,6 +126,7 @@ function metadataOf(s: Settings): [string, GgufValue][] {
         ]
       : []),
     number("vocab_size", s.vocabSize),
+    ...(s.pooling === 0 ? [] : [number("pooling_type", s.pooling)]),
     ...tokenizerOf(s),
     ...s.extraMetadata.map(([k, v]): [string, GgufValue] => [k, v]),
   ];

@@ -63,6 +63,14 @@ export class StageChain {
       activations = stage.decode(sequence, position, tokens, activations);
   }
 
+  /** The same with a prompt's last chunk; its embedding. */
+  embed(sequence: number, position: number, tokens: Int32Array): Float32Array {
+    let activations: Float32Array | undefined;
+    for (const stage of this.#stages)
+      activations = stage.decode(sequence, position, tokens, activations, true);
+    return this.#last.embedding;
+  }
+
   /** One token each of several sessions in one decode. */
   decodeShared(rows: readonly SharedRow[]): void {
     for (const stage of this.#stages) {

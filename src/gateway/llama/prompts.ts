@@ -10,8 +10,13 @@ const MAX_PROMPTS = 16;
 
 type Prompts = readonly [Prompt, ...Prompt[]];
 
-/** Throws REQUEST_INVALID. */
-export function promptsOf(value: unknown): Prompts {
+/** At most `most`. `field`: how the request calls it. Throws REQUEST_INVALID. */
+export function promptsOf(
+  value: unknown,
+  field = "prompt",
+  most = MAX_PROMPTS,
+): Prompts {
+  const onePrompt = (one: unknown): Prompt => promptOf(one, field);
   if (!Array.isArray(value)) return [onePrompt(value)];
   const given = value as readonly unknown[];
   const isFlat = given.every(isPiece);
@@ -19,15 +24,15 @@ export function promptsOf(value: unknown): Prompts {
     ? given.every((piece) => typeof piece === "string")
     : true;
   if (!isSeveral) return [onePrompt(given)];
-  if (given.length > MAX_PROMPTS)
-    throw invalid("prompt", `must have at most ${MAX_PROMPTS} prompts`);
+  if (given.length > most)
+    throw invalid(field, `must have at most ${most} prompts`);
   const [first, ...more] = given.map(onePrompt);
   return first === undefined ? [onePrompt(given)] : [first, ...more];
 }
 
-function onePrompt(value: unknown): Prompt {
+function promptOf(value: unknown, field: string): Prompt {
   if (typeof value === "string") return { kind: "text", text: value };
-  if (Array.isArray(value)) return pieces(value);
+  if (Array.isArray(value)) return pieces(value, field);
   if (typeof value === "object" && value !== null) {
     const { prompt_string: text, multimodal_data: data = [] } = value as Record<
       string,
@@ -37,19 +42,19 @@ function onePrompt(value: unknown): Prompt {
       return { kind: "text", text };
     if (typeof text === "string")
       throw invalid(
-        "prompt.multimodal_data",
+        `${field}.multimodal_data`,
         "must be empty: the model served here reads text only",
       );
   }
   throw invalid(
-    "prompt",
+    field,
     "must be a string, a list of tokens and strings, or a list of prompts",
   );
 }
 
-function pieces(given: readonly unknown[]): Prompt {
+function pieces(given: readonly unknown[], field: string): Prompt {
   if (!given.every(isPiece) || given.length === 0)
-    throw invalid("prompt", "must have only tokens and strings, and not none");
+    throw invalid(field, "must have only tokens and strings, and not none");
   const tokens = given.filter((part) => typeof part === "number");
   return tokens.length === given.length
     ? { kind: "tokens", tokens }

@@ -7,6 +7,7 @@ import { DATA_EVENTS } from "../event-stream.ts";
 import type { Exchanges } from "../exchange.ts";
 import type { GatewaySettings } from "../options.ts";
 import type { Replies } from "../replies.ts";
+import { embeddingAnswer } from "./embedding.ts";
 import { llamaErrors } from "./errors.ts";
 import { parseCompletion, parseInfill } from "./fields.ts";
 import { infoRoutes } from "./server-info.ts";
@@ -22,11 +23,6 @@ const COMPLETION: Kind = { parse: parseCompletion, ...form };
 const INFILL: Kind = { parse: parseInfill, ...form };
 
 const REFUSED = [
-  ["/embedding", "the model served here writes text: it gives no embeddings"],
-  [
-    "/v1/embeddings",
-    "the model served here writes text: it gives no embeddings",
-  ],
   ["/rerank", "the model served here writes text: it does not rank"],
   ["/reranking", "the model served here writes text: it does not rank"],
   ["/v1/rerank", "the model served here writes text: it does not rank"],
@@ -43,6 +39,7 @@ const REFUSED = [
 export const LLAMA_PATHS: readonly string[] = [
   "/completion",
   "/completions",
+  "/embedding",
   "/infill",
   "/tokenize",
   "/detokenize",
@@ -62,6 +59,11 @@ export function llamaRoutes(
   answerRoute(app, "/completion", COMPLETION, service);
   answerRoute(app, "/completions", COMPLETION, service);
   answerRoute(app, "/infill", INFILL, service);
+  app.post("/embedding", (request, reply) =>
+    exchanges.run(request, reply, (exchange) =>
+      embeddingAnswer(request.body, exchange, reply, service),
+    ),
+  );
   vocabularyRoutes(app, service);
   infoRoutes(app, service);
   for (const [url, why] of REFUSED)

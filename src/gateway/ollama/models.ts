@@ -112,11 +112,16 @@ function detailsOf({ facts, contextLength }: ServedModel): object {
 }
 
 /** What Ollama calls capabilities. */
-function capabilitiesOf({ chatTemplate, tokenizer }: ServedModel): string[] {
+function capabilitiesOf({
+  chatTemplate,
+  tokenizer,
+  facts,
+}: ServedModel): string[] {
   const { prefix, suffix, middle } = tokenizer.infill;
   const fills = [prefix, suffix, middle].every((token) => token !== undefined);
   return [
     "completion",
+    ...(facts.embeds ? ["embedding"] : []),
     ...(chatTemplate !== undefined ? ["tools"] : []),
     ...(fills ? ["insert"] : []),
     ...(chatTemplate !== undefined && thinks(chatTemplate) ? ["thinking"] : []),

@@ -38,16 +38,6 @@ const REFUSED = [
     "/api/blobs/*",
     "files are not uploaded here: `shoal seed MODEL.gguf` shares one with a cluster",
   ],
-  [
-    "POST",
-    "/api/embed",
-    "embeddings are not given in Ollama's form: the model served here writes text",
-  ],
-  [
-    "POST",
-    "/api/embeddings",
-    "embeddings are not given in Ollama's form: the model served here writes text",
-  ],
 ] as const;
 
 export function refusedRoutes(

@@ -10,6 +10,7 @@ import type { Exchanges } from "../exchange.ts";
 import type { GatewaySettings } from "../options.ts";
 import type { Replies } from "../replies.ts";
 import { readyModel } from "../serving.ts";
+import { embedRoutes } from "./embed.ts";
 import { ollamaErrors } from "./errors.ts";
 import { parseChat, parseGenerate } from "./fields.ts";
 import { loadOf } from "./load.ts";
@@ -32,6 +33,7 @@ export function ollamaRoutes(
   modelRoutes(app, settings);
   replyRoute(app, "chat", CHAT, service);
   replyRoute(app, "generate", GENERATE, service);
+  embedRoutes(app, service);
   refusedRoutes(app, settings);
 }
 

@@ -1,4 +1,4 @@
-/** OpenAI's API: chat, completions, models (https://platform.openai.com/docs/api-reference). */
+/** OpenAI's API: chat, completions, embeddings, models (https://platform.openai.com/docs/api-reference). */
 import type { FastifyInstance } from "fastify";
 import { answerRoute } from "../answer.ts";
 import type { Kind } from "../api.ts";
@@ -9,6 +9,7 @@ import type { Replies } from "../replies.ts";
 import { openaiErrors } from "./errors.ts";
 import { type ChatOrder, parseChat } from "./chat.ts";
 import { type CompletionOrder, parseCompletion } from "./completion.ts";
+import { embeddingRoute } from "./embeddings.ts";
 import { modelRoutes } from "./models.ts";
 import { chatShape } from "./chat-shape.ts";
 import { completionShape } from "./completion-shape.ts";
@@ -30,5 +31,6 @@ export function openaiRoutes(
   const service = { settings, exchanges, replies };
   answerRoute(app, "/v1/chat/completions", CHAT, service);
   answerRoute(app, "/v1/completions", COMPLETION, service);
+  embeddingRoute(app, service);
   modelRoutes(app, settings.backend);
 }

@@ -80,6 +80,12 @@ export interface Recipe {
   /** A file without `residual_scale` means this number, divided by the root of the number of layers. Every shard gets the whole model's. */
   residualByDepth?: number;
 
+  /**
+   * A model of it that pools its last token makes embeddings: what llama.cpp pools is the graph's `result_norm`
+   * (test/integration/embeddings.test.ts). Default: such a model is refused.
+   */
+  embeds?: boolean;
+
   /** Layers that should predict further tokens are computed like the others if they have no `nextn` tensors. Such a model is refused. */
   computesBareLayers?: boolean;
 

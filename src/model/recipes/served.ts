@@ -215,6 +215,7 @@ export const SERVED: readonly Recipe[] = [
   recipe(
     "llama",
     "Llama 1, 2 and 3, Mistral, Mixtral, SmolLM, and many others",
+    { embeds: true },
   ),
   recipe("llama4", "Llama 4", {
     ...sliding(4),
@@ -289,10 +290,12 @@ export const SERVED: readonly Recipe[] = [
   recipe("plamo2", "PLaMo 2", { ...HYBRID, boundary: "ffn_residual-#" }),
   recipe("plamo3", "PLaMo 3", { ...SINCE_5, ...sliding(8) }),
   recipe("qwen", "Qwen 1", OWN_HEAD),
-  recipe("qwen2", "Qwen 1.5, 2 and 2.5, DeepSeek R1 Distill Qwen"),
+  recipe("qwen2", "Qwen 1.5, 2 and 2.5, DeepSeek R1 Distill Qwen", {
+    embeds: true,
+  }),
   recipe("qwen2moe", "Qwen 1.5 MoE, Qwen 2 MoE", OWN_HEAD),
   recipe("qwen2vl", "Qwen 2 VL, Qwen 2.5 VL"),
-  recipe("qwen3", "Qwen 3"),
+  recipe("qwen3", "Qwen 3", { embeds: true }),
   recipe("qwen35", "Qwen 3.5", INTERVAL),
   recipe("qwen35moe", "Qwen 3.5 MoE", INTERVAL),
   recipe("qwen3moe", "Qwen 3 MoE, Qwen 3 Coder"),
