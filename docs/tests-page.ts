@@ -14,7 +14,7 @@ whose name contains the text. The exit code is 0 if every test passed.
   the network is the subject.
 - **Integration tests** (\`test/integration\`) take several folders together.
 - **End-to-end tests** (\`test/e2e\`) start the built program: real processes, real kills, real sockets, and a browser for the page. Two kinds
-  need more than npm installs: network namespaces (root, \`ip\`, \`iptables\`) and Chromium. Without them the test is skipped, and says so.
+  need more than npm installs: network namespaces (root, \`ip\`, \`iptables\`, for homes also \`nft\`) and Chromium. Without them the test is skipped, and says so.
 
 ## How they run
 

@@ -72,7 +72,8 @@ export class TestNetwork implements AsyncDisposable {
       this.#router.run(
         `ip link add to${number} type veth peer name cable netns ${namespace.pid} && ip addr add ${router}/30 dev to${number} && ip link set to${number} up`,
       );
-      const place = new Place(namespace, number, address!, router!);
+      const plug = { addresses: [`${address}/30`], routers: [router!] };
+      const place = new Place(namespace, number, plug);
       this.#places.push(place);
       return place;
     } catch (error) {
@@ -163,27 +164,50 @@ export class TestNetwork implements AsyncDisposable {
   }
 }
 
+/** Where a machine's network card leads. */
+export interface Plug {
+  /** Of the machine, with the lengths of their networks: "198.18.3.2/30". */
+  addresses: readonly string[];
+  /** The router's address of each family. */
+  routers: readonly string[];
+}
+
+/** For a shell: the card's addresses and routes. A card that goes down forgets its routes and its IPv6 addresses, so this is for every time. */
+export function plugIn(card: string, { addresses, routers }: Plug): string {
+  const family = (address: string): string =>
+    address.includes(":") ? "-6" : "-4";
+  return [
+    `ip link set ${card} up`,
+    ...addresses.map((address) => {
+      const atOnce = family(address) === "-6" ? "nodad" : "";
+      return `ip ${family(address)} addr replace ${address} dev ${card} ${atOnce}`;
+    }),
+    ...routers.map(
+      (router) =>
+        `ip ${family(router)} route replace default via ${router} dev ${card}`,
+    ),
+  ].join("\n");
+}
+
 /** A machine of the network. */
 export class Place {
   readonly namespace: Namespace;
   readonly number: number;
-  readonly address: string;
+  /** Of each family at most one. */
+  readonly addresses: readonly string[];
   readonly #plugIn: string;
 
   /** Its cable is there already, with the router at the other end. */
-  constructor(
-    namespace: Namespace,
-    number: number,
-    address: string,
-    router: string,
-  ) {
+  constructor(namespace: Namespace, number: number, plug: Plug) {
     this.namespace = namespace;
     this.number = number;
-    this.address = address;
-    this.#plugIn = `ip link set cable up && ip route add default via ${router}`;
-    namespace.run(
-      `ip link set lo up && ip addr add ${address}/30 dev cable && ${this.#plugIn}`,
-    );
+    this.addresses = plug.addresses.map((a) => a.replace(/\/\d+$/, ""));
+    this.#plugIn = plugIn("cable", plug);
+    namespace.run(`ip link set lo up\n${this.#plugIn}`);
+  }
+
+  get address(): string {
+    return this.addresses[0]!;
   }
 
   /** For a Member that is to run there. */
@@ -211,7 +235,7 @@ export class Place {
   }
 }
 
-class Namespace {
+export class Namespace {
   readonly #keeper: ChildProcess;
   readonly #exited: Promise<unknown>;
 
@@ -225,10 +249,27 @@ class Namespace {
       execPath: "unshare",
       execArgv: ["--net", process.execPath],
     });
+    return await Namespace.#of(keeper, once(keeper, "message"));
+  }
+
+  /** Without doors: for routers, of which there are many. */
+  static async closed(): Promise<Namespace> {
+    const keeper = spawn(
+      "unshare",
+      ["--net", "sh", "-c", "echo here && exec cat"],
+      { stdio: ["pipe", "pipe", "inherit"] }, // it ends with its input
+    );
+    return await Namespace.#of(keeper, once(keeper.stdout, "data"));
+  }
+
+  /** It speaks from inside. */
+  static async #of(
+    keeper: ChildProcess,
+    spoke: Promise<unknown>,
+  ): Promise<Namespace> {
     const namespace = new Namespace(keeper);
-    // It speaks from inside.
     await Promise.race([
-      once(keeper, "message"),
+      spoke,
       namespace.#exited.then(() => {
         throw new Error("no namespace: its keeper ended");
       }),
