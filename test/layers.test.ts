@@ -66,6 +66,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "ring",
     "engine",
     "network",
+    "reach",
     "status",
     "store",
     "transfer",

@@ -5,7 +5,7 @@
 import { decode, encode } from "@ipld/dag-cbor";
 import { z } from "zod";
 import { BATCH_MODES, KV_TYPES, ShoalError } from "../lib/index.ts";
-import { verify } from "../network/index.ts";
+import { SEEN_AS, verify } from "../network/index.ts";
 import { NODE_STATES } from "../status/index.ts";
 
 export const ANNOUNCEMENT = Object.freeze({
@@ -102,6 +102,8 @@ export const Announcement = z.object({
     .max(LINKS.max)
     .optional(),
   addresses: z.array(z.string().max(512)).max(16),
+  /** The public IPs at which others see it: who is seen at the same is on its network, and only those dial its private addresses. */
+  seenAs: z.array(z.string().max(64)).max(SEEN_AS.ips).optional(),
   version: z.string().max(32),
   /** Grows with every record of this peer: an older one never replaces a newer one. Digests give it 48 bits. */
   seq: count.max(2 ** 48 - 1),

@@ -201,6 +201,7 @@ export class GossipLink {
     const { announcement, record, outcome } = taken;
     const { peer } = announcement;
     if (peer === host.peerId) return;
+    if (outcome !== "stale") host.seenAs.heard(peer, announcement.seenAs);
     if (outcome === "new" && this.#isInDoubt(announcement)) return;
     this.#gossip.learned(record, outcome, from, this.#now(), pushed);
     if (outcome === "stale") return;

@@ -82,6 +82,7 @@ export class Membership {
   #settlesMs = 0;
   #cancelExpiry: (() => void) | undefined;
   #unsubscribe: (() => void) | undefined;
+  #forgetAddresses: (() => void) | undefined;
   #stopped = false;
 
   constructor(options: MembershipOptions) {
@@ -194,6 +195,7 @@ export class Membership {
       if (type === "disconnected" && !isConnected(host, peer))
         this.#rendezvous.delete(peer);
     });
+    this.#forgetAddresses = host.onAddresses(() => this.#renewNow(true));
     this.#link.start();
     this.#timesWatch.start();
     this.#sweep();
@@ -206,6 +208,7 @@ export class Membership {
     this.#link.stop();
     this.#timesWatch.stop();
     this.#unsubscribe?.();
+    this.#forgetAddresses?.();
     this.#cancelRenewal?.();
     this.#cancelSettle?.();
     this.#cancelExpiry?.();
@@ -344,9 +347,9 @@ export class Membership {
     this.#cancelRenewal = this.#clock.after(waitMs, () => this.#renewNow());
   }
 
-  #renewNow(): void {
+  #renewNow(isNews = false): void {
     this.#cancelRenewal?.();
-    this.#renew().catch((error: unknown) => {
+    this.#renew(isNews).catch((error: unknown) => {
       const { code, message } = ShoalError.from(error);
       const what = `the announcement was not renewed: ${message}`;
       this.#options.events.warn("CLUSTER", what, { code });
@@ -354,9 +357,9 @@ export class Membership {
     this.#scheduleRenewal();
   }
 
-  async #renew(): Promise<void> {
+  async #renew(isNews: boolean): Promise<void> {
     const records = await this.#own.sealAll();
-    await Promise.all(records.map((record) => this.#spread(record, false)));
+    await Promise.all(records.map((record) => this.#spread(record, isNews)));
   }
 
   #sweep(): void {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ownStateOf } from "../../test/support/announcements.ts";
-import type { ConnectionInfo } from "../network/index.ts";
+import { type ConnectionInfo, SeenAs } from "../network/index.ts";
 import { LINKS } from "./announcement.ts";
 import { type LayersOf, OwnShards } from "./own-shards.ts";
 import { haveChanged } from "./own-links.ts";
@@ -16,6 +16,7 @@ function connectionTo(peer: string, leastRttMs?: number): ConnectionInfo {
     peer,
     address: "",
     transport: "TCP",
+    way: "direct",
     direction: "outbound",
     rttMs: 99,
     leastRttMs,
@@ -31,6 +32,7 @@ function shardsOf(
     host: {
       peerId: "self",
       addresses: () => [],
+      seenAs: new SeenAs(),
       connections: () => connections,
       sign: () => Promise.resolve(new Uint8Array()),
     },

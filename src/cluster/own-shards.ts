@@ -22,6 +22,7 @@ export type OwnState = Omit<
   | "links"
   | "roundTrips"
   | "addresses"
+  | "seenAs"
   | "seq"
   | "issuedMs"
   | "ttlMs"
@@ -42,7 +43,10 @@ interface Held {
 const CONTRADICTIONS = { burst: 8, perSecond: 0.1 } as const;
 
 export interface OwnShardsOptions {
-  host: Pick<Host, "peerId" | "addresses" | "connections" | "sign">;
+  host: Pick<
+    Host,
+    "peerId" | "addresses" | "seenAs" | "connections" | "sign"
+  >;
   cluster: string;
   /** For how long things last. */
   clock: Clock;
@@ -189,6 +193,7 @@ export class OwnShards {
       links: links.map(({ peer }) => peer.slice(-LINKS.characters)),
       roundTrips: links.map(({ roundTrip }) => roundTrip),
       addresses: host.addresses().slice(0, 16),
+      ...(host.seenAs.own.length > 0 && { seenAs: [...host.seenAs.own] }),
       seq,
       issuedMs: this.#wallMs(),
       ttlMs: ANNOUNCEMENT.ttlMs,

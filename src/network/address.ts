@@ -16,6 +16,8 @@ import { DEFAULTS } from "./defaults.ts";
 export interface PeerTarget {
   peerId?: string | undefined;
   addresses: readonly string[];
+  /** An operator named these, so all are dialled. Of what a peer says of itself, only what may lead there from here (dialable.ts). */
+  named?: boolean | undefined;
 }
 
 export type TransportName = "QUIC" | "TCP" | "relayed";

@@ -16,8 +16,9 @@ import {
 } from "../lib/index.ts";
 import { parseTarget, type PeerTarget } from "./address.ts";
 import { DEFAULTS } from "./defaults.ts";
-import type { ConnectionInfo, WaitOptions } from "./connections.ts";
+import type { WaitOptions } from "./connections.ts";
 import type { Host } from "./host.ts";
+import type { ConnectionInfo } from "./tracked.ts";
 
 export interface BootstrapsOptions {
   host: Host;
@@ -254,6 +255,7 @@ function onePerPeer(texts: readonly string[]): Kept[] {
     target: {
       peerId: group[0]?.target.peerId,
       addresses: group.flatMap(({ target }) => target.addresses),
+      named: true,
     },
     connection: undefined,
     lastError: undefined,

@@ -1,6 +1,5 @@
 /** The open connections of a node, and dialling more. */
 import type { Connection } from "@libp2p/interface";
-import { peerIdFromString } from "@libp2p/peer-id";
 import { multiaddr, type Multiaddr } from "@multiformats/multiaddr";
 import {
   abortable,
@@ -15,30 +14,25 @@ import {
   TRANSPORT_RANK,
   transportOf,
   type PeerTarget,
-  type TransportName,
 } from "./address.ts";
+import { Aside } from "./aside.ts";
 import { DEFAULTS } from "./defaults.ts";
 import { raceAddresses } from "./dial.ts";
 import { dialFailed } from "./failures.ts";
 import { Heartbeat, type HeartbeatOptions } from "./heartbeat.ts";
 import { IdleConnections } from "./idle-connections.ts";
+import { knownAddresses } from "./known-addresses.ts";
 import type { Node } from "./libp2p.ts";
-
-export interface ConnectionInfo {
-  /** In this process. */
-  id: string;
-  peer: string;
-  /** The remote address in use, with /p2p/. */
-  address: string;
-  transport: TransportName;
-  direction: "inbound" | "outbound";
-  /** Smoothed round trip; undefined until one was measured. */
-  rttMs: number | undefined;
-  /** The least round trip of the last seconds: what the link takes without load. */
-  leastRttMs: number | undefined;
-  /** When it opened, ms since the epoch. */
-  sinceMs: number;
-}
+import type { SeenAs } from "./seen-as.ts";
+import {
+  type ConnectionInfo,
+  describe,
+  describeBare,
+  endIfSilent,
+  noteOwnIp,
+  type Tracked,
+} from "./tracked.ts";
+import { type Way, wayOf } from "./way.ts";
 
 export interface PeerChange {
   /** A peer is connected while at least one connection to it is open. */
@@ -57,25 +51,23 @@ export interface WaitOptions {
 export interface ConnectionsOptions {
   node: Node;
   quic: boolean;
+  seenAs: SeenAs;
   heartbeat: HeartbeatOptions | undefined;
   idleMs: number | undefined;
-}
-
-interface Tracked {
-  connection: Connection;
-  heartbeat: Heartbeat;
-  transport: TransportName;
 }
 
 /** The part of libp2p's transport manager that a dial needs. */
 interface TransportDialer {
   dial(
     address: Multiaddr,
-    options: { signal: AbortSignal },
+    options: { signal: AbortSignal; freshSocket?: boolean },
   ): Promise<Connection>;
 }
 
 export class Connections {
+  readonly aside = new Aside();
+  /** Of inbound connections from public addresses. */
+  inboundWay: Way | undefined;
   readonly #node: Node;
   readonly #self: string;
   readonly #options: ConnectionsOptions;
@@ -182,9 +174,47 @@ export class Connections {
     });
   }
 
+  /** Tells how the peers are connected where the address does not. Without effect if it is closed. */
+  markWay(id: string, way: Way): void {
+    const tracked = this.#all().find((t) => t.connection.id === id);
+    if (tracked !== undefined) tracked.way = way;
+  }
+
+  /** A new connection to one address with its peer's id, over a socket that sent nothing before. Nobody else uses it. */
+  async dialAside(
+    address: string,
+    { timeoutMs = DEFAULTS.addressDialMs, signal }: WaitOptions,
+  ): Promise<ConnectionInfo> {
+    const peer = /\/p2p\/(\w+)$/.exec(address)?.[1] ?? "";
+    const done = this.aside.expect(peer, "outbound");
+    const name = describeAddress(address);
+    try {
+      const connection = await withDeadline(
+        timeoutMs,
+        `dial of ${name}`,
+        (limited) => this.#dialAddress(address, limited, true),
+        { ...(signal && { signal }), code: "DIAL_FAILED", details: { peer } },
+      );
+      return describeBare(connection, transportOf(address));
+    } finally {
+      done();
+    }
+  }
+
+  /** Closes one of a peer's connections. */
+  async close(id: string): Promise<void> {
+    const one = this.#byId(id);
+    await one?.close().catch((error: Error) => one.abort(error));
+  }
+
+  #byId(id: string): Connection | undefined {
+    const tracked = this.#all().find((t) => t.connection.id === id);
+    return tracked?.connection ?? this.aside.byId(id);
+  }
+
   #named(id: string): Connection {
-    const tracked = this.#all().find(({ connection }) => connection.id === id);
-    if (tracked?.connection.status === "open") return tracked.connection;
+    const one = this.#byId(id);
+    if (one?.status === "open") return one;
     throw dialFailed("the connection is closed", {});
   }
 
@@ -197,7 +227,10 @@ export class Connections {
       "DIAL_FAILED",
     );
     try {
-      const known = await this.#knownAddresses(target, limit.signal);
+      const known = await knownAddresses(target, {
+        ...this.#options,
+        signal: limit.signal,
+      });
       const connection = await raceAddresses(name, known, {
         signal: limit.signal,
         dial: (address, signal) => this.#dialAddress(address, signal),
@@ -223,13 +256,17 @@ export class Connections {
   async #dialAddress(
     address: string,
     signal: AbortSignal,
+    freshSocket = false,
   ): Promise<Connection> {
     const { transportManager } = (
       this.#node as unknown as {
         components: { transportManager: TransportDialer };
       }
     ).components;
-    const dialing = transportManager.dial(multiaddr(address), { signal });
+    const dialing = transportManager.dial(multiaddr(address), {
+      signal,
+      freshSocket,
+    });
     dialing.then(
       (connection) => {
         if (signal.aborted) connection.abort(new Error("too late"));
@@ -246,36 +283,10 @@ export class Connections {
     }
   }
 
-  /** The given addresses, else remembered ones, else those from the DHT; each with the id that the peer must prove. */
-  async #knownAddresses(
-    { peerId, addresses }: PeerTarget,
-    signal: AbortSignal,
-  ): Promise<string[]> {
-    let found = [...addresses];
-    if (peerId !== undefined) {
-      const id = peerIdFromString(peerId);
-      if (found.length === 0) {
-        const peer = await this.#node.peerStore.get(id).catch(() => undefined);
-        found = peer?.addresses.map((a) => a.multiaddr.toString()) ?? [];
-      }
-      if (found.length === 0) {
-        const info = await this.#node.peerRouting
-          .findPeer(id, { signal })
-          .catch(() => undefined);
-        found = info?.multiaddrs.map((a) => a.toString()) ?? [];
-      }
-      found = found
-        .map((a) => (/\/p2p\/\w+$/.test(a) ? a : `${a}/p2p/${peerId}`))
-        .filter((a) => a.endsWith(`/p2p/${peerId}`));
-    }
-    return this.#options.quic
-      ? found
-      : found.filter((a) => transportOf(a) !== "QUIC");
-  }
-
   #onOpen(connection: Connection): void {
     if (this.#stopping.signal.aborted) return;
     const peer = connection.remotePeer.toString();
+    if (this.aside.takes(connection)) return;
     const transport = transportOf(connection.remoteAddr.toString());
     const heartbeat = new Heartbeat(connection, {
       ...(transport === "QUIC" && { intervalMs: DEFAULTS.heartbeatQuicMs }),
@@ -286,17 +297,46 @@ export class Connections {
             other !== tracked && other.heartbeat.echoedBetween(fromMs, toMs),
         ),
     });
-    const tracked: Tracked = { connection, heartbeat, transport };
+    const tracked: Tracked = {
+      connection,
+      heartbeat,
+      transport,
+      way: this.#wayIn(connection),
+    };
     const open = this.#peers.get(peer) ?? [];
     open.push(tracked);
     this.#peers.set(peer, open);
     heartbeat.start();
+    void noteOwnIp(tracked);
     this.#watchBeside(open);
     this.#idle?.add(connection);
     if (open.length === 1) this.#tell("connected", tracked);
   }
 
+  /** Ends connections that left from an address which is not among these. Returns whose they were. */
+  endThoseFromElsewhere(own: readonly string[]): Set<string> {
+    const gone = this.#all().filter(
+      ({ ownIp }) => ownIp !== undefined && !own.includes(ownIp),
+    );
+    for (const { connection } of gone)
+      connection.abort(new Error("this machine's address changed"));
+    return new Set(gone.map((t) => t.connection.remotePeer.toString()));
+  }
+
+  /** Ends those of a peer's connections that do not answer now. */
+  async look(peer: string): Promise<void> {
+    const open = this.#peers.get(peer) ?? [];
+    if (open.length < 2) return;
+    await Promise.all(open.map((tracked) => endIfSilent(tracked)));
+  }
+
+  #wayIn({ direction, remoteAddr }: Connection): Way | undefined {
+    const isThrough = direction === "inbound" && isPublic(remoteAddr);
+    return isThrough ? this.inboundWay : undefined;
+  }
+
   #onClose(connection: Connection): void {
+    if (this.aside.drops(connection)) return;
     const peer = connection.remotePeer.toString();
     const open = this.#peers.get(peer) ?? [];
     const index = open.findIndex((t) => t.connection.id === connection.id);
@@ -355,19 +395,6 @@ export class Connections {
   }
 }
 
-function describe({
-  connection,
-  heartbeat,
-  transport,
-}: Tracked): ConnectionInfo {
-  return {
-    id: connection.id,
-    peer: connection.remotePeer.toString(),
-    address: connection.remoteAddr.toString(),
-    transport,
-    direction: connection.direction,
-    rttMs: heartbeat.rttMs,
-    leastRttMs: heartbeat.leastRttMs,
-    sinceMs: connection.timeline.open,
-  };
+function isPublic(address: Multiaddr): boolean {
+  return wayOf(address.toString()) === "direct";
 }

@@ -289,7 +289,7 @@ test("empty frames that wait for their handler count too: the stream stops readi
   const raw = new RawDouble();
   const stream = new Libp2pFrameStream(
     raw as unknown as Stream,
-    { peer: "liar", transport: "TCP" },
+    { peer: "liar", address: "", transport: "TCP" },
     { maxFrameBytes: 100 },
   );
   const first = Promise.withResolvers<void>();

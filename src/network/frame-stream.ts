@@ -29,6 +29,8 @@ export interface FrameStream {
   readonly peer: string;
   readonly protocol: string;
   readonly transport: TransportName;
+  /** The peer's, on the stream's connection. */
+  readonly address: string;
   /** Bytes given to `send` that the transport has not taken yet. */
   readonly queuedBytes: number;
   /** Sends one frame made of `parts`. Never throws; the promise rejects if the stream is closed or the frame too large. */
@@ -63,6 +65,7 @@ export class Libp2pFrameStream implements FrameStream {
   readonly peer: string;
   readonly protocol: string;
   readonly transport: TransportName;
+  readonly address: string;
 
   readonly #raw: Stream;
   readonly #options: FrameStreamOptions;
@@ -84,11 +87,12 @@ export class Libp2pFrameStream implements FrameStream {
 
   constructor(
     raw: Stream,
-    about: { peer: string; transport: TransportName },
+    about: { peer: string; address: string; transport: TransportName },
     options: FrameStreamOptions,
   ) {
     this.peer = about.peer;
     this.transport = about.transport;
+    this.address = about.address;
     this.protocol = raw.protocol;
     this.#raw = raw;
     this.#options = options;

@@ -1,13 +1,16 @@
 /** A host in the network: dials peers, opens and answers streams. It shows nothing of libp2p. */
 import type { Clock, EventSink, ShoalError } from "../lib/index.ts";
 import type { PeerTarget } from "./address.ts";
-import type { ConnectionInfo, PeerChange, WaitOptions } from "./connections.ts";
+import type { PeerChange, WaitOptions } from "./connections.ts";
 import type { Dht } from "./dht/dht.ts";
 import type { RecordKind } from "./dht/records.ts";
 import type { DhtStoreLimits } from "./dht/store.ts";
 import type { FrameStream, FrameStreamOptions } from "./frame-stream.ts";
 import type { HeartbeatOptions } from "./heartbeat.ts";
 import type { HostMetrics } from "./libp2p.ts";
+import type { SeenAs } from "./seen-as.ts";
+import type { ConnectionInfo } from "./tracked.ts";
+import type { Way } from "./way.ts";
 
 export interface HostOptions {
   /** The key file, created if missing; without it a key for this run. */
@@ -39,6 +42,8 @@ export interface HostOptions {
 export interface RequestContext {
   /** The connection's authenticated peer, never a field of a message. */
   peer: string;
+  /** The peer's address on the connection that the request came over. */
+  address: string;
   /** Aborts when the peer gives up, the connection is lost, or the deadline passes. */
   signal: AbortSignal;
 }
@@ -70,8 +75,30 @@ export interface HandleStreamsOptions extends FrameStreamOptions {
 
 export interface Host extends AsyncDisposable {
   readonly peerId: string;
-  /** Addresses that others can dial, with /p2p/<id>. */
+  /** Addresses that others can dial, with /p2p/<id>: what was proved from outside, then those of this machine's interfaces. */
   addresses(): string[];
+  /**
+   * Replaces the addresses that others proved to lead here, beside those of this machine's interfaces; without /p2p/<id>. `seenAs`, if it
+   * is given, replaces the public IPs at which others see this host.
+   */
+  announce(addresses: readonly string[], seenAs?: readonly string[]): void;
+  /** Called after addresses() or seenAs.own changed. Returns the function that ends the subscription. */
+  onAddresses(listener: () => void): () => void;
+  /** Where this host and its peers are seen: decides which of a peer's private addresses are dialled. */
+  readonly seenAs: SeenAs;
+  /** How a connection came to be, where its address does not tell. */
+  markWay(connectionId: string, way: Way): void;
+  /** How inbound connections from public addresses come to be, from now on. */
+  setInboundWay(way: Way): void;
+  /**
+   * A new connection to an address with its peer's id, whatever else is open, over a socket that sent nothing before. Nothing uses it but
+   * what names it (`over`). Rejects with DIAL_FAILED.
+   */
+  dialAside(address: string, options?: WaitOptions): Promise<ConnectionInfo>;
+  /** Until the returned function is called, connections that the peer opens are used by nothing here. */
+  expectAside(peer: string): () => void;
+  /** Closes one connection. */
+  closeConnection(id: string): Promise<void>;
   /** A signature by the node's key; `verify` checks it. */
   sign(data: Uint8Array): Promise<Uint8Array>;
   /** An open connection to the peer, or a new one. Rejects with DIAL_FAILED (each address's error) or DEADLINE. */

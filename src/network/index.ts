@@ -19,6 +19,7 @@
  *     await commands.call(peer, "GREET", { name: "Ada" }, z.string());
  */
 export * from "./address.ts";
+export { type AddressClass, addressClass, plainIp } from "./address-class.ts";
 export * from "./bootstrap.ts";
 export * from "./commands.ts";
 export { DEFAULTS as NETWORK_DEFAULTS } from "./defaults.ts";
@@ -47,7 +48,7 @@ export type {
   FrameStream,
   FrameStreamOptions,
 } from "./frame-stream.ts";
-export type { ConnectionInfo, PeerChange, WaitOptions } from "./connections.ts";
+export type { PeerChange, WaitOptions } from "./connections.ts";
 export { isDatabaseOpen } from "./database.ts";
 export { createHost } from "./create-host.ts";
 export type {
@@ -62,4 +63,8 @@ export type {
 export { verify } from "./identity.ts";
 export { isPortTaken, listenPort, refuseTakenPorts } from "./ports.ts";
 export type { HostMetrics } from "./libp2p.ts";
+export { interfaceIps } from "./known-addresses.ts";
 export { PeerQuota } from "./peer-quota.ts";
+export { SEEN_AS, SeenAs } from "./seen-as.ts";
+export type { ConnectionInfo } from "./tracked.ts";
+export { type Way, WAYS } from "./way.ts";

@@ -10,7 +10,6 @@ import {
 import { transportOf, type PeerTarget } from "./address.ts";
 import {
   Connections,
-  type ConnectionInfo,
   type PeerChange,
   type WaitOptions,
 } from "./connections.ts";
@@ -33,17 +32,25 @@ import type {
 import type { Identity } from "./identity.ts";
 import { Libp2pDht } from "./dht/libp2p-dht.ts";
 import type { BuiltNode, Node } from "./libp2p.ts";
+import { AnnouncedAddresses } from "./announced-addresses.ts";
+import { Moves } from "./moves.ts";
 import { handleRequests, request } from "./request.ts";
+import { SeenAs } from "./seen-as.ts";
+import type { ConnectionInfo } from "./tracked.ts";
+import type { Way } from "./way.ts";
 
 export class Libp2pHost implements Host {
   readonly peerId: string;
   readonly dht: Libp2pDht;
+  readonly seenAs = new SeenAs();
+  readonly #addresses: AnnouncedAddresses;
   readonly #identity: Identity;
   readonly #node: Node;
   readonly #built: BuiltNode;
   readonly #options: HostOptions;
   readonly #quicMissing: string | undefined;
   readonly #connections: Connections;
+  readonly #moves: Moves;
   readonly #handlers = new Map<string, () => Promise<void>>();
   #started: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
@@ -63,9 +70,11 @@ export class Libp2pHost implements Host {
     this.#connections = new Connections({
       node: built.node,
       quic: quicMissing === undefined,
+      seenAs: this.seenAs,
       heartbeat: options.heartbeat,
       idleMs: options.idleConnectionMs,
     });
+    this.#addresses = new AnnouncedAddresses(built);
     this.dht = new Libp2pDht({
       node: built.node,
       store: built.store,
@@ -74,6 +83,9 @@ export class Libp2pHost implements Host {
       random: options.random ?? Math.random,
       sign: (data) => this.sign(data),
     });
+    this.#moves = new Moves(this, this.#connections);
+    // Before the others hear: what is dead is of no use to them.
+    this.onAddresses(() => this.#moves.look());
     this.#handle(HEARTBEAT_PROTOCOL, 4, (stream) => echoHeartbeat(stream));
   }
 
@@ -92,7 +104,40 @@ export class Libp2pHost implements Host {
   }
 
   addresses(): string[] {
-    return this.#node.getMultiaddrs().map((a) => a.toString());
+    return this.#addresses.all();
+  }
+
+  announce(addresses: readonly string[], seenAs?: readonly string[]): void {
+    const isNews = seenAs !== undefined && this.seenAs.setOwn(seenAs);
+    this.#addresses.announce(addresses, isNews);
+  }
+
+  onAddresses(listener: () => void): () => void {
+    return this.#addresses.onChange(listener);
+  }
+
+  markWay(connectionId: string, way: Way): void {
+    this.#connections.markWay(connectionId, way);
+  }
+
+  setInboundWay(way: Way): void {
+    this.#connections.inboundWay = way;
+  }
+
+  async dialAside(
+    address: string,
+    options: WaitOptions = {},
+  ): Promise<ConnectionInfo> {
+    await this.#running();
+    return await this.#connections.dialAside(address, options);
+  }
+
+  expectAside(peer: string): () => void {
+    return this.#connections.aside.expect(peer, "inbound");
+  }
+
+  async closeConnection(id: string): Promise<void> {
+    await this.#connections.close(id);
   }
 
   async sign(data: Uint8Array): Promise<Uint8Array> {
@@ -237,6 +282,7 @@ export class Libp2pHost implements Host {
       throw this.#built.listenErrors[0] ?? ShoalError.from(error);
     }
     this.dht.start();
+    this.#addresses.start();
     const { events, listen = [] } = this.#options;
     if (this.#quicMissing === undefined) {
       events?.info("TRANSPORT", "QUIC and TCP", { quic: true, tcp: true });
@@ -263,6 +309,8 @@ export class Libp2pHost implements Host {
   async #stop(): Promise<void> {
     await this.#started?.catch(() => {});
     this.#connections.stop();
+    this.#addresses.stop();
+    this.#moves.stop();
     await settledWithin(
       DEFAULTS.stopMs,
       this.dht.stop().then(() => this.#node.stop()),
@@ -319,6 +367,7 @@ export class Libp2pHost implements Host {
       stream,
       {
         peer: connection.remotePeer.toString(),
+        address: connection.remoteAddr.toString(),
         transport: transportOf(connection.remoteAddr.toString()),
       },
       options,

@@ -62,6 +62,8 @@ export interface BuiltNode {
   node: Node;
   store: DhtStore;
   kinds: RecordKinds;
+  /** Announced too, before all others. */
+  proved: Multiaddr[];
   /** The errors while listening: libp2p keeps only the text. */
   listenErrors: ShoalError[];
   closeDatastore: () => Promise<void>;
@@ -84,6 +86,7 @@ export async function buildNode(options: NodeOptions): Promise<BuiltNode> {
     limits: options.dhtLimits,
   });
   await store.open();
+  const proved: Multiaddr[] = [];
   const init: Libp2pOptions<Services> = {
     start: false,
     privateKey: privateKeyFromProtobuf(identity.privateKey),
@@ -92,7 +95,12 @@ export async function buildNode(options: NodeOptions): Promise<BuiltNode> {
       version: agentVersion,
       userAgent: `shoal/${agentVersion}`,
     },
-    addresses: { listen: [...listen], announce: [...announce] },
+    addresses: {
+      listen: [...listen],
+      announce: [...announce],
+      // Called with each question for its addresses: by this host, the DHT, identify.
+      announceFilter: (own) => [...proved, ...own],
+    },
     datastore: store,
     ...(options.metrics && { metrics: options.metrics }),
     transports: [
@@ -154,6 +162,7 @@ export async function buildNode(options: NodeOptions): Promise<BuiltNode> {
     node,
     store,
     kinds,
+    proved,
     listenErrors,
     closeDatastore: async () => {
       store.close();

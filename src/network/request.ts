@@ -122,7 +122,12 @@ function serve(
       withDeadline(
         handleMs,
         "the handler",
-        (signal) => handler(payload, { peer: stream.peer, signal }),
+        (signal) =>
+          handler(payload, {
+            peer: stream.peer,
+            address: stream.address,
+            signal,
+          }),
         {
           signal: gone.signal,
         },

@@ -73,6 +73,7 @@ export async function startClient(
     await joinThroughBootstraps(stack, {
       ...options,
       host,
+      commands,
       events,
       join: async (peer) => {
         await membership.join(peer);

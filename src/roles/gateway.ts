@@ -139,6 +139,7 @@ export function startGateway(
     await joinThroughBootstraps(stack, {
       ...options,
       host,
+      commands,
       events,
       join: async (peer) => {
         await clusters.join(peer);

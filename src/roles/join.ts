@@ -1,14 +1,21 @@
 /** How a member comes into its cluster, and comes back after its rendezvous was away. */
 import { ShoalError, type EventSink } from "../lib/index.ts";
-import { Bootstraps, type Host } from "../network/index.ts";
+import { Bootstraps, type Commands, type Host } from "../network/index.ts";
 import {
   keepClusterRecord,
   type KeptRecordOptions,
 } from "./saved-cluster-record.ts";
 import { reportReadiness } from "../inference/index.ts";
+import {
+  OwnAddresses,
+  type OwnAddressesOptions,
+  serveDialBack,
+} from "../reach/index.ts";
 
 export interface JoinOptions {
   host: Host;
+  /** Finds out where this machine is reached; without it (a guest for a moment) nobody does. */
+  commands?: Commands | undefined;
   bootstraps: readonly string[];
   events: EventSink;
   /** Joins at a rendezvous that was just connected. */
@@ -26,14 +33,16 @@ export async function joinThroughBootstraps(
   stack: AsyncDisposableStack,
   options: JoinOptions,
 ): Promise<void> {
-  const { host, events, join, signal } = options;
+  const { host, commands, events, join, signal } = options;
   const joined = Promise.withResolvers<void>();
   joined.promise.catch(() => {});
+  const own = commands && findOut(stack, { host, commands, events });
   const bootstraps = new Bootstraps({
     host,
     targets: options.bootstraps,
     events,
     onConnected: ({ peer }) => {
+      void own?.joined(peer);
       join(peer).then(joined.resolve, (error: unknown) => {
         const { code, message } = ShoalError.from(error);
         events.warn("CLUSTER", `could not join: ${message}`, { peer, code });
@@ -61,4 +70,16 @@ export async function joinToStay(
   stack.defer(await keepClusterRecord(options));
   await joinThroughBootstraps(stack, options);
   return endReport;
+}
+
+/** Where this machine is reached; and tells others where they are. */
+function findOut(
+  stack: AsyncDisposableStack,
+  options: OwnAddressesOptions,
+): OwnAddresses {
+  serveDialBack(options);
+  const own = new OwnAddresses(options);
+  own.start();
+  stack.defer(() => own.stop());
+  return own;
 }

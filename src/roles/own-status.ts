@@ -126,6 +126,8 @@ export function nodeStatus(
       .map((connection) => ({
         peer: connection.peer,
         transport: connection.transport,
+        way: connection.way,
+        relay: connection.relay ?? null,
         relayed: connection.transport === "relayed",
         address: withoutPeer(connection.address),
         direction: connection.direction,

@@ -7,6 +7,7 @@
 import { RendezvousService } from "../cluster/index.ts";
 import { Commands, selfTestDht } from "../network/index.ts";
 import { CatalogService } from "../catalog/index.ts";
+import { serveDialBack } from "../reach/index.ts";
 import { RendezvousSeed, type TransferFlags } from "../weights/index.ts";
 import { createRoleHost } from "./member.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
@@ -50,6 +51,7 @@ export function startRendezvous(
       keepsPublished: options.seed !== undefined,
     });
     service.start();
+    serveDialBack({ host, commands });
     stack.defer(() => service.stop());
     const catalog = new CatalogService({ host, commands, events });
     catalog.start();

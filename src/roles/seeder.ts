@@ -157,6 +157,7 @@ export function startSeeder(
     await joinThroughBootstraps(stack, {
       ...options,
       host,
+      commands,
       events,
       join: async (peer) => {
         await membership.join(peer);

@@ -289,10 +289,11 @@ class ShardNode {
   }
 
   async #join(stack: AsyncDisposableStack): Promise<void> {
-    const { host, membership } = this.#member;
+    const { host, commands, membership } = this.#member;
     const endReport = await joinToStay(stack, {
       ...this.#options,
       host,
+      commands,
       membership,
       stateDir: this.#paths.state,
       events: this.#events,

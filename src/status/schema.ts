@@ -105,6 +105,9 @@ const plan = z.object({
 const connection = z.object({
   peer,
   transport: z.string().max(16),
+  // Processes of before do not tell.
+  way: z.string().max(16).nullable().default(null),
+  relay: peer.nullable().default(null),
   relayed: z.boolean(),
   address: text,
   direction: z.enum(["inbound", "outbound"]),

@@ -107,6 +107,10 @@ export interface PlanStatus {
 export interface ConnectionStatus {
   peer: string;
   transport: string;
+  /** LAN, direct, port mapped, punched UDP, punched TCP or relayed. Null of a process that does not tell. */
+  way: string | null;
+  /** The peer that relays. */
+  relay: string | null;
   relayed: boolean;
   /** Without the peer's id. */
   address: string;

@@ -110,6 +110,8 @@ export function statusOf(
     connections: Array.from({ length: members }, (_, i) => ({
       peer: peerOf(i),
       transport: i % 3 === 0 ? "TCP" : "QUIC",
+      way: "LAN",
+      relay: null,
       relayed: false,
       address: `/ip4/10.0.${i >> 8}.${i & 255}/udp/51820/quic-v1`,
       direction: "inbound",

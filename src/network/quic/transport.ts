@@ -51,6 +51,11 @@ export function quic(
   return (components) => new QuicTransport(components, options);
 }
 
+interface QuicDialOptions extends DialTransportOptions {
+  /** The dial has a socket of its own, which ends with the connection: nobody can have seen it before. For an address without a name. */
+  freshSocket?: boolean;
+}
+
 class QuicTransport implements Transport {
   readonly [Symbol.toStringTag] = "shoal-quic";
   readonly [transportSymbol] = true as const;
@@ -100,17 +105,26 @@ class QuicTransport implements Transport {
     address: Multiaddr,
     options: DialTransportOptions,
   ): Promise<Connection> {
+    const fresh =
+      (options as QuicDialOptions).freshSocket === true
+        ? this.#newClient(socketAddress(address).family)
+        : undefined;
     const native = await withDeadline(
       this.#handshakeMs,
       "QUIC handshake",
-      (signal) => this.#handshake(address, signal),
+      (signal) => this.#handshake(address, signal, fresh),
       { signal: options.signal, code: "DIAL_FAILED" },
-    );
+    ).catch((error: unknown) => {
+      fresh?.abort();
+      throw error;
+    });
     const connection = new QuicConnection({
       native,
       direction: "outbound",
       log: this.#components.logger.forComponent("shoal:quic:outbound"),
     });
+    if (fresh !== undefined)
+      connection.addEventListener("close", () => fresh.abort());
     try {
       const remotePeer = peerIdOf(connection.remoteAddr) ?? "";
       const wanted = peerIdOf(address);
@@ -148,15 +162,14 @@ class QuicTransport implements Transport {
   async #handshake(
     address: Multiaddr,
     signal: AbortSignal,
+    fresh?: NativeClient,
   ): Promise<NativeConnection> {
     const { port } = socketAddress(address);
     let lastError: unknown;
     for (const { family, host } of await resolve(address)) {
       try {
-        const native = await this.#client(family).outboundConnection(
-          host,
-          port,
-        );
+        const client = fresh ?? this.#client(family);
+        const native = await client.outboundConnection(host, port);
         if (!signal.aborted) return native;
         native.abort();
       } catch (error) {
@@ -170,10 +183,14 @@ class QuicTransport implements Transport {
   #client(family: 4 | 6): NativeClient {
     let client = this.#clients.get(family);
     if (client === undefined) {
-      client = new this.#native.Client(this.#config, family === 4 ? 0 : 1);
+      client = this.#newClient(family);
       this.#clients.set(family, client);
     }
     return client;
+  }
+
+  #newClient(family: 4 | 6): NativeClient {
+    return new this.#native.Client(this.#config, family === 4 ? 0 : 1);
   }
 }
 

@@ -127,7 +127,18 @@ const COLUMNS: readonly Column<Connection>[] = [
     by: ({ transport }) => transport,
     cell: ({ transport }) => transport,
   },
-  { name: "Relayed", cell: ({ relayed }) => (relayed ? "yes" : "no") },
+  {
+    name: "Way",
+    by: ({ way }) => way,
+    cell: ({ way, relay }) =>
+      relay === null ? (
+        (way ?? DASH)
+      ) : (
+        <>
+          relayed through <Peer peer={relay} />
+        </>
+      ),
+  },
   {
     name: "Direction",
     by: ({ direction }) => direction,
@@ -167,8 +178,8 @@ function ConnectionTable({ status }: { status: NodeStatus }): ReactNode {
       rows={rows}
       first="Peer"
       keyOf={({ peer, address, sinceMs }) => `${peer} ${address} ${sinceMs}`}
-      signature={({ transport, roundTripMs, age }) =>
-        `${transport} ${ms(roundTripMs)} ${seconds(age)}`
+      signature={({ transport, way, relay, roundTripMs, age }) =>
+        `${transport} ${way} ${relay} ${ms(roundTripMs)} ${seconds(age)}`
       }
     />
   );
