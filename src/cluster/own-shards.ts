@@ -43,10 +43,7 @@ interface Held {
 const CONTRADICTIONS = { burst: 8, perSecond: 0.1 } as const;
 
 export interface OwnShardsOptions {
-  host: Pick<
-    Host,
-    "peerId" | "addresses" | "seenAs" | "connections" | "sign"
-  >;
+  host: Pick<Host, "peerId" | "addresses" | "seenAs" | "connections" | "sign">;
   cluster: string;
   /** For how long things last. */
   clock: Clock;

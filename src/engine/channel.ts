@@ -54,6 +54,8 @@ export const Op = {
   WriteSession: 16,
   /** JSON AdoptRequest → Json {}: a file that another node handed over. */
   AdoptSession: 17,
+  /** JSON {link} → Json {}: its data connections end; frames go through the nodes. */
+  CutLink: 18,
 } as const;
 export type Op = (typeof Op)[keyof typeof Op];
 

@@ -206,6 +206,9 @@ function handle(frame: Frame): object | Uint8Array | Promise<object> {
     case Op.DialConnection:
       loop.links.dial(json(body) as DialRequest);
       return {};
+    case Op.CutLink:
+      loop.links.cut((json(body) as { link: number }).link);
+      return {};
     default:
       throw new ShoalError("ENGINE_FAILED", `unknown engine op ${frame.op}`);
   }

@@ -153,6 +153,16 @@ export class RingLinks {
     };
   }
 
+  /** The node knows that the neighbour's machine is not there any more: the kernel notices seconds later. */
+  cut(id: number): void {
+    const link = this.#links.get(id);
+    const dead = link?.connections.splice(0) ?? [];
+    for (const connection of dead) connection.close();
+    if (link === undefined || dead.length === 0) return;
+    const why = "the neighbour's connections were lost";
+    this.#options.onChange(link, new ShoalError("RING_CLOSED", why));
+  }
+
   /** For deadlines: called now and then. */
   tick(nowMs: number): void {
     this.#listener?.tick(nowMs);

@@ -216,6 +216,12 @@ export class StageEngine implements AsyncDisposable {
     await this.#engine().requestJson(Op.DialConnection, request, how);
   }
 
+  /** Ends a link's data connections: its frames go through the nodes, those that may be lost again. */
+  async cutLink(link: number): Promise<void> {
+    const how = this.#control();
+    await this.#engine().requestJson(Op.CutLink, { link }, how);
+  }
+
   /** Makes `sequence` ready for decodes one by one; the last stage needs `sampling` to draw tokens. Throws DEADLINE if the engine is silent. */
   async openSequence(
     sequence: number,

@@ -173,6 +173,14 @@ export class DataLinks {
     }
   }
 
+  /** The node's own connections with a peer broke: those of the engines went the same way. */
+  lost(peer: string): void {
+    for (const links of this.#links.values())
+      for (const link of links.values())
+        if (link.peer === peer && link.direct)
+          link.engine.cutLink(link.id).catch(() => {}); // an engine that is gone has none
+  }
+
   /** The engine is gone, and its connections with it. */
   forget(engine: StageEngine): void {
     for (const link of this.#links.get(engine)?.values() ?? [])

@@ -42,7 +42,11 @@ class Node {
 
   async send(from: string, name: string, params: unknown): Promise<unknown> {
     const signal = new AbortController().signal;
-    return await this.#handlers.get(name)!(params, { peer: from, signal });
+    return await this.#handlers.get(name)!(params, {
+      address: "",
+      peer: from,
+      signal,
+    });
   }
 }
 

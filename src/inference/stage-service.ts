@@ -78,6 +78,7 @@ export class StageService {
       host: this.#host,
       onFrame: (frame, from) => this.#onFrame(frame, from),
       onLost: (peer, error) => {
+        this.#dataLinks.lost(peer);
         for (const session of this.#all()) session.onPeerLost(peer, error);
       },
     });
@@ -212,6 +213,7 @@ export class StageService {
     const link = new StreamLink(stream);
     readFrames(stream, link, (frame, from) => this.#onFrame(frame, from));
     stream.onClose((error) => {
+      if (error !== undefined) this.#dataLinks.lost(link.peer);
       for (const session of this.#all()) {
         if (session.gateway === link) session.close();
         else session.onPeerLost(link.peer, error);
