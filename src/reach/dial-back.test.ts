@@ -13,7 +13,7 @@ import {
   REACH_ME,
   serveDialBack,
 } from "./dial-back.ts";
-import { portsOf } from "./ports.ts";
+import { type Port, portsOf } from "./ports.ts";
 
 interface Pair {
   rendezvous: Host;
@@ -45,23 +45,34 @@ async function pair(t: TestContext): Promise<Pair> {
 
 const signal = new AbortController().signal;
 
+/** Asks again while not all are reached: a busy machine takes longer than a dial. */
+async function reachedAll(
+  { rendezvous, dialBacks }: Pair,
+  ports: readonly Port[],
+): ReturnType<DialBacks["ask"]> {
+  for (let tries = 1; ; tries++) {
+    const found = await dialBacks.ask(rendezvous.peerId, ports, signal);
+    const isAll = found.ports.length === ports.length;
+    if (isAll || tries === DIAL_BACK.burst) return found;
+  }
+}
+
 test("a peer is told where it is seen, and reached at the ports where it listens", async (t) => {
-  const { rendezvous, node, dialBacks } = await pair(t);
-  const ports = portsOf(node.addresses());
+  const both = await pair(t);
+  const ports = portsOf(both.node.addresses());
   assert.deepEqual(
     ports.map(({ transport }) => transport),
     ["QUIC", "TCP"],
   );
-  const found = await dialBacks.ask(rendezvous.peerId, ports, signal);
+  const found = await reachedAll(both, ports);
   assert.deepEqual(found, { seenAs: "127.0.0.1", isTried: true, ports });
 });
 
 test("what was dialled back is used by nothing else, and ends", async (t) => {
-  const { rendezvous, node, dialBacks } = await pair(t);
+  const both = await pair(t);
+  const { rendezvous, node } = both;
   const before = node.connections().map(({ id }) => id);
   let during: string[] = [];
-  const { promise: asked, resolve } = Promise.withResolvers<void>();
-  // Its own protocol has a handler already: the heartbeat's stream shows the moment.
   const dials = rendezvous.dialAside.bind(rendezvous);
   rendezvous.dialAside = async (address, options) => {
     const connection = await dials(address, options);
@@ -70,11 +81,10 @@ test("what was dialled back is used by nothing else, and ends", async (t) => {
       rendezvous.connections().map(({ direction }) => direction),
       ["inbound"],
     );
-    resolve();
     return connection;
   };
-  await dialBacks.ask(rendezvous.peerId, portsOf(node.addresses()), signal);
-  await asked;
+  const ports = portsOf(node.addresses());
+  assert.deepEqual((await reachedAll(both, ports)).ports, ports);
   assert.deepEqual(during, before);
   assert.deepEqual(
     node.connections().map(({ id }) => id),
@@ -99,8 +109,10 @@ test("a port where nobody listens, and one where another does, are not reached",
     { transport: "TCP" as const, port },
     ...portsOf(other.addresses()),
   ];
-  const found = await dialBacks.ask(rendezvous.peerId, ports, signal);
-  assert.deepEqual(found.ports, [own]);
+  let found: Port[] = [];
+  for (let tries = 0; found.length === 0 && tries < DIAL_BACK.burst; tries++)
+    ({ ports: found } = await dialBacks.ask(rendezvous.peerId, ports, signal));
+  assert.deepEqual(found, [own]);
 });
 
 test("who says that it dialled and did not is not believed", async (t) => {
