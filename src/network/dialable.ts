@@ -35,8 +35,11 @@ export function worthDialling(
   });
   if (together !== true) return worth;
   // Many routers do not lead what comes from inside back in.
-  const isNear = (a: string): boolean => addressClass(a) !== "public";
   return [...worth.filter(isNear), ...worth.filter((a) => !isNear(a))];
+}
+
+function isNear(address: string): boolean {
+  return addressClass(address) !== "public";
 }
 
 /** Undefined: unknown. IPv6 gives each machine an address of its own, of the same /64. */
@@ -44,8 +47,8 @@ function areTogether(
   own: readonly string[],
   theirs: readonly string[],
 ): boolean | undefined {
-  const [ours, others] = [own, theirs].map((ips) => ips.map(siteOf));
-  if (ours!.some((site) => others!.includes(site))) return true;
+  const others = new Set(theirs.map(siteOf));
+  if (own.some((ip) => others.has(siteOf(ip)))) return true;
   const isComparable = own.some((ip) =>
     theirs.some((other) => isIP(ip) === isIP(other)),
   );

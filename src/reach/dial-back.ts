@@ -57,6 +57,10 @@ export const REACH_ME = {
 
 type Asked = z.infer<typeof REACH_ME.params>["ports"][number];
 
+function refuse(message: string): never {
+  throw new ShoalError("RATE_LIMITED", message);
+}
+
 interface Peers {
   host: Host;
   commands: Commands;
@@ -71,9 +75,6 @@ export function serveDialBack({
 }: Peers): void {
   const quota = new PeerQuota(DIAL_BACK.burst, DIAL_BACK.perSecond, clock);
   let answering = 0;
-  const refuse = (message: string): never => {
-    throw new ShoalError("RATE_LIMITED", message);
-  };
   commands.handle(
     REACH_ME.name,
     REACH_ME.params,
@@ -164,10 +165,13 @@ export class DialBacks {
     ports: readonly Port[],
     signal: AbortSignal,
   ): Promise<Reached> {
-    const asked = ports.slice(0, DIAL_BACK.ports).map((port) => ({
-      ...port,
-      nonce: randomBytes(NONCE_BYTES).toString("base64"),
-    }));
+    const asked = ports
+      .slice(0, DIAL_BACK.ports)
+      .map(({ transport, port }) => ({
+        transport,
+        port,
+        nonce: randomBytes(NONCE_BYTES).toString("base64"),
+      }));
     for (const { nonce } of asked) this.#awaited.set(nonce, peer);
     const expected = this.#host.expectAside(peer);
     try {

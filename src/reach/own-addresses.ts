@@ -201,10 +201,11 @@ export class OwnAddresses {
 
   /** Inbound connections came through a mapped port if no other leads here. */
   #wayIn(outer: readonly string[]): Way {
-    const mapped = (this.#suggested.get(PORT_MAPPING) ?? []).map(keyOf);
+    const ports = this.#suggested.get(PORT_MAPPING) ?? [];
+    const mapped = new Set(ports.map(keyOf));
     const all = outer.flatMap((address) => portsOf([address]));
     const isMapped =
-      all.length > 0 && all.every((port) => mapped.includes(keyOf(port)));
+      all.length > 0 && all.every((port) => mapped.has(keyOf(port)));
     return isMapped ? "port mapped" : "direct";
   }
 
