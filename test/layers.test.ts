@@ -14,6 +14,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   chat: ["lib", "jinja", "grammar"],
   engine: ["lib", "gguf", "model", "ring"],
   network: ["lib"],
+  reach: ["lib", "network"],
   status: ["lib"],
   routing: [],
   store: ["lib", "gguf", "model"],
