@@ -1,14 +1,16 @@
 /**
  * Embeddings by the official clients of OpenAI and Ollama, and llama-server's path, from one and from two nodes with a model of random weights that pools its
- * last token: llama.cpp's own numbers. Beside them chats go on with what the stages have kept.
+ * last token: llama.cpp's own numbers, also when an engine is killed meanwhile. Beside them chats go on with what the stages have kept.
  */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Ollama } from "ollama";
 import OpenAI from "openai";
 import { normalized } from "../../src/gateway/vectors.ts";
 import { temporaryFolder } from "../support/folder.ts";
+import { childrenOf } from "../support/halted.ts";
 import { Llama } from "../support/llama.ts";
 import { writeRandomModel } from "../support/models.ts";
 import { startSwarmHere } from "../support/swarm-here.ts";
@@ -79,7 +81,28 @@ for (const nodes of [1, 2])
     const after = await openai.completions.create(ask);
     assert.equal(after.choices[0]?.text, before.choices[0]?.text);
     assert.ok((after.usage?.prompt_tokens_details?.cached_tokens ?? 0) > 0);
+
+    // An engine is lost while texts wait and pass: they are fed again.
+    const [engine] = enginesHere().slice(-1);
+    const lost = openai.embeddings.create({
+      model,
+      input: [...INPUTS, ...INPUTS, ...INPUTS],
+      encoding_format: "float",
+    });
+    process.kill(engine!, "SIGKILL");
+    const { data: again } = await lost;
+    assert.deepEqual(
+      again.map(({ embedding }) => embedding),
+      [...expected, ...expected, ...expected],
+    );
   });
+
+/** Of nodes in this process: those that have a shard. */
+function enginesHere(): number[] {
+  return childrenOf(process.pid).filter((pid) =>
+    readFileSync(`/proc/${pid}/maps`, "utf8").includes("/shards/"),
+  );
+}
 
 function floatsOf(base64: string): number[] {
   const bytes = Buffer.from(base64, "base64");
