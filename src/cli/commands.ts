@@ -36,6 +36,11 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
       summary: "publish a model for a cluster and share it",
       load: async () => (await import("./seed.ts")).seedCommand(),
     },
+    {
+      name: "invite",
+      summary: "print an invitation to a cluster, also as a QR code",
+      load: async () => (await import("./invite.ts")).inviteCommand(),
+    },
   ],
   "Use a cluster:": [
     {

@@ -15,6 +15,7 @@ export const EXIT_UNHEALTHY = 4;
 
 interface DoctorFlags extends GpuFlags {
   bootstrap?: string;
+  join?: string;
   cluster?: string;
   listen: string[];
   shard?: { index: number; count?: number };
@@ -36,7 +37,13 @@ export function doctorCommand(): Command {
     .addOption(
       option(
         "--bootstrap <addresses>",
-        "rendezvous or other members, as for `shoal node`; a bad address is reported as a cause",
+        "rendezvous or other members, as for `shoal node` (default: members of --cluster in the local network are looked for); a bad address is reported as a cause",
+      ),
+    )
+    .addOption(
+      option(
+        "--join <invitation>",
+        "invitation, as for `shoal node`; what is wrong with it is reported as a cause",
       ),
     )
     .addOption(option("--cluster <name>", "name of the cluster"))
@@ -95,6 +102,7 @@ export function doctorCommand(): Command {
           .split(",")
           .map((text) => text.trim())
           .filter((text) => text !== ""),
+        join: flags.join,
         cluster: flags.cluster,
         listen: flags.listen,
         shard: flags.layers ?? flags.shard,

@@ -6,6 +6,7 @@ import { getFile, type GetFileOptions } from "../roles/index.ts";
 import {
   common,
   examples,
+  invited,
   type MembershipFlags,
   membershipOf,
   option,
@@ -60,7 +61,8 @@ export function getCommand(): Command {
     const events = newEvents(quiet(self, "warn"), process.stderr);
     const { files, path } = await getFile(
       {
-        ...membershipOf(flags),
+        // A rendezvous has the list; members do not.
+        ...membershipOf(flags, { needsBootstrap: true }),
         wanted,
         out: flags.out,
         ...(showsBars(common(self), process.stderr)
@@ -75,7 +77,7 @@ export function getCommand(): Command {
     else if (path !== undefined) await printLines([path], { ascii: false });
     else await printLines(files.map(lineOf), common(self));
     if (path === undefined && files.length === 0)
-      tell(`nobody in cluster ${flags.cluster} shares anything`);
+      tell(`nobody in cluster ${invited(flags).cluster} shares anything`);
     process.exit(0); // libp2p leaves sockets and timers that hold the loop for seconds
   });
 }

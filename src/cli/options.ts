@@ -6,7 +6,8 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { z } from "zod";
 import { LEVELS, type Paths, resolvePaths, ShoalError } from "../lib/index.ts";
 import { readConfig } from "./config-file.ts";
-import { listens, port, targets, wholeNumber } from "./values.ts";
+import { bootstrapsOf, type Invitation } from "../network/index.ts";
+import { invitation, listens, port, targets, wholeNumber } from "./values.ts";
 
 /** An option with its SHOAL_* variable. `flags` as commander has them: "--api-port <port>". */
 export function option(
@@ -89,10 +90,11 @@ export function withMembership(
     .addOption(
       option(
         "--bootstrap <addresses>",
-        "rendezvous or other members to join through: host, host:port or multiaddr, with or without /p2p/<id>; separate several with commas",
+        "rendezvous or other members to join through: host, host:port or multiaddr, with or without /p2p/<id>; separate several with commas (default: members in the local network are found)",
         targets,
       ),
     )
+    .addOption(joinOption())
     .addOption(option("--cluster <name>", whichCluster))
     .addOption(
       option(
@@ -110,22 +112,57 @@ export function withMembership(
     );
 }
 
+/** In place of --bootstrap and --cluster. */
+export function joinOption(): Option {
+  return option(
+    "--join <invitation>",
+    "invitation to a cluster, as `shoal invite` prints it: in place of --bootstrap and --cluster",
+    invitation,
+  );
+}
+
+/** Of an invitation, unless a flag says it too; addresses add up. Throws USAGE: two clusters. */
+export function invited<
+  T extends { join?: Invitation; bootstrap?: string[]; cluster?: string },
+>(flags: T): T {
+  const { join, bootstrap, cluster } = flags;
+  if (join === undefined) return flags;
+  if (cluster !== undefined && cluster !== join.cluster)
+    throw new ShoalError(
+      "USAGE",
+      `--join invites to cluster ${join.cluster}, and --cluster says ${cluster}: leave one out`,
+      { option: "--join" },
+    );
+  return {
+    ...flags,
+    bootstrap: [...(bootstrap ?? []), ...bootstrapsOf(join)],
+    cluster: join.cluster,
+  };
+}
+
 export interface MembershipFlags {
   bootstrap?: string[];
+  join?: Invitation;
   cluster?: string;
   listen: string[];
   bootstrapTimeout: number;
 }
 
-/** Those of a command's options that are about the cluster. */
-export function membershipOf(flags: MembershipFlags): {
+/** Those of a command's options that are about the cluster. Without a bootstrap it is found in the local network, unless one is needed. */
+export function membershipOf(
+  given: MembershipFlags,
+  { needsBootstrap = false } = {},
+): {
   bootstraps: string[];
   cluster: string;
   listen: string[];
   bootstrapTimeoutMs: number;
 } {
+  const flags = invited(given);
   return {
-    bootstraps: required(flags.bootstrap, "--bootstrap"),
+    bootstraps: needsBootstrap
+      ? required(flags.bootstrap, "--bootstrap")
+      : (flags.bootstrap ?? []),
     cluster: required(flags.cluster, "--cluster"),
     listen: flags.listen,
     bootstrapTimeoutMs: flags.bootstrapTimeout * 1000,

@@ -3,8 +3,17 @@ import { Command, Option } from "commander";
 import { askPlan, askUrl, planLines } from "../diagnostics/index.ts";
 import { ShoalError, showsColors } from "../lib/index.ts";
 import { agreeToMove } from "../roles/index.ts";
+import type { Invitation } from "../network/index.ts";
 import type { PlanStatus } from "../status/index.ts";
-import { common, examples, option, quiet, required } from "./options.ts";
+import {
+  common,
+  examples,
+  invited,
+  joinOption,
+  option,
+  quiet,
+  required,
+} from "./options.ts";
 import { printAsIs, printJson } from "./output.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
 import { targets, url, wholeNumber } from "./values.ts";
@@ -14,6 +23,7 @@ const LOCAL = "http://127.0.0.1:51823";
 
 interface PlanFlags {
   bootstrap?: string[];
+  join?: Invitation;
   cluster?: string;
   url?: string;
   timeout: number;
@@ -34,6 +44,7 @@ export function planCommand(): Command {
         targets,
       ),
     )
+    .addOption(joinOption())
     .addOption(option("--cluster <name>", "name of the cluster"))
     .addOption(
       option(
@@ -62,7 +73,7 @@ export function planCommand(): Command {
     "shoal plan --bootstrap rendezvous.example.org --cluster friends",
     "shoal plan --agree",
   ).action(async (_, self: Command) => {
-    const flags = self.opts<PlanFlags>();
+    const flags = invited(self.opts<PlanFlags>());
     const options = common(self);
     if (flags.agree === true) {
       await agreeToMove(options.paths.state);

@@ -12,8 +12,18 @@ import {
   routeLines,
 } from "../diagnostics/index.ts";
 import type { ClusterStatus } from "../status/index.ts";
-import { showsColors } from "../lib/index.ts";
-import { common, examples, option, quiet, required } from "./options.ts";
+import { isShoalError, showsColors } from "../lib/index.ts";
+import type { Invitation } from "../network/index.ts";
+import { membersInLan } from "./find-members.ts";
+import {
+  common,
+  examples,
+  invited,
+  joinOption,
+  option,
+  quiet,
+  required,
+} from "./options.ts";
 import { printAsIs, printJson } from "./output.ts";
 import { newEvents, stopSignal } from "./run-role.ts";
 import { targets, url, wholeNumber } from "./values.ts";
@@ -25,6 +35,7 @@ const LOCAL = `http://127.0.0.1:${DIAGNOSTICS_DEFAULTS.port}`;
 
 interface StatusFlags {
   bootstrap?: string[];
+  join?: Invitation;
   cluster?: string;
   url?: string;
   timeout: number;
@@ -45,11 +56,12 @@ export function statusCommand(): Command {
         targets,
       ),
     )
+    .addOption(joinOption())
     .addOption(option("--cluster <name>", "name of the cluster"))
     .addOption(
       option(
         "--url <url>",
-        `page of a role to ask instead of a member (default without --bootstrap: ${LOCAL})`,
+        `page of a role to ask instead of a member (default without --bootstrap: ${LOCAL}, and if nothing answers there, members of --cluster in the local network)`,
         (text) => url(text).href,
       ),
     )
@@ -73,7 +85,7 @@ export function statusCommand(): Command {
     "shoal status --bootstrap rendezvous.example.org --cluster friends",
     "shoal status --routes --url http://127.0.0.1:51823",
   ).action(async (_, self: Command) => {
-    const flags = self.opts<StatusFlags>();
+    const flags = invited(self.opts<StatusFlags>());
     const options = common(self);
     const asked = await ask(flags, self);
     const isReady = isReadyBy(asked);
@@ -102,17 +114,21 @@ async function ask(flags: StatusFlags, self: Command): Promise<AskedStatus> {
   const { bootstrap, cluster } = flags;
   const timeoutMs = flags.timeout * 1000;
   const signal = stopSignal();
-  if (flags.url !== undefined || bootstrap === undefined)
-    return await askUrl({
-      url: flags.url ?? LOCAL,
-      cluster,
-      timeoutMs,
-      signal,
-    });
+  let targets = bootstrap;
+  if (flags.url !== undefined || targets === undefined) {
+    const url = flags.url ?? LOCAL;
+    try {
+      return await askUrl({ url, cluster, timeoutMs, signal });
+    } catch (error) {
+      if (flags.url !== undefined || cluster === undefined) throw error;
+      if (!isShoalError(error, "DIAL_FAILED")) throw error;
+    }
+    targets = await membersInLan(cluster, { timeoutMs, signal });
+  }
   // Standard output is the answer's: what goes wrong beside it is told on the other.
   const events = newEvents(quiet(self, "error"), process.stderr);
   return await askMembers({
-    targets: bootstrap,
+    targets,
     cluster: required(cluster, "--cluster"),
     events,
     timeoutMs,

@@ -29,10 +29,14 @@ export function torrentsCommand(): Command {
   ).action(async (_, self: Command) => {
     const flags = self.opts<TorrentsFlags>();
     const events = newEvents(quiet(self, "error"), process.stderr);
-    const result = await listParts(membershipOf(flags), {
-      events,
-      signal: stopSignal(),
-    });
+    // A rendezvous knows the copies; members do not.
+    const result = await listParts(
+      membershipOf(flags, { needsBootstrap: true }),
+      {
+        events,
+        signal: stopSignal(),
+      },
+    );
     const under = result.parts.filter(
       ({ copies }) => copies < result.target,
     ).length;

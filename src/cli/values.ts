@@ -1,5 +1,10 @@
 /** What option values may look like. Each parser throws an error that says what it expected. */
-import { parseListen, parseTarget } from "../network/index.ts";
+import {
+  decodeInvitation,
+  type Invitation,
+  parseListen,
+  parseTarget,
+} from "../network/index.ts";
 
 export function wholeNumber(
   min: number,
@@ -88,6 +93,11 @@ export function targets(text: string): string[] {
   const given = text.split(",").filter((part) => part.trim() !== "");
   for (const target of given) parseTarget(target);
   return given;
+}
+
+/** What `shoal invite` printed. */
+export function invitation(text: string): Invitation {
+  return decodeInvitation(text);
 }
 
 /** Without a port, `defaultPort`; 0 is any free one. */

@@ -267,6 +267,19 @@ export class Membership {
     cancel();
   }
 
+  /** Connected peers that are in this cluster, also those that hold nothing, and each rendezvous. */
+  neighbours(): string[] {
+    return this.#link.neighbours;
+  }
+
+  /** It is a neighbour, or a member by its records: joining through it would tell nothing new. */
+  knows(peer: string): boolean {
+    return (
+      this.#known.records.of(peer).length > 0 ||
+      this.#link.neighbours.includes(peer)
+    );
+  }
+
   /** All live announcements, this node's own first: a node counts itself. */
   announcements(): Announcement[] {
     const others = this.#known.records.list(this.#clock.now());

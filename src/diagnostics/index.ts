@@ -8,7 +8,7 @@
  *     const host = await createHost({ …, metrics: diagnostics.libp2pMetrics });
  *     const { url } = await diagnostics.start(() => ({ v: 1, role: "node", … }));
  */
-export { askMembers } from "./ask-members.ts";
+export { askMembers, nodeStatusOf } from "./ask-members.ts";
 export { askPlan } from "./ask-plan.ts";
 export { type AskedStatus, askUrl } from "./ask-url.ts";
 export { DIAGNOSTICS_DEFAULTS } from "./defaults.ts";

@@ -21,9 +21,26 @@ const say = (value: Facts[string]): string => String(value ?? "?");
 export const CAUSES = [
   // before anything is asked
   {
+    code: "INVITATION_INVALID",
+    next: ({ reason }) =>
+      reason === "newer"
+        ? "update this Shoal, or ask for an invitation that the same version made"
+        : "copy it whole, from shoal: to its end, or ask for a new one: shoal invite",
+  },
+  {
     code: "BOOTSTRAP_MISSING",
     next: () =>
-      "give the address of the rendezvous or of any member: --bootstrap HOST",
+      "name the cluster, to find members in the local network: --cluster NAME; or the rendezvous or any member: --bootstrap HOST",
+  },
+  {
+    code: "LAN_UNUSABLE",
+    next: ({ why }) =>
+      `give this machine a way into its network: mDNS needs a network card with a route for multicast (${say(why)}); or name a member: --bootstrap HOST`,
+  },
+  {
+    code: "LAN_EMPTY",
+    next: ({ cluster }) =>
+      `start a member in this network (shoal node --cluster ${say(cluster)}) and check the cluster's name; if one runs, open UDP port 5353 on both machines, look whether the Wi-Fi keeps its guests apart, or name it: --bootstrap HOST`,
   },
   {
     code: "ADDRESS_MALFORMED",

@@ -9,6 +9,8 @@ import type { Finding } from "./finding.ts";
 export interface DoctorOptions {
   /** As the operator typed them. */
   bootstraps: readonly string[];
+  /** An invitation, as it was typed: its peers are bootstraps, and its cluster is asked about. */
+  join?: string | undefined;
   /** If undefined, nothing is asked about a cluster. */
   cluster?: string | undefined;
   // of the node that will run here

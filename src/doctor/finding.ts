@@ -3,6 +3,7 @@ import { CAUSES, type CauseCode, type Facts } from "./causes.ts";
 
 export const CHECKS = [
   "bootstrap",
+  "lan",
   "name",
   "udp",
   "tcp",

@@ -21,12 +21,16 @@ export const NETWORK_HELP = {
     "An address is malformed, is not one of this machine's, or may not be used by this user.",
     "Write it as `HOST`, `HOST:PORT` or a multiaddr. Ports below 1024 need privileges.",
   ],
+  INVITATION_INVALID: [
+    "An invitation was cut off or mistyped on its way, or a newer Shoal made it.",
+    "Copy it whole, from `shoal:` to its end, or ask for a new one (`shoal invite`). If it is newer, update this Shoal.",
+  ],
   PORT_IN_USE: [
     "Another program listens on that port.",
     "Stop it, or choose another port (`--listen`, `--api-port`, `--diagnostics-port`; 0 means any free port).",
   ],
   BOOTSTRAP_UNREACHABLE: [
-    "No bootstrap address answered.",
+    "No bootstrap address answered, or, without one, no member was found in the local network.",
     "Run `shoal doctor --bootstrap HOST`: it tells a wrong name, a closed port and a firewall apart.",
   ],
   DIAL_FAILED: [

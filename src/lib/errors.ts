@@ -58,6 +58,7 @@ const CODES = {
   /** Another process has the same key, and runs longer. */
   IDENTITY_IN_USE: [500, 69],
   ADDRESS_INVALID: [400, 64],
+  INVITATION_INVALID: [400, 64],
   PORT_IN_USE: [500, 69],
   BOOTSTRAP_UNREACHABLE: [503, 69],
   DIAL_FAILED: [502, 69],

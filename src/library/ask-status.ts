@@ -20,7 +20,7 @@ const schema = z
     url: z
       .url({ protocol: /^https?$/, error: "must be an HTTP or HTTPS URL" })
       .optional(),
-    bootstrap: memberFields.bootstrap.optional(),
+    bootstrap: memberFields.bootstrap,
     cluster: memberFields.cluster.optional(),
     timeoutMs: durationMs.default(10_000),
   })

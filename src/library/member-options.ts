@@ -24,9 +24,9 @@ export interface ListenOptions {
 export interface MemberOptions extends ListenOptions {
   /**
    * The rendezvous, or any members: "host", "host:port" or a multiaddr, each with or without "/p2p/<peer id>". The `addresses` of a role
-   * that runs in this process can be given as they are.
+   * that runs in this process can be given as they are. Default: members in the local network are found by mDNS.
    */
-  bootstrap: string | readonly string[];
+  bootstrap?: string | readonly string[] | undefined;
   /** The cluster's name. */
   cluster: string;
   /** Give up if no bootstrap answers for so long. Default: 30 s. */
@@ -92,7 +92,7 @@ export const listenFields = {
 
 export const memberFields = {
   ...listenFields,
-  bootstrap,
+  bootstrap: bootstrap.optional(),
   cluster: text("the cluster's name", 128),
   bootstrapTimeoutMs: durationMs.default(30_000),
 };
@@ -126,7 +126,7 @@ export function listenOf(given: { host: string; port: number }): string[] {
 export function membershipOf(given: {
   host: string;
   port: number;
-  bootstrap: string[];
+  bootstrap?: string[] | undefined;
   cluster: string;
   bootstrapTimeoutMs: number;
 }): {
@@ -135,7 +135,7 @@ export function membershipOf(given: {
   listen: string[];
   bootstrapTimeoutMs: number;
 } {
-  const { bootstrap, cluster, bootstrapTimeoutMs } = given;
+  const { bootstrap = [], cluster, bootstrapTimeoutMs } = given;
   return {
     bootstraps: bootstrap,
     cluster,

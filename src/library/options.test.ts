@@ -27,7 +27,6 @@ const NODE = (options: object): object => ({ ...MEMBER, ...options });
 const REFUSED: [call: unknown, options: unknown, sentence: RegExp][] = [
   [startNode, undefined, /^startNode: the options must be an object$/],
   [startNode, 7, /^startNode: the options must be an object$/],
-  [startNode, {}, /`bootstrap` is missing: it must be an address or a list/],
   [
     startNode,
     { bootstrap: "localhost" },
@@ -77,7 +76,7 @@ const REFUSED: [call: unknown, options: unknown, sentence: RegExp][] = [
   [startGateway, NODE({ apiPort: "80" }), /`apiPort` must be a whole number/],
   [startGateway, NODE({ apiKey: "" }), /`apiKey` must be a key$/],
   [startSwarm, { nodes: 65 }, /`nodes` must be a whole number from 1 to 64$/],
-  [connect, {}, /^connect: `bootstrap` is missing/],
+  [connect, {}, /^connect: `cluster` is missing/],
   [diagnose, { bootstrap: {} }, /`bootstrap` must be an address or/],
   [askStatus, {}, /`url` is missing: it must be given, or `bootstrap`/],
   [

@@ -6,7 +6,7 @@
  * - A `FrameStream` lives long and carries binary frames in order, with back-pressure: the path of every token.
  * - A request opens a stream for one frame there and one back. `Commands` are JSON requests with names and schemas.
  * - `host.dht` keeps small signed records and who provides what, at whoever is closest to the key.
- * - `Bootstraps` keeps the connections to the peers that one was told of.
+ * - `Bootstraps` keeps the connections to the peers that one was told of; `LanSearch` finds peers in the local network.
  *
  * Every wait has a deadline; every length from a peer has a bound (defaults.ts); whatever fails is a ShoalError.
  *
@@ -22,6 +22,22 @@ export * from "./address.ts";
 export { type AddressClass, addressClass, plainIp } from "./address-class.ts";
 export * from "./bootstrap.ts";
 export * from "./commands.ts";
+export {
+  bootstrapsOf,
+  decodeInvitation,
+  encodeInvitation,
+  INVITATION,
+  type Invitation,
+  type InvitedPeer,
+} from "./invitation.ts";
+export {
+  LAN,
+  lanAddresses,
+  type LanPeer,
+  lanProblem,
+  LanSearch,
+  lookOnLan,
+} from "./lan.ts";
 export { DEFAULTS as NETWORK_DEFAULTS } from "./defaults.ts";
 export type {
   Dht,

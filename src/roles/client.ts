@@ -13,7 +13,7 @@ import {
 import { SessionLog, SwarmBackend } from "../inference/index.ts";
 import { ShoalError } from "../lib/index.ts";
 import type { ClusterStatus } from "../status/index.ts";
-import { joinThroughBootstraps } from "./join.ts";
+import { joinCluster, lanOf } from "./join.ts";
 import { createGuest, startMember } from "./member.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
 
@@ -70,7 +70,7 @@ export async function startClient(
     await startMember(stack, member);
     stack.defer(() => backend.stop());
     backend.start();
-    await joinThroughBootstraps(stack, {
+    await joinCluster(stack, {
       ...options,
       host,
       commands,
@@ -78,6 +78,7 @@ export async function startClient(
       join: async (peer) => {
         await membership.join(peer);
       },
+      lan: lanOf(membership, { isGuest: true }),
       signal,
     });
     stack.defer(() =>

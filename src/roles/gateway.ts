@@ -9,7 +9,7 @@ import { SessionLog } from "../inference/index.ts";
 import { ShoalError, steadyClock, systemClock } from "../lib/index.ts";
 import { Commands } from "../network/index.ts";
 import { ClusterFinder } from "./cluster-finder.ts";
-import { joinThroughBootstraps } from "./join.ts";
+import { joinCluster } from "./join.ts";
 import { createRoleHost } from "./member.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
 import {
@@ -69,6 +69,12 @@ export function startGateway(
       strict,
     } = options;
     const named = cluster === ALL_CLUSTERS ? [] : clusterNames(cluster);
+    if (named.length === 0 && bootstraps.length === 0)
+      throw new ShoalError(
+        "USAGE",
+        '--cluster "*" needs --bootstrap: in the local network clusters are found by their names',
+        { option: "--bootstrap" },
+      );
     const keys =
       apiKeys === undefined
         ? undefined
@@ -136,14 +142,18 @@ export function startGateway(
     for (const name of named) await clusters.open(name);
     const how = { commands, events, clusters, clock: steadyClock };
     const finder = cluster === ALL_CLUSTERS && new ClusterFinder(how);
-    await joinThroughBootstraps(stack, {
+    await joinCluster(stack, {
       ...options,
       host,
       commands,
       events,
-      join: async (peer) => {
-        await clusters.join(peer);
+      join: async (peer, only) => {
+        await clusters.join(peer, only);
         if (finder) await finder.look();
+      },
+      lan: {
+        clusters: named,
+        knows: (peer, name) => clusters.knows(peer, name),
       },
       signal,
     });

@@ -5,7 +5,7 @@ import { isPlainFileName, ShoalError } from "../lib/index.ts";
 import type { CatalogFile } from "../catalog/index.ts";
 import { isRoot } from "../store/index.ts";
 import type { DownloadProgress } from "../transfer/index.ts";
-import { joinThroughBootstraps } from "./join.ts";
+import { joinCluster, lanOf } from "./join.ts";
 import { createGuest, startMember } from "./member.ts";
 import type { RoleContext } from "./role.ts";
 import { MemberFiles, type TransferFlags } from "../weights/index.ts";
@@ -47,7 +47,7 @@ export async function getFile(
   await startMember(stack, member);
   stack.defer(() => files.stop());
   await files.start();
-  await joinThroughBootstraps(stack, {
+  await joinCluster(stack, {
     ...options,
     host,
     events,
@@ -55,6 +55,7 @@ export async function getFile(
       await membership.join(peer);
       await files.syncWith(peer);
     },
+    lan: lanOf(membership, { isGuest: true }),
     signal,
   });
   const listed = await files.listFiles();

@@ -11,6 +11,12 @@ export type { RoleMessage, RoleOrder } from "./child-role.ts";
 export { type ClientRole, startClient } from "./client.ts";
 export { startGateway } from "./gateway.ts";
 export { getFile, type GetFileOptions } from "./get-file.ts";
+export {
+  type InvitationReach,
+  type InviteOptions,
+  type MadeInvitation,
+  makeInvitation,
+} from "./invite.ts";
 export { listParts } from "./list-parts.ts";
 export {
   type LocalSwarm,

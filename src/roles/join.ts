@@ -1,6 +1,8 @@
-/** How a member comes into its cluster, and comes back after its rendezvous was away. */
+/** How a member comes into its cluster, through bootstraps or the local network, and comes back after its rendezvous was away. */
 import { ShoalError, type EventSink } from "../lib/index.ts";
+import type { Membership } from "../cluster/index.ts";
 import { Bootstraps, type Commands, type Host } from "../network/index.ts";
+import { LanJoiner, type LanJoinerOptions } from "./lan.ts";
 import {
   keepClusterRecord,
   type KeptRecordOptions,
@@ -16,13 +18,72 @@ export interface JoinOptions {
   host: Host;
   /** Finds out where this machine is reached; without it (a guest for a moment) nobody does. */
   commands?: Commands | undefined;
+  /** Empty: members are looked for in the local network. */
   bootstraps: readonly string[];
   events: EventSink;
-  /** Joins at a rendezvous that was just connected. */
-  join: (rendezvous: string) => Promise<void>;
+  /** Joins at a rendezvous or member that was just connected; of a gateway in several clusters, this one if it is named. */
+  join: (through: string, cluster?: string) => Promise<void>;
   /** Give up if none answers for so long. */
   bootstrapTimeoutMs: number;
+  /** What is looked for in the local network, and how. */
+  lan: LanOptions;
   signal: AbortSignal;
+}
+
+export interface LanOptions extends Pick<LanJoinerOptions, "knows"> {
+  clusters: readonly string[];
+  /** It is there for a moment: nobody finds it, and it fails if it finds nobody. */
+  isGuest?: boolean;
+}
+
+/** Of one cluster. */
+export function lanOf(
+  membership: Pick<Membership, "cluster" | "knows">,
+  { isGuest = false } = {},
+): LanOptions {
+  const knows = (peer: string): boolean => membership.knows(peer);
+  return { clusters: [membership.cluster], knows, isGuest };
+}
+
+/** A start waits for so long for somebody in the local network: an answer takes some 20 ms, a dial and a join less than a second. */
+const FIRST_MS = 2_000;
+
+/** Joins through bootstraps, or where there are none through the local network: see the two below. */
+export async function joinCluster(
+  stack: AsyncDisposableStack,
+  options: JoinOptions,
+): Promise<void> {
+  if (options.bootstraps.length > 0)
+    await joinThroughBootstraps(stack, options);
+  else await joinThroughLan(stack, options);
+}
+
+/**
+ * Joins through everyone who is found in the local network and not known yet, until `stack` is disposed. The first member is alone and
+ * goes on; a guest rejects with BOOTSTRAP_UNREACHABLE.
+ */
+async function joinThroughLan(
+  stack: AsyncDisposableStack,
+  options: JoinOptions,
+): Promise<void> {
+  const { events, lan, signal, bootstrapTimeoutMs: timeoutMs } = options;
+  const { clusters, isGuest = false } = lan;
+  const joiner = new LanJoiner({ ...options, ...lan, isGuest });
+  stack.defer(() => joiner.stop());
+  await joiner.start();
+  const names = clusters.join(", ");
+  if (await joiner.joinedWithin(isGuest ? timeoutMs : FIRST_MS, signal)) return;
+  if (!isGuest) {
+    const what = `nobody else of ${names} is in the local network yet: whoever comes is found`;
+    events.info("CONNECT", what, { clusters: [...clusters] });
+    return;
+  }
+  const why = joiner.lastProblem;
+  throw new ShoalError(
+    "BOOTSTRAP_UNREACHABLE",
+    `no member of ${names} ${why === undefined ? "was found" : "could be joined"} in the local network within ${timeoutMs / 1000} s${why === undefined ? "" : ` (${why})`}; name one with --bootstrap or --join`,
+    { clusters: [...clusters], timeoutMs },
+  );
 }
 
 /**
@@ -31,7 +92,7 @@ export interface JoinOptions {
  */
 export async function joinThroughBootstraps(
   stack: AsyncDisposableStack,
-  options: JoinOptions,
+  options: Omit<JoinOptions, "lan">,
 ): Promise<void> {
   const { host, commands, events, join, signal } = options;
   const joined = Promise.withResolvers<void>();
@@ -68,7 +129,7 @@ export async function joinToStay(
   const endReport = reportReadiness(options.membership, options.events);
   stack.defer(endReport);
   stack.defer(await keepClusterRecord(options));
-  await joinThroughBootstraps(stack, options);
+  await joinCluster(stack, options);
   return endReport;
 }
 

@@ -8,7 +8,7 @@ import { ShoalError, removeTree } from "../lib/index.ts";
 import type { Dht } from "../network/index.ts";
 import { CatalogSync } from "../catalog/index.ts";
 import { toRoot } from "../store/index.ts";
-import { joinThroughBootstraps } from "./join.ts";
+import { joinCluster, lanOf } from "./join.ts";
 import { createGuest, startMember } from "./member.ts";
 import type { RoleContext } from "./role.ts";
 
@@ -62,7 +62,7 @@ export async function listParts(
     listings: () => [],
   });
   await startMember(stack, member);
-  await joinThroughBootstraps(stack, {
+  await joinCluster(stack, {
     ...options,
     host,
     events,
@@ -70,6 +70,7 @@ export async function listParts(
       await membership.join(peer);
       catalog.ask(peer);
     },
+    lan: lanOf(membership, { isGuest: true }),
     signal,
   });
   const record = membership.published();

@@ -2,7 +2,8 @@
  * A seeder: publishes a model for a cluster and serves it straight from its file. Nothing is copied or cut.
  *
  * Start: 1. the file is read and hashed (the hashes are kept), 2. host listening, a rendezvous connected, 3. the cluster's record
- * published, signed by the cluster's key, and every content listed. Stop: the reverse.
+ * published, signed by the cluster's key, and every content listed. In a local network without a rendezvous members learn the record from it,
+ * and ask it for contents. Stop: the reverse.
  */
 import { mkdir, readFile, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -39,7 +40,7 @@ import {
 } from "../model/index.ts";
 import { createHost } from "../network/index.ts";
 import { STORE_DEFAULTS } from "../store/index.ts";
-import { joinThroughBootstraps } from "./join.ts";
+import { joinCluster, lanOf } from "./join.ts";
 import { createRoleHost, memberOf, startMember } from "./member.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
 import {
@@ -108,7 +109,7 @@ export function startSeeder(
       stateDir: paths.state,
     });
     stack.defer(() => files.stop());
-    let isPublished = false;
+    let [isPublished, hasJoined] = [false, false];
     const at = await watch.start(stack, {
       host,
       commands,
@@ -154,31 +155,35 @@ export function startSeeder(
         (data) => key.sign(data),
       );
     let record = await sealAs(issuedMs);
-    await joinThroughBootstraps(stack, {
+    const publish = async (): Promise<void> => {
+      const known = membership.published();
+      const isOther = membership.publishedSealed() !== record;
+      // This machine's clock was set back since it published last.
+      if (!hasJoined && isOther && known?.key === key.peerId)
+        if (known.seq >= issuedMs) record = await sealAs(known.seq + 1);
+      await membership.publish(record);
+      isPublished = true;
+      events.info("CLUSTER", `published: ${cluster} serves ${manifest.name}`, {
+        manifest: id,
+        shards,
+        computes: flagsOf(mode),
+        key: key.peerId,
+      });
+    };
+    // In a local network it is itself where others learn of it.
+    if (bootstraps.length === 0) await publish();
+    await joinCluster(stack, {
       ...options,
       host,
       commands,
       events,
       join: async (peer) => {
         await membership.join(peer);
-        const known = membership.published();
-        // This machine's clock was set back since it published last.
-        if (!isPublished && known?.key === key.peerId && known.seq >= issuedMs)
-          record = await sealAs(known.seq + 1);
-        await membership.publish(record);
+        await publish();
+        hasJoined = true;
         await files.syncWith(peer);
-        isPublished = true;
-        events.info(
-          "CLUSTER",
-          `published: ${cluster} serves ${manifest.name}`,
-          {
-            manifest: id,
-            shards,
-            computes: flagsOf(mode),
-            key: key.peerId,
-          },
-        );
       },
+      lan: lanOf(membership),
       signal,
     });
     const copies = new SpareCopies({

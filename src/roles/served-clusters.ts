@@ -117,10 +117,17 @@ export class ServedClusters {
     await served?.close();
   }
 
-  /** Joins all through a peer that is connected. Rejects if it could join none. */
-  async join(peer: string): Promise<void> {
-    this.#through.add(peer);
-    const all = [...this.#served.values()];
+  /** Whether the peer is known in a cluster that is served. */
+  knows(peer: string, cluster: string): boolean {
+    return this.#served.get(cluster)?.membership.knows(peer) ?? false;
+  }
+
+  /** Joins all, or `only` one, through a peer that is connected. Rejects if it could join none. */
+  async join(peer: string, only?: string): Promise<void> {
+    if (only === undefined) this.#through.add(peer);
+    const all = [...this.#served]
+      .filter(([name]) => only === undefined || name === only)
+      .map(([, one]) => one);
     const joined = await Promise.allSettled(
       all.map(({ membership }) => this.#join(membership, peer)),
     );

@@ -36,7 +36,7 @@ import {
 } from "../weights/index.ts";
 import { dataPlaceOf } from "./data-place.ts";
 import { DhtAnnouncer, type ShardOfPlan } from "./dht-announce.ts";
-import { joinToStay } from "./join.ts";
+import { joinToStay, lanOf } from "./join.ts";
 import {
   nameOfWanted,
   namedShard,
@@ -297,7 +297,8 @@ class ShardNode {
       membership,
       stateDir: this.#paths.state,
       events: this.#events,
-      join: (rendezvous) => this.#joinAt(rendezvous),
+      join: (through) => this.#joinAt(through),
+      lan: lanOf(membership),
       signal: this.#signal,
     });
     stack.defer(() => this.#announcer.stop());
@@ -311,17 +312,19 @@ class ShardNode {
     stack.defer(endReport);
   }
 
-  async #joinAt(rendezvous: string): Promise<void> {
+  async #joinAt(through: string): Promise<void> {
     const { membership } = this.#member;
-    await membership.join(rendezvous);
+    await membership.join(through);
     const { manifest } = this.#shards;
     if (manifest !== undefined) refuseOtherModel(membership.view(), manifest);
     const how = manifest === undefined ? "joined" : "announced";
-    this.#events.info("CLUSTER", `${how}, confirmed by the rendezvous`, {
+    const isLan = this.#options.bootstraps.length === 0;
+    const by = isLan ? "member" : "rendezvous";
+    this.#events.info("CLUSTER", `${how}, confirmed by the ${by}`, {
       cluster: this.#options.cluster,
       members: membership.announcements().length,
     });
-    await this.#files.syncWith(rendezvous);
+    await this.#files.syncWith(through);
     void this.#announcer.joined();
     for (const planned of this.#shards.ready())
       void this.#announcer.shardReady(asInPlan(planned));

@@ -1,7 +1,7 @@
 /**
  * The two small parts of a model that are needed first: its manifest, proved by its CID, and the metadata, proved by the manifest. Members
- * that hold the model answer for them; otherwise they are contents like any other and come from peers that list them, because a seeder
- * announces no shard.
+ * that hold the model answer for them, and so do neighbours, because a seeder announces no shard; otherwise they are contents like any other
+ * and come from peers that list them.
  */
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ import type { SharedFiles } from "./shared-files.ts";
 
 export interface FetchModelOptions {
   commands: Commands;
-  membership: Pick<Membership, "announcements">;
+  membership: Pick<Membership, "announcements" | "neighbours">;
   files: Pick<SharedFiles, "fetch" | "listFiles">;
   /** CID of the manifest. */
   id: string;
@@ -30,6 +30,8 @@ export interface FetchModelOptions {
   signal: AbortSignal;
 }
 
+/** Neighbours asked for both: a seeder is one, and holds the model without a shard. */
+const NEIGHBOURS_ASKED = 16;
 /** As in model-parts.ts. */
 const MAX_MANIFEST_BYTES = 16 * 1024 * 1024;
 /** Listings may lie: this many of them are tried. */
@@ -42,12 +44,12 @@ export async function fetchModel(
 ): Promise<ModelParts> {
   const { commands, membership, id, directory } = options;
   try {
-    return await fetchParts(
-      commands,
-      id,
-      membership.announcements(),
-      directory,
-    );
+    const neighbours = membership
+      .neighbours()
+      .slice(0, NEIGHBOURS_ASKED)
+      .map((peer) => ({ peer, addresses: [] }));
+    const holders = [...membership.announcements(), ...neighbours];
+    return await fetchParts(commands, id, holders, directory);
   } catch {
     await fetchListed(options);
     return await fetchParts(commands, id, [], directory);

@@ -150,7 +150,7 @@ export class RendezvousSeed {
       record,
       files,
       manifestOf: async (id, signal) => {
-        const membership = { announcements: () => [] };
+        const membership = { announcements: () => [], neighbours: () => [] };
         const directory = join(this.#modelsDir, id);
         const how = { commands, membership, files, signal };
         return (await fetchModel({ ...how, id, directory })).manifest;

@@ -73,7 +73,7 @@ describe("what is typed", { concurrency: 3 }, () => {
   });
 
   test("no bootstrap", async () => {
-    const { report, code } = await practice.run(["--cluster", "test"]);
+    const { report, code } = await practice.run([]);
     assertCause(report, "BOOTSTRAP_MISSING", /no bootstrap was given/);
     assert.equal(code, EXIT_UNHEALTHY);
   });
