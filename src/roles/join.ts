@@ -66,9 +66,19 @@ async function joinThroughLan(
   stack: AsyncDisposableStack,
   options: JoinOptions,
 ): Promise<void> {
-  const { events, lan, signal, bootstrapTimeoutMs: timeoutMs } = options;
+  const { host, commands, events, join, lan, signal } = options;
   const { clusters, isGuest = false } = lan;
-  const joiner = new LanJoiner({ ...options, ...lan, isGuest });
+  const timeoutMs = options.bootstrapTimeoutMs;
+  const own = commands && findOut(stack, { host, commands, events });
+  const joiner = new LanJoiner({
+    ...options,
+    ...lan,
+    isGuest,
+    join: async (peer, cluster) => {
+      void own?.joined(peer);
+      await join(peer, cluster);
+    },
+  });
   stack.defer(() => joiner.stop());
   await joiner.start();
   const names = clusters.join(", ");
