@@ -48,6 +48,7 @@ test("a shard describes its input and output", async (t) => {
     takesTokens: false,
     scalesRows: false,
     activationLength: 64,
+    embeds: false,
     injectTensor: undefined,
   };
   for (const [layerStart, layerEnd, expected] of [
@@ -71,6 +72,21 @@ test("a shard describes its input and output", async (t) => {
       embedding,
       layerStart === 0 && layerEnd < 4 ? table : undefined,
     );
+  }
+});
+
+test("of a model that pools its last token the last shard gives embeddings", async (t) => {
+  const path = join(await temporaryFolder(t), "model.gguf");
+  await writeRandomModel(path, { architecture: "qwen3", pooling: 3 });
+  const manifest = await buildManifest(await openModel(path));
+  assert.equal((await readShard(path)).embeds, true);
+  for (const [layerStart, layerEnd, embeds] of [
+    [0, 2, false],
+    [2, 4, true],
+    [0, 4, true],
+  ] as const) {
+    const info = await shardOf(path, manifest, layerStart, layerEnd);
+    assert.equal(info.embeds, embeds, `${layerStart} to ${layerEnd}`);
   }
 });
 
