@@ -21,7 +21,8 @@ whose name contains the text. The exit code is 0 if every test passed.
 Most end-to-end tests wait far more than they compute. So \`test/run.ts\` keeps one file running for each processor and starts another one
 whenever the processors are idle, the slowest first. Unit tests of one room share a process, which loads the program once; the rooms run first, with little beside them. A test waits
 for events, with deadlines far beyond what a busy machine needs. Where a test measures a time that Shoal promises, it subtracts how late
-the machine itself was (\`test/support/lateness.ts\`). The whole takes 40 minutes on two processors, nearly all of it computing:
+the machine itself was (\`test/support/lateness.ts\`). The whole takes 40 minutes on two processors, nearly all of it computing. What fails
+beside others runs again at the end, alone, and that is told:
 [why, and what was decided](decisions/how-long-the-tests-take.md).
 
 These tests wait for real periods of a minute or less:

@@ -3,6 +3,9 @@
  *
  * Each file is a process, as with `node --test`. Most of them wait much and compute little, some the other way round. So one file for each
  * processor runs always, and another one begins whenever the processors are idle. The slowest begin first. What a file says is printed when it ends.
+ *
+ * What fails beside others runs once more at the end, alone: the deadlines that it holds are those of a machine that is not overloaded. That is
+ * told, with what failed, and the second run counts (docs/decisions/how-long-the-tests-take.md).
  */
 import { existsSync, globSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
@@ -32,6 +35,8 @@ const LOOK_MS = 1_500;
 const IDLE_ENOUGH = 0.4;
 /** Ends a hang. */
 const FILE_MS = 600_000;
+/** Processes of tests that may run a second time. If more fail, it is not the load. */
+const MOST_AGAIN = 4;
 
 type TestEvent = { type: string; data: Record<string, unknown> };
 
@@ -66,7 +71,17 @@ report.pipe(process.stdout);
 const sum = { tests: 0, passed: 0, failed: 0, cancelled: 0, skipped: 0 };
 const seconds: Record<string, number> = {};
 const startMs = performance.now();
+const again: Run[] = [];
 await runAll(groups(files));
+for (const first of again) {
+  if (again.length > MOST_AGAIN) {
+    tellRun(first);
+    continue;
+  }
+  tell(`${nameOf(first)} failed beside others, and runs again, alone:`);
+  for (const failure of failures(first)) tell(`  ${failure}`);
+  tellRun(await runGroup(first.group));
+}
 const tookSeconds = Math.round((performance.now() - startMs) / 1000);
 for (const [what, count] of Object.entries(sum)) tell(`${what} ${count}`);
 tell(`${files.length} files in ${tookSeconds} s; the slowest:`);
@@ -76,8 +91,7 @@ for (const file of Object.keys(seconds)
   tell(`${String(seconds[file]).padStart(4)} s  ${file}`);
 report.end();
 if (options.seconds) writeFileSync(SECONDS, inOrder({ ...known, ...seconds }));
-const isGood = sum.failed + sum.cancelled === 0 && sum.tests > 0;
-process.exitCode = isGood ? 0 : 1;
+process.exitCode = isGoodRun(sum) && sum.tests > 0 ? 0 : 1;
 
 /** What one process runs, in turn. */
 type Group = readonly string[];
@@ -108,10 +122,15 @@ async function runAll(groups: readonly Group[]): Promise<void> {
       const group = waiting.shift()!;
       const isOfRoom = group.length > 1;
       if (isOfRoom) rooms++;
-      const done = runGroup(group).finally(() => {
-        running.delete(done);
-        if (isOfRoom) rooms--;
-      });
+      const done = runGroup(group)
+        .then((first) => {
+          if (isGoodRun(first.counts) || groups.length === 1) tellRun(first);
+          else again.push(first);
+        })
+        .finally(() => {
+          running.delete(done);
+          if (isOfRoom) rooms--;
+        });
       running.add(done);
     }
     if (isRoom || sinceMs > 2 * LOOK_MS)
@@ -121,7 +140,14 @@ async function runAll(groups: readonly Group[]): Promise<void> {
   }
 }
 
-async function runGroup(group: Group): Promise<void> {
+interface Run {
+  group: Group;
+  said: readonly TestEvent[];
+  counts: Counts;
+  tookMs: number;
+}
+
+async function runGroup(group: Group): Promise<Run> {
   const [first] = group.map((file) => resolve(ROOT, file));
   const isOne = group.length === 1;
   const stream = run({
@@ -135,15 +161,42 @@ async function runGroup(group: Group): Promise<void> {
   for await (const event of stream as AsyncIterable<TestEvent>)
     said.push(event);
   const tookMs = performance.now() - startMs;
-  tell(`${isOne ? group[0] : `${group.length} files in one process`}:`);
+  const ofRun = said.find(
+    ({ type, data }) => type === "test:summary" && data["file"] === undefined,
+  );
+  if (ofRun === undefined) throw new Error(`${group[0]} has no summary`);
+  return { group, said, counts: ofRun.data["counts"] as Counts, tookMs };
+}
+
+function nameOf({ group }: { group: Group }): string {
+  return group.length === 1
+    ? group[0]!
+    : `${group.length} files in one process`;
+}
+
+function isGoodRun({ failed, cancelled }: Counts): boolean {
+  return failed + cancelled === 0;
+}
+
+/** The names of its tests that failed, with the first line of why. */
+function failures({ said }: Run): string[] {
+  return said.flatMap(({ type, data }) => {
+    const { error } = (data["details"] ?? {}) as { error?: Error };
+    const cause = error?.cause instanceof Error ? error.cause : error;
+    const [why] = String(cause?.message).split("\n");
+    return type === "test:fail" ? `${String(data["name"])}: ${why}` : [];
+  });
+}
+
+/** Prints what it said, and counts it. */
+function tellRun({ group, said, counts, tookMs }: Run): void {
+  tell(`${nameOf({ group })}:`);
+  for (const what of Object.keys(sum) as (keyof Counts)[])
+    sum[what] += counts[what];
   const byFile = new Map<string, number>();
   for (const { type, data } of said) {
     const isOfRun = data["file"] === undefined;
-    if (type === "test:summary" && isOfRun) {
-      const counts = data["counts"] as Counts;
-      for (const what of Object.keys(sum) as (keyof Counts)[])
-        sum[what] += counts[what];
-    } else if (type !== "test:diagnostic" || !isOfRun)
+    if (!isOfRun || !/^test:(summary|diagnostic)$/.test(type))
       report.write({ type, data });
     if (/^test:(pass|fail)$/.test(type) && data["nesting"] === 0) {
       const file = relative(ROOT, String(data["file"]));
@@ -151,7 +204,7 @@ async function runGroup(group: Group): Promise<void> {
       byFile.set(file, (byFile.get(file) ?? 0) + duration_ms);
     }
   }
-  if (isOne) byFile.set(group[0]!, tookMs);
+  if (group.length === 1) byFile.set(group[0]!, tookMs);
   for (const [file, ms] of byFile) seconds[file] = Math.round(ms / 1000);
 }
 

@@ -51,7 +51,7 @@ export async function runRole(
       tell,
     );
   } catch (error) {
-    if (stopping.aborted) return process.disconnect?.();
+    if (stopping.aborted) return disconnect();
     throw failed(error);
   }
   // Otherwise at its end: later than the next process starts, and never if it is killed.
@@ -93,8 +93,13 @@ async function untilAborted(signal: AbortSignal): Promise<undefined> {
 /** A parent hears it, too. */
 function failed(error: unknown): unknown {
   tell({ type: "failed", error: ShoalError.from(error).toObject() });
-  process.disconnect?.();
+  disconnect();
   return error;
+}
+
+/** A parent that is gone has ended the channel already. */
+function disconnect(): void {
+  if (process.connected) process.disconnect();
 }
 
 /** Told by a signal, a role takes its own time; a second signal ends it at once. */

@@ -5,8 +5,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type ShoalEvent, sleep } from "../../src/lib/index.ts";
+import type { SessionStatus } from "../../src/status/index.ts";
 import { engineOf } from "../support/fault.ts";
 import { assertNoSessions } from "../support/leftovers.ts";
+import { midReply } from "../support/mid-reply.ts";
 import { type Holder, Replicas, statusOf } from "../support/replicas.ts";
 import {
   type Ask,
@@ -84,10 +86,13 @@ test("a machine that holds a stage sleeps for a minute", async (t) => {
     reply: Promise<unknown>;
     holder: Holder;
   }> => {
-    const reply = say(LONG);
-    reply.catch(() => {});
-    const session = await replicas.session(({ tokens }) => tokens > 0);
-    return { reply, holder: replicas.holder(session!.route[1]!.peer) };
+    const isBegun = ({ tokens }: SessionStatus): boolean => tokens > 0;
+    const { reply, session } = await midReply(
+      replicas,
+      () => say(LONG),
+      isBegun,
+    );
+    return { reply, holder: replicas.holder(session.route[1]!.peer) };
   };
 
   await t.test(

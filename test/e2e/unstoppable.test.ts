@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { type Case, Disturber, type Way, WAYS } from "../support/disturbed.ts";
 import { type FaultName, FAULTS } from "../support/fault.ts";
 import { Lateness } from "../support/lateness.ts";
+import { midReply } from "../support/mid-reply.ts";
 import { namespacesMissing, TestNetwork } from "../support/namespaces.ts";
 import { Random, shuffled } from "../support/random.ts";
 import { Replicas } from "../support/replicas.ts";
@@ -104,10 +105,13 @@ describe("two holders of each stage: ten faults, and every reply is as if nothin
 
 test("one holder: the reply waits for it", async (t) => {
   const replicas = await Replicas.start(t, { stages: STAGES, holders: 1 });
-  const reply = streamReply(replicas.apiUrl);
-  reply.catch(() => {});
-  const { id, route } = (await replicas.session((s) => s.tokens >= 20))!;
-  const holder = replicas.holder(route[1]!.peer);
+  const { reply, session } = await midReply(
+    replicas,
+    () => streamReply(replicas.apiUrl),
+    ({ tokens }) => tokens >= 20,
+  );
+  const { id } = session;
+  const holder = replicas.holder(session.route[1]!.peer);
   await holder.member.kill();
   await until("the session to wait", async () => {
     const { sessions } = await replicas.status();

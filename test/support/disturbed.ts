@@ -47,6 +47,8 @@ export interface Disturbed extends Case {
   /** Of the streamed replies that noticed: until the end of the longest pause, and how long what had come had taken before. */
   wentOn: { ms: number; beforeMs: number }[];
   endedMs: number;
+  /** What the gateway said of its sessions, and when after the fault. */
+  told: { ms: number; message: string }[];
 }
 
 export class Disturber {
@@ -85,15 +87,17 @@ export class Disturber {
         const what = `${one.fault} after ${after} tokens`;
         await this.#compare(asks, replies, what);
         if (replies.every(({ endedMs }) => endedMs <= lostMs)) continue;
-        const detected = replicas.gateway.member.seen
+        const told = replicas.gateway.member.seen
           .slice(from)
-          .find(({ tag }) => tag === "SESSION");
+          .filter(({ tag }) => tag === "SESSION")
+          .map(({ timeMs, message }) => ({ ms: timeMs - struckMs, message }));
         return {
           ...one,
           after,
           stage,
           replies,
-          detectedMs: detected && detected.timeMs - struckMs,
+          detectedMs: told[0]?.ms,
+          told,
           // The other choice may be the one that was struck.
           wentOn:
             one.stream && one.way !== "two choices"

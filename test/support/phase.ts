@@ -86,15 +86,14 @@ export interface Attempt extends Victim {
 }
 
 /** Of each holder, before the request. */
-type Before = ReadonlyMap<
-  Holder,
-  { pid: number; ticks: number; tokens: number }
->;
+type Before = ReadonlyMap<Holder, { pid: number; tokens: number }>;
 
 /** Phases that the nodes' counts of tokens tell. */
 const COUNTED: ReadonlySet<Phase> = new Set(["first chunk", "prefill"]);
 
 const TRIES = 20;
+/** Of processor time that only a chunk takes: an idle engine needs less until the chunk comes to it. In hundredths of a second. */
+const CHUNK_TICKS = 5;
 /** An engine keeps what it computed for itself for half a second at most (engine/loop.ts); so long without news, there is none. */
 const UNTOLD_MS = 700;
 
@@ -129,13 +128,12 @@ async function tryIn(
   try {
     const how = phaseAsk(next(), LENGTH_OF[phase]);
     const request = begin(replicas, how, deadlineMs);
-    const first =
-      phase === "first chunk"
-        ? await atWork(enginesOf(before, index, replicas), before, request)
-        : [];
-    hold.stop(...first);
     const route = await routeOf(replicas, request);
     const victim = route && replicas.holder(route[index]!);
+    if (victim !== undefined && phase === "first chunk") {
+      const { pid } = before.get(victim)!;
+      if (await atWork(pid, request)) hold.stop(pid);
+    }
     if (
       victim !== undefined &&
       (await reached(phase, victim, before, request))
@@ -285,27 +283,19 @@ function enginesOf(
   );
 }
 
-/** The first of these engines that computes; none if the request was over before. */
-async function atWork(
-  pids: readonly number[],
-  before: Before,
-  { isOver }: Request,
-): Promise<number[]> {
-  const startTicks = new Map(
-    [...before.values()].map(({ pid, ticks }) => [pid, ticks]),
-  );
-  let found: number[] = [];
+/** Once that engine computes its chunk, which takes it hundreds of milliseconds; false if the request was over before. */
+async function atWork(pid: number, { isOver }: Request): Promise<boolean> {
+  const startTicks = ticksOf(pid);
+  let isWorking = false;
   await until(
     "the first chunk to be computed",
     () => {
-      found = pids
-        .filter((pid) => ticksOf(pid) - (startTicks.get(pid) ?? 0) >= 2)
-        .slice(0, 1);
-      return found.length > 0 || isOver();
+      isWorking = ticksOf(pid) - startTicks >= CHUNK_TICKS;
+      return isWorking || isOver();
     },
     1,
   );
-  return found;
+  return isWorking;
 }
 
 /** Once the nodes have heard of all that their engines computed before. */
@@ -329,7 +319,7 @@ async function measured({ holders }: Replicas): Promise<Before> {
         const pid = engineOf(holder.member.pid);
         const { sessions } = await statusOf(holder);
         const tokens = sessions?.tokens ?? 0;
-        return [holder, { pid, ticks: ticksOf(pid), tokens }] as const;
+        return [holder, { pid, tokens }] as const;
       }),
     ),
   );

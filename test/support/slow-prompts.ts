@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { engineOf } from "./fault.ts";
+import { midReply } from "./mid-reply.ts";
 import { writeRandomModel } from "./models.ts";
 import { type Holder, Replicas, statusOf } from "./replicas.ts";
 import { type Ask, ask, type Reply } from "./reply.ts";
@@ -100,10 +101,12 @@ export async function inReply(
   replicas: Replicas,
   stage: number,
 ): Promise<Running> {
-  const reply = streamed(replicas, SHORT);
-  reply.catch(() => {}); // whoever waits for it hears of it
-  const session = await replicas.session(({ tokens }) => tokens >= 20);
-  const found = victimOf(replicas, session!.route[stage]!.peer);
+  const { reply, session } = await midReply(
+    replicas,
+    () => streamed(replicas, SHORT),
+    ({ tokens }) => tokens >= 20,
+  );
+  const found = victimOf(replicas, session.route[stage]!.peer);
   return { how: SHORT, reply, ...found };
 }
 
