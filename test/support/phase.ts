@@ -7,7 +7,7 @@
  *     attempt.release();
  *     const { reply, refusal } = await attempt.ended;
  */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { engineOf, type Victim } from "./fault.ts";
 import { type Holder, type Replicas, statusOf } from "./replicas.ts";
@@ -157,14 +157,23 @@ class Hold {
 
   stop(...pids: readonly number[]): void {
     for (const pid of pids) {
-      process.kill(pid, "SIGSTOP");
+      tell(pid, "SIGSTOP");
       this.#pids.add(pid);
     }
   }
 
   release(): void {
-    for (const pid of this.#pids) process.kill(pid, "SIGCONT");
+    for (const pid of this.#pids) tell(pid, "SIGCONT");
     this.#pids.clear();
+  }
+}
+
+/** A node replaces an engine that a busy machine keeps from answering; then the phase is missed. */
+function tell(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }
 
@@ -325,9 +334,10 @@ async function measured({ holders }: Replicas): Promise<Before> {
   );
 }
 
-/** Processor time in hundredths of a second. */
+/** Processor time in hundredths of a second; NaN if it has ended. */
 function ticksOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const path = `/proc/${pid}/stat`;
+  const stat = existsSync(path) ? readFileSync(path, "utf8") : "";
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return Number(fields[11]) + Number(fields[12]);
 }
