@@ -29,6 +29,7 @@ import {
   describe,
   describeBare,
   endIfSilent,
+  leavesFromElsewhere,
   noteOwnIp,
   type Tracked,
 } from "./tracked.ts";
@@ -313,14 +314,15 @@ export class Connections {
     if (open.length === 1) this.#tell("connected", tracked);
   }
 
-  /** Ends connections that left from an address which is not among these. Returns whose they were. */
-  endThoseFromElsewhere(own: readonly string[]): Set<string> {
-    const gone = this.#all().filter(
-      ({ ownIp }) => ownIp !== undefined && !own.includes(ownIp),
-    );
-    for (const { connection } of gone)
+  /** Ends connections that left from an address which is gone, where there is another way now. Returns whose they were. */
+  async endThoseFromElsewhere(own: readonly string[]): Promise<string[]> {
+    const ended = this.#all().map(async (tracked) => {
+      if (!(await leavesFromElsewhere(tracked, own))) return [];
+      const { connection } = tracked;
       connection.abort(new Error("this machine's address changed"));
-    return new Set(gone.map((t) => t.connection.remotePeer.toString()));
+      return [connection.remotePeer.toString()];
+    });
+    return (await Promise.all(ended)).flat();
   }
 
   /** Ends those of a peer's connections that do not answer now. */
@@ -331,8 +333,10 @@ export class Connections {
   }
 
   #wayIn({ direction, remoteAddr }: Connection): Way | undefined {
-    const isThrough = direction === "inbound" && isPublic(remoteAddr);
-    return isThrough ? this.inboundWay : undefined;
+    if (direction === "outbound") return undefined;
+    return wayOf(remoteAddr.toString()) === "direct"
+      ? this.inboundWay
+      : undefined;
   }
 
   #onClose(connection: Connection): void {
@@ -393,8 +397,4 @@ export class Connections {
       self: true,
     });
   }
-}
-
-function isPublic(address: Multiaddr): boolean {
-  return wayOf(address.toString()) === "direct";
 }

@@ -84,8 +84,6 @@ export class Libp2pHost implements Host {
       sign: (data) => this.sign(data),
     });
     this.#moves = new Moves(this, this.#connections);
-    // Before the others hear: what is dead is of no use to them.
-    this.onAddresses(() => this.#moves.look());
     this.#handle(HEARTBEAT_PROTOCOL, 4, (stream) => echoHeartbeat(stream));
   }
 
@@ -283,6 +281,7 @@ export class Libp2pHost implements Host {
     }
     this.dht.start();
     this.#addresses.start();
+    this.#moves.start();
     const { events, listen = [] } = this.#options;
     if (this.#quicMissing === undefined) {
       events?.info("TRANSPORT", "QUIC and TCP", { quic: true, tcp: true });

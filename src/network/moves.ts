@@ -14,6 +14,10 @@ import { handleRequests, request } from "./request.ts";
 export const MOVED_PROTOCOL = "/shoal/moved/1.0.0";
 
 export const MOVES = Object.freeze({
+  /** How often the machine's addresses are looked at, which takes 0.1 ms. */
+  lookMs: 500,
+  /** For so long after a change: an address comes before its routes. */
+  settleMs: 10_000,
   /** A peer's connections are looked at so often: a machine changes its address less often. */
   burst: 4,
   perSecond: 0.2,
@@ -30,6 +34,9 @@ export class Moves {
   readonly #moved = new Set<string>();
   readonly #stopping = new AbortController();
   #dialling = false;
+  #known = "";
+  #untilMs = 0;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(host: Host, connections: Connections) {
     this.#host = host;
@@ -42,15 +49,26 @@ export class Moves {
     });
   }
 
-  /** The machine's addresses changed. */
-  look(): void {
-    const lost = this.#connections.endThoseFromElsewhere(interfaceIps());
-    for (const peer of lost) this.#moved.add(peer);
-    if (this.#moved.size > 0 && !this.#dialling) void this.#dialAll();
+  start(): void {
+    this.#known = interfaceIps().join();
+    this.#timer = setInterval(() => {
+      const now = interfaceIps();
+      const nowMs = performance.now();
+      if (now.join() !== this.#known) this.#untilMs = nowMs + MOVES.settleMs;
+      this.#known = now.join();
+      if (nowMs < this.#untilMs) void this.#look(now);
+    }, MOVES.lookMs).unref();
   }
 
   stop(): void {
+    clearInterval(this.#timer);
     this.#stopping.abort();
+  }
+
+  async #look(own: readonly string[]): Promise<void> {
+    const lost = await this.#connections.endThoseFromElsewhere(own);
+    for (const peer of lost) this.#moved.add(peer);
+    if (this.#moved.size > 0 && !this.#dialling) await this.#dialAll();
   }
 
   async #dialAll(): Promise<void> {

@@ -44,6 +44,20 @@ export async function noteOwnIp(tracked: Tracked): Promise<void> {
   tracked.ownIp = await localAddressTo(ip);
 }
 
+/**
+ * Whether its own address is not among these any more, and packets to the peer leave from another. Without another way nothing is better than to
+ * wait: a cable that is plugged in again has its address back.
+ */
+export async function leavesFromElsewhere(
+  { connection, ownIp }: Tracked,
+  own: readonly string[],
+): Promise<boolean> {
+  if (ownIp === undefined || own.includes(ownIp)) return false;
+  const ip = ipOf(connection.remoteAddr.toString()) ?? "";
+  const now = await localAddressTo(ip);
+  return now !== undefined && now !== ownIp;
+}
+
 /** An answer takes longer than `doubtMs` only where the machine or the link is busy. */
 export async function endIfSilent({
   connection,
