@@ -48,11 +48,10 @@ describe("a machine's address changes", { skip: homesMissing }, () => {
     ];
     const start = (name: string, at: number, role: string[]): Part => {
       const place = places[at]!;
-      const common = [
-        ...["--listen", `0.0.0.0:${PORT}`, "--diagnostics-host", "127.0.0.1"],
-        ...["--home", join(members.home, name)],
-      ];
-      const args = [...role, ...common];
+      const listen = ["--listen", `0.0.0.0:${PORT}`];
+      const page = ["--diagnostics-host", "127.0.0.1"];
+      const home = ["--home", join(members.home, name)];
+      const args = [...role, ...listen, ...page, ...home];
       return { member: members.start(name, args, place.within), place };
     };
     const rendezvous = start("rendezvous", 0, ["rendezvous"]);
@@ -63,7 +62,9 @@ describe("a machine's address changes", { skip: homesMissing }, () => {
     const nodes = [0, 1].map((shard) =>
       start(`node-${shard}`, 2 + shard, [
         "node",
-        ...["--shard", `${shard}/${SHARDS}`, ...how],
+        "--shard",
+        `${shard}/${SHARDS}`,
+        ...how,
       ]),
     );
     const gateway = start("gateway", 1, ["serve", ...joining]);
