@@ -99,6 +99,12 @@ const refused: [name: string, make: () => Promise<Sealed>, reason: string][] = [
       }),
     "malformed",
   ],
+  [
+    "of a renewal of the wrong length",
+    () =>
+      raw({ ...announcement({ msPerToken: 1 }), renewal: new Uint8Array(15) }),
+    "malformed",
+  ],
   ["no record at all", () => raw([1, 2, 3]), "malformed"],
   [
     "no dag-cbor",
@@ -124,7 +130,7 @@ for (const [name, make, reason] of refused) {
 }
 
 test("an announcement of another protocol version is refused with that reason", async () => {
-  const sealed = await raw({ ...announcement(), msPerToken: 1, v: 2 });
+  const sealed = await raw({ ...announcement(), msPerToken: 1, v: 1 });
   await assert.rejects(unseal(sealed), { code: "PROTOCOL_VERSION" });
 });
 

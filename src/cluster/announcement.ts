@@ -7,9 +7,10 @@ import { z } from "zod";
 import { BATCH_MODES, KV_TYPES, ShoalError } from "../lib/index.ts";
 import { SEEN_AS, verify } from "../network/index.ts";
 import { NODE_STATES } from "../status/index.ts";
+import type { Renewed } from "./renewal.ts";
 
 export const ANNOUNCEMENT = Object.freeze({
-  /** Lifetime of a record: three renewals, so that one lost message does no harm. */
+  /** Lifetime of a record since it was sealed or last renewed: three renewals, so that one lost message does no harm. */
   ttlMs: 60_000,
   renewMs: 20_000,
   /** What a record may ask for. */
@@ -18,10 +19,13 @@ export const ANNOUNCEMENT = Object.freeze({
   maxBytes: 8 * 1024,
 });
 
-/** Version of the cluster protocol. */
-export const PROTOCOL = 1;
+/** Version of the cluster protocol. 2: renewals are a few bytes, gossip is binary. */
+export const PROTOCOL = 2;
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+
+/** Of a chain of renewals. */
+export const VALUE_BYTES = 16;
 
 /** What a node offers; the same for all its shards. */
 export const Capacity = z.object({
@@ -105,6 +109,13 @@ export const Announcement = z.object({
   /** The public IPs at which others see it: who is seen at the same is on its network, and only those dial its private addresses. */
   seenAs: z.array(z.string().max(64)).max(SEEN_AS.ips).optional(),
   version: z.string().max(32),
+  /** Where the chain of its renewals ends (`RenewalChain`); without it the record cannot be renewed. */
+  renewal: z
+    .custom<Uint8Array>(
+      (it) => it instanceof Uint8Array && it.length === VALUE_BYTES,
+      `${VALUE_BYTES} bytes`,
+    )
+    .optional(),
   /** Grows with every record of this peer: an older one never replaces a newer one. Digests give it 48 bits. */
   seq: count.max(2 ** 48 - 1),
   /** Milliseconds since the epoch, by the peer's clock: only to tell how far that is off. */
@@ -123,13 +134,14 @@ export const Sealed = z.object({
 export type Sealed = z.infer<typeof Sealed>;
 
 /**
- * As one member passes it on to another: with the time since it was sealed, measured by those who passed it on. So a record ends at the same
- * time everywhere, and no two machines' clocks are compared.
+ * As one member passes it on to another: with the time since it was sealed or renewed, measured by those who passed it on. So a record ends at
+ * the same time everywhere, and no two machines' clocks are compared.
  */
-export const Passed = Sealed.extend({
-  ageMs: count.max(ANNOUNCEMENT.maxTtlMs),
-});
-export type Passed = z.infer<typeof Passed>;
+export interface Passed extends Sealed {
+  ageMs: number;
+  /** Its newest renewal, if it was renewed. */
+  renewed: Renewed | undefined;
+}
 
 export async function seal(
   announcement: Announcement,

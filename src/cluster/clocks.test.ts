@@ -14,7 +14,12 @@ import {
   startRendezvous,
 } from "../../test/support/memberships.ts";
 import { Watched } from "../../test/support/network.ts";
-import { ANNOUNCEMENT, seal, type Sealed } from "./announcement.ts";
+import {
+  ANNOUNCEMENT,
+  type Passed,
+  seal,
+  type Sealed,
+} from "./announcement.ts";
 import { CLOCKS, Clocks, clocksText } from "./clocks.ts";
 import { KnownCluster } from "./known-cluster.ts";
 import { passedOf } from "./records.ts";
@@ -93,7 +98,16 @@ test("a record lives for what is left of its time, whoever passed it on and what
     );
   const lives = (): boolean => known.records.list(clock.now()).length === 1;
   const { ttlMs } = ANNOUNCEMENT;
-  await known.takePassed({ ...(await sealed(1, 1e15)), ageMs: ttlMs - 1_000 });
+  const passed = async (
+    seq: number,
+    issuedMs: number,
+    ageMs: number,
+  ): Promise<Passed> => ({
+    ...(await sealed(seq, issuedMs)),
+    ageMs,
+    renewed: undefined,
+  });
+  await known.takePassed(await passed(1, 1e15, ttlMs - 1_000));
   assert.ok(lives());
   assert.equal(
     passedOf(known.records.of(alice.peerId)[0]!, clock.now()).ageMs,
@@ -103,8 +117,8 @@ test("a record lives for what is left of its time, whoever passed it on and what
   assert.ok(lives());
   await clock.pass(1);
   assert.ok(!lives());
-  const over = { ...(await sealed(2, 1)), ageMs: ttlMs };
-  await assert.rejects(known.takePassed(over), {
+  const over = known.takePassed(await passed(2, 1, ttlMs));
+  await assert.rejects(over, {
     details: { reason: "expired" },
   });
   assert.deepEqual(known.refusals.toObject(), { expired: 1 });

@@ -44,6 +44,12 @@ export class Clocks {
       this.#heard.delete(oldest);
   }
 
+  /** `peer` lives on; had its clock been set, it would have told. */
+  keep(peer: string, atMs: number): void {
+    const heard = this.#heard.get(peer);
+    if (heard !== undefined) heard.atMs = Math.max(heard.atMs, atMs);
+  }
+
   /** Undefined if nothing was heard lately. */
   aheadMs(peer: string, nowMs: number, wallMs: number): number | undefined {
     const heard = this.#heard.get(peer);

@@ -2,13 +2,12 @@
 import { type Clock, compare, ShoalError } from "../lib/index.ts";
 import { type Commands, PeerQuota } from "../network/index.ts";
 import type { Announcement, Sealed } from "./announcement.ts";
-import type { GossipWire } from "./gossip-wire.ts";
+import { pageOf, refuseProtocol } from "./cluster-pages.ts";
 import type { KnownCluster, Taken } from "./known-cluster.ts";
 import {
   ANNOUNCE,
   GET_CLUSTER,
   type ListedCluster,
-  GOSSIP_COMMAND,
   CLUSTERS_PER_MESSAGE,
   LIST_CLUSTERS,
   PUBLISH_CLUSTER,
@@ -35,7 +34,7 @@ export interface ServedCluster {
   onPublished: (sealed: Sealed, from: string) => void;
   /** `peer` subscribes to changes. */
   subscribe: (peer: string) => void;
-  gossip: (from: string, message: GossipWire) => Promise<GossipWire>;
+  gossip: (from: string, message: Uint8Array) => Promise<void>;
   /** Ask `peer` for the records it has. */
   pull: (peer: string) => void;
 }
@@ -102,12 +101,19 @@ export function serveClusterCommands(
   commands.handle(
     GET_CLUSTER.name,
     GET_CLUSTER.params,
-    ({ cluster, subscribe, offset }, { peer }) => {
+    ({ cluster, subscribe, offset, protocol }, { peer }) => {
+      refuseProtocol(protocol);
       const served = subscribe ? open(cluster) : find(cluster);
-      if (served === undefined)
-        return { records: [], total: 0, nowMs: server.wallMs(), record: null };
-      if (subscribe) served.subscribe(peer);
-      return served.known.page(offset, served.own());
+      if (served !== undefined && subscribe) served.subscribe(peer);
+      const records = [
+        ...(served?.own() ?? []),
+        ...(served?.known.records.list(clock.now()) ?? []),
+      ];
+      const record = served?.known.publishedSealed ?? null;
+      return pageOf(records, offset, record, {
+        nowMs: clock.now(),
+        wallMs: server.wallMs(),
+      });
     },
   );
   commands.handle(
@@ -117,12 +123,6 @@ export function serveClusterCommands(
       limit(listRate, peer);
       return listClusters(server, after);
     },
-  );
-  commands.handle(
-    GOSSIP_COMMAND.name,
-    GOSSIP_COMMAND.params,
-    async ({ cluster, ...message }, { peer }) =>
-      await (find(cluster) ?? unknownCluster(cluster)).gossip(peer, message),
   );
   commands.handle(
     PUBLISH_CLUSTER.name,

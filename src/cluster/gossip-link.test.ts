@@ -5,8 +5,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { Events } from "../lib/index.ts";
-import { Bootstraps } from "../network/index.ts";
+import { Events, systemClock } from "../lib/index.ts";
+import { Bootstraps, createHost } from "../network/index.ts";
+import { HandClock } from "../../test/support/clock.ts";
 import { Lateness } from "../../test/support/lateness.ts";
 import {
   holders,
@@ -20,11 +21,11 @@ import {
 } from "../../test/support/memberships.ts";
 import { spawnProgram, within } from "../../test/support/network.ts";
 import { freePort, swallowUdp } from "../../test/support/wires.ts";
-import { seal } from "./announcement.ts";
+import { ANNOUNCEMENT, seal, unseal } from "./announcement.ts";
 import { emptyMessage } from "./gossip-message.ts";
+import { GossipStreams } from "./gossip-streams.ts";
 import { encodeGossip } from "./gossip-wire.ts";
 import type { Membership } from "./membership.ts";
-import { GOSSIP_COMMAND } from "./protocol.ts";
 
 type Member = Peer & { membership: Membership };
 
@@ -106,6 +107,38 @@ test("the rendezvous dies: members keep telling each other, and a node that know
   await newcomer.membership.leave();
   for (const member of members)
     await sees(member, (m) => m.view()?.missing.join() === "3", "the goodbye");
+});
+
+test("a renewal of a few bytes, which nobody signs, keeps a shard known", async (t) => {
+  const hand = new HandClock();
+  let aheadMs = 0;
+  const observer = await startMember(t, {
+    clock: {
+      now: () => systemClock.now() + aheadMs,
+      after: (ms, fn) => systemClock.after(ms, fn),
+    },
+  });
+  const node = await joined(t, observer, {
+    clock: {
+      now: () => systemClock.now(),
+      after: (ms, fn) => hand.after(ms, fn),
+    },
+  });
+  await node.membership.hold(shard(0));
+  await sees(observer, holders("0 ready"), "the shard");
+  const signed = t.mock.method(node.host, "sign");
+  aheadMs = ANNOUNCEMENT.ttlMs - 20_000;
+  const isKnownLater = (m: Membership): boolean => {
+    aheadMs += 30_000;
+    const isKnown = holders("0 ready")(m);
+    aheadMs -= 30_000;
+    return isKnown;
+  };
+  assert.equal(isKnownLater(observer.membership), false);
+  const renewed = sees(observer, isKnownLater, "the renewal");
+  await hand.pass(ANNOUNCEMENT.renewMs);
+  await renewed;
+  assert.equal(signed.mock.callCount(), 0);
 });
 
 test("two living members lose their connection: both stay", async (t) => {
@@ -196,24 +229,38 @@ test("a lost member's last record, heard late, does not bring it back", async (t
     },
     (data) => third.host.sign(data),
   );
-  const passed = { ...late, ageMs: 0 };
   await third.host.stop();
   await sees(first, (m) => m.view()?.missing.join() === "2", "the loss");
   let views = 0;
   const end = first.membership.onChange((view) => {
     if (view?.ready === true) views++;
   });
-  const { name, result } = GOSSIP_COMMAND;
-  const params = {
-    ...encodeGossip(emptyMessage(), null, 0),
-    records: [passed],
-  };
-  const to = first.host.peerId;
-  await second.commands.call(
-    to,
-    name,
-    { cluster: "friends", ...params },
-    result,
+  const streams = new GossipStreams({
+    host: second.host,
+    cluster: "friends",
+    onRefused: (_, error) => assert.fail(String(error)),
+    onForeign: () => assert.fail("refused"),
+  });
+  t.after(() => streams.stop());
+  // Something else in the same message shows that it came.
+  const stranger = await createHost();
+  const beside = await seal(
+    { ...known!, peer: stranger.peerId, layerStart: 0, layerEnd: 2 },
+    (data) => stranger.sign(data),
+  );
+  const records = await Promise.all(
+    [late, beside].map(async (sealed) => ({
+      announcement: await unseal(sealed),
+      sealed,
+      bornMs: 0,
+    })),
+  );
+  const message = { ...emptyMessage(), records };
+  streams.send(first.host.peerId, encodeGossip(message, undefined, 0));
+  await sees(
+    first,
+    (m) => m.announcements().some(({ peer }) => peer === stranger.peerId),
+    "the message",
   );
   // The dial that looks for it takes 2 s, and the next exchange of everything 10.
   await new Promise((resolve) => setTimeout(resolve, 3_000));

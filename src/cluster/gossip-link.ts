@@ -1,4 +1,4 @@
-/** Gossip over real connections: verifies incoming records and sends GOSSIP commands. */
+/** Gossip over real connections: verifies incoming records, sends messages over a stream to each neighbour. */
 import {
   type Clock,
   type EventSink,
@@ -6,14 +6,15 @@ import {
   ShoalError,
 } from "../lib/index.ts";
 import type { Commands, Host } from "../network/index.ts";
-import type { Announcement } from "./announcement.ts";
+import type { Announcement, Passed } from "./announcement.ts";
 import { Gossip } from "./gossip.ts";
-import { emptyMessage, type GossipMessage } from "./gossip-message.ts";
-import { decodeGossip, encodeGossip, type GossipWire } from "./gossip-wire.ts";
+import { emptyMessage, type GossipMessage, isEmpty } from "./gossip-message.ts";
+import { GossipStreams } from "./gossip-streams.ts";
+import { decodeGossip, encodeGossip, type ReadGossip } from "./gossip-wire.ts";
 import type { KnownCluster, Taken } from "./known-cluster.ts";
 import { LOST, LostMembers } from "./lost-members.ts";
 import { MeshLink } from "./mesh-link.ts";
-import { GOSSIP_COMMAND, SHARD_LOADED } from "./protocol.ts";
+import { ANNOUNCE, SHARD_LOADED } from "./protocol.ts";
 import type { HolderRecord } from "./records.ts";
 
 export interface GossipLinkOptions {
@@ -47,18 +48,19 @@ const LINK = Object.freeze({
   tickMs: 1_000,
   urgentTickMs: 100,
   callMs: 5_000,
-  /** Unanswered messages to one neighbour. Above this they are dropped; the exchange of everything repairs it. */
+  /** Unanswered commands to one neighbour. Above this it hears by gossip, unconfirmed. */
   inFlight: 16,
 });
 
 export class GossipLink {
   readonly #options: GossipLinkOptions;
   readonly #gossip: Gossip;
+  readonly #streams: GossipStreams;
   readonly #connected = new Set<string>();
   readonly #inFlight = new Map<string, number>();
   /** Undefined if it waits for the connections of others. */
   readonly #mesh: MeshLink | undefined;
-  /** Members whose connection was lost, which are searched for. */
+  /** Members that were lost, and are searched for. */
   readonly #missing: LostMembers;
   readonly #sending = new Set<Promise<void>>();
   #cancelTick: (() => void) | undefined;
@@ -90,6 +92,12 @@ export class GossipLink {
         return host.connect(target, { timeoutMs: LOST.dialMs });
       },
     });
+    this.#streams = new GossipStreams({
+      host,
+      cluster: known.name,
+      onRefused: (peer, error) => this.#onRefused(peer, error),
+      onForeign: (peer) => this.#gossip.forget(peer),
+    });
     this.#gossip = new Gossip({
       self: host.peerId,
       records: known.records,
@@ -116,6 +124,7 @@ export class GossipLink {
         if (isBack || this.#isMember(peer)) this.addNeighbour(peer);
       } else if (!host.connections().some((c) => c.peer === peer)) {
         this.#connected.delete(peer);
+        this.#streams.close(peer);
         this.#onLost(peer);
       }
     });
@@ -127,6 +136,7 @@ export class GossipLink {
     this.#unsubscribe?.();
     this.#cancelTick?.();
     this.#mesh?.stop();
+    this.#streams.stop();
   }
 
   /** `peer` is in this cluster too: it joined here, or this node there. */
@@ -147,13 +157,19 @@ export class GossipLink {
     this.#flush();
   }
 
+  /** This node renewed a record of its own. */
+  renewed(record: HolderRecord): void {
+    this.#gossip.renewed(record);
+    this.#flush();
+  }
+
   /** A record came by another command. `pushed`: nobody had asked for it. */
   learned(taken: Taken, from: string, pushed: boolean): void {
     this.#learned(taken, from, pushed);
     this.#flush();
   }
 
-  /** Once everything sent so far is answered or abandoned. */
+  /** Once everything that has to be confirmed is, or is abandoned. */
   async settled(): Promise<void> {
     await Promise.allSettled(this.#sending);
   }
@@ -161,39 +177,48 @@ export class GossipLink {
   /** The cluster's record changed. */
   published(except: string): void {
     for (const peer of this.#gossip.neighbours)
-      if (peer !== except) void this.#send(peer, EMPTY, true);
+      if (peer !== except) this.#send(peer, emptyMessage(), true);
   }
 
-  /** Handles a neighbour's GOSSIP; the answer is what there is to say back at once. Throws COMMAND_MALFORMED. */
-  async receive(from: string, wire: GossipWire): Promise<GossipWire> {
+  /** Handles a neighbour's message. Throws COMMAND_MALFORMED. */
+  async receive(from: string, bytes: Uint8Array): Promise<void> {
+    if (this.#stopped) return;
     if (this.#connected.has(from)) this.#gossip.connected(from, this.#now());
-    await this.#absorb(from, wire);
-    const answers = this.#gossip.drain();
-    const index = answers.findIndex(({ to }) => to === from);
-    const [answer] = index === -1 ? [] : answers.splice(index, 1);
-    this.#sendAll(answers);
-    return this.#encode(answer?.message ?? EMPTY, false);
+    const read = decodeGossip(bytes, this.#now());
+    await this.#absorbRecords(from, read);
+    const { known, onChanged, onRefute } = this.#options;
+    const { published } = read;
+    if (published !== undefined && (await known.takePublished(published))) {
+      this.published(from);
+      onChanged(true);
+    }
+    this.#gossip.receive(from, read.message, this.#now());
+    if (read.message.renewals.length > 0) onChanged(false);
+    const above = this.#gossip.takeRefutation();
+    if (above !== undefined) onRefute(above);
+    this.#flush();
   }
 
-  async #absorb(from: string, wire: GossipWire): Promise<void> {
-    const { known, events, onChanged } = this.#options;
-    const message = decodeGossip(wire);
-    for (const passed of wire.records) {
+  async #absorbRecords(from: string, read: ReadGossip): Promise<void> {
+    const { known, events } = this.#options;
+    const { records, changes, message } = read;
+    const take = async (passed: () => Passed): Promise<void> => {
       try {
-        this.#learned(await known.takePassed(passed), from, true);
+        this.#learned(await known.takePassed(passed()), from, true);
       } catch (error) {
         const { code, message: why } = ShoalError.from(error);
         events.warn("CLUSTER", why, { peer: from, code });
       }
+    };
+    for (const passed of records) await take(() => passed);
+    for (const change of changes) {
+      const { id, seq, base, on } = change;
+      const record = known.records.get(id);
+      if (record?.announcement.seq === base)
+        await take(() => on(record.sealed));
+      // What it replaces is not known here: the whole is news.
+      else message.news.push({ id, seq });
     }
-    if (wire.record !== null) {
-      const isNews = await known.takePublished(wire.record);
-      if (isNews) this.published(from);
-      if (isNews) onChanged(true);
-    }
-    this.#gossip.receive(from, message, this.#now());
-    const above = this.#gossip.takeRefutation();
-    if (above !== undefined) this.#options.onRefute(above);
   }
 
   #learned(taken: Taken, from: string, pushed: boolean): void {
@@ -280,46 +305,46 @@ export class GossipLink {
 
   #sendAll(messages: readonly { to: string; message: GossipMessage }[]): void {
     for (const { to, message } of messages) {
-      const sending = this.#send(to, message, message.sync);
-      this.#sending.add(sending);
-      void sending.finally(() => this.#sending.delete(sending));
+      const own = this.#ownNews(message);
+      const waiting = this.#inFlight.get(to) ?? 0;
+      if (own === undefined || waiting >= LINK.inFlight)
+        this.#send(to, message, message.sync !== undefined);
+      else this.#tell(to, own);
     }
   }
 
-  async #send(
-    to: string,
-    message: GossipMessage,
-    withRecord: boolean,
-  ): Promise<void> {
-    const { commands, known } = this.#options;
-    const waiting = this.#inFlight.get(to) ?? 0;
+  #send(to: string, message: GossipMessage, withRecord: boolean): void {
     // Not to a peer that would have to be dialled: a lost peer is suspect.
-    if (!this.#connected.has(to) || waiting >= LINK.inFlight) return;
-    this.#inFlight.set(to, waiting + 1);
+    if (this.#stopped || !this.#connected.has(to)) return;
+    const { publishedSealed } = this.#options.known;
+    const published = withRecord ? publishedSealed : undefined;
+    if (isEmpty(message) && published === undefined) return;
+    this.#streams.send(to, encodeGossip(message, published, this.#now()));
+  }
+
+  #tell(to: string, record: HolderRecord): void {
+    const telling = this.#callWith(to, record);
+    this.#sending.add(telling);
+    void telling.finally(() => this.#sending.delete(telling));
+  }
+
+  /** By a command: it is confirmed, and the answer tells the time there. */
+  async #callWith(to: string, record: HolderRecord): Promise<void> {
+    const { sealed, announcement } = record;
+    const { commands, known } = this.#options;
+    if (this.#stopped || !this.#connected.has(to)) return;
+    this.#inFlight.set(to, (this.#inFlight.get(to) ?? 0) + 1);
+    const command = announcement.state === "ready" ? SHARD_LOADED : ANNOUNCE;
+    const askedMs = this.#now();
     try {
-      const cluster = known.name;
-      const options = { timeoutMs: LINK.callMs };
-      const loaded = this.#ownLoaded(message);
-      if (loaded !== undefined) {
-        const { name, result } = SHARD_LOADED;
-        const params = { cluster, sealed: loaded.sealed };
-        const askedMs = this.#now();
-        const said = await commands.call(to, name, params, result, options);
-        known.heardClock(to, said.nowMs, this.#now() - askedMs);
-        return;
-      }
-      const wire = this.#encode(message, withRecord);
-      const { name, result } = GOSSIP_COMMAND;
-      const answer = await commands.call(
+      const { nowMs } = await commands.call(
         to,
-        name,
-        { cluster, ...wire },
-        result,
-        options,
+        command.name,
+        { cluster: known.name, sealed },
+        command.result,
+        { timeoutMs: LINK.callMs },
       );
-      if (this.#stopped) return;
-      await this.#absorb(to, answer);
-      this.#flush();
+      known.heardClock(to, nowMs, this.#now() - askedMs);
     } catch (error) {
       this.#onRefused(to, error);
     } finally {
@@ -329,21 +354,19 @@ export class GossipLink {
     }
   }
 
-  /** A loaded shard of this node has its own command. */
-  #ownLoaded({
-    records,
-    news,
-    have,
-    want,
-    suspects,
-  }: GossipMessage): HolderRecord | undefined {
-    const [record] = records;
-    const rest = [news, have, want, suspects, records.slice(1)];
-    if (record === undefined || rest.some((list) => list.length > 0))
+  /** A loaded shard of this node, or its goodbye, with nothing else. */
+  #ownNews(message: GossipMessage): HolderRecord | undefined {
+    const { records, changes } = message;
+    const [record, ...others] = [...records, ...changes];
+    const rest = { ...message, records: [], changes: [] };
+    if (record === undefined || others.length > 0 || !isEmpty(rest))
       return undefined;
     const { peer, state } = record.announcement;
+    // A command does not tell how far it was renewed.
+    const isNew = record.renewed === undefined;
+    const isUrgent = state === "ready" || state === "gone";
     const isOwn = peer === this.#options.host.peerId;
-    return isOwn && state === "ready" ? record : undefined;
+    return isOwn && isNew && isUrgent ? record : undefined;
   }
 
   #onRefused(peer: string, error: unknown): void {
@@ -353,22 +376,14 @@ export class GossipLink {
         "COMMAND_UNKNOWN",
         "CLUSTER_UNKNOWN",
         "PROTOCOL_UNSUPPORTED",
+        "PROTOCOL_VERSION",
       )
     ) {
       this.#gossip.forget(peer);
     }
     const { code, message } = ShoalError.from(error);
-    this.#options.events.debug(
-      "CLUSTER",
-      `a neighbour did not accept a gossip message: ${message}`,
-      { peer, code },
-    );
-  }
-
-  #encode(message: GossipMessage, withRecord: boolean): GossipWire {
-    const record = this.#options.known.publishedSealed;
-    const told = withRecord ? (record ?? null) : null;
-    return encodeGossip(message, told, this.#now());
+    const what = `a neighbour did not accept a gossip message: ${message}`;
+    this.#options.events.debug("CLUSTER", what, { peer, code });
   }
 
   #isAlone(): boolean {
@@ -383,5 +398,3 @@ export class GossipLink {
     return this.#options.clock.now();
   }
 }
-
-const EMPTY = emptyMessage();

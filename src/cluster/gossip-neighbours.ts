@@ -4,6 +4,7 @@ import {
   type GossipMessage,
   inLimits,
 } from "./gossip-message.ts";
+import type { HolderRecord } from "./records.ts";
 
 /** Suspicions accepted from one neighbour. */
 const SUSPICIONS = Object.freeze({
@@ -55,6 +56,18 @@ export class GossipNeighbours {
     let out = this.#out.get(peer);
     if (out === undefined) this.#out.set(peer, (out = emptyMessage()));
     return out;
+  }
+
+  /**
+   * Sends a record: the difference, if it is known with this number; a `knownSeq` of undefined is a neighbour that should know the one before,
+   * and requests the whole if not.
+   */
+  tell(peer: string, record: HolderRecord, knownSeq?: number): void {
+    const out = this.to(peer);
+    const { previous } = record;
+    const knows =
+      previous !== undefined && (knownSeq ?? previous.seq) === previous.seq;
+    (knows ? out?.changes : out?.records)?.push(record);
   }
 
   /** Up to `count` random ones. */

@@ -3,9 +3,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Announcement } from "./announcement.ts";
 import type { NodeState } from "../status/index.ts";
-import { GOSSIP, Gossip } from "./gossip.ts";
-import { type GossipMessage, MESSAGE_LIMITS } from "./gossip-message.ts";
-import { decodeGossip, encodeGossip, GossipWire } from "./gossip-wire.ts";
+import { Gossip } from "./gossip.ts";
+import { GOSSIP } from "./gossip-defaults.ts";
+import {
+  emptyMessage,
+  type GossipMessage,
+  MESSAGE_LIMITS,
+} from "./gossip-message.ts";
+import { decodeGossip, encodeGossip, estimateBytes } from "./gossip-wire.ts";
 import { MESH, neighboursToDial } from "./mesh.ts";
 import { ClusterRecords, digestOf, type HolderRecord } from "./records.ts";
 import { Refusals } from "./refusals.ts";
@@ -19,7 +24,7 @@ function record(
   layerStart = 0,
 ): HolderRecord {
   const announcement: Announcement = {
-    v: 1,
+    v: 2,
     cluster: "c",
     peer,
     manifest: "m",
@@ -70,12 +75,7 @@ function node(peer: string, known: readonly HolderRecord[] = []): Node {
 
 function said(changes: Partial<GossipMessage>): GossipMessage {
   return {
-    records: [],
-    news: [],
-    have: [],
-    want: [],
-    suspects: [],
-    sync: false,
+    ...emptyMessage(),
     ...changes,
   };
 }
@@ -91,7 +91,7 @@ function deliver(nodes: readonly Node[], nowMs: number): number {
     for (const { from, to, message } of mail) {
       const target = nodes.find(({ peer }) => peer === to);
       if (target === undefined) continue;
-      for (const one of message.records) {
+      for (const one of [...message.records, ...message.changes]) {
         if (one.announcement.peer === to) continue;
         bodies++;
         const outcome = target.records.put(one);
@@ -150,7 +150,7 @@ test("a change reaches everybody at once, a goodbye too", () => {
   );
 });
 
-test("a renewal travels whole to each node once, however many neighbours mention it", () => {
+test("what is not urgent travels whole to each node once, however many neighbours mention it", () => {
   const nodes = ["a", "b", "c", "d", "e"].map((peer) => node(peer));
   for (const x of nodes) for (const y of nodes) if (x !== y) connect(x, y);
   deliver(nodes, NOW);
@@ -276,7 +276,7 @@ test("a message has limits, and the rest comes in the next one", () => {
   one.own.push(...many);
   one.gossip.connected("member", NOW);
   one.gossip.drain();
-  const want = many.map((r) => digestOf(r).id);
+  const want = many.map((r) => ({ ...digestOf(r), seq: 0 }));
   one.gossip.receive("member", said({ want }), NOW);
   const sizes = one.gossip.drain().map(({ message }) => message.records.length);
   assert.deepEqual(sizes, [
@@ -286,23 +286,46 @@ test("a message has limits, and the rest comes in the next one", () => {
   ]);
 });
 
-test("a message survives encoding; an incomplete digest is refused", () => {
+test("a message survives encoding, in about as many bytes as are counted for it", () => {
   const digest = digestOf(record("x", 2 ** 48 - 1));
   const message = said({
+    renewals: [
+      {
+        id: digest.id,
+        low: 65_535,
+        step: 180,
+        value: new Uint8Array(16).fill(7),
+        bornMs: NOW - 1_250,
+      },
+    ],
     news: [digest],
     have: [digestOf(record("y", 0)), digest],
-    want: [digest.id],
-    suspects: [{ peer: "x", seq: 5 }],
-    sync: true,
+    want: [digest],
+    ask: [2 ** 32 - 1],
+    suspects: [{ peer: "x".repeat(52), seq: 5 }],
+    sync: [{ prefix: 1, low: 2, step: 3 }],
   });
-  const wire = GossipWire.parse(
-    JSON.parse(JSON.stringify(encodeGossip(message, null, NOW))),
-  );
-  assert.deepEqual(decodeGossip(wire), message);
-  assert.throws(() => decodeGossip({ ...wire, have: "AAAA" }), {
-    code: "COMMAND_MALFORMED",
-  });
+  const bytes = encodeGossip(message, undefined, NOW);
+  const read = decodeGossip(bytes, NOW);
+  assert.deepEqual(read.message, message);
+  const counted = estimateBytes(message, { whole: 0, change: 0 });
+  assert.ok(counted >= bytes.length && counted < bytes.length + 20);
 });
+
+const hostile: [name: string, bytes: number[]][] = [
+  ["a list of an unknown kind", [99, 0, 0, 0, 1]],
+  ["more items than it may have", [7, 255, 255, 255, 255]],
+  ["fewer bytes than items", [4, 0, 0, 0, 2, 1, 2, 3]],
+  ["a list twice", [7, 0, 0, 0, 0, 7, 0, 0, 0, 0]],
+  ["half a number", [4, 0, 0]],
+  ["a suspect without a name", [8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1]],
+];
+for (const [name, bytes] of hostile)
+  test(`a message with ${name} is refused`, () => {
+    assert.throws(() => decodeGossip(Uint8Array.from(bytes), NOW), {
+      code: "COMMAND_MALFORMED",
+    });
+  });
 
 test("neighbours: the next two on the ring, and random ones until there are enough", () => {
   const members = Array.from(

@@ -3,53 +3,33 @@
  * adapter (gossip-link.ts) has those, and the simulation (bench/simulate.ts) its own.
  *
  *     a change of state   the record at once to a few neighbours, its digest (holder, number) to all others; they ask for what they lack
- *     a renewal           the record to the neighbours of its holder; from there its digest, once a second, to a few that are no
- *                         neighbours of the holder: the record itself travels to each node once
- *     everything          the digests of all records, every 10 s, with one random neighbour, and with each that was just connected
+ *     a renewal           a few bytes (renewal.ts) to the neighbours of its holder; each passes it on once, within a second, to two others
+ *     other changes       the digest, once a second, to a few that are no neighbours of the holder: the record travels to each node once
+ *     everything          a list of all records, every 10 s, with one random neighbour, and with each that was just connected
  *     a lost connection   what the lost one held is dropped here, and suspected everywhere: who does not hear a newer record within the
  *                         grace drops it, too. A suspect that lives says so with a newer record, and that always wins.
  */
 import { LINKS } from "./announcement.ts";
+import { GOSSIP } from "./gossip-defaults.ts";
+import { answerAsk, answerList, listOf } from "./gossip-lists.ts";
 import {
   type GossipMessage,
   MESSAGE_LIMITS,
   type Suspicion,
 } from "./gossip-message.ts";
 import { GossipNeighbours } from "./gossip-neighbours.ts";
+import { GossipRenewals } from "./gossip-renewals.ts";
 import {
   type ClusterRecords,
   type Digest,
   digestOf,
   type HolderRecord,
+  numberOf,
   type PutOutcome,
 } from "./records.ts";
 import type { Refusals } from "./refusals.ts";
+import { proves } from "./renewal.ts";
 import { Suspects } from "./suspects.ts";
-
-export const GOSSIP = Object.freeze({
-  /** Neighbours that get a whole change at once. With three, it reaches a thousand nodes in seven steps. */
-  eagerFanout: 3,
-  /** The same for a node's own change, because a node that said goodbye cannot be asked any more. */
-  ownFanout: 8,
-  /** Neighbours that get the digests of renewals. The exchange of everything reaches the others. */
-  lazyFanout: 4,
-  /** A renewal has 40 s to reach everybody: three or four of these steps, and one request each. */
-  lazyMs: 1_000,
-  /** A lost message is repaired after this time, or after a few of these. */
-  syncMs: 10_000,
-  /** The grace of a suspect. QUIC notices a lost connection after 3.75 s at most: together less than 5 s. */
-  graceMs: 1_000,
-  /**
-   * A suspicion may name a record that this node has not heard of, but none numbered further above the last one: by as much as its peer's
-   * clock may have been set back since. Nothing could refute a number that none is above.
-   */
-  suspectAhead: 10 * 60_000,
-  /** A requested record that did not arrive is requested elsewhere after this time. */
-  askedMs: 2_000,
-  /** A member with more neighbours sends less often, this long per neighbour: at most 500 messages a second. */
-  perNeighbourMs: 2,
-  promptNeighbours: 16,
-});
 
 export interface GossipOptions {
   self: string;
@@ -63,6 +43,8 @@ export interface GossipOptions {
   mayAccuse: (peer: string) => boolean;
   /** In [0, 1). */
   random: () => number;
+  /** Of a renewal. The simulation makes none. */
+  proves?: typeof proves;
 }
 
 export class Gossip {
@@ -74,7 +56,8 @@ export class Gossip {
     { seq: number; untilMs: number; fresh: boolean }
   >();
   readonly #suspects = new Suspects();
-  /** Renewals and learned records, with the peers that have them already. */
+  readonly #renewals: GossipRenewals;
+  /** Changes that are not urgent, and learned records, with the peers that have them already. */
   #lazy = new Map<string, { digest: Digest; told: ReadonlySet<string> }>();
   /** Changes that not every neighbour has been told of. */
   #news = new Map<string, Digest>();
@@ -84,9 +67,16 @@ export class Gossip {
   #refuteAbove: number | undefined;
 
   constructor(options: GossipOptions) {
+    const { records, refusals, random } = options;
     this.#options = options;
-    this.#records = options.records;
-    this.#neighbours = new GossipNeighbours(options.random);
+    this.#records = records;
+    this.#neighbours = new GossipNeighbours(random);
+    this.#renewals = new GossipRenewals({
+      records,
+      refusals,
+      proves: options.proves ?? proves,
+      isDirect: ({ size }) => size <= GOSSIP.promptNeighbours,
+    });
   }
 
   get neighbours(): string[] {
@@ -107,7 +97,7 @@ export class Gossip {
   /** A member's last connection is lost. Returns whether records were dropped. */
   disconnected(peer: string, nowMs: number): boolean {
     this.forget(peer);
-    const seq = this.#newestSeq(peer);
+    const seq = newestOf(this.#records.of(peer));
     if (seq === undefined) return false;
     this.#records.removePeer(peer, seq);
     this.#suspects.add({ peer, seq }, nowMs);
@@ -118,6 +108,11 @@ export class Gossip {
   /** It is not a member any more, or never was: forget it silently. */
   forget(peer: string): void {
     this.#neighbours.delete(peer);
+  }
+
+  /** This node renewed a record of its own. */
+  renewed(record: HolderRecord): void {
+    this.#renewals.own(record, this.#neighbours);
   }
 
   /** This node sealed a record of its own: a change of state, or the same again. `told` have it already. */
@@ -132,7 +127,7 @@ export class Gossip {
       this.#spreadLazily(record, told);
     else
       for (const peer of this.#neighbours.peers)
-        if (!told.has(peer)) this.#neighbours.to(peer)?.records.push(record);
+        if (!told.has(peer)) this.#neighbours.tell(peer, record);
   }
 
   /** A verified record was stored, with this outcome. `pushed`: it was not requested. */
@@ -158,19 +153,26 @@ export class Gossip {
     const isFresh = outcome !== "renewed" || this.#suspects.has(peer);
     const isWanted = asked?.seq === digest.seq;
     if (isFresh && (isWanted ? asked.fresh : pushed))
-      this.#spread(record, nowMs, new Set([from]));
+      this.#spread(record, nowMs, new Set([from]), fanoutOf(record));
     else this.#spreadLazily(record, new Set([from]));
   }
 
   /** Everything in a message except its records, which come through `learned`. */
   receive(from: string, message: GossipMessage, nowMs: number): void {
-    const wants: string[] = [];
+    const wants: Digest[] = [];
     for (const digest of message.news)
       this.#compare(from, digest, nowMs, wants, true);
     for (const digest of message.have)
       this.#compare(from, digest, nowMs, wants, false);
-    if (message.sync) this.#tellWhatLacks(from, message.have, nowMs);
-    if (wants.length > 0) this.#neighbours.to(from)?.want.push(...wants);
+    this.#renewals.take(from, message.renewals, nowMs);
+    const out = this.#neighbours.to(from);
+    if (out !== undefined) {
+      if (message.sync !== undefined)
+        answerList(message.sync, this.#everything(nowMs), out);
+      if (message.ask.length > 0)
+        answerAsk(message.ask, this.#everything(nowMs), out);
+      out.want.push(...wants);
+    }
     if (message.want.length > 0) this.#answer(from, message.want);
     for (const suspicion of message.suspects)
       this.#onSuspicion(from, suspicion, nowMs);
@@ -219,12 +221,12 @@ export class Gossip {
     record: HolderRecord,
     nowMs: number,
     told: ReadonlySet<string>,
-    fanout: number = GOSSIP.eagerFanout,
+    fanout: number,
   ): void {
     const digest = digestOf(record);
     this.#lazy.delete(digest.id);
     for (const peer of this.#neighbours.some(fanout, told))
-      this.#neighbours.to(peer)?.records.push(record);
+      this.#neighbours.tell(peer, record);
     this.#news.set(digest.id, digest);
     const { size } = this.#neighbours;
     const waitMs =
@@ -241,24 +243,27 @@ export class Gossip {
       if (told.has(peer)) continue;
       const out = this.#neighbours.to(peer);
       if (out === undefined) continue;
-      const whole = new Set(out.records.map((r) => digestOf(r).id));
+      const whole = [...out.records, ...out.changes];
+      const sent = new Set(whole.map((r) => digestOf(r).id));
       for (const digest of digests)
-        if (!whole.has(digest.id)) out.news.push(digest);
+        if (!sent.has(digest.id)) out.news.push(digest);
     }
   }
 
   #spreadLazily(record: HolderRecord, told: ReadonlySet<string>): void {
     const digest = digestOf(record);
     const { links = [], peer } = record.announcement;
-    // Its holder told these itself; a holder with more neighbours than it names is unknown in this respect.
+    // Its holder told these itself, if it names them all.
     const tellsAll = links.length < LINKS.max;
     const all = new Set([...told, ...(tellsAll ? links : []), peer]);
     this.#lazy.set(digest.id, { digest, told: all });
   }
 
   #flushLazy(): void {
+    const peers = this.#neighbours.some(GOSSIP.lazyFanout);
+    this.#renewals.flush(peers, this.#neighbours);
     if (this.#lazy.size === 0) return;
-    for (const peer of this.#neighbours.some(GOSSIP.lazyFanout)) {
+    for (const peer of peers) {
       const link = peer.slice(-LINKS.characters);
       for (const { digest, told } of this.#lazy.values())
         if (!told.has(peer) && !told.has(link))
@@ -269,25 +274,33 @@ export class Gossip {
 
   #sync(peer: string, nowMs: number): void {
     const out = this.#neighbours.to(peer);
-    if (out === undefined) return;
-    out.sync = true;
-    out.have = [
-      ...this.#options.own().map(digestOf),
-      ...this.#records.list(nowMs).map(digestOf),
-    ];
+    if (out !== undefined) out.sync = listOf(this.#everything(nowMs));
+  }
+
+  #everything(nowMs: number): HolderRecord[] {
+    return [...this.#options.own(), ...this.#records.list(nowMs)];
   }
 
   #compare(
     from: string,
     { id, seq }: Digest,
     nowMs: number,
-    wants: string[],
+    wants: Digest[],
     fresh: boolean,
   ): void {
     const record = this.#records.get(id);
-    if (record !== undefined && record.announcement.seq >= seq) return;
+    if (record !== undefined && numberOf(record) >= seq) {
+      // In a list of everything it looked older or newer: only its whole number tells which.
+      if (!fresh && numberOf(record) > seq)
+        this.#neighbours.to(from)?.have.push(digestOf(record));
+      return;
+    }
     const grave = record === undefined ? this.#records.grave(id) : undefined;
-    const known = record?.announcement.seq ?? grave?.seq ?? this.#ownSeq(id);
+    const ended = record === undefined ? this.#records.ended(id) : undefined;
+    const known =
+      record === undefined
+        ? (ended?.seq ?? this.#ownSeq(id))
+        : numberOf(record);
     if (known === undefined || known < seq) {
       if (wants.length >= MESSAGE_LIMITS.wants) return;
       const asked = this.#asked.get(id);
@@ -295,58 +308,43 @@ export class Gossip {
         return;
       const untilMs = nowMs + GOSSIP.askedMs;
       this.#asked.set(id, { seq, untilMs, fresh });
-      wants.push(id);
+      wants.push({ id, seq: record?.announcement.seq ?? 0 });
       return;
     }
-    if (grave === undefined) return;
+    if (ended === undefined) return;
     // It has not heard that this holder is gone, or it is that living holder.
-    if (grave.goodbye !== undefined) {
-      if (seq < grave.seq)
-        this.#neighbours.to(from)?.records.push(grave.goodbye);
-    } else
-      this.#neighbours
-        .to(from)
-        ?.suspects.push({ peer: grave.peer, seq: grave.seq });
-  }
-
-  #tellWhatLacks(from: string, have: readonly Digest[], nowMs: number): void {
-    const theirs = new Map(have.map(({ id, seq }) => [id, seq]));
-    const mine = [...this.#options.own(), ...this.#records.list(nowMs)];
-    const out = this.#neighbours.to(from);
-    for (const record of mine) {
-      const digest = digestOf(record);
-      if ((theirs.get(digest.id) ?? -1) < digest.seq) out?.have.push(digest);
+    if (grave?.goodbye !== undefined) {
+      if (seq < grave.seq) this.#neighbours.tell(from, grave.goodbye);
+    } else {
+      const { peer, seq: last } = ended;
+      this.#neighbours.to(from)?.suspects.push({ peer, seq: last });
     }
   }
 
-  #answer(from: string, want: readonly string[]): void {
+  #answer(from: string, want: readonly Digest[]): void {
     const own = this.#options.own();
-    const out = this.#neighbours.to(from);
-    for (const id of want) {
+    for (const { id, seq } of want) {
       const record =
         this.#records.get(id) ??
         own.find((r) => digestOf(r).id === id) ??
         this.#records.grave(id)?.goodbye;
-      if (record !== undefined) out?.records.push(record);
+      if (record !== undefined) this.#neighbours.tell(from, record, seq);
     }
   }
 
   #onSuspicion(from: string, { peer, seq }: Suspicion, nowMs: number): void {
     if (peer === this.#options.self) {
-      const [newest] = this.#options
-        .own()
-        .map(({ announcement }) => announcement.seq)
-        .toSorted((a, b) => b - a);
+      const newest = newestOf(this.#options.own());
       if (newest === undefined) return;
       // Refuted already: the accuser has not heard it yet.
       if (newest > seq)
         for (const record of this.#options.own())
-          this.#neighbours.to(from)?.records.push(record);
+          this.#neighbours.tell(from, record);
       else if (seq <= newest + GOSSIP.suspectAhead)
         this.#refuteAbove = Math.max(this.#refuteAbove ?? 0, seq);
       return;
     }
-    const known = this.#newestSeq(peer);
+    const known = newestOf(this.#records.of(peer));
     if (known === undefined) return;
     if (known > seq) {
       for (const record of this.#records.of(peer))
@@ -384,14 +382,19 @@ export class Gossip {
     return dropped;
   }
 
-  #newestSeq(peer: string): number | undefined {
-    const all = this.#records.of(peer).map(({ announcement: a }) => a.seq);
-    return all.length === 0 ? undefined : Math.max(...all);
-  }
-
   #ownSeq(id: string): number | undefined {
-    for (const record of this.#options.own())
-      if (digestOf(record).id === id) return record.announcement.seq;
-    return undefined;
+    const all = this.#options.own().map(digestOf);
+    return all.find((digest) => digest.id === id)?.seq;
   }
+}
+
+/** What decides whether prompts are answered goes to more at once. */
+function fanoutOf({ previous, announcement: { state } }: HolderRecord): number {
+  const isUrgent = state === "ready" || state === "gone";
+  const isSmall = previous !== undefined;
+  return isSmall || isUrgent ? GOSSIP.eagerFanout : GOSSIP.newFanout;
+}
+
+function newestOf(records: readonly HolderRecord[]): number | undefined {
+  return records.length === 0 ? undefined : Math.max(...records.map(numberOf));
 }

@@ -21,7 +21,8 @@ import {
   within,
 } from "../../test/support/network.ts";
 import { Commands } from "../network/index.ts";
-import type { Membership, MembershipOptions } from "./membership.ts";
+import type { Membership } from "./membership.ts";
+import type { MembershipOptions } from "./membership-options.ts";
 import { CHECK_IDENTITY, MEET_RIVAL } from "./protocol.ts";
 import { isElder, type RunRecord, sealRun, unsealRun } from "./run-record.ts";
 

@@ -16,6 +16,7 @@ export {
   Sealed,
   ToldCut,
 } from "./announcement.ts";
+export { askPage } from "./cluster-pages.ts";
 export { CLOCKS, isOff, side } from "./clocks.ts";
 export {
   CLUSTER_RECORD_DEFAULTS,
@@ -31,7 +32,8 @@ export {
   encodeClusterRecord,
   nodeKey,
 } from "./dht-kinds.ts";
-export { Membership, type MembershipOptions } from "./membership.ts";
+export { Membership } from "./membership.ts";
+export type { MembershipOptions } from "./membership-options.ts";
 export { engineKind } from "./mixed-engines.ts";
 export { type LoadShardRequest, serveNodeCommands } from "./node-commands.ts";
 export type { OwnState } from "./own-shards.ts";

@@ -2,6 +2,7 @@
 import { type Clock, computeModeOf, ShoalError } from "../lib/index.ts";
 import {
   type Announcement,
+  ANNOUNCEMENT,
   type Passed,
   prove,
   readUnproved,
@@ -15,15 +16,15 @@ import {
   unsealClusterRecord,
 } from "./cluster-record.ts";
 import { clusterStatus, type PlanOf } from "./cluster-status.ts";
-import { RECORDS_PER_MESSAGE } from "./protocol.ts";
 import {
+  after,
   ClusterRecords,
-  holderId,
+  digestOf,
   type HolderRecord,
-  passedOf,
   type PutOutcome,
 } from "./records.ts";
 import { Refusals } from "./refusals.ts";
+import { proves, type Renewed } from "./renewal.ts";
 import type { ClusterStatus } from "../status/index.ts";
 
 export interface Taken {
@@ -34,7 +35,8 @@ export interface Taken {
 }
 
 /** How a record came: from its own peer, just sealed, or from others, who say how old it is. */
-export type Came = { from: string } | { ageMs: number };
+export type Came =
+  { from: string } | { ageMs: number; renewed: Renewed | undefined };
 
 export interface KnownClusterOptions {
   name: string;
@@ -82,8 +84,9 @@ export class KnownCluster {
   }
 
   /** A record that came by way of others. */
-  async takePassed({ ageMs, ...sealed }: Passed): Promise<Taken> {
-    return await this.take(sealed, { ageMs });
+  async takePassed({ ageMs, renewed, ...sealed }: Passed): Promise<Taken> {
+    const age = Math.min(ageMs, ANNOUNCEMENT.maxTtlMs);
+    return await this.take(sealed, { ageMs: age, renewed });
   }
 
   /** `peer` answered within `tookMs` that its clock is at `theirMs`. */
@@ -94,7 +97,10 @@ export class KnownCluster {
 
   /** How far the clocks of its machines are apart. */
   clocks(): ClockVerdict {
-    return this.#clocks.verdict(this.#nowMs(), this.#options.wallMs());
+    const nowMs = this.#nowMs();
+    for (const { announcement, bornMs } of this.records.list(nowMs))
+      this.#clocks.keep(announcement.peer, bornMs);
+    return this.#clocks.verdict(nowMs, this.#options.wallMs());
   }
 
   /** The cluster's signed record; undefined until published. */
@@ -121,32 +127,12 @@ export class KnownCluster {
     return true;
   }
 
-  /** A page of all live records for GET_CLUSTER; `own` come first. */
-  page(
-    offset: number,
-    own: readonly HolderRecord[] = [],
-  ): {
-    records: Passed[];
-    total: number;
-    nowMs: number;
-    record: Sealed | null;
-  } {
-    const nowMs = this.#nowMs();
-    const records = [...own, ...this.records.list(nowMs)];
-    const page = records.slice(offset, offset + RECORDS_PER_MESSAGE);
-    return {
-      records: page.map((record) => passedOf(record, nowMs)),
-      total: records.length,
-      nowMs: this.wallMs(),
-      record: this.#published?.sealed ?? null,
-    };
-  }
-
   /** `own` is this process's announcements. */
   status(own: readonly Announcement[] = [], planOf?: PlanOf): ClusterStatus {
     const { ownPeer, rivalOf } = this.#options;
     const [nowMs, wallMs] = [this.#nowMs(), this.#options.wallMs()];
     const others = this.records.list(nowMs);
+    const clocks = this.clocks();
     const self = `…${ownPeer.slice(-8)}`;
     return clusterStatus({
       cluster: this.name,
@@ -158,7 +144,7 @@ export class KnownCluster {
       clockAheadMs: ({ peer }) =>
         peer === ownPeer ? 0 : this.#clocks.aheadMs(peer, nowMs, wallMs),
       rivalOf,
-      clocks: clocksText(this.clocks(), self),
+      clocks: clocksText(clocks, self),
       planOf,
     });
   }
@@ -170,10 +156,15 @@ export class KnownCluster {
 
   async #take(sealed: Sealed, came: Came): Promise<Taken> {
     const announcement = readUnproved(sealed);
-    const { cluster, peer, seq, issuedMs, ttlMs } = announcement;
+    const { cluster, peer, issuedMs, ttlMs } = announcement;
     const nowMs = this.#nowMs();
-    const { from, ageMs } = { from: undefined, ageMs: 0, ...came };
-    const record = { announcement, sealed, bornMs: nowMs - ageMs };
+    const first = { from: undefined, ageMs: 0, renewed: undefined };
+    const { from, ageMs, renewed } = { ...first, ...came };
+    const bornMs = nowMs - ageMs;
+    const bare: HolderRecord = { announcement, sealed, bornMs, renewed };
+    const { id: key, seq: number } = digestOf(bare);
+    const known = this.records.get(key);
+    const record = after(bare, known);
     if (cluster !== this.name)
       throw refused("foreign", `it is of cluster ${cluster}, not ${this.name}`);
     if (from !== undefined && peer !== from) {
@@ -191,17 +182,21 @@ export class KnownCluster {
       }
       return { announcement, record, outcome: "stale" };
     }
-    const key = holderId(announcement);
-    const knownSeq = this.records.seqOf(key) ?? -1;
+    const knownNumber = this.records.seqOf(key);
     // Before the signature check: old records cost no arithmetic.
-    if (knownSeq > seq) this.refusals.add("stale");
-    if (knownSeq >= seq) return { announcement, record, outcome: "stale" };
+    const knownSeq = known?.announcement.seq ?? knownNumber;
+    if (knownSeq > announcement.seq) this.refusals.add("stale");
+    if (knownNumber >= number)
+      return { announcement, record, outcome: "stale" };
     if (ageMs >= ttlMs)
       throw refused("expired", `it ended ${ageMs - ttlMs} ms ago`);
     await prove(sealed, announcement);
-    if (from !== undefined && this.records.get(key) === undefined)
+    if (renewed !== undefined) refuseUnproved(key, announcement, renewed);
+    if (from !== undefined && known === undefined)
       this.#refuseOtherPlan(announcement);
-    this.#clocks.heard(peer, issuedMs, record.bornMs);
+    // A renewal does not tell the time.
+    if (renewed === undefined)
+      this.#clocks.heard(peer, issuedMs, record.bornMs);
     const outcome = this.records.put(record, nowMs);
     if (outcome === "full") {
       throw new ShoalError(
@@ -238,6 +233,18 @@ export class KnownCluster {
     }
     refuseOtherMode(computeModeOf(announcement), computeModeOf(published));
   }
+}
+
+/** Throws ANNOUNCEMENT_INVALID. */
+function refuseUnproved(
+  id: string,
+  { peer, renewal }: Announcement,
+  renewed: Renewed,
+): void {
+  const isTheirs =
+    renewal !== undefined && proves(id, { step: 0, value: renewal }, renewed);
+  if (!isTheirs)
+    throw refused("renewal", `${peer} did not renew it ${renewed.step} times`);
 }
 
 function refused(reason: string, what: string): ShoalError {

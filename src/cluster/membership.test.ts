@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ShoalError, systemClock } from "../lib/index.ts";
-import { Commands } from "../network/index.ts";
+import { Commands, type Host } from "../network/index.ts";
 import { HandClock } from "../../test/support/clock.ts";
 import {
   holders,
@@ -12,10 +12,18 @@ import {
   startMember,
   startRendezvous,
 } from "../../test/support/memberships.ts";
-import { startHost, targetOf, within } from "../../test/support/network.ts";
+import {
+  makeHost,
+  startHost,
+  targetOf,
+  within,
+} from "../../test/support/network.ts";
 import type { NodeStatus } from "../status/index.ts";
+import type { Passed } from "./announcement.ts";
+import { askPage } from "./cluster-pages.ts";
 import { sealClusterRecord } from "./cluster-record.ts";
-import type { Membership, MembershipOptions } from "./membership.ts";
+import type { Membership } from "./membership.ts";
+import type { MembershipOptions } from "./membership-options.ts";
 import { serveNodeCommands } from "./node-commands.ts";
 import type { OwnState } from "./own-shards.ts";
 import {
@@ -28,6 +36,7 @@ import {
 } from "./protocol.ts";
 import { TIMES_WATCH } from "./times-watch.ts";
 import { encode } from "@ipld/dag-cbor";
+import { z } from "zod";
 
 test("a node with several shards gives each back separately, and says goodbye for all", async (t) => {
   const rendezvous = await startRendezvous(t);
@@ -197,28 +206,50 @@ test("a record of an older protocol, of another cluster, or of another peer is r
   };
   await assert.rejects(announce(old), { code: "PROTOCOL_VERSION" });
   await other.membership.hold(shard(0));
-  const { records } = await commands.call(
-    targetOf(other.host, "TCP"),
-    GET_CLUSTER.name,
-    { cluster: "friends", subscribe: false, offset: 0 },
-    GET_CLUSTER.result,
-  );
+  const records = await recordsOf(commands, other.host, "friends");
   await assert.rejects(announce(records[0]), { code: "COMMAND_UNAUTHORIZED" });
   const elsewhere = await startMember(t, { cluster: "others" });
   await elsewhere.membership.hold(shard(0));
-  const foreign = await commands.call(
-    targetOf(elsewhere.host, "TCP"),
-    GET_CLUSTER.name,
-    { cluster: "others", subscribe: false, offset: 0 },
-    GET_CLUSTER.result,
-  );
-  await assert.rejects(announce(foreign.records[0]), {
+  const foreign = await recordsOf(commands, elsewhere.host, "others");
+  await assert.rejects(announce(foreign[0]), {
     code: "ANNOUNCEMENT_INVALID",
   });
   assert.deepEqual(rendezvous.service.status()[0]?.refused, {
     version: 1,
     impostor: 1,
     foreign: 1,
+  });
+});
+
+async function recordsOf(
+  commands: Commands,
+  of: Host,
+  cluster: string,
+): Promise<Passed[]> {
+  const asked = { cluster, subscribe: false, offset: 0 };
+  return (await askPage(commands, targetOf(of, "TCP"), asked)).records;
+}
+
+test("who asks for members with the older protocol is refused by name, and so is who answers with it", async (t) => {
+  const member = await startMember(t);
+  const old = await startHost(t);
+  const commands = new Commands(old);
+  const target = targetOf(member.host, "TCP");
+  const asked = { cluster: "friends", subscribe: false, offset: 0 };
+  const { name, result } = GET_CLUSTER;
+  await assert.rejects(commands.call(target, name, asked, result), {
+    code: "PROTOCOL_VERSION",
+  });
+  const before = await makeHost(t);
+  new Commands(before).handle(name, z.object({}), () => ({
+    records: [],
+    total: 0,
+    nowMs: 0,
+    record: null,
+  }));
+  await before.start();
+  await assert.rejects(askPage(commands, targetOf(before, "TCP"), asked), {
+    code: "PROTOCOL_VERSION",
   });
 });
 
@@ -295,7 +326,7 @@ test("a process reports what it is and its state; endless requests are slowed do
     {},
     GET_CAPABILITIES.result,
   );
-  assert.equal(capabilities.protocol, 1);
+  assert.equal(capabilities.protocol, 2);
   assert.ok(capabilities.commands.includes("SWARM_STATUS"));
   const ask = (): Promise<NodeStatus> =>
     asker.commands.call(

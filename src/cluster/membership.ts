@@ -2,17 +2,11 @@
  * A member's side: announces this node's shards (again before they expire, and at once after changes), learns about others through the
  * rendezvous or any member, answers requests, and computes the view. A gateway is a member that holds nothing.
  */
-import {
-  type Clock,
-  type EventSink,
-  ShoalError,
-  steadyClock,
-} from "../lib/index.ts";
-import type { Commands, Host } from "../network/index.ts";
+import { type Clock, ShoalError, steadyClock } from "../lib/index.ts";
+import type { Host } from "../network/index.ts";
 import {
   type Announcement,
   ANNOUNCEMENT,
-  type Capacity,
   type Sealed,
 } from "./announcement.ts";
 import type { ServedCluster } from "./cluster-commands.ts";
@@ -21,7 +15,8 @@ import { ClocksWatch } from "./clocks-watch.ts";
 import { GossipLink } from "./gossip-link.ts";
 import { KnownCluster } from "./known-cluster.ts";
 import { TimesWatch } from "./times-watch.ts";
-import { type LoadShardRequest, serveLoadShard } from "./node-commands.ts";
+import { serveLoadShard } from "./node-commands.ts";
+import type { MembershipOptions } from "./membership-options.ts";
 import { Presence } from "./presence.ts";
 import { ReadyHint } from "./ready-hint.ts";
 import { type LayersOf, OwnShards, type OwnState } from "./own-shards.ts";
@@ -31,35 +26,14 @@ import type { ClusterStatus } from "../status/index.ts";
 import type { PlanOf } from "./cluster-status.ts";
 import { type ClusterView, clusterView } from "./view.ts";
 
-export interface MembershipOptions {
-  host: Host;
-  commands: Commands;
-  events: EventSink;
-  cluster: string;
-  /** Of a process in several clusters, the same for each membership; default: its own. */
-  presence?: Presence;
-  /** For how long things last. */
-  clock?: Clock;
-  /** What the time is. */
-  wallMs?: () => number;
-  random?: () => number;
-  /** What the node offers, asked at each announcement. */
-  capacity?: () => Capacity;
-  /**
-   * A member requests that a shard be loaded. Resolves once it is accepted; throws the reason otherwise. Without it LOAD_SHARD is unknown
-   * here.
-   */
-  onLoadShard?: (request: LoadShardRequest, from: string) => Promise<void>;
-  /** Another process runs with this identity, and longer: this one must stop, and announces nothing more. The error is IDENTITY_IN_USE. */
-  onIdentityTaken?: (error: ShoalError) => void;
-}
-
 /** A view changes in bursts at start-up; listeners get the last state of a burst. */
 const SETTLE_MS = 20;
 /** In a large cluster somebody renews all the time; times and loads need not be newer than this. */
 const SETTLE_RENEWALS_MS = 1_000;
 /** Neighbours and each rendezvous have this long to accept a goodbye, because people wait for it. */
 const GOODBYE_MS = 1_000;
+/** Every third renewal a rendezvous hears the whole: it answers what its clock says. */
+const RENEWALS_PER_TELLING = 3;
 /** Members that joined together do not renew together. */
 const RENEW_JITTER = 0.1;
 
@@ -80,6 +54,7 @@ export class Membership {
   #cancelRenewal: (() => void) | undefined;
   #cancelSettle: (() => void) | undefined;
   #settlesMs = 0;
+  #renewals = 0;
   #cancelExpiry: (() => void) | undefined;
   #unsubscribe: (() => void) | undefined;
   #forgetAddresses: (() => void) | undefined;
@@ -371,8 +346,16 @@ export class Membership {
   }
 
   async #renew(isNews: boolean): Promise<void> {
-    const records = await this.#own.sealAll();
-    await Promise.all(records.map((record) => this.#spread(record, isNews)));
+    const again = await this.#own.again();
+    if (this.#presence.identity.isTaken) return; // the other speaks
+    const tells = this.#renewals++ % RENEWALS_PER_TELLING === 0;
+    await Promise.all(
+      again.map(async ({ record, isRenewal }) => {
+        if (!isRenewal) return await this.#spread(record, isNews);
+        this.#link.renewed(record);
+        if (tells) await this.#rendezvous.announce(record);
+      }),
+    );
   }
 
   #sweep(): void {

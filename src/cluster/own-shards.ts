@@ -10,7 +10,9 @@ import {
   seal,
 } from "./announcement.ts";
 import { haveChanged, isChange, linksOf, type OwnLink } from "./own-links.ts";
-import type { HolderRecord } from "./records.ts";
+import { isStillTrue } from "./own-changes.ts";
+import { after, holderId, type HolderRecord, numberOf } from "./records.ts";
+import { RenewalChain } from "./renewal.ts";
 
 /** The content of one shard's announcement; identity, numbers and times are added here. */
 export type OwnState = Omit<
@@ -23,6 +25,7 @@ export type OwnState = Omit<
   | "roundTrips"
   | "addresses"
   | "seenAs"
+  | "renewal"
   | "seq"
   | "issuedMs"
   | "ttlMs"
@@ -35,9 +38,23 @@ export interface LayersOf {
 
 interface Held {
   say: () => OwnState;
-  /** As it was sealed last. */
+  /** As it was sealed last, and renewed since. */
   record: HolderRecord | undefined;
+  /** The values of its renewals. */
+  chain?: RenewalChain | undefined;
+  /** Since when its peer's clock is as it says. */
+  sealedMs?: number | undefined;
 }
+
+/** A record that goes around again, because it is still true or because it is not. */
+export interface Again {
+  record: HolderRecord;
+  /** Renewed with a few bytes; otherwise sealed anew. */
+  isRenewal: boolean;
+}
+
+/** The clock was set: others learn it from a record. Less is the time between two readings of it. */
+const CLOCK_SET_MS = 2_000;
 
 /** Of one range. Two processes with one identity contradict each other: not without end. */
 const CONTRADICTIONS = { burst: 8, perSecond: 0.1 } as const;
@@ -94,11 +111,55 @@ export class OwnShards {
   /** Seals a shard again. Undefined if it was released meanwhile. */
   async seal(held: Held): Promise<HolderRecord | undefined> {
     const said = held.say();
-    const record = await this.#seal(this.#complete(said, 0));
+    const whole = this.#complete(said, 0);
+    const { peer } = whole;
+    const chain = new RenewalChain(holderId({ ...said, peer }));
+    const sealed = await this.#seal({ ...whole, renewal: chain.anchor });
     if (this.#held.get(layersKey(said)) !== held) return undefined;
+    const record = after(sealed, held.record);
     const kept = held.record?.announcement.seq ?? -1;
-    if (record.announcement.seq > kept) held.record = record;
+    if (record.announcement.seq > kept) {
+      held.record = record;
+      held.chain = chain;
+      held.sealedMs = record.bornMs;
+    }
     return record;
+  }
+
+  /** Renews what is still true, and seals the rest again. */
+  async again(): Promise<Again[]> {
+    const all = [...this.#held.values()].map(
+      async (held): Promise<Again | undefined> => {
+        const renewed = this.#renew(held);
+        if (renewed !== undefined) return { record: renewed, isRenewal: true };
+        const record = await this.seal(held);
+        return record && { record, isRenewal: false };
+      },
+    );
+    return (await Promise.all(all)).filter((one) => one !== undefined);
+  }
+
+  #renew(held: Held): HolderRecord | undefined {
+    const { record, chain, sealedMs = 0 } = held;
+    if (record === undefined) return undefined;
+    const { announcement, renewed } = record;
+    const next = chain?.at((renewed?.step ?? 0) + 1);
+    if (next === undefined) return undefined;
+    const nowMs = this.#options.clock.now();
+    const clockMs = this.#wallMs() - nowMs;
+    if (Math.abs(clockMs - (announcement.issuedMs - sealedMs)) > CLOCK_SET_MS)
+      return undefined;
+    const own = held.say();
+    const now = this.#complete(own, announcement.seq);
+    const links = this.#links(own);
+    const beside = links.filter(({ peer }) => this.#isBeside(own, peer));
+    if (!isStillTrue(announcement, now, beside)) return undefined;
+    if (haveChanged(this.#linksToHolders(own), announcement)) return undefined;
+    const { digest: _, ...rest } = record;
+    held.record = { ...rest, renewed: next, bornMs: nowMs };
+    // The next record is numbered above every renewal of this one.
+    this.#seq = Math.max(this.#seq, numberOf(held.record));
+    return held.record;
   }
 
   /** With numbers above this one. */
@@ -168,13 +229,17 @@ export class OwnShards {
   }
 
   #links(own: OwnState): OwnLink[] {
-    const { host, layersOf = () => [] } = this.#options;
-    return linksOf(host.connections(), (peer) =>
-      layersOf(peer).some(
-        ({ layerStart, layerEnd }) =>
-          layerStart === own.layerEnd % own.layerCount ||
-          layerEnd % own.layerCount === own.layerStart,
-      ),
+    const { host } = this.#options;
+    return linksOf(host.connections(), (peer) => this.#isBeside(own, peer));
+  }
+
+  /** It holds the layers before or after these. */
+  #isBeside(own: OwnState, peer: string): boolean {
+    const { layersOf = () => [] } = this.#options;
+    return layersOf(peer).some(
+      ({ layerStart, layerEnd }) =>
+        layerStart === own.layerEnd % own.layerCount ||
+        layerEnd % own.layerCount === own.layerStart,
     );
   }
 

@@ -14,6 +14,7 @@ import {
   serveClusterCommands,
   unknownCluster,
 } from "./cluster-commands.ts";
+import { serveGossip } from "./gossip-streams.ts";
 import { IdentityChecks } from "./identity-checks.ts";
 import { IdentityWatch } from "./identity-watch.ts";
 
@@ -64,6 +65,7 @@ export class Presence {
       find,
       all: () => this.#served.values(),
     });
+    serveGossip(this.#options.host, clock, find);
     this.checks.start();
     this.identity.start();
   }

@@ -1,7 +1,6 @@
 /** The commands of the cluster: names and schemas, validated on both sides. docs/PROTOCOL.md lists them. */
 import { z } from "zod";
-import { Passed, Sealed, ToldCut } from "./announcement.ts";
-import { GossipWire } from "./gossip-wire.ts";
+import { Sealed, ToldCut } from "./announcement.ts";
 import {
   clusterStatusSchema,
   nodeStatusSchema,
@@ -11,9 +10,6 @@ import {
 const cluster = z.string().min(1).max(128);
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 
-/** Records in one message; a larger cluster takes several pages. */
-export const RECORDS_PER_MESSAGE = 64;
-
 /** node → rendezvous or member: announces the sender; answered with the number of members. `nowMs` is the answering machine's clock. */
 export const ANNOUNCE = {
   name: "ANNOUNCE",
@@ -21,16 +17,21 @@ export const ANNOUNCE = {
   result: z.object({ members: z.number().int().min(0), nowMs: count }),
 } as const;
 
-/** anyone → member or rendezvous: who is in this cluster? With `subscribe`, the two gossip while they are connected. */
+/**
+ * anyone → member or rendezvous: who is in this cluster? With `subscribe`, the two gossip while they are connected. Answered with a page: a
+ * gossip message with the records from `offset` on, 64 at most, as the attachment. A peer of another protocol is refused with PROTOCOL_VERSION.
+ */
 export const GET_CLUSTER = {
   name: "GET_CLUSTER",
   params: z.object({
     cluster,
     subscribe: z.boolean(),
     offset: z.number().int().min(0),
+    /** Of the asker. Before 2 nobody said it. */
+    protocol: count.default(1),
   }),
   result: z.object({
-    records: z.array(Passed).max(RECORDS_PER_MESSAGE),
+    protocol: count.default(1),
     total: z.number().int().min(0),
     nowMs: count,
     /** The cluster's record, if published. */
@@ -66,13 +67,6 @@ export const PUBLISH_CLUSTER = {
   name: "PUBLISH_CLUSTER",
   params: z.object({ cluster, record: Sealed }),
   result: z.object({ record: Sealed }),
-} as const;
-
-/** neighbour ↔ neighbour: what changed, what I have, what I want, whom I lost. The answer has the same form. */
-export const GOSSIP_COMMAND = {
-  name: "GOSSIP",
-  params: GossipWire.extend({ cluster }),
-  result: GossipWire,
 } as const;
 
 /** member → rendezvous or member: who else has my identity? `sealed` is the sender's run; answered with others' runs, which each name it. */

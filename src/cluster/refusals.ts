@@ -20,6 +20,8 @@ const REFUSALS = [
   "full",
   /** A suspicion of somebody who is not connected to it, or too many. */
   "suspicion",
+  /** Not the next value of its record's chain. */
+  "renewal",
 ] as const;
 export type Refusal = (typeof REFUSALS)[number];
 

@@ -7,13 +7,9 @@ import {
 } from "../lib/index.ts";
 import type { Commands } from "../network/index.ts";
 import type { Passed } from "./announcement.ts";
+import { askPage } from "./cluster-pages.ts";
 import type { KnownCluster, Taken } from "./known-cluster.ts";
-import {
-  ANNOUNCE,
-  GET_CLUSTER,
-  PUBLISH_CLUSTER,
-  SHARD_LOADED,
-} from "./protocol.ts";
+import { ANNOUNCE, PUBLISH_CLUSTER, SHARD_LOADED } from "./protocol.ts";
 import type { HolderRecord } from "./records.ts";
 
 export const CALL_TIMEOUT_MS = 5_000;
@@ -112,11 +108,10 @@ export class RendezvousLink {
     const { known, commands, clock, onPulled } = this.#options;
     for (let offset = 0; ;) {
       const askedMs = clock.now();
-      const { records, record, total, nowMs } = await commands.call(
+      const { records, record, total, nowMs } = await askPage(
+        commands,
         peer,
-        GET_CLUSTER.name,
         { cluster: known.name, subscribe: this.has(peer), offset },
-        GET_CLUSTER.result,
         { timeoutMs: CALL_TIMEOUT_MS },
       );
       known.heardClock(peer, nowMs, clock.now() - askedMs);

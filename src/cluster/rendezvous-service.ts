@@ -19,6 +19,7 @@ import {
 } from "./cluster-commands.ts";
 import { ClocksWatch } from "./clocks-watch.ts";
 import { GossipLink } from "./gossip-link.ts";
+import { serveGossip } from "./gossip-streams.ts";
 import { IdentityChecks } from "./identity-checks.ts";
 import { KnownCluster, type Taken } from "./known-cluster.ts";
 import type { ClusterStatus } from "../status/index.ts";
@@ -79,6 +80,7 @@ export class RendezvousService {
       find: (name) => this.#clusters.get(name),
       all: () => this.#clusters.values(),
     });
+    serveGossip(this.#host, this.#clock, (name) => this.#clusters.get(name));
     this.#checks.start();
     this.#sweep();
   }

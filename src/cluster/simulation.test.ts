@@ -10,7 +10,7 @@ const COMMON = {
   churnPerMinute: 0.2,
   delayMs: [5, 150],
   seed: 7,
-  recordBytes: 1_232,
+  recordBytes: { whole: 560, change: 180 },
 } as const;
 
 test("30 nodes without message loss: all notice a crash within 5 s and a loaded shard within 1 s", () => {

@@ -1,7 +1,7 @@
 /** Who is in the cluster, which shard is missing, and who is downloading it: by a bootstrap's records. */
 import {
+  askPage,
   type ClusterRecord,
-  GET_CLUSTER,
   isOff,
   side,
   SWARM_STATUS,
@@ -74,11 +74,10 @@ async function ask(
         SWARM_STATUS.result,
         wait,
       );
-      const { record } = await commands.call(
+      const { record } = await askPage(
+        commands,
         at,
-        GET_CLUSTER.name,
         { cluster, subscribe: false, offset: 0 },
-        GET_CLUSTER.result,
         wait,
       );
       const published =

@@ -186,7 +186,7 @@ describe("what the bootstrap is", { concurrency: 4 }, () => {
     assertCause(
       report,
       "VERSION_MISMATCH",
-      /runs Shoal 0\.0\.1 with protocol 0/,
+      /runs Shoal 0\.0\.1 with protocol 1/,
     );
   });
 

@@ -28,7 +28,7 @@ export function announcementOf(
 ): Announcement {
   return {
     ...ownStateOf(),
-    v: 1,
+    v: 2,
     cluster: "friends",
     peer: "p",
     addresses: [],

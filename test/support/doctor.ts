@@ -5,12 +5,12 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import {
   GET_CAPABILITIES,
-  GET_CLUSTER,
+  askPage,
   type OwnState,
   PROTOCOL,
   sealClusterRecord,
 } from "../../src/cluster/index.ts";
-import type { MembershipOptions } from "../../src/cluster/membership.ts";
+import type { MembershipOptions } from "../../src/cluster/membership-options.ts";
 import { PUBLISH_CLUSTER } from "../../src/cluster/protocol.ts";
 import {
   type Clock,
@@ -215,10 +215,9 @@ export async function publish(
     PUBLISH_CLUSTER.result,
   );
   // As a seeder does: a cluster without members or listeners is forgotten.
-  await commands.call(
-    peer,
-    GET_CLUSTER.name,
-    { cluster: "friends", subscribe: true, offset: 0 },
-    GET_CLUSTER.result,
-  );
+  await askPage(commands, peer, {
+    cluster: "friends",
+    subscribe: true,
+    offset: 0,
+  });
 }

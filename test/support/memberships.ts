@@ -5,7 +5,7 @@ import {
   type OwnState,
   RendezvousService,
 } from "../../src/cluster/index.ts";
-import type { MembershipOptions } from "../../src/cluster/membership.ts";
+import type { MembershipOptions } from "../../src/cluster/membership-options.ts";
 import { Events } from "../../src/lib/index.ts";
 import {
   Commands,

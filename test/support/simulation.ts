@@ -20,10 +20,13 @@ import { Gossip } from "../../src/cluster/gossip.ts";
 import type { GossipMessage } from "../../src/cluster/gossip-message.ts";
 import { neighboursToDial } from "../../src/cluster/mesh.ts";
 import {
+  after,
   ClusterRecords,
   digestOf,
   type HolderRecord,
+  numberOf,
 } from "../../src/cluster/records.ts";
+import { RENEWAL } from "../../src/cluster/renewal.ts";
 import { Refusals } from "../../src/cluster/refusals.ts";
 import { clusterView } from "../../src/cluster/view.ts";
 import { Random } from "./random.ts";
@@ -39,8 +42,10 @@ export interface SimulationOptions {
   /** Messages that never arrive. */
   loss: number;
   seed: number;
-  /** Bytes of a sealed record, as base64. */
-  recordBytes: number;
+  /** Bytes of a sealed record on the wire, whole and as the difference from another. */
+  recordBytes: { whole: number; change: number };
+  /** Of nodes, whose load changes in a minute so much that they tell it. */
+  loadChangesPerMinute?: number;
 }
 
 export interface Quantiles {
@@ -81,6 +86,9 @@ const NOTICE_MS = [2_750, 3_750] as const;
 const DOWNLOAD_MS = [5_000, 30_000] as const;
 const LOAD_MS = 2_000;
 const LAYERS_PER_SHARD = 1;
+/** Nobody signs here. */
+const NOBODY = { record: "", signature: "" };
+const NO_VALUE = new Uint8Array(RENEWAL.valueBytes);
 const GiB = 1024 ** 3;
 const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
@@ -115,7 +123,6 @@ export class Simulation {
   readonly #nodes = new Map<string, SimNode>();
   readonly #plan: PlanShard[];
   readonly #refusals = new Refusals();
-  readonly #padding: { record: string; signature: string };
   readonly #crashes = new Map<string, Crash>();
   readonly #loads = new Map<HolderRecord, Crash>();
   readonly #crashNoticed: number[] = [];
@@ -150,10 +157,6 @@ export class Simulation {
       copiedBytes: 0,
       compute: { rowBytes: 65_536, cellBytes: 4, sequenceBytes: 0 },
     }));
-    this.#padding = {
-      record: "x".repeat(options.recordBytes),
-      signature: "x".repeat(88),
-    };
   }
 
   run(): SimulationResult {
@@ -211,6 +214,7 @@ export class Simulation {
         isWitness: () => shards.size > 0,
         mayAccuse: (other) => records.of(other).length > 0,
         random: () => this.#fraction(),
+        proves: () => true,
       }),
     };
     this.#nodes.set(peer, node);
@@ -233,7 +237,7 @@ export class Simulation {
       this.#flush(node);
     });
     every(ANNOUNCEMENT.renewMs, () => {
-      for (const index of node.shards.keys()) this.#announce(node, index);
+      for (const index of node.shards.keys()) this.#again(node, index);
       this.#flush(node);
     });
     every(MESH_MS, () => this.#mesh(node));
@@ -278,7 +282,7 @@ export class Simulation {
     for (const { to, message } of node.gossip.drain()) {
       if (this.#measuring) {
         this.#messages++;
-        this.#bytes += estimateBytes(message);
+        this.#bytes += estimateBytes(message, this.#options.recordBytes);
       }
       if (this.#fraction() < this.#options.loss) continue;
       this.#at(this.#delay(), () => {
@@ -290,9 +294,16 @@ export class Simulation {
   }
 
   #deliver(node: SimNode, from: string, message: GossipMessage): void {
-    for (const record of message.records) {
+    const late = [...message.news];
+    for (const record of [...message.records, ...message.changes]) {
       const { announcement } = record;
       if (announcement.peer === node.peer) continue;
+      const digest = digestOf(record);
+      const base = node.records.get(digest.id)?.announcement.seq;
+      if (message.changes.includes(record) && base !== record.previous?.seq) {
+        late.push(digest);
+        continue;
+      }
       const outcome = node.records.put(record, this.#nowMs);
       node.gossip.learned(record, outcome, from, this.#nowMs, true);
       if (outcome === "stale" || outcome === "full") continue;
@@ -300,7 +311,7 @@ export class Simulation {
       else this.#linkIfConnected(node, announcement.peer);
       this.#seen(node, record);
     }
-    node.gossip.receive(from, message, this.#nowMs);
+    node.gossip.receive(from, { ...message, news: late }, this.#nowMs);
     const above = node.gossip.takeRefutation();
     node.seq = Math.max(node.seq, above ?? 0);
     if (above !== undefined)
@@ -330,12 +341,31 @@ export class Simulation {
     const shard = node.shards.get(index);
     if (shard === undefined) return undefined;
     node.seq = Math.max(node.seq + 1, this.#nowMs);
-    shard.record = {
+    const sealed = {
       announcement: this.#announcement(node, shard),
-      sealed: this.#padding,
+      sealed: NOBODY,
       bornMs: this.#nowMs,
     };
+    shard.record = after(sealed, shard.record);
     return shard.record;
+  }
+
+  /** Renews it, or tells another load. */
+  #again(node: SimNode, index: number): void {
+    const shard = node.shards.get(index);
+    const { loadChangesPerMinute = 0 } = this.#options;
+    const changes =
+      (loadChangesPerMinute * ANNOUNCEMENT.renewMs) / 60_000 > this.#fraction();
+    const step = (shard?.record?.renewed?.step ?? 0) + 1;
+    if (shard?.record === undefined || changes || step > RENEWAL.steps) {
+      this.#announce(node, index);
+      return;
+    }
+    const { digest: _, ...record } = shard.record;
+    const renewed = { step, value: NO_VALUE };
+    shard.record = { ...record, renewed, bornMs: this.#nowMs };
+    node.seq = Math.max(node.seq, numberOf(shard.record));
+    node.gossip.renewed(shard.record);
   }
 
   #announcement(
@@ -343,7 +373,7 @@ export class Simulation {
     { plan, state, takenOver }: Shard,
   ): Announcement {
     return {
-      v: 1,
+      v: 2,
       cluster: "simulated",
       peer: node.peer,
       manifest: "model",
@@ -371,6 +401,7 @@ export class Simulation {
         .map(() => LINKS.maxRoundTrip),
       addresses: [],
       version: "0",
+      renewal: NO_VALUE,
       seq: node.seq,
       issuedMs: this.#nowMs,
       ttlMs: ANNOUNCEMENT.ttlMs,
@@ -538,7 +569,7 @@ export class Simulation {
       ];
       for (const record of records) node.records.put(record, this.#nowMs);
       if (this.#measuring)
-        this.#bytes += records.length * (this.#options.recordBytes + 120);
+        this.#bytes += records.length * this.#options.recordBytes.whole;
       this.#connect(node, through.peer);
       this.#startTimers(node);
       const capacity = { freeMemoryBytes: 8 * GiB };
