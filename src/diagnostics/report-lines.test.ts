@@ -45,6 +45,23 @@ test("alone, a node counts itself", () => {
   assert.ok(lines.includes("  Swarm ready:        ✓ yes"));
 });
 
+function connection(
+  way: string | null,
+  relay: string | null = null,
+): NodeStatus["connections"][number] {
+  return {
+    peer: "12D3KooWpeer",
+    transport: "QUIC",
+    way,
+    relay,
+    relayed: relay !== null,
+    address: "/ip4/198.18.1.2/udp/51820/quic-v1",
+    direction: "outbound",
+    sinceMs: 0,
+    roundTripMs: null,
+  };
+}
+
 const tables: readonly {
   name: string;
   status: NodeStatus;
@@ -61,6 +78,21 @@ const tables: readonly {
     name: "a node that has no shard yet, and why",
     status: status({ shards: [], ready: false, reason: "no shard fits" }),
     expected: [/^ {2}Shard: none yet$/m, /^ {2}✗ Not ready: no shard fits$/m],
+  },
+  {
+    name: "the ways of its connections, most first",
+    status: status({
+      connections: [
+        connection("relayed", "12D3KooWaaaaZk3dXw1A"),
+        connection("direct"),
+        connection("LAN"),
+        connection("direct"),
+        connection(null),
+      ],
+    }),
+    expected: [
+      /^ {2}Connections: 2 direct, 1 relayed through …Zk3dXw1A, 1 LAN, 1 by an unknown way$/m,
+    ],
   },
   {
     name: "a node that gave a shard up",

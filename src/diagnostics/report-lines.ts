@@ -28,6 +28,8 @@ export const REPORT = Object.freeze({
   width: 120,
   /** Lines for the shards of one cluster: a screen. With more shards, adjacent ones in the same state share a line. */
   shardLines: 24,
+  /** Each relay is one of its own. */
+  ways: 12,
   /** Clusters shown in full: a rendezvous may have many. */
   clusters: 8,
 });
@@ -104,9 +106,25 @@ function nodeLines(status: NodeStatus): string[] {
       `  Requests: ${active}/${max} active, ${total} in total, ${failed} failed, ${tokens} tokens`,
     );
   }
+  const ways = waysText(status.connections);
+  if (ways !== "") lines.push(`  Connections: ${ways}`);
   if (!status.ready && status.reason !== null)
     lines.push(`  ✗ Not ready: ${status.reason}`);
   return lines;
+}
+
+/** "3 direct, 1 LAN, 1 relayed through …Zk3dXw1A": how many by each way, the most used first. */
+function waysText(connections: NodeStatus["connections"]): string {
+  const groups = Map.groupBy(connections, ({ way, relay }) =>
+    relay === null
+      ? (way ?? "by an unknown way")
+      : `relayed through …${relay.slice(-8)}`,
+  );
+  return [...groups]
+    .toSorted(([, a], [, b]) => b.length - a.length)
+    .slice(0, REPORT.ways)
+    .map(([way, { length }]) => `${length} ${way}`)
+    .join(", ");
 }
 
 const ROLES = {
