@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
 import {
   access,
   open,
@@ -12,11 +11,11 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { test, type TestContext } from "node:test";
 import { type ErrorCode, isShoalError } from "../lib/index.ts";
 import { PieceSet } from "./piece-set.ts";
-import { pieceCount, pieceHash, rootOfPieces, toRoot } from "./piece-tree.ts";
+import { pieceCount, rootOfPieces, toRoot } from "./piece-tree.ts";
+import { metadataOf } from "../../test/fakes/store.ts";
 import {
   type StoreFixture,
   storeFixture,
@@ -29,16 +28,6 @@ const SIZE_BYTES = 4 * MIB + 12_345;
 const data = randomBytes(SIZE_BYTES);
 const metadata = metadataOf(data);
 const description = { name: "layer.0 of a test", kind: "part" } as const;
-
-function metadataOf(bytes: Uint8Array): ContentMetadata {
-  const isOnly = pieceCount(bytes.length) === 1;
-  const hashes: Uint8Array[] = [];
-  for (let at = 0; at < bytes.length; at += MIB)
-    hashes.push(pieceHash(bytes.subarray(at, at + MIB), { isOnly }));
-  const pieceHashes = new Uint8Array(Buffer.concat(hashes));
-  const root = toRoot(rootOfPieces(pieceHashes));
-  return { root, sizeBytes: bytes.length, pieceHashes };
-}
 
 /** Of a content that nobody has. */
 function imagined(sizeBytes: number, fill: number): ContentMetadata {
@@ -326,82 +315,3 @@ test(
     }
   },
 );
-
-/** Writes pieces of a file to a download, one after the other, and says which; never ends by itself. */
-const WRITER = `
-  import { open } from "node:fs/promises";
-  import { Events } from "./src/lib/index.ts";
-  import { DiskStore } from "./src/store/store.ts";
-  const [folder, source, sizeBytes, root, hashes] = process.argv.slice(1);
-  const pieceHashes = new Uint8Array(Buffer.from(hashes, "hex"));
-  const store = new DiskStore({
-    directories: [folder + "/models"], stateDir: folder + "/state", events: new Events(), settleMs: 0,
-  });
-  await store.start();
-  const partial = await store.open(
-    { root, sizeBytes: Number(sizeBytes), pieceHashes },
-    { path: folder + "/models/content", name: "content", kind: "part" },
-  );
-  const file = await open(source, "r");
-  await Promise.all(Array.from({ length: pieceHashes.length / 32 }, async (_, i) => {
-    const bytes = Buffer.alloc(Math.min(${MIB}, Number(sizeBytes) - i * ${MIB}));
-    await file.read(bytes, 0, bytes.length, i * ${MIB});
-    await partial.writePiece(i, bytes);
-    process.stdout.write(i + "\\n");
-  }));
-  setInterval(() => {}, 1000);
-`;
-
-test("killed at any moment, a download has every reported piece and no other", async (t) => {
-  const { folder, models, start } = await storeFixture(t);
-  const bytes = randomBytes(40 * MIB + 1);
-  const source = join(folder, "source");
-  await writeFile(source, bytes);
-  const path = join(models, "content");
-  const large = metadataOf(bytes);
-  const { root, sizeBytes, pieceHashes } = large;
-  const said = new Set<number>();
-  // How many more pieces are written when the kill comes.
-  for (const after of [2, 9]) {
-    const child = spawn(
-      process.execPath,
-      [
-        "--input-type=module-typescript",
-        "-e",
-        WRITER,
-        folder,
-        source,
-        String(sizeBytes),
-        root,
-        toRoot(pieceHashes),
-      ],
-      {
-        cwd: join(import.meta.dirname, "../.."),
-        stdio: ["ignore", "pipe", "inherit"],
-      },
-    );
-    let lines = 0;
-    createInterface({ input: child.stdout }).on("line", (line) => {
-      said.add(Number(line));
-      if (++lines === after) child.kill("SIGKILL");
-    });
-    const [, signal] = (await once(child, "close")) as [unknown, string];
-    assert.equal(signal, "SIGKILL"); // it was writing, and did not end by itself
-    await assert.rejects(access(path));
-  }
-  const store = await start();
-  const partial = await store.open(large, { ...description, path });
-  const have = new PieceSet(41, partial.content.have);
-  assert.deepEqual(
-    [...said].filter((index) => !have.has(index)),
-    [],
-  );
-  for (const index of have) {
-    const actual = Buffer.from(await store.readPiece(root, index));
-    assert.ok(actual.equals(piece(index, bytes)), `piece ${index}`);
-  }
-  for (let i = 0; i < 41; i++)
-    if (!have.has(i)) await partial.writePiece(i, piece(i, bytes));
-  await partial.finish();
-  assert.deepEqual(await readFile(path), bytes);
-});

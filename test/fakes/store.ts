@@ -122,13 +122,12 @@ export class StoreDouble implements ContentStore {
 
 export function metadataOf(bytes: Uint8Array): ContentMetadata {
   const count = pieceCount(bytes.length);
-  const pieceHashes = Buffer.concat(
-    Array.from({ length: count }, (_, i) =>
-      pieceHash(bytes.subarray(i * PIECE_BYTES, (i + 1) * PIECE_BYTES), {
-        isOnly: count === 1,
-      }),
-    ),
+  const hashes = Array.from({ length: count }, (_, i) =>
+    pieceHash(bytes.subarray(i * PIECE_BYTES, (i + 1) * PIECE_BYTES), {
+      isOnly: count === 1,
+    }),
   );
+  const pieceHashes = new Uint8Array(Buffer.concat(hashes));
   const root = toRoot(rootOfPieces(pieceHashes));
   return { root, sizeBytes: bytes.length, pieceHashes };
 }
