@@ -1,6 +1,6 @@
 /**
  * A whole swarm in one process: a rendezvous, a seeder with the model, two nodes that download their shards, and a gateway. Then one chat
- * through OpenAI's API.
+ * through the API.
  *
  *     node examples/one-process.ts
  */

@@ -28,7 +28,7 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
     },
     {
       name: "serve",
-      summary: "serve a cluster's model over OpenAI's API",
+      summary: "offer the API for a cluster's model",
       load: async () => (await import("./serve.ts")).serveCommand(),
     },
     {

@@ -1,4 +1,4 @@
-/** `shoal serve`: OpenAI's API in front of a cluster. */
+/** `shoal serve`: the API in front of clusters. */
 import { Command } from "commander";
 import { GATEWAY_DEFAULTS } from "../gateway/index.ts";
 import { startGateway } from "../roles/index.ts";
@@ -33,7 +33,9 @@ interface ServeFlags extends MembershipFlags, PatienceFlags, RequestFlags {
 
 export function serveCommand(): Command {
   const command = new Command("serve")
-    .description("serve the models of clusters over OpenAI's API")
+    .description(
+      "offer the API, which is OpenAI's, Anthropic's, Ollama's and llama-server's at one address, for the models of clusters",
+    )
     .optionsGroup("API options:")
     .addOption(
       option("--api-host <address>", "address of the API").default(

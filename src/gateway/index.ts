@@ -1,8 +1,8 @@
 /**
- * The cluster as OpenAI's API over HTTP: POST /v1/chat/completions and /v1/completions (whole, or streamed as server-sent events), GET
- * /v1/models, GET /health. It knows nothing about shards: a `Backend` says which model is served and whether it can answer, and generates
+ * The cluster as an API over HTTP: OpenAI's, Anthropic's, Ollama's and llama-server's at one address, answers whole or streamed. It knows nothing
+ * about shards: a `Backend` says which model is served and whether it can answer, and generates
  * tokens. Here text becomes tokens and tokens become text, a client that leaves frees its resources, and every failure is an answer in
- * OpenAI's form: a status, a code, a sentence.
+ * the form of its API: a status, a code, a sentence.
  *
  * It listens on loopback without authentication. To open it to others, give it an `apiKey` and put TLS in front; even then the machines
  * that compute an answer see its prompt (docs/ARCHITECTURE.md).

@@ -55,7 +55,7 @@ const schema = z.strictObject({
   strict: z.boolean("must be true or false").optional(),
 });
 
-/** Starts OpenAI's API in front of a cluster. Resolves once it listens and has joined: see `ready`. */
+/** Starts the API in front of a cluster. Resolves once it listens and has joined: see `ready`. */
 export async function startGateway(
   options: GatewayOptions,
   context: StartContext = {},
