@@ -31,6 +31,10 @@ const MAX_PIECES = 64;
 
 export const CHATML = `{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}`;
 
+/** Tells of tools in Hermes' words, and thinks. */
+export const HERMES =
+  "{% for tool in tools %}{{ tool.function|tojson }}{% endfor %}{% for m in messages %}<|{{ m.role }}|>{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}{{ m.content }}{% for c in m.tool_calls %}<tool_call>{{ c.function|tojson }}</tool_call>{% endfor %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}";
+
 /** Of a model that a fake can have. */
 export const FACTS: ModelFacts = Object.freeze({
   architecture: "llama",

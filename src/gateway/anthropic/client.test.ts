@@ -10,7 +10,9 @@ import Anthropic, {
   OverloadedError,
   ServiceUnavailableError,
 } from "@anthropic-ai/sdk";
+import { HERMES } from "../../../test/fakes/backend.ts";
 import { onLoopback } from "../../../test/fakes/gateway.ts";
+import { thrown } from "../../../test/support/thrown.ts";
 import { ShoalError } from "../../lib/index.ts";
 
 const client = (baseURL: string, apiKey = "-"): Anthropic =>
@@ -129,10 +131,6 @@ test("the models, in the client's form", async () => {
   await assert.rejects(models.retrieve("meta/other"), NotFoundError);
 });
 
-/** Tells of tools in Hermes' words, and thinks. */
-const HERMES =
-  "{% for tool in tools %}{{ tool.function|tojson }}{% endfor %}{% for m in messages %}<|{{ m.role }}|>{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}{{ m.content }}{% for c in m.tool_calls %}<tool_call>{{ c.function|tojson }}</tool_call>{% endfor %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}";
-
 test("thoughts and a tool's round trip: whole and streamed alike", async () => {
   await using swarm = await onLoopback();
   swarm.backend.contextLength = 2_000;
@@ -196,42 +194,38 @@ test("thoughts and a tool's round trip: whole and streamed alike", async () => {
   );
 });
 
-/** The client's error for a promise that must reject. */
-async function thrown(promise: Promise<unknown>): Promise<APIError> {
-  try {
-    await promise;
-  } catch (error) {
-    assert.ok(error instanceof APIError, String(error));
-    return error;
-  }
-  return assert.fail("nothing was thrown");
-}
-
 test("throws the client's own classes, with type and request id", async () => {
   await using swarm = await onLoopback();
   const { messages } = client(swarm.url);
-  const bad = await thrown(messages.create({ ...ASKED, stop_sequences: [""] }));
+  const bad = await thrown(
+    APIError,
+    messages.create({ ...ASKED, stop_sequences: [""] }),
+  );
   assert.ok(bad instanceof BadRequestError);
   assert.equal(bad.type, "invalid_request_error");
   assert.match(bad.apiMessage ?? "", /^`stop_sequences\[0\]` must have 1 to/);
   assert.match(bad.requestID ?? "", /^[0-9a-f-]{36}$/);
 
   swarm.backend.contextLength = 10;
-  const long = await thrown(messages.create({ ...ASKED, stream: true }));
+  const long = await thrown(
+    APIError,
+    messages.create({ ...ASKED, stream: true }),
+  );
   assert.ok(long instanceof BadRequestError);
   assert.match(long.apiMessage ?? "", /limited to 10$/);
 
   swarm.backend.unready = new ShoalError("SWARM_NOT_READY", "shard 2 of 4");
-  const unready = await thrown(messages.create(ASKED));
+  const unready = await thrown(APIError, messages.create(ASKED));
   assert.ok(unready instanceof ServiceUnavailableError);
   assert.equal(unready.type, "api_error");
 
   swarm.backend.unready = new ShoalError("BUSY", "all sessions are taken");
-  const busy = await thrown(messages.create(ASKED));
+  const busy = await thrown(APIError, messages.create(ASKED));
   assert.ok(busy instanceof OverloadedError);
   assert.equal(busy.type, "overloaded_error");
 
   const nowhere = await thrown(
+    APIError,
     client(swarm.url).post("/v1/messages/batches", { body: {} }),
   );
   assert.ok(nowhere instanceof NotFoundError);
@@ -247,7 +241,7 @@ test("throws in the middle of a stream that breaks, after the text that came", a
   const stream = client(swarm.url).messages.stream(ASKED);
   let text = "";
   stream.on("text", (delta) => (text += delta));
-  const error = await thrown(stream.done());
+  const error = await thrown(APIError, stream.done());
   assert.equal(text, "Hello");
   assert.equal(error.type, "api_error");
   assert.match(error.message, /stage 2 is lost/);
@@ -257,7 +251,10 @@ test("an API key is required if one is set, as Anthropic's clients send it", asy
   await using swarm = await onLoopback({ apiKey: "sesame" });
   const message = await client(swarm.url, "sesame").messages.create(ASKED);
   assert.equal(message.content.length, 1);
-  const error = await thrown(client(swarm.url, "wrong").messages.create(ASKED));
+  const error = await thrown(
+    APIError,
+    client(swarm.url, "wrong").messages.create(ASKED),
+  );
   assert.ok(error instanceof AuthenticationError);
   assert.equal(error.type, "authentication_error");
 });

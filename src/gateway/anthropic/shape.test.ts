@@ -4,23 +4,19 @@ import { test } from "node:test";
 import type { Message } from "@anthropic-ai/sdk/resources";
 import { MessageStream } from "@anthropic-ai/sdk/lib/MessageStream";
 import * as fc from "fast-check";
-import { systemClock } from "../../lib/index.ts";
-import type { FinishReason, ReplyPart } from "../api.ts";
-import type { ReplyDelta } from "../../chat/index.ts";
-import { Gathered } from "../choice.ts";
+import {
+  answersOf,
+  anyReply,
+  call,
+  content,
+  given,
+  HEAD,
+  type ScriptedReply,
+  thought,
+} from "../../../test/fakes/reply.ts";
 import { parseMessage } from "./fields.ts";
 import { messageShape } from "./shape.ts";
 
-const HEAD = {
-  requestId: "0123-4567",
-  model: "shoal-demo",
-  fingerprint: "f",
-  tokenizer: { piece: () => new Uint8Array() },
-  createdS: 1,
-  contextLength: 100,
-  arrivedMs: 0,
-  clock: systemClock,
-};
 const CONTEXT = { strict: true, onUnknown: () => {} };
 const BODY = {
   max_tokens: 1000,
@@ -28,39 +24,18 @@ const BODY = {
   messages: [{ role: "user", content: "Hi" }],
 };
 
-interface Reply {
-  parts: ReplyDelta[][];
-  finish?: FinishReason;
-  stoppedBy?: string;
+interface Reply extends ScriptedReply {
   body?: object;
 }
 
 /** The events of a reply and its whole message. */
-function answered({ parts, finish = "stop", stoppedBy, body }: Reply): {
+function answered({ body, ...reply }: Reply): {
   events: object[];
   whole: Message;
 } {
   const order = parseMessage({ ...BODY, ...body }, CONTEXT);
-  const shape = messageShape(HEAD, order);
-  const gathered = new Gathered();
-  const counts = { promptTokens: 7, completionTokens: 1, sessions: [] };
-  const events = [...shape.opening(0, counts)];
-  for (const [at, deltas] of parts.entries()) {
-    const part: ReplyPart = {
-      deltas,
-      completionTokens: at + 1,
-      tokens: [],
-      ...(at === parts.length - 1 && { finish }),
-      ...(at === parts.length - 1 && stoppedBy !== undefined && { stoppedBy }),
-    };
-    gathered.add(part);
-    events.push(...shape.part(0, part, () => counts));
-  }
-  const choice = gathered.choice();
-  const ended = { ...counts, completionTokens: parts.length };
-  events.push(...shape.closing(0, choice, () => ended), ...shape.end(ended));
-  const whole = messageShape(HEAD, order).whole([choice], ended) as Message;
-  return { events: events as object[], whole };
+  const { events, whole } = answersOf(() => messageShape(HEAD, order), reply);
+  return { events, whole: whole as Message };
 }
 
 /** What the official client makes of events. */
@@ -74,20 +49,6 @@ async function accumulated(events: readonly object[]): Promise<Message> {
   assert.equal(parsed, null); // the client's own
   return message;
 }
-
-const content = (text: string): ReplyDelta => ({ kind: "content", text });
-const thought = (text: string): ReplyDelta => ({ kind: "reasoning", text });
-const call = (index: number): ReplyDelta => ({
-  kind: "call",
-  index,
-  id: `call-${index}`,
-  name: "look",
-});
-const given = (index: number, text: string): ReplyDelta => ({
-  kind: "arguments",
-  index,
-  text,
-});
 
 test("the events of a reply that thinks, speaks and calls, in Anthropic's order", () => {
   const { events, whole } = answered({
@@ -233,39 +194,11 @@ test("thoughts are left out if the client wants none", async () => {
 });
 
 test("any reply: the client's accumulator comes to the whole message", async () => {
-  const word = fc.string({ minLength: 1, maxLength: 5, unit: "grapheme" });
-  const json = fc.json({ maxDepth: 1 }).map((value) => `{"x":${value}}`);
-  const block = fc.oneof(
-    word.map((text) => [content(text)]),
-    word.map((text) => [thought(text)]),
-    json.map((text) => [
-      call(0),
-      given(0, text.slice(0, 3)),
-      given(0, text.slice(3)),
-    ]),
-  );
   await fc.assert(
-    fc.asyncProperty(
-      fc.array(block, { maxLength: 6 }),
-      fc.integer({ min: 1, max: 3 }),
-      async (blocks, perPart) => {
-        let calls = -1;
-        const deltas = blocks.flat().map((delta) => {
-          if (delta.kind === "call") calls++;
-          return "index" in delta
-            ? { ...delta, index: calls, id: `c${calls}` }
-            : delta;
-        });
-        const parts: ReplyDelta[][] = [[]];
-        for (const delta of deltas) {
-          if (parts.at(-1)!.length === perPart) parts.push([]);
-          parts.at(-1)!.push(delta);
-        }
-        const finish = calls < 0 ? "stop" : "tool_calls";
-        const { events, whole } = answered({ parts, finish });
-        assert.deepEqual(await accumulated(events), whole);
-      },
-    ),
+    fc.asyncProperty(anyReply, async ({ parts, finish }) => {
+      const { events, whole } = answered({ parts, ...(finish && { finish }) });
+      assert.deepEqual(await accumulated(events), whole);
+    }),
     { numRuns: 60 },
   );
 });

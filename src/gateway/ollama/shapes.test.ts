@@ -1,11 +1,15 @@
 /** Thoughts and calls in Ollama's lines: whole calls, with objects of arguments, whatever pieces they come in. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BackendDouble } from "../../../test/fakes/backend.ts";
-import { systemClock } from "../../lib/index.ts";
-import type { ReplyDelta } from "../../chat/index.ts";
-import type { FinishReason, ReplyPart } from "../api.ts";
-import { Gathered } from "../choice.ts";
+import {
+  answersOf,
+  call,
+  content,
+  given,
+  HEAD,
+  type ScriptedReply,
+  thought,
+} from "../../../test/fakes/reply.ts";
 import { parseChat, parseGenerate } from "./fields.ts";
 import { chatShape, generateShape } from "./shapes.ts";
 
@@ -17,68 +21,31 @@ interface Line {
   done_reason?: string;
 }
 
-const HEAD = {
-  requestId: "id",
-  model: "shoal-demo",
-  fingerprint: "f",
-  contextLength: 100,
-  createdS: 0,
-  arrivedMs: 0,
-  clock: systemClock,
-  tokenizer: new BackendDouble().model()!.tokenizer,
-};
 const CONTEXT = { strict: false, onUnknown: () => {} };
 const BODY = { messages: [{ role: "user", content: "Hi" }], prompt: "Hi" };
 
 /** The lines of a stream, and the whole answer. */
 function answersTo(
-  parts: readonly (readonly ReplyDelta[])[],
+  parts: ScriptedReply["parts"],
   kind: "chat" | "generate" = "chat",
-  finish: FinishReason = "stop",
+  finish: ScriptedReply["finish"] = "stop",
 ): { lines: Line[]; whole: Line } {
   const [parse, shapeOf] =
     kind === "chat" ? [parseChat, chatShape] : [parseGenerate, generateShape];
   const order = parse(BODY, CONTEXT);
-  const shape = shapeOf(HEAD, order);
-  const counts = { promptTokens: 7, completionTokens: 1, sessions: [] };
-  const gathered = new Gathered();
-  const lines = [...shape.opening(0, counts)];
-  for (const [at, deltas] of parts.entries()) {
-    const part: ReplyPart = {
-      deltas,
-      completionTokens: at + 1,
-      tokens: [],
-      ...(at === parts.length - 1 && { finish }),
-    };
-    gathered.add(part);
-    if (deltas.length > 0) lines.push(...shape.part(0, part, () => counts));
-  }
-  const choice = gathered.choice();
-  lines.push(...shape.closing(0, choice, () => counts), ...shape.end(counts));
-  const whole = shapeOf(HEAD, order).whole([choice], counts);
-  return { lines: lines as Line[], whole: whole as Line };
+  const { events, whole } = answersOf(() => shapeOf(HEAD, order), {
+    parts,
+    finish,
+  });
+  return { lines: events as Line[], whole: whole as Line };
 }
 
-const call = (index: number, name: string): ReplyDelta => ({
-  kind: "call",
-  index,
-  id: `call_${index}`,
-  name,
-});
-const given = (index: number, text: string): ReplyDelta => ({
-  kind: "arguments",
-  index,
-  text,
-});
-const said = (text: string): ReplyDelta => ({ kind: "content", text });
-const thought = (text: string): ReplyDelta => ({ kind: "reasoning", text });
-
 const WEATHER = {
-  id: "call_0",
+  id: "call-0",
   function: { index: 0, name: "weather", arguments: { town: "Ulm" } },
 };
 const TIME = {
-  id: "call_1",
+  id: "call-1",
   function: { index: 1, name: "time", arguments: {} },
 };
 
@@ -86,7 +53,7 @@ test("calls are told once they are whole, each in one line", () => {
   const { lines, whole } = answersTo(
     [
       [thought("Hm")],
-      [said("Let me see. ")],
+      [content("Let me see. ")],
       [call(0, "weather"), given(0, '{"to')],
       [given(0, 'wn":"Ulm"}')],
       [call(1, "time")],
@@ -118,13 +85,13 @@ test("calls are told once they are whole, each in one line", () => {
 test("text after a call comes after it", () => {
   const { lines } = answersTo([
     [call(0, "time"), given(0, "{}")],
-    [said("Done")],
+    [content("Done")],
   ]);
   assert.deepEqual(lines[0]?.message, {
     role: "assistant",
     content: "Done",
     tool_calls: [
-      { id: "call_0", function: { index: 0, name: "time", arguments: {} } },
+      { id: "call-0", function: { index: 0, name: "time", arguments: {} } },
     ],
   });
 });
@@ -146,7 +113,7 @@ test("a call that the reply's end cut comes as the text that it is", () => {
 
 test("thoughts of a prompt's reply are beside it", () => {
   const { lines, whole } = answersTo(
-    [[thought("Hm")], [said("Yes")]],
+    [[thought("Hm")], [content("Yes")]],
     "generate",
   );
   assert.deepEqual(

@@ -11,6 +11,7 @@ import OpenAI, {
 } from "openai";
 import { ShoalError } from "../../lib/index.ts";
 import { onLoopback } from "../../../test/fakes/gateway.ts";
+import { thrown } from "../../../test/support/thrown.ts";
 
 const client = (url: string, apiKey = "-"): OpenAI =>
   new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries: 0 });
@@ -83,22 +84,12 @@ test("lists and retrieves the model", async () => {
   await assert.rejects(models.retrieve("meta/other"), NotFoundError);
 });
 
-/** The client's error for a promise that must reject. */
-async function thrown(promise: Promise<unknown>): Promise<APIError> {
-  try {
-    await promise;
-  } catch (error) {
-    assert.ok(error instanceof APIError, String(error));
-    return error;
-  }
-  return assert.fail("nothing was thrown");
-}
-
 test("throws the client's own classes, with code and param", async () => {
   await using swarm = await onLoopback({ strict: true });
   const { chat } = client(swarm.url);
 
   const unknown = await thrown(
+    APIError,
     chat.completions.create({ model: "gpt-4", messages }),
   );
   assert.ok(unknown instanceof NotFoundError);
@@ -109,6 +100,7 @@ test("throws the client's own classes, with code and param", async () => {
   );
 
   const bad = await thrown(
+    APIError,
     chat.completions.create({ model, messages, temperature: -1, top_p: 9 }),
   );
   assert.ok(bad instanceof BadRequestError);
@@ -119,6 +111,7 @@ test("throws the client's own classes, with code and param", async () => {
 
   swarm.backend.contextLength = 10;
   const long = await thrown(
+    APIError,
     chat.completions.create({ model, messages, stream: true }),
   );
   assert.ok(long instanceof BadRequestError);
@@ -128,7 +121,10 @@ test("throws the client's own classes, with code and param", async () => {
     "SWARM_NOT_READY",
     "shard 2 of 4 is missing",
   );
-  const unready = await thrown(chat.completions.create({ model, messages }));
+  const unready = await thrown(
+    APIError,
+    chat.completions.create({ model, messages }),
+  );
   assert.ok(unready instanceof InternalServerError);
   assert.equal(unready.status, 503);
   assert.match(unready.message, /shard 2 of 4 is missing/);
@@ -142,6 +138,7 @@ test("throws in the middle of a stream that breaks, after the text that came", a
   ];
   let text = "";
   const error = await thrown(
+    APIError,
     (async () => {
       const stream = await client(swarm.url).chat.completions.create({
         model,
@@ -202,7 +199,10 @@ test("an API key is required if one is set", async () => {
     messages,
   });
   assert.equal(answer.choices.length, 1);
-  const error = await thrown(client(swarm.url, "wrong").models.list());
+  const error = await thrown(
+    APIError,
+    client(swarm.url, "wrong").models.list(),
+  );
   assert.ok(error instanceof AuthenticationError);
   assert.equal(error.code, "invalid_api_key");
 });

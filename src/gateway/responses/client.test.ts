@@ -8,7 +8,9 @@ import OpenAI, {
   InternalServerError,
   NotFoundError,
 } from "openai";
+import { HERMES } from "../../../test/fakes/backend.ts";
 import { onLoopback } from "../../../test/fakes/gateway.ts";
+import { thrown } from "../../../test/support/thrown.ts";
 import { Events, ShoalError, systemClock } from "../../lib/index.ts";
 import { Keys } from "../keys/keys.ts";
 import { parseKeys } from "../keys/keys-file.ts";
@@ -159,6 +161,7 @@ test("what is not to be stored is not", async () => {
   const { id } = await responses.create({ model, input: "Hi", store: false });
   await assert.rejects(responses.retrieve(id), NotFoundError);
   const error = await thrown(
+    APIError,
     responses.create({ model, input: "Hi", previous_response_id: id }),
   );
   assert.ok(error instanceof BadRequestError);
@@ -199,10 +202,6 @@ test("counts the tokens of a prompt", async () => {
   );
   assert.equal(swarm.backend.requests.length, 0);
 });
-
-/** Tells of tools in Hermes' words, and thinks. */
-const HERMES =
-  "{% for tool in tools %}{{ tool.function|tojson }}{% endfor %}{% for m in messages %}<|{{ m.role }}|>{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}{{ m.content }}{% for c in m.tool_calls %}<tool_call>{{ c.function|tojson }}</tool_call>{% endfor %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}";
 
 test("thoughts and a tool's round trip: whole and streamed alike", async () => {
   await using swarm = await onLoopback();
@@ -292,32 +291,28 @@ test("a response that is cut is incomplete, streamed or not", async () => {
     );
 });
 
-/** The client's error for a promise that must reject. */
-async function thrown(promise: Promise<unknown>): Promise<APIError> {
-  try {
-    await promise;
-  } catch (error) {
-    assert.ok(error instanceof APIError, String(error));
-    return error;
-  }
-  return assert.fail("nothing was thrown");
-}
-
 test("throws the client's own classes, with code and param", async () => {
   await using swarm = await onLoopback();
   const { responses } = client(swarm.url);
-  const bad = await thrown(responses.create({ model, input: "Hi", top_p: 9 }));
+  const bad = await thrown(
+    APIError,
+    responses.create({ model, input: "Hi", top_p: 9 }),
+  );
   assert.ok(bad instanceof BadRequestError);
   assert.deepEqual([bad.code, bad.param], ["request_invalid", "top_p"]);
 
   swarm.backend.contextLength = 10;
   const long = await thrown(
+    APIError,
     responses.create({ model, input: "Hi", stream: true }),
   );
   assert.equal(long.code, "context_length_exceeded");
 
   swarm.backend.unready = new ShoalError("SWARM_NOT_READY", "shard 2 of 4");
-  const unready = await thrown(responses.create({ model, input: "Hi" }));
+  const unready = await thrown(
+    APIError,
+    responses.create({ model, input: "Hi" }),
+  );
   assert.ok(unready instanceof InternalServerError);
   assert.equal(unready.status, 503);
 });
@@ -331,6 +326,7 @@ test("throws in the middle of a stream that breaks, after the text that came", a
   const { responses } = client(swarm.url);
   const told: string[] = [];
   const error = await thrown(
+    APIError,
     (async () => {
       const stream = await responses.create({
         model,

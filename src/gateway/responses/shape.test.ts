@@ -4,25 +4,22 @@ import { test } from "node:test";
 import * as fc from "fast-check";
 import { ResponseStream } from "openai/lib/responses/ResponseStream";
 import type { Response } from "openai/resources/responses/responses";
+import {
+  answersOf,
+  anyReply,
+  call,
+  content,
+  given,
+  HEAD as COMMON_HEAD,
+  type ScriptedReply,
+  thought,
+} from "../../../test/fakes/reply.ts";
 import { systemClock } from "../../lib/index.ts";
-import type { FinishReason, ReplyPart } from "../api.ts";
-import { Gathered } from "../choice.ts";
 import { parseResponse } from "./fields.ts";
 import { responseShape } from "./shape.ts";
 import { ResponseStore, type WireResponse } from "./store.ts";
 
-type Delta = ReplyPart["deltas"][number];
-
-const HEAD = {
-  requestId: "0123-4567",
-  model: "shoal-demo",
-  fingerprint: "f",
-  createdS: 1,
-  contextLength: 100,
-  tokenizer: { piece: () => new Uint8Array() },
-  arrivedMs: 0,
-  clock: { ...systemClock, now: () => 5_000 },
-};
+const HEAD = { ...COMMON_HEAD, clock: { ...systemClock, now: () => 5_000 } };
 
 function order(body: object = {}): ReturnType<typeof parseResponse> {
   const context = { strict: true, onUnknown: () => {} };
@@ -31,32 +28,16 @@ function order(body: object = {}): ReturnType<typeof parseResponse> {
 }
 
 /** The events of a reply, its whole response, and what was kept of each. */
-function answered(
-  parts: Delta[][],
-  finish: FinishReason = "stop",
-): { events: object[]; whole: WireResponse; kept: WireResponse[] } {
+function answered(reply: ScriptedReply): {
+  events: object[];
+  whole: WireResponse;
+  kept: WireResponse[];
+} {
   const kept: WireResponse[] = [];
-  const shape = responseShape(HEAD, order(), (response) => kept.push(response));
-  const gathered = new Gathered();
-  const counts = { promptTokens: 7, completionTokens: 1, sessions: [] };
-  const events = [...shape.opening(0, counts)];
-  for (const [at, deltas] of parts.entries()) {
-    const isLast = at === parts.length - 1;
-    const part = {
-      deltas,
-      completionTokens: at + 1,
-      tokens: [],
-      ...(isLast && { finish }),
-    };
-    gathered.add(part);
-    events.push(...shape.part(0, part, () => counts));
-  }
-  const choice = gathered.choice();
-  const ended = { ...counts, completionTokens: parts.length };
-  events.push(...shape.closing(0, choice, () => ended), ...shape.end(ended));
-  const again = responseShape(HEAD, order(), (response) => kept.push(response));
-  const whole = again.whole([choice], ended) as WireResponse;
-  return { events: events as object[], whole, kept };
+  const shape = () =>
+    responseShape(HEAD, order(), (response) => kept.push(response));
+  const { events, whole } = answersOf(shape, reply);
+  return { events, whole: whole as WireResponse, kept };
 }
 
 /** The client adds these. */
@@ -74,31 +55,17 @@ async function accumulated(events: readonly object[]): Promise<Response> {
   return JSON.parse(json) as Response;
 }
 
-const content = (text: string): Delta => ({ kind: "content", text });
-const thought = (text: string): Delta => ({ kind: "reasoning", text });
-const call = (index: number): Delta => ({
-  kind: "call",
-  index,
-  id: `call-${index}`,
-  name: "look",
-});
-const given = (index: number, text: string): Delta => ({
-  kind: "arguments",
-  index,
-  text,
-});
-
 test("the events of a reply that thinks, speaks and calls, in OpenAI's order, numbered", () => {
-  const { events, whole, kept } = answered(
-    [
+  const { events, whole, kept } = answered({
+    parts: [
       [thought("Hm")],
       [thought("m."), content("I ")],
       [content("look.")],
       [call(0), given(0, '{"a"')],
       [given(0, ":1}")],
     ],
-    "tool_calls",
-  );
+    finish: "tool_calls",
+  });
   const told = (events as Record<string, unknown>[]).map(
     ({
       type,
@@ -170,7 +137,10 @@ test("the events of a reply that thinks, speaks and calls, in OpenAI's order, nu
 });
 
 test("a reply that was cut is incomplete, with its last item", async () => {
-  const { events, whole } = answered([[thought("a"), content("b")]], "length");
+  const { events, whole } = answered({
+    parts: [[thought("a"), content("b")]],
+    finish: "length",
+  });
   assert.equal(whole.status, "incomplete");
   assert.deepEqual(whole.incomplete_details, { reason: "max_output_tokens" });
   const states = whole.output.map((item) => "status" in item && item.status);
@@ -207,39 +177,12 @@ test("a failure ends the stream: created, failed with what came, then the error"
 });
 
 test("any reply: the client's accumulator comes to the whole response", async () => {
-  const word = fc.string({ minLength: 1, maxLength: 5, unit: "grapheme" });
-  const json = fc.json({ maxDepth: 1 }).map((value) => `{"x":${value}}`);
-  const block = fc.oneof(
-    word.map((text) => [content(text)]),
-    word.map((text) => [thought(text)]),
-    json.map((text) => [
-      call(0),
-      given(0, text.slice(0, 3)),
-      given(0, text.slice(3)),
-    ]),
-  );
-  const blocks = fc.array(block, { maxLength: 6 });
-  const size = fc.integer({ min: 1, max: 3 });
   await fc.assert(
-    fc.asyncProperty(blocks, size, async (blocks, perPart) => {
-      let calls = -1;
-      const parts: Delta[][] = [[]];
-      for (const delta of blocks.flat()) {
-        if (parts.at(-1)!.length === perPart) parts.push([]);
-        if (delta.kind === "call") parts.at(-1)!.push(call(++calls));
-        else if (delta.kind !== "arguments") parts.at(-1)!.push(delta);
-        else parts.at(-1)!.push(given(calls, delta.text));
-      }
-      const { events, whole } = answered(
-        parts,
-        calls < 0 ? "stop" : "tool_calls",
-      );
+    fc.asyncProperty(anyReply, async (reply) => {
+      const { events, whole } = answered(reply);
       const { output_text: text, ...response } = await accumulated(events);
       assert.deepEqual(response, whole);
-      const said = blocks
-        .flat()
-        .map((delta) => (delta.kind === "content" ? delta.text : ""));
-      assert.equal(text, said.join(""));
+      assert.equal(text, reply.said);
     }),
     { numRuns: 60 },
   );
