@@ -90,6 +90,8 @@ export interface ReplyPart {
 
 export interface TokenLogprobs {
   token: number;
+  /** Of its text, as the reply's reader gets it. */
+  sizeBytes: number;
   /** Natural logarithm. */
   logprob: number;
   /** The likeliest first. */
@@ -115,7 +117,8 @@ export interface Choice {
 
 /** What a reply consists of. */
 export type ReplyBlock =
-  | { kind: "content" | "reasoning"; text: string }
+  | { kind: "content"; text: string; logprobs?: TokenLogprobs[] }
+  | { kind: "reasoning"; text: string }
   | ({ kind: "call" } & WholeCall);
 
 export interface WholeCall {

@@ -8,6 +8,22 @@ import type {
   WholeCall,
 } from "./api.ts";
 
+/** Of a part's tokens those that its content was made of: the last ones, since marks of what came before it are in front. */
+export function contentLogprobs({
+  deltas,
+  logprobs = [],
+}: ReplyPart): readonly TokenLogprobs[] {
+  let missingBytes = deltas.reduce(
+    (sum, delta) =>
+      delta.kind === "content" ? sum + Buffer.byteLength(delta.text) : sum,
+    0,
+  );
+  let start = logprobs.length;
+  for (; start > 0 && missingBytes > 0; start--)
+    missingBytes -= logprobs[start - 1]?.sizeBytes ?? 0;
+  return logprobs.slice(start);
+}
+
 export class Gathered {
   #blocks: ReplyBlock[] = [];
   #calls: WholeCall[] = [];
@@ -40,6 +56,10 @@ export class Gathered {
         else this.#blocks.push({ kind, text });
       }
     }
+    const logprobs = contentLogprobs(part);
+    const spoken = this.#blocks.findLast(({ kind }) => kind === "content");
+    if (logprobs.length > 0 && spoken?.kind === "content")
+      (spoken.logprobs ??= []).push(...logprobs);
     if (this.#isThinking) this.#reasoningTokens += tokens;
   }
 

@@ -66,7 +66,8 @@ export async function* generateReply(
         yield { deltas: [], completionTokens: 0, tokens: [], finish: "length" };
         return;
       }
-      let said = finish === "stop" ? "" : text.push(bytesOf(token));
+      const bytes = bytesOf(token);
+      let said = finish === "stop" ? "" : text.push(bytes);
       if (finish !== undefined) said += text.end();
       if (finish !== "stop") tokens.push(token);
       const { stoppedBy } = text;
@@ -74,7 +75,7 @@ export async function* generateReply(
       const deltas = said === "" ? [] : reader.push(said);
       if (isOver) deltas.push(...reader.end());
       if (logprobs !== undefined && finish !== "stop")
-        untold.push({ token, ...logprobs });
+        untold.push({ token, sizeBytes: bytes.length, ...logprobs });
       hasCalls ||= deltas.some(({ kind }) => kind === "call");
       const isTold = deltas.length > 0 || isOver;
       const part = {

@@ -320,7 +320,12 @@ test("the best of three is the likeliest, of each prompt", () => {
       deltas: [{ kind: "content", text: content }],
       completionTokens: logprobs.length,
       tokens: [],
-      logprobs: logprobs.map((logprob) => ({ token: 1, logprob, top: [] })),
+      logprobs: logprobs.map((logprob) => ({
+        token: 1,
+        sizeBytes: 1,
+        logprob,
+        top: [],
+      })),
       finish: "stop",
     });
     return gathered.choice();

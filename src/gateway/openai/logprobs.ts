@@ -3,26 +3,37 @@ import type { AnswerHead, TokenLogprobs } from "../api.ts";
 
 type Tokenizer = AnswerHead["tokenizer"];
 
-/** A chat's: each token with its bytes, because it may be part of a character. */
+/** Each token with its bytes, because it may be part of a character. */
+export function toldLogprobs(
+  tokens: readonly TokenLogprobs[],
+  tokenizer: Tokenizer,
+): (Told & { top_logprobs: Told[] })[] {
+  const told = ({
+    token,
+    logprob,
+  }: Pick<TokenLogprobs, "token" | "logprob">): Told => {
+    const bytes = tokenizer.piece(token, true);
+    return { token: textOf(bytes), logprob, bytes: [...bytes] };
+  };
+  return tokens.map((one) => ({
+    ...told(one),
+    top_logprobs: one.top.map(told),
+  }));
+}
+
+interface Told {
+  token: string;
+  logprob: number;
+  bytes: number[];
+}
+
+/** A chat's. */
 export function chatLogprobs(
   tokens: readonly TokenLogprobs[] | undefined,
   tokenizer: Tokenizer,
 ): object | null {
   if (tokens === undefined) return null;
-  const told = ({
-    token,
-    logprob,
-  }: Pick<TokenLogprobs, "token" | "logprob">): object => {
-    const bytes = tokenizer.piece(token, true);
-    return { token: textOf(bytes), logprob, bytes: [...bytes] };
-  };
-  return {
-    content: tokens.map((one) => ({
-      ...told(one),
-      top_logprobs: one.top.map(told),
-    })),
-    refusal: null,
-  };
+  return { content: toldLogprobs(tokens, tokenizer), refusal: null };
 }
 
 /** A continued text's: lists side by side. `offset` is that of the first token, in characters of the whole text. */

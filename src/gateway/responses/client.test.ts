@@ -275,6 +275,44 @@ test("JSON by a schema, parsed by the client", async () => {
   assert.match(request?.sampling.grammar?.gbnf ?? "", /city/);
 });
 
+test("tokens' probabilities are told with the text they made, streamed or not", async () => {
+  await using swarm = await onLoopback();
+  swarm.backend.chatTemplate = HERMES;
+  swarm.backend.script = ["<think>", "Hm.", "</think>", "Hello", " there", "."];
+  const { responses } = client(swarm.url);
+  const asked = { model, input: "Hi", top_logprobs: 2 };
+  const include = ["message.output_text.logprobs" as const];
+  const whole = await responses.create({ ...asked, include });
+  const streamed: string[] = [];
+  const stream = responses.stream({ ...asked, include });
+  stream.on("response.output_text.delta", ({ logprobs }) => {
+    for (const { token } of logprobs) streamed.push(token);
+  });
+  const final = await stream.finalResponse();
+  for (const { output } of [whole, final]) {
+    const message = output.find(({ type }) => type === "message");
+    const [text] = message?.type === "message" ? message.content : [];
+    assert.ok(text?.type === "output_text");
+    assert.equal(text.text, "Hello there.");
+    assert.deepEqual(
+      text.logprobs?.map(({ token, logprob, top_logprobs: top }) => [
+        token,
+        logprob,
+        top.length,
+      ]),
+      [
+        ["Hello", -1, 2],
+        [" there", -1.25, 2],
+        [".", -1.5, 2],
+      ],
+    );
+  }
+  assert.deepEqual(streamed, ["Hello", " there", "."]);
+  assert.equal(whole.top_logprobs, 2);
+  await responses.create(asked);
+  assert.equal(swarm.backend.requests.at(-1)?.sampling.logprobs, -1);
+});
+
 test("a response that is cut is incomplete, streamed or not", async () => {
   await using swarm = await onLoopback();
   const { responses } = client(swarm.url);

@@ -5,7 +5,11 @@ import type {
   Response,
 } from "openai/resources/responses/responses";
 import { z } from "zod";
-import { SAMPLING_DEFAULTS, samplingFields } from "../../engine/index.ts";
+import {
+  MAX_LOGPROBS,
+  SAMPLING_DEFAULTS,
+  samplingFields,
+} from "../../engine/index.ts";
 import { ShoalError } from "../../lib/index.ts";
 import type { Order, ParseContext } from "../api.ts";
 import type { Hold } from "../../chat/index.ts";
@@ -31,10 +35,11 @@ import {
 /** OpenAI's bounds. */
 const MAX_METADATA = 16;
 const MAX_METADATA_CHARS = 512;
+/** OpenAI knows fewer. */
+const MAX_INCLUDED = 32;
 
 /** They say how OpenAI should bill, place, cache and show a request; none changes what this model writes. */
 const IGNORED = [
-  "include",
   "max_tool_calls",
   "moderation",
   "prompt_cache_key",
@@ -43,7 +48,6 @@ const IGNORED = [
   "safety_identifier",
   "service_tier",
   "stream_options",
-  "top_logprobs",
   "truncation",
   "user",
   "context_management",
@@ -66,6 +70,10 @@ function oneOf<const Word extends string>(
   const quoted = words.map((word) => `"${word}"`).join(", ");
   return z.enum(words, { error: `must be one of ${quoted}` });
 }
+/** Of what can be included, this alone is here; the others are of tools that OpenAI runs. */
+const LOGPROBS = "message.output_text.logprobs";
+const TOP = `must be a whole number between 0 and ${MAX_LOGPROBS}`;
+const INCLUDE = `must be a list of at most ${MAX_INCLUDED} strings`;
 const TOKENS = "must be a whole number of at least 1";
 const METADATA = `must be at most ${MAX_METADATA} texts of at most ${MAX_METADATA_CHARS} characters`;
 
@@ -124,6 +132,15 @@ const schema = z.object({
     .int({ error: TOKENS })
     .min(1, { error: TOKENS })
     .nullish(),
+  include: z
+    .array(z.string({ error: INCLUDE }), { error: INCLUDE })
+    .max(MAX_INCLUDED, { error: INCLUDE })
+    .nullish(),
+  top_logprobs: z
+    .int({ error: TOP })
+    .min(0, { error: TOP })
+    .max(MAX_LOGPROBS, { error: TOP })
+    .nullish(),
   temperature: samplingFields.temperature.nullish(),
   top_p: samplingFields.topP.nullish(),
   metadata: z
@@ -161,7 +178,7 @@ type Told = Required<
     | "tool_choice"
     | "tools"
   >
-> & { temperature: number; top_p: number };
+> & { temperature: number; top_p: number; top_logprobs?: number };
 
 /** Throws REQUEST_INVALID and PARAMETER_UNSUPPORTED. `store` has what `owner` may refer to. */
 export function parseResponse(
@@ -218,6 +235,9 @@ export function parseResponse(
       ...SAMPLING_DEFAULTS,
       temperature: told.temperature,
       topP: told.top_p,
+      logprobs: fields.include?.includes(LOGPROBS)
+        ? (fields.top_logprobs ?? 0)
+        : -1,
       seed: undefined,
     },
     stream: fields.stream ?? false,
@@ -254,6 +274,9 @@ function toldOf(
     },
     tool_choice,
     tools,
+    ...(typeof fields.top_logprobs === "number" && {
+      top_logprobs: fields.top_logprobs,
+    }),
     top_p: fields.top_p ?? SAMPLING_DEFAULTS.topP,
   };
 }

@@ -166,9 +166,14 @@ export function itemOf(
 
 export function outputText(
   text: string,
-): Extract<ResponseOutputMessage["content"][0], { type: "output_text" }> {
-  return { type: "output_text", text, annotations: [], logprobs: [] };
+  logprobs: NonNullable<OutputText["logprobs"]> = [],
+): OutputText {
+  return { type: "output_text", text, annotations: [], logprobs };
 }
+type OutputText = Extract<
+  ResponseOutputMessage["content"][0],
+  { type: "output_text" }
+>;
 
 /** What the model thinks, says and calls between two other messages is one turn. */
 export function conversation(

@@ -6,6 +6,7 @@ import type {
   ResponseStreamEvent,
 } from "openai/resources/responses/responses";
 import type { ReplyDelta } from "../../chat/index.ts";
+import type { toldLogprobs } from "../openai/logprobs.ts";
 import { outputText } from "./items.ts";
 import type { WireResponse } from "./store.ts";
 
@@ -24,24 +25,28 @@ interface Place {
   output_index: number;
 }
 
+export type WireLogprobs = ReturnType<typeof toldLogprobs>;
+
 export class OutputWriter {
   /** Without the one that is being written. */
   readonly output: OutputItem[] = [];
   #ids: string;
   #open: OutputItem | undefined;
   #text = "";
+  #logprobs: WireLogprobs = [];
 
   /** The beginning of the items' ids, behind their prefix. */
   constructor(ids: string) {
     this.#ids = ids;
   }
 
-  write(delta: ReplyDelta): WireEvent[] {
+  /** `logprobs`: of the tokens of its text, if it is content. */
+  write(delta: ReplyDelta, logprobs: WireLogprobs = []): WireEvent[] {
     switch (delta.kind) {
       case "content":
         return [
           ...(this.#open?.type === "message" ? [] : this.#begin(message)),
-          ...this.#add(delta.text),
+          ...this.#add(delta.text, logprobs),
         ];
       case "reasoning":
         return [
@@ -67,8 +72,9 @@ export class OutputWriter {
     const open = this.#open;
     if (open === undefined) return [];
     const { output_index } = this.#place(open);
-    const item = finished(open, this.#text, status);
-    const events = doneEvents(item, this.#text, this.#place(open));
+    const said = { text: this.#text, logprobs: this.#logprobs };
+    const item = finished(open, said, status);
+    const events = doneEvents(item, said, this.#place(open));
     this.output.push(item);
     this.#open = undefined;
     return [
@@ -82,26 +88,34 @@ export class OutputWriter {
     const item = make(`${this.#ids}${this.output.length}`);
     this.#open = item;
     this.#text = "";
+    this.#logprobs = [];
     const place = this.#place(item);
     const { output_index } = place;
     return [
       ...closed,
       { type: "response.output_item.added", output_index, item },
-      ...partEvents("response.content_part.added", item, "", place),
+      ...partEvents("response.content_part.added", item, NOTHING, place),
     ];
   }
 
-  #add(text: string): WireEvent[] {
+  #add(text: string, logprobs: WireLogprobs = []): WireEvent[] {
     const open = this.#open;
     if (open === undefined) return [];
     this.#text += text;
-    return [deltaEvent(open, text, this.#place(open))];
+    this.#logprobs.push(...logprobs);
+    return [deltaEvent(open, { text, logprobs }, this.#place(open))];
   }
 
   #place({ id }: OutputItem): Place {
     return { item_id: id, output_index: this.output.length };
   }
 }
+
+interface Said {
+  text: string;
+  logprobs: WireLogprobs;
+}
+const NOTHING: Said = { text: "", logprobs: [] };
 
 const message = (id: string): ResponseOutputMessage => ({
   type: "message",
@@ -124,12 +138,12 @@ const reasoningText = (text: string) =>
 
 function finished(
   item: OutputItem,
-  text: string,
+  { text, logprobs }: Said,
   status: "completed" | "incomplete",
 ): OutputItem {
   switch (item.type) {
     case "message":
-      return { ...item, status, content: [outputText(text)] };
+      return { ...item, status, content: [outputText(text, logprobs)] };
     case "reasoning":
       return { ...item, status, content: [reasoningText(text)] };
     case "function_call":
@@ -137,11 +151,15 @@ function finished(
   return { ...item, status, arguments: text };
 }
 
-function deltaEvent(item: OutputItem, delta: string, place: Place): WireEvent {
+function deltaEvent(
+  item: OutputItem,
+  { text: delta, logprobs }: Said,
+  place: Place,
+): WireEvent {
   const part = { ...place, content_index: 0, delta };
   switch (item.type) {
     case "message":
-      return { type: "response.output_text.delta", ...part, logprobs: [] };
+      return { type: "response.output_text.delta", ...part, logprobs };
     case "reasoning":
       return { type: "response.reasoning_text.delta", ...part };
     case "function_call":
@@ -149,13 +167,14 @@ function deltaEvent(item: OutputItem, delta: string, place: Place): WireEvent {
   return { type: "response.function_call_arguments.delta", ...place, delta };
 }
 
-function doneEvents(item: OutputItem, text: string, place: Place): WireEvent[] {
+function doneEvents(item: OutputItem, said: Said, place: Place): WireEvent[] {
+  const { text, logprobs } = said;
   const part = { ...place, content_index: 0, text };
-  const done = partEvents("response.content_part.done", item, text, place);
+  const done = partEvents("response.content_part.done", item, said, place);
   switch (item.type) {
     case "message":
       return [
-        { type: "response.output_text.done", ...part, logprobs: [] },
+        { type: "response.output_text.done", ...part, logprobs },
         ...done,
       ];
     case "reasoning":
@@ -170,10 +189,11 @@ function doneEvents(item: OutputItem, text: string, place: Place): WireEvent[] {
 function partEvents(
   type: "response.content_part.added" | "response.content_part.done",
   item: OutputItem,
-  text: string,
+  { text, logprobs }: Said,
   place: Place,
 ): WireEvent[] {
   if (item.type === "function_call") return [];
-  const part = item.type === "message" ? outputText(text) : reasoningText(text);
+  const part =
+    item.type === "message" ? outputText(text, logprobs) : reasoningText(text);
   return [{ type, ...place, content_index: 0, part }];
 }

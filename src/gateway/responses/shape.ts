@@ -4,8 +4,10 @@ import type {
   ResponseUsage,
 } from "openai/resources/responses/responses";
 import type { AnswerHead, AnswerShape, Choice, Counts } from "../api.ts";
+import { contentLogprobs } from "../choice.ts";
 import type { HttpError } from "../http-error.ts";
 import type { ErrorBody } from "../openai/errors.ts";
+import { toldLogprobs } from "../openai/logprobs.ts";
 import type { ResponseOrder } from "./fields.ts";
 import { OutputWriter, type WireEvent } from "./output-writer.ts";
 import type { WireResponse } from "./store.ts";
@@ -44,8 +46,17 @@ export function responseShape(
     ]);
   return {
     opening,
-    part: (_, { deltas }) =>
-      numbered(deltas.flatMap((delta) => writer.write(delta))),
+    part: (_, part) => {
+      // All of it with the first text: it cannot be told which token is whose.
+      let untold = toldLogprobs(contentLogprobs(part), head.tokenizer);
+      return numbered(
+        part.deltas.flatMap((delta) => {
+          const its = delta.kind === "content" ? untold : [];
+          if (delta.kind === "content") untold = [];
+          return writer.write(delta, its);
+        }),
+      );
+    },
     closing: (_, choice) => {
       chosen = choice;
       return numbered(close(writer, choice));
@@ -67,7 +78,11 @@ export function responseShape(
         if (block.kind === "call") writer.write({ ...block, index: 0 });
         const text = block.kind === "call" ? block.arguments : block.text;
         const kind = block.kind === "call" ? "arguments" : block.kind;
-        writer.write({ kind, index: 0, text });
+        const logprobs = "logprobs" in block ? (block.logprobs ?? []) : [];
+        writer.write(
+          { kind, index: 0, text },
+          toldLogprobs(logprobs, head.tokenizer),
+        );
       }
       if (choice !== undefined) close(writer, choice);
       return ended(choice, counts);
