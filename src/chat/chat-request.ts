@@ -34,6 +34,8 @@ export interface ChatRequest {
   /** A last message of the assistant is gone on with, not answered. */
   readonly continueLast?: boolean | undefined;
   readonly hold?: Hold | undefined;
+  /** The most tokens that the model may think with. */
+  readonly thoughtTokens?: number | undefined;
 }
 
 /** Throws REQUEST_INVALID if a call is asked for that no tool can answer. */

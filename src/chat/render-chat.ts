@@ -20,7 +20,12 @@ import {
   isHarmony,
   wrapperOf,
 } from "./formats/choose.ts";
-import { formReader, preservedOf, type ReplyForm } from "./formats/form.ts";
+import {
+  formReader,
+  preservedOf,
+  type ReplyForm,
+  thoughtMarks,
+} from "./formats/form.ts";
 import { shownMessages, takesShortIds, withTools } from "./formats/told.ts";
 import { continuedHarmony, type HarmonyState } from "./formats/harmony.ts";
 import { replyGrammar } from "./formats/reply-grammar.ts";
@@ -43,6 +48,13 @@ export interface RenderedChat {
   readonly stop: readonly string[];
   /** Control tokens by their text: the reader must see them, others stay unseen. */
   readonly preserved: readonly string[];
+  /** How much may be thought, and where, if the request has a limit. */
+  readonly thoughts?: {
+    readonly most: number;
+    /** Without: the prompt opened it. */
+    readonly open?: string;
+    readonly close: string;
+  };
 }
 
 /** Throws TEMPLATE_FAILED as `ChatTemplate.render`, and REQUEST_INVALID if the request contradicts itself. */
@@ -90,6 +102,8 @@ export function renderChat(
   })();
   const grammar = replyGrammar(form, tools, request);
   const hasShortIds = format?.hasShortIds === true;
+  const most = request.thoughtTokens;
+  const where = most === undefined ? undefined : thoughtMarks(form);
   return {
     prompt,
     reader: (random = Math.random) =>
@@ -97,6 +111,7 @@ export function renderChat(
     ...(grammar !== undefined && { grammar }),
     stop: [],
     preserved: preservedOf(form),
+    ...(most !== undefined && where && { thoughts: { most, ...where } }),
   };
 }
 

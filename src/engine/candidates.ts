@@ -52,4 +52,17 @@ export class Candidates {
     const at = begin + FIELDS * Number(this.#array.readBigInt64LE(16));
     return { token: this.#ids[at] ?? 0, p: this.#floats[at + 2] ?? 0 };
   }
+
+  /** What the chain left of them: tokens, and the probability that each had to be drawn, if the chain's last sampler computes it. */
+  left(): { tokens: Int32Array; p: Float32Array } {
+    const begin = Number(this.#array.readBigUInt64LE(0) - this.#address) / 4;
+    const length = Number(this.#array.readBigUInt64LE(8));
+    const tokens = new Int32Array(length);
+    const p = new Float32Array(length);
+    for (let i = 0, at = begin; i < length; i++, at += FIELDS) {
+      tokens[i] = this.#ids[at] ?? 0;
+      p[i] = this.#floats[at + 2] ?? 0;
+    }
+    return { tokens, p };
+  }
 }

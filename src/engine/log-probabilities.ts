@@ -1,4 +1,4 @@
-/** What the model itself thinks of tokens: the logarithm of the softmax of its logits, before any sampler. */
+/** What the model itself thinks of tokens: the logarithm of the softmax of its logits, before any sampler; or what they were drawn with, after all. */
 export interface LogProbabilities {
   /** Of the token that was drawn. */
   logprob: number;
@@ -30,6 +30,25 @@ export function logProbabilities(
     })),
   };
 }
+
+/** After all samplers, of a token that was drawn with the probability `p`: it and the `count` likeliest of those that were `left`. */
+export function drawnProbabilities(
+  p: number,
+  left: { tokens: Int32Array; p: Float32Array },
+  count: number,
+): LogProbabilities {
+  return {
+    logprob: logOf(p),
+    top: likeliest(left.p, count)
+      .filter((at) => (left.p[at] ?? 0) > 0)
+      .map((at) => ({
+        token: left.tokens[at] ?? 0,
+        logprob: logOf(left.p[at] ?? 0),
+      })),
+  };
+}
+
+const logOf = (p: number): number => Math.max(IMPOSSIBLE, Math.log(p));
 
 /** Of equals the first comes first. */
 function likeliest(logits: Float32Array, count: number): number[] {

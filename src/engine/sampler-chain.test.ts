@@ -109,6 +109,28 @@ const CASES: Record<string, [Partial<SamplingOptions>, Build]> = {
       native.dist(seed),
     ],
   ],
+  "another order, with randomness before what remembers": [
+    {
+      samplers: ["temperature", "xtc", "top_p", "penalties"],
+      repeatPenalty: 1.3,
+      presencePenalty: 1,
+      topP: 0.7,
+      topK: 3,
+      xtcProbability: 0.5,
+      xtcThreshold: 0.004,
+    },
+    (stage, seed) => [
+      native.temperature(1.5),
+      native.xtc(0.5, 0.004, 1, xtcSeed(seed)),
+      native.topP(0.7, 1),
+      native.penalties(stage.vocabSize, 64, 1.3, 0, 1),
+      native.dist(seed),
+    ],
+  ],
+  "no temperature in the order": [
+    { samplers: ["top_k"], temperature: 0, topK: 30 },
+    (_, seed) => [native.topK(30), native.dist(seed)],
+  ],
   "mirostat 1 that learns nothing": [
     { mirostat: 1, mirostatTau: 3, mirostatEta: 0, topK: 1 },
     (stage, seed) => [
@@ -187,6 +209,48 @@ test("Mirostat learns from the surprise of each token, and goes on elsewhere wit
   );
 });
 
+test("thoughts are ended after so many tokens, also in a session that goes on elsewhere", async (t) => {
+  const stage = await withStage(t);
+  const end = [...Buffer.from("</t>")].map((byte) => 3 + byte);
+  const thoughts = { most: 6, close: "</t>", end };
+  const plain = parseSampling(WILD);
+  using free = new Sampler(stage, plain);
+  const undisturbed = Array.from(
+    { length: 20 },
+    (_, position) => free.sample(stage, position).token,
+  );
+  const cases: Partial<SamplingOptions>[] = [
+    {},
+    { logprobs: 0 },
+    { repeatPenalty: 1.2 },
+  ];
+  for (const more of cases) {
+    const options = parseSampling({ ...WILD, ...more, thoughts });
+    using sampler = new Sampler(stage, options);
+    const drawn = Array.from(
+      { length: 20 },
+      (_, position) => sampler.sample(stage, position).token,
+    );
+    // A character that has begun is written to its end first.
+    const start = drawn.indexOf(end[0]!, 6);
+    assert.ok(start >= 6 && start < 10, drawn.join());
+    assert.deepEqual(drawn.slice(start, start + 4), end);
+    if (more.repeatPenalty === undefined)
+      assert.deepEqual(
+        drawn.toSpliced(start, 4),
+        undisturbed.toSpliced(start, 4),
+      );
+    for (const at of [3, 8, 12]) {
+      using other = new Sampler(stage, options, { promptTokens: 0 });
+      other.accept(Int32Array.from(drawn.slice(0, at)), 0);
+      const rest = drawn
+        .slice(at)
+        .map((_, i) => other.sample(stage, at + i).token);
+      assert.deepEqual(rest, drawn.slice(at));
+    }
+  }
+});
+
 test("log probabilities are the log-softmax of the model's logits, the likeliest first", async (t) => {
   const stage = await withStage(t);
   const logits = [...stage.logits()];
@@ -208,6 +272,29 @@ test("log probabilities are the log-softmax of the model's logits, the likeliest
     for (const [i, one] of told!.top.entries())
       assert.ok(Math.abs(one.logprob - expected[i]!.logprob) < 1e-6);
   }
+  // After sampling: three tokens are left, each with its share.
+  const after = { ...WILD, logprobsAfterSampling: true, logprobs: 5, topK: 3 };
+  using sampler = new Sampler(stage, parseSampling(after));
+  const { token, logprobs: told } = sampler.sample(stage, 0);
+  const best = expected.slice(0, 3);
+  const shares = best.map(({ logprob }) => Math.exp(logprob / 1.5));
+  const all = shares.reduce((a, b) => a + b);
+  assert.deepEqual(
+    told!.top.map((one) => one.token),
+    best.map((one) => one.token),
+  );
+  for (const [i, one] of told!.top.entries())
+    assert.ok(Math.abs(Math.exp(one.logprob) - shares[i]! / all) < 1e-5);
+  const its = told!.top.find((one) => one.token === token);
+  assert.ok(Math.abs(its!.logprob - told!.logprob) < 1e-6);
+  using greedy = new Sampler(
+    stage,
+    parseSampling({ ...after, temperature: 0 }),
+  );
+  assert.deepEqual(greedy.sample(stage, 0).logprobs, {
+    logprob: 0,
+    top: [{ token: best[0]!.token, logprob: 0 }],
+  });
   using silent = new Sampler(stage, parseSampling(WILD));
   assert.deepEqual(Object.keys(silent.sample(stage, 0)), ["token"]);
 });

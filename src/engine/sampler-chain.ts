@@ -1,112 +1,146 @@
 /**
- * llama.cpp's samplers in its own order (`common_params_sampling.samplers` in common/common.h at v0.5.0): bias, penalties, DRY, top-n-sigma,
- * top-k, typical, top-p, min-p, XTC, temperature, draw. Those that draw are made anew for each token.
+ * llama.cpp's samplers: the bias, those of `SamplingOptions.samplers` in their order, and what draws. Those with randomness are made anew for
+ * each token; the others are not, since some remember what was written.
  */
 import { loadNative } from "./native.ts";
 import type { Native, Pointer } from "./native-types.ts";
-import type { SamplingOptions } from "./sampling.ts";
+import type { SamplerName, SamplingOptions } from "./sampling.ts";
 import type { Stage } from "./stage.ts";
 
 /** XTC's randomness is not that of the draw after it. */
 const XTC_KEY = 0x58544300;
 
+/** A sampler, or what makes one for a token. */
+type Step = Pointer | ((seed: number, mu: number) => Pointer);
+
 export class SamplerChain implements Disposable {
   readonly chain: Pointer;
+  readonly remembers: boolean;
+  /** The likeliest token that is left is drawn, for certain. */
+  readonly isGreedy: boolean;
   readonly #native: Native = loadNative();
   readonly #stage: Stage;
   readonly #options: SamplingOptions;
-  /** The last ones of the chain, which are made anew. */
-  #drawn = 0;
-  readonly remembers: boolean;
+  readonly #steps: readonly Step[];
+  /** The first one that is made anew. */
+  readonly #firstAnew: number;
 
   constructor(stage: Stage, options: SamplingOptions) {
     this.#stage = stage;
     this.#options = options;
+    const { mirostat, temperature, samplers } = options;
+    const isMirostat = mirostat > 0 && temperature > 0;
+    this.isGreedy = temperature <= 0 && samplers.includes("temperature");
+    this.remembers =
+      !isMirostat &&
+      ((penalizes(options) && samplers.includes("penalties")) ||
+        (avoids(options) && samplers.includes("dry")));
+    this.#steps = [
+      ...this.#bias(),
+      ...(isMirostat ? this.#mirostat() : this.#inOrder()),
+    ];
+    const first = this.#steps.findIndex((step) => typeof step === "function");
+    this.#firstAnew = first < 0 ? this.#steps.length : first;
     this.chain = this.#native.newChain();
-    const isMirostat = options.mirostat > 0 && options.temperature > 0;
-    this.remembers = !isMirostat && (penalizes(options) || avoids(options));
-    this.#addFirst(isMirostat);
+    // What remembers must hear of the prompt.
+    this.#put(0, 0);
   }
 
   /** Makes ready for the token of a position. `mu`: of Mirostat, how much surprise there may be. */
   draw(position: number, mu: number): void {
-    const { seed, temperature, xtcProbability } = this.#options;
-    if (temperature <= 0 && xtcProbability <= 0 && this.#drawn > 0) return;
     const native = this.#native;
-    for (; this.#drawn > 0; this.#drawn--) {
-      const last = native.chainLength(this.chain) - 1;
-      native.freeSampler(native.chainRemove(this.chain, last));
+    for (let i = this.#steps.length - 1; i >= this.#firstAnew; i--) {
+      const sampler = native.chainRemove(this.chain, i);
+      if (typeof this.#steps[i] === "function") native.freeSampler(sampler);
     }
-    for (const sampler of this.#drawing(keyedSeed(seed, position), mu)) {
-      native.chainAdd(this.chain, sampler);
-      this.#drawn++;
-    }
+    this.#put(keyedSeed(this.#options.seed, position), mu);
   }
 
-  #addFirst(isMirostat: boolean): void {
-    const options = this.#options;
-    const { vocabSize } = this.#stage;
+  #put(seed: number, mu: number): void {
     const native = this.#native;
-    const add = (sampler: Pointer): void =>
-      native.chainAdd(this.chain, sampler);
-    if (options.logitBias.length > 0)
-      add(native.logitBias(vocabSize, options.logitBias));
-    if (isMirostat) return;
-    if (penalizes(options))
-      add(
-        native.penalties(
-          vocabSize,
-          options.repeatLastN,
-          options.repeatPenalty,
-          options.frequencyPenalty,
-          options.presencePenalty,
-        ),
+    for (const step of this.#steps.slice(native.chainLength(this.chain)))
+      native.chainAdd(
+        this.chain,
+        typeof step === "function" ? step(seed, mu) : step,
       );
-    if (avoids(options)) add(this.#dry());
-    // These never leave out the likeliest token; the others may.
-    const isGreedy = options.temperature <= 0;
-    const leavesOut = options.typicalP < 1 || options.xtcProbability > 0;
-    if (!isGreedy || leavesOut) this.#addCuts(add);
   }
 
-  #addCuts(add: (sampler: Pointer) => void): void {
-    const { topNSigma, topK, typicalP, topP, minP } = this.#options;
-    const native = this.#native;
-    if (topNSigma > 0) add(native.topNSigma(topNSigma));
-    if (topK > 0) add(native.topK(topK));
-    if (typicalP < 1) add(native.typical(typicalP, 1));
-    if (topP < 1) add(native.topP(topP, 1));
-    if (minP > 0) add(native.minP(minP, 1));
+  #bias(): Step[] {
+    const { logitBias } = this.#options;
+    if (logitBias.length === 0) return [];
+    return [this.#native.logitBias(this.#stage.vocabSize, logitBias)];
   }
 
-  #drawing(seed: number, mu: number): Pointer[] {
-    const options = this.#options;
-    const { mirostat, mirostatEta, temperature } = options;
+  #mirostat(): Step[] {
+    const { mirostat, mirostatEta, temperature } = this.#options;
     const native = this.#native;
-    const xtc = options.xtcProbability > 0 ? [this.#xtc(seed)] : [];
-    if (temperature <= 0) return [...xtc, native.greedy()];
     // A new one begins with 2 × tau.
-    if (mirostat === 1)
-      return [
-        native.temperature(temperature),
-        native.mirostat(this.#stage.vocabSize, seed, mu / 2, mirostatEta),
-      ];
-    if (mirostat === 2)
-      return [
-        native.temperature(temperature),
-        native.mirostatV2(seed, mu / 2, mirostatEta),
-      ];
     return [
-      ...xtc,
-      options.dynatempRange > 0
-        ? native.dynamicTemperature(
-            temperature,
-            options.dynatempRange,
-            options.dynatempExponent,
-          )
-        : native.temperature(temperature),
-      native.dist(seed),
+      native.temperature(temperature),
+      mirostat === 1
+        ? (seed, mu) =>
+            native.mirostat(this.#stage.vocabSize, seed, mu / 2, mirostatEta)
+        : (seed, mu) => native.mirostatV2(seed, mu / 2, mirostatEta),
     ];
+  }
+
+  #inOrder(): Step[] {
+    const { samplers } = this.#options;
+    const { isGreedy } = this;
+    // A temperature of 0 leaves nothing to those after it.
+    const order = isGreedy
+      ? samplers.slice(0, samplers.indexOf("temperature"))
+      : samplers;
+    const native = this.#native;
+    const draw: Step = isGreedy ? native.greedy() : (seed) => native.dist(seed);
+    return [...order.flatMap((name) => this.#step(name) ?? []), draw];
+  }
+
+  #step(name: SamplerName): Step | undefined {
+    const options = this.#options;
+    const { topNSigma, topK, typicalP, topP, minP } = options;
+    const { temperature, dynatempRange, dynatempExponent } = options;
+    const native = this.#native;
+    // Some never leave out the likeliest token; typical and XTC may.
+    const leavesOut = typicalP < 1 || options.xtcProbability > 0;
+    const cuts = !this.isGreedy || leavesOut;
+    switch (name) {
+      case "penalties":
+        return penalizes(options) ? this.#penalties() : undefined;
+      case "dry":
+        return avoids(options) ? this.#dry() : undefined;
+      case "top_n_sigma":
+        return cuts && topNSigma > 0 ? native.topNSigma(topNSigma) : undefined;
+      case "top_k":
+        return cuts && topK > 0 ? native.topK(topK) : undefined;
+      case "typ_p":
+        return typicalP < 1 ? native.typical(typicalP, 1) : undefined;
+      case "top_p":
+        return cuts && topP < 1 ? native.topP(topP, 1) : undefined;
+      case "min_p":
+        return cuts && minP > 0 ? native.minP(minP, 1) : undefined;
+      case "xtc":
+        return options.xtcProbability > 0
+          ? (seed) => this.#xtc(seed)
+          : undefined;
+      case "temperature":
+    }
+    // 0 is greedy, and does not come here.
+    return dynatempRange > 0
+      ? native.dynamicTemperature(temperature, dynatempRange, dynatempExponent)
+      : native.temperature(temperature);
+  }
+
+  #penalties(): Pointer {
+    const { repeatLastN, repeatPenalty, frequencyPenalty, presencePenalty } =
+      this.#options;
+    return this.#native.penalties(
+      this.#stage.vocabSize,
+      repeatLastN,
+      repeatPenalty,
+      frequencyPenalty,
+      presencePenalty,
+    );
   }
 
   #xtc(seed: number): Pointer {

@@ -3,11 +3,13 @@
  * session that continues elsewhere after a fault draws the same tokens.
  *
  * With a grammar, a token is drawn as in llama.cpp's `common_sampler_sample`: first without it, because that is cheap and mostly enough, and
- * where the grammar refuses the token, again among those that it allows.
+ * where the grammar refuses the token, again among those that it allows. Thoughts that are too long are ended: then their end is no draw.
  */
 import { ShoalError } from "../lib/index.ts";
 import { GrammarRules } from "./grammar/index.ts";
+import type { Pieces } from "./grammar/pieces.ts";
 import {
+  drawnProbabilities,
   type LogProbabilities,
   logProbabilities,
 } from "./log-probabilities.ts";
@@ -17,6 +19,7 @@ import { SamplerChain } from "./sampler-chain.ts";
 import type { SamplingOptions } from "./sampling.ts";
 import type { Stage } from "./stage.ts";
 import { StageVocabulary } from "./stage-vocabulary.ts";
+import { Thoughts } from "./thoughts.ts";
 
 export interface Drawn {
   token: number;
@@ -43,6 +46,8 @@ export class Sampler implements Disposable {
   readonly #chain: SamplerChain;
   readonly #options: SamplingOptions;
   readonly #rules: GrammarRules | undefined;
+  readonly #thoughts: Thoughts | undefined;
+  readonly #pieces: Pieces | undefined;
   readonly #promptTokens: number;
   #mu: number;
   #drawnPosition = -1;
@@ -53,13 +58,15 @@ export class Sampler implements Disposable {
     options: SamplingOptions,
     { promptTokens = Infinity, mu }: SamplerStart = {},
   ) {
-    const { grammar, mirostatTau } = options;
+    const { grammar, thoughts, mirostatTau } = options;
     const vocabulary = StageVocabulary.of(stage);
     this.#rules =
       grammar &&
       new GrammarRules(grammar, vocabulary.pieces, (text) =>
         vocabulary.tokenOf(text),
       );
+    this.#thoughts = thoughts && new Thoughts(thoughts);
+    this.#pieces = thoughts && vocabulary.pieces;
     this.#chain = new SamplerChain(stage, options);
     this.#options = options;
     this.#promptTokens = promptTokens;
@@ -79,11 +86,10 @@ export class Sampler implements Disposable {
     if (this.#chain.remembers)
       for (const token of tokens)
         this.#native.samplerAccept(this.#chain.chain, token);
-    if (this.#rules === undefined) return;
     const generated = tokens.subarray(
       Math.max(0, this.#promptTokens - position),
     );
-    for (const token of generated) this.#rules.accept(token);
+    for (const token of generated) this.#hear(token);
   }
 
   /** The token for `position`, from the logits of the stage's last decode: of its last row, or of one of a shared decode. */
@@ -93,17 +99,26 @@ export class Sampler implements Disposable {
     const { logprobs, mirostat, temperature } = this.#options;
     const output = stage.outputOf(index);
     const usesMu = mirostat > 0 && temperature > 0;
-    if (this.#rules === undefined && !usesMu && logprobs < 0)
-      return {
-        token: this.#native.sample(this.#chain.chain, stage.context, output),
-      };
+    const forced = this.#thoughts?.forced;
+    if (this.#rules === undefined && !usesMu && logprobs < 0) {
+      const { chain } = this.#chain;
+      const token = forced ?? this.#native.sample(chain, stage.context, output);
+      if (forced !== undefined) this.#native.samplerAccept(chain, token);
+      this.#hear(token);
+      return { token };
+    }
     const logits = this.#native.logits(stage.context, output, stage.vocabSize);
-    const { token, p } = this.#draw(stage, logits);
-    if (usesMu) this.#learn(p);
+    const { token, p } =
+      forced === undefined
+        ? this.#draw(stage, logits)
+        : { token: forced, p: 1 };
+    this.#native.samplerAccept(this.#chain.chain, token);
+    this.#hear(token);
+    if (usesMu && forced === undefined) this.#learn(p);
     return {
       token,
       ...(logprobs >= 0 && {
-        logprobs: logProbabilities(logits, token, logprobs),
+        logprobs: this.#told(stage, logits, { token, p, forced }),
       }),
       ...(usesMu && { mu: this.#mu }),
     };
@@ -122,9 +137,34 @@ export class Sampler implements Disposable {
         );
       drawn = candidates.draw(chain);
     }
-    this.#native.samplerAccept(chain, drawn.token);
-    this.#rules?.accept(drawn.token);
     return drawn;
+  }
+
+  /** The next token is there. */
+  #hear(token: number): void {
+    this.#rules?.accept(token);
+    if (this.#pieces !== undefined)
+      this.#thoughts?.accept(this.#pieces.of(token));
+  }
+
+  #told(
+    stage: Stage,
+    logits: Float32Array,
+    {
+      token,
+      p,
+      forced,
+    }: { token: number; p: number; forced: number | undefined },
+  ): LogProbabilities {
+    const { logprobs, logprobsAfterSampling } = this.#options;
+    if (!logprobsAfterSampling)
+      return logProbabilities(logits, token, logprobs);
+    if (this.#chain.isGreedy || forced !== undefined) {
+      const sure = { token, logprob: 0 };
+      return { logprob: 0, top: logprobs > 0 ? [sure] : [] };
+    }
+    const { candidates } = StageVocabulary.of(stage);
+    return drawnProbabilities(p, candidates.left(), logprobs);
   }
 
   /** As llama.cpp's: the surprise that was seen takes the next one's bound nearer to what is wanted. */

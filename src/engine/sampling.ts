@@ -58,9 +58,39 @@ export interface SamplingOptions {
   mirostatEta: number;
   /** How many of the likeliest tokens are told with each, by the model's own probabilities; 0: only the drawn one's, -1: none. */
   logprobs: number;
+  /** They are told after all samplers: of the tokens that were left, what each was drawn with. */
+  logprobsAfterSampling: boolean;
+  /** In which order tokens are left out and made less likely; those that are not named are off. */
+  samplers: readonly SamplerName[];
   /** What may be written at all. */
   grammar?: Grammar | undefined;
+  /** How much may be thought. */
+  thoughts?: ThoughtLimit | undefined;
 }
+
+export interface ThoughtLimit {
+  /** Tokens. */
+  most: number;
+  /** What begins it, at the reply's beginning. Without: the prompt did. */
+  open?: string | undefined;
+  close: string;
+  /** The tokens of `close`, which come after `most` tokens without it. */
+  end: readonly number[];
+}
+
+/** By llama.cpp's names, in its order (`common_params_sampling.samplers` in common/common.h at v0.5.0). */
+export const SAMPLERS = [
+  "penalties",
+  "dry",
+  "top_n_sigma",
+  "top_k",
+  "typ_p",
+  "top_p",
+  "min_p",
+  "xtc",
+  "temperature",
+] as const;
+export type SamplerName = (typeof SAMPLERS)[number];
 
 export interface Grammar {
   /** llama.cpp's form; its rule `root` is the text. */
@@ -96,6 +126,14 @@ export const MAX_GRAMMAR_TRIGGERS = 64;
 /** A pattern is looked for after each token. */
 export const MAX_TRIGGER_LENGTH = 1024;
 
+/** Models' own marks have some ten characters. */
+export const MAX_MARK_LENGTH = 128;
+/** No context is longer. */
+const MAX_THOUGHT_TOKENS = 2 ** 24;
+
+/** A sampler may come again; each costs time with every token. */
+export const MAX_SAMPLERS = 16;
+
 /** A number within bounds, refused with a phrase that a reader can put a field's name in front of. */
 function between(min: number, max: number): z.ZodNumber {
   const error = `must be between ${min} and ${max}`;
@@ -112,6 +150,7 @@ function wholeBetween(min: number, max: number): z.ZodNumber {
 }
 
 const tokenId = wholeBetween(0, 2 ** 31 - 1);
+const markText = z.string().min(1).max(MAX_MARK_LENGTH);
 const triggerText = z
   .string()
   .min(1, { error: "must not be empty" })
@@ -163,6 +202,12 @@ export const samplingFields = Object.freeze({
   mirostatTau: between(0, 100),
   mirostatEta: between(0, 1),
   logprobs: wholeBetween(-1, MAX_LOGPROBS),
+  logprobsAfterSampling: z.boolean({ error: "must be true or false" }),
+  samplers: z
+    .array(z.enum(SAMPLERS), { error: "must be a list of samplers" })
+    .max(MAX_SAMPLERS, {
+      error: `must have at most ${MAX_SAMPLERS} samplers`,
+    }),
   grammar: z.strictObject({
     gbnf: z
       .string()
@@ -183,6 +228,12 @@ export const samplingFields = Object.freeze({
       })
       .optional(),
   }),
+  thoughts: z.strictObject({
+    most: wholeBetween(0, MAX_THOUGHT_TOKENS),
+    open: markText.optional(),
+    close: markText,
+    end: z.array(tokenId).min(1).max(MAX_MARK_LENGTH),
+  }),
 });
 
 /** What peers before grammars do not know: left out of messages where it has its default. */
@@ -202,11 +253,13 @@ const ADDED_DEFAULTS = Object.freeze({
   mirostatTau: 5,
   mirostatEta: 0.1,
   logprobs: -1,
+  logprobsAfterSampling: false,
+  samplers: Object.freeze([...SAMPLERS]),
 });
 
 /** The defaults of llama.cpp (`common_params_sampling` in common/common.h at v0.5.0), so that both give the same text. */
 export const SAMPLING_DEFAULTS: Readonly<
-  Omit<SamplingOptions, "seed" | "grammar">
+  Omit<SamplingOptions, "seed" | "grammar" | "thoughts">
 > = Object.freeze({
   /** Lively, yet small models still make sentences. */
   temperature: 0.8,
@@ -261,7 +314,10 @@ function addedFields() {
     mirostatTau,
     mirostatEta,
     logprobs,
+    logprobsAfterSampling,
+    samplers,
     grammar,
+    thoughts,
   } = samplingFields;
   const added = ADDED_DEFAULTS;
   return {
@@ -282,7 +338,12 @@ function addedFields() {
     mirostatTau: mirostatTau.default(added.mirostatTau),
     mirostatEta: mirostatEta.default(added.mirostatEta),
     logprobs: logprobs.default(added.logprobs),
+    logprobsAfterSampling: logprobsAfterSampling.default(
+      added.logprobsAfterSampling,
+    ),
+    samplers: samplers.default(() => [...added.samplers]),
     grammar: grammar.optional(),
+    thoughts: thoughts.optional(),
   };
 }
 
@@ -297,7 +358,8 @@ export function samplingFor(
   const added: Readonly<Record<string, unknown>> = ADDED_DEFAULTS;
   return Object.fromEntries(
     Object.entries(sampling).filter(([field, value]) => {
-      if (field === "grammar") return isLast && value !== undefined;
+      if (field === "grammar" || field === "thoughts")
+        return isLast && value !== undefined;
       if (!(field in added)) return true;
       return isLast && JSON.stringify(value) !== JSON.stringify(added[field]);
     }),

@@ -9,6 +9,7 @@ import {
   type ReplyDelta,
   type ReplyReader,
 } from "../chat/index.ts";
+import type { ThoughtLimit } from "../engine/index.ts";
 import { jsonGrammar, schemaToGrammar } from "../grammar/index.ts";
 import type { ServedModel, TokenizerPort } from "../inference/index.ts";
 import { ShoalError, withDeadline } from "../lib/index.ts";
@@ -34,8 +35,9 @@ export type Prompt =
     };
 
 /** A prompt for one model. */
-export interface Prepared extends Omit<RenderedChat, "prompt"> {
+export interface Prepared extends Omit<RenderedChat, "prompt" | "thoughts"> {
   tokens: Int32Array;
+  thoughts?: ThoughtLimit;
 }
 
 /** Special tokens in the text count as such, as in llama.cpp's server: templates are made of them. */
@@ -115,12 +117,20 @@ export class Prompter {
       const tokens = await unrendered(model, prompt, encode);
       return { ...plain(prompt.hold), tokens };
     }
-    const { prompt: text, ...rendered } = this.render(model, prompt.chat);
+    const {
+      prompt: text,
+      thoughts,
+      ...rendered
+    } = this.render(model, prompt.chat);
     const reader = (): ReplyReader =>
       prompt.isReasoningContent === true
         ? unthinking(rendered.reader())
         : rendered.reader();
-    return { ...rendered, reader, tokens: await encode(text) };
+    const tokens = await encode(text);
+    if (thoughts === undefined) return { ...rendered, reader, tokens };
+    const how = { addSpecial: false, parseSpecial: true };
+    const end = [...(await encode(thoughts.close, how))];
+    return { ...rendered, reader, tokens, thoughts: { ...thoughts, end } };
   }
 
   #templateOf(model: ServedModel): ChatTemplate {

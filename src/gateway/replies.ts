@@ -24,6 +24,8 @@ export interface ReplyRequest {
   sampling: Omit<SamplingOptions, "seed"> & { seed: number | undefined };
   /** Each token of the text has this bias. */
   biasedTexts?: readonly (readonly [text: string, bias: number])[];
+  /** The model's end tokens are banned; a reply ends at its limit, a stop string, or where its grammar does. */
+  ignoresEnd?: boolean;
 }
 
 export interface Begun {
@@ -42,6 +44,9 @@ export interface Reply {
   /** Returning early frees the stages. */
   generated: AsyncGenerator<ReplyPart, void, undefined>;
 }
+
+/** The least bias there is. */
+const BAN = -100;
 
 export type ReplySettings = Pick<
   GatewaySettings,
@@ -129,6 +134,7 @@ export class Replies {
           sampling: {
             ...sampling,
             ...(prompt.grammar && { grammar: prompt.grammar }),
+            ...(prompt.thoughts && { thoughts: prompt.thoughts }),
             repeatLastN: Math.min(sampling.repeatLastN, model.contextLength),
             seed: (seed + index) % 2 ** 32,
           },
@@ -143,14 +149,17 @@ export class Replies {
 
 async function biasedSampling(
   { tokenizer }: ServedModel,
-  { sampling, biasedTexts = [] }: ReplyRequest,
+  { sampling, biasedTexts = [], ignoresEnd = false }: ReplyRequest,
 ): Promise<ReplyRequest["sampling"]> {
-  if (biasedTexts.length === 0) return sampling;
+  if (biasedTexts.length === 0 && !ignoresEnd) return sampling;
   const logitBias = [...sampling.logitBias];
   const how = { addSpecial: false, parseSpecial: false };
   for (const [text, bias] of biasedTexts)
     for (const token of await tokenizer.encode(text, how))
       logitBias.push([token, bias]);
+  const banned = ignoresEnd ? tokenizer.vocabSize : 0;
+  for (let token = 0; token < banned; token++)
+    if (tokenizer.isEndOfGeneration(token)) logitBias.push([token, BAN]);
   if (logitBias.length > MAX_LOGIT_BIASES)
     throw invalid("logit_bias", `must have at most ${MAX_LOGIT_BIASES} tokens`);
   return { ...sampling, logitBias };

@@ -11,7 +11,10 @@ const OTHERS: ReadonlySet<string> = new Set([
   "bias",
   "seed",
   "logprobs",
+  "logprobsAfterSampling",
+  "samplers",
   "grammar",
+  "thoughts",
 ]);
 
 const snakeCase = (name: string): string =>

@@ -3,7 +3,12 @@ import type { Reasoning } from "../reasoning.ts";
 import type { ReplyReader } from "../reply.ts";
 import { marksOf, type CallFormat, type Marks } from "./format.ts";
 import { readGeneric } from "./generic.ts";
-import { HARMONY_MARKS, readHarmony, type HarmonyState } from "./harmony.ts";
+import {
+  HARMONY_MARKS,
+  HARMONY_THOUGHTS,
+  readHarmony,
+  type HarmonyState,
+} from "./harmony.ts";
 import { readReply } from "./read-reply.ts";
 import type { CallScope } from "./scope.ts";
 
@@ -31,6 +36,21 @@ export function formReader(form: ReplyForm, scope: CallScope): ReplyReader {
     }
     return readHarmony(reading, form.state, scope);
   });
+}
+
+/** What opens and closes the thoughts that a reply may begin with; without `open` the prompt did. */
+export function thoughtMarks(
+  form: ReplyForm,
+): { readonly open?: string; readonly close: string } | undefined {
+  if (form.kind === "harmony") {
+    if (form.state === "final") return undefined;
+    const { open, close } = HARMONY_THOUGHTS;
+    return form.state === "analysis" ? { close } : { open, close };
+  }
+  if (form.reasoning === undefined) return undefined;
+  const { marks, state } = form.reasoning;
+  if (state === "closed") return undefined;
+  return state === "open" ? { close: marks.close } : marks;
 }
 
 /** What the reader must see of a reply, if these are control tokens. */

@@ -17,6 +17,10 @@ export const HARMONY_MARKS = {
 } as const;
 
 const { start, channel, message } = HARMONY_MARKS;
+export const HARMONY_THOUGHTS = {
+  open: `${channel}analysis${message}`,
+  close: HARMONY_MARKS.end,
+} as const;
 const ENDS = [HARMONY_MARKS.end, HARMONY_MARKS.call, HARMONY_MARKS.return];
 /** `<|start|>assistant to=functions.` and a name are fewer. */
 const MAX_HEADER_CHARS = 512;

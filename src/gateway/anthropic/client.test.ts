@@ -194,6 +194,26 @@ test("thoughts and a tool's round trip: whole and streamed alike", async () => {
   );
 });
 
+test("thoughts have a budget: the engine is told where they begin and with which tokens they end", async () => {
+  await using swarm = await onLoopback();
+  const { backend } = swarm;
+  backend.chatTemplate = HERMES;
+  const { messages } = client(swarm.url);
+  const thinking = { type: "enabled" as const, budget_tokens: 30 };
+  await messages.create({ ...ASKED, thinking });
+  const close = "</think>";
+  const limit = { most: 30, close, end: [...Buffer.from(close)] };
+  assert.deepEqual(backend.requests.at(-1)?.sampling.thoughts, {
+    ...limit,
+    open: "<think>",
+  });
+  backend.chatTemplate = `${HERMES}<think>`;
+  await messages.create({ ...ASKED, thinking });
+  assert.deepEqual(backend.requests.at(-1)?.sampling.thoughts, limit);
+  await messages.create({ ...ASKED, thinking: { type: "adaptive" } });
+  assert.equal(backend.requests.at(-1)?.sampling.thoughts, undefined);
+});
+
 test("throws the client's own classes, with type and request id", async () => {
   await using swarm = await onLoopback();
   const { messages } = client(swarm.url);

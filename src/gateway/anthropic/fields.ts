@@ -42,6 +42,10 @@ const thinking = z.object(
         error: 'must be "summarized" or "omitted"',
       })
       .nullish(),
+    budget_tokens: z
+      .int({ error: MAX_TOKENS })
+      .min(1, { error: MAX_TOKENS })
+      .nullish(),
   },
   object,
 );
@@ -136,6 +140,10 @@ function chatOf(fields: Fields): ChatRequest {
     tools,
     ...toolChoiceOf(fields.tool_choice ?? undefined, tools),
     enableThinking: enableThinking(thinking?.type),
+    thoughtTokens:
+      thinking?.type === "enabled"
+        ? (thinking.budget_tokens ?? undefined)
+        : undefined,
     reasoningEffort: effortOf(output?.effort ?? undefined),
     continueLast: true,
     hold,

@@ -119,9 +119,9 @@ const REFUSED: readonly [name: string, body: unknown, says: RegExp][] = [
     /`logit_bias` must have ids/,
   ],
   [
-    "no end",
-    { prompt: "x", ignore_eos: true },
-    /`ignore_eos` is not supported/,
+    "samplers that are no names",
+    { prompt: "x", samplers: [7] },
+    /`samplers` must be a list of at most 16 names/,
   ],
   [
     "a grammar that is none",
@@ -258,6 +258,45 @@ test("the likeliest tokens are told with each, whole and streamed", async () => 
   );
   const without = await post("/completion", { prompt: "Hi" });
   assert.equal(without.json<Said>().completion_probabilities, undefined);
+});
+
+test("probabilities are told after sampling where that is asked for", async () => {
+  const { backend, post } = inProcess();
+  const body = { prompt: "Hi", n_probs: 2, post_sampling_probs: true };
+  const answer = await post("/completion", body);
+  const { completion_probabilities: told } = answer.json<{
+    completion_probabilities: { prob: number; top_probs: { prob: number }[] }[];
+  }>();
+  assert.deepEqual(
+    told.map(({ prob, top_probs: top }) => [prob, ...top.map((p) => p.prob)]),
+    [1, 2, 3].map((n) => [-n / 4, -n / 4, -n / 4 - 1].map(Math.exp)),
+  );
+  const [{ sampling } = assert.fail()] = backend.requests;
+  assert.equal(sampling.logprobsAfterSampling, true);
+});
+
+test("samplers have the order that is asked for, and the model's end is ignored", async () => {
+  const { backend, post } = inProcess();
+  const ordered = async (samplers: unknown): Promise<readonly string[]> => {
+    const body = { prompt: "Hi", ignore_eos: true, samplers };
+    const answer = await post("/completion", body);
+    assert.equal(answer.statusCode, 200, answer.body);
+    const settings = answer.json<{ generation_settings: object }>();
+    const { sampling } = backend.requests.at(-1)!;
+    // The fake's end token.
+    assert.deepEqual(sampling.logitBias, [[1, -100]]);
+    assert.deepEqual(settings.generation_settings, {
+      ...settings.generation_settings,
+      ignore_eos: true,
+      samplers: sampling.samplers,
+    });
+    return sampling.samplers;
+  };
+  const order = ["temperature", "top_k", "typ_p"];
+  assert.deepEqual(await ordered(["temp", "top-k", "Typical", "?"]), order);
+  assert.deepEqual(await ordered("tk?y"), order);
+  assert.deepEqual(await ordered([]), []);
+  assert.equal((await ordered(null)).length, 9);
 });
 
 test("a grammar or a schema holds the reply", async () => {

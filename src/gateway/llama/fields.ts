@@ -6,6 +6,7 @@ import { ShoalError } from "../../lib/index.ts";
 import type { Order, ParseContext } from "../api.ts";
 import type { Hold } from "../../chat/index.ts";
 import type { Prompt } from "../prompt.ts";
+import { samplerOrder } from "../sampler-order.ts";
 import { samplingOf, samplingShape, seedOf } from "../sampling-fields.ts";
 import { stopStrings } from "../stop-strings.ts";
 import { invalid, validate } from "../validate.ts";
@@ -56,21 +57,14 @@ const common = {
     .min(0, { error: "must be at least 0" })
     .max(MAX_LOGPROBS, { error: `must be at most ${MAX_LOGPROBS}` })
     .nullish(),
-  post_sampling_probs: z
-    .literal(false, {
-      error: "is not supported: probabilities are the model's own",
-    })
-    .nullish(),
+  post_sampling_probs: flag.nullish(),
+  samplers: samplerOrder.nullish(),
   return_tokens: flag.nullish(),
   timings_per_token: flag.nullish(),
   response_fields: z
     .array(text, { error: "must be a list of strings" })
     .nullish(),
-  ignore_eos: z
-    .literal(false, {
-      error: "is not supported: a reply ends where the model ends it",
-    })
-    .nullish(),
+  ignore_eos: flag.nullish(),
 };
 
 const completionSchema = z.object({
@@ -106,7 +100,6 @@ const IGNORED: ReadonlySet<string> = new Set([
   "min_keep",
   "return_progress",
   "sse_ping_interval",
-  "samplers",
   "lora",
   "t_max_predict_ms",
   "t_max_prompt_ms",
@@ -176,8 +169,11 @@ function orderOf(fields: Common, prompts: LlamaOrder["prompts"]): LlamaOrder {
     isWarmUp: most === 0,
     choices: fields.n_cmpl ?? 1,
     stop: fields.stop ?? [],
+    ignoresEnd: fields.ignore_eos ?? false,
     sampling: {
       ...samplingOf(fields, {}),
+      ...(fields.samplers && { samplers: fields.samplers }),
+      logprobsAfterSampling: fields.post_sampling_probs ?? false,
       logprobs: (fields.n_probs ?? 0) > 0 ? (fields.n_probs ?? 0) : -1,
       logitBias: biasesOf(fields.logit_bias),
       seed: seedOf(fields.seed),

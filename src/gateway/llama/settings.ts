@@ -6,9 +6,10 @@ import { samplingNames } from "../sampling-fields.ts";
 /** A seed that is drawn for each request. */
 const ANY_SEED = 4_294_967_295;
 
-export type Drawn = Pick<ReplyRequest, "sampling" | "maxTokens" | "stop"> & {
-  stream?: boolean;
-};
+export type Drawn = Pick<
+  ReplyRequest,
+  "sampling" | "maxTokens" | "stop" | "ignoresEnd"
+> & { stream?: boolean };
 
 export const DEFAULTS: Drawn = {
   sampling: { ...SAMPLING_DEFAULTS, seed: undefined },
@@ -20,6 +21,7 @@ export function settingsOf({
   sampling,
   maxTokens = -1,
   stop,
+  ignoresEnd = false,
   stream = false,
 }: Drawn): object {
   const named = samplingNames(sampling);
@@ -31,7 +33,9 @@ export function settingsOf({
     stop,
     max_tokens: maxTokens,
     n_predict: maxTokens,
-    ignore_eos: false,
+    ignore_eos: ignoresEnd,
+    post_sampling_probs: sampling.logprobsAfterSampling,
+    samplers: sampling.samplers,
     stream,
     logit_bias: sampling.logitBias.map(([token, bias]) => ({ bias, token })),
   };

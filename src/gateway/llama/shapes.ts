@@ -3,7 +3,14 @@
  * last one with all facts.
  */
 import type { SessionStatus } from "../../inference/index.ts";
-import type { AnswerHead, AnswerShape, Choice, Counts, Order } from "../api.ts";
+import type {
+  AnswerHead,
+  AnswerShape,
+  Choice,
+  Counts,
+  Order,
+  TokenLogprobs,
+} from "../api.ts";
 import type { LlamaOrder } from "./fields.ts";
 import { probabilitiesOf } from "./probabilities.ts";
 import { settingsOf } from "./settings.ts";
@@ -40,6 +47,9 @@ export function completionShape(head: AnswerHead, order: Order): AnswerShape {
       ...timingsOf(session, completionTokens, head),
     };
   };
+  const { logprobsAfterSampling } = given.sampling;
+  const probabilities = (tokens: readonly TokenLogprobs[]): object[] =>
+    probabilitiesOf(tokens, head.tokenizer, logprobsAfterSampling);
   const only = fieldsOf(given.responseFields);
   return {
     opening: () => [],
@@ -60,7 +70,7 @@ export function completionShape(head: AnswerHead, order: Order): AnswerShape {
           tokens_predicted: completionTokens,
           tokens_evaluated: promptTokens(index, counts),
           ...(logprobs && {
-            completion_probabilities: probabilitiesOf(logprobs, head.tokenizer),
+            completion_probabilities: probabilities(logprobs),
           }),
           ...(given.timingsPerToken &&
             timingsOf(counts.sessions[index], completionTokens, head)),
@@ -83,10 +93,7 @@ export function completionShape(head: AnswerHead, order: Order): AnswerShape {
           content: given.isWarmUp ? "" : choice.content,
           tokens: given.returnTokens && !given.isWarmUp ? choice.tokens : [],
           ...(choice.logprobs && {
-            completion_probabilities: probabilitiesOf(
-              choice.logprobs,
-              head.tokenizer,
-            ),
+            completion_probabilities: probabilities(choice.logprobs),
           }),
           ...facts(index, choice, counts),
         }),

@@ -46,6 +46,8 @@ const chatSchema = z.object({
     .nullish(),
   enable_thinking: flag.nullish(),
   reasoning_effort: effort.nullish(),
+  /** As llama.cpp's server has it: the most tokens that may be thought with; negative: no limit. */
+  thinking_budget_tokens: tokenCount.nullish(),
   /** OpenRouter's form of it. */
   reasoning: z
     .object(
@@ -86,6 +88,7 @@ export function parseChat(body: unknown, context: ParseContext): ChatOrder {
       reasoning?.enabled ??
       (typeof ofTemplate === "boolean" ? ofTemplate : undefined),
     reasoningEffort: fields.reasoning_effort ?? reasoning?.effort ?? undefined,
+    thoughtTokens: limitOf(fields.thinking_budget_tokens ?? -1),
     variables: variables ?? undefined,
     continueLast: fields.continue_final_message ?? true,
   };

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { MAX_LOGPROBS, type SamplingOptions } from "../../engine/index.ts";
 import type { Order, ParseContext } from "../api.ts";
+import { samplerOrder } from "../sampler-order.ts";
 import { samplingOf, samplingShape, seedOf } from "../sampling-fields.ts";
 import { stopStrings } from "../stop-strings.ts";
 import { tellUnknown } from "../unknown-fields.ts";
@@ -51,6 +52,9 @@ export const commonShape = {
     .nullish(),
   seed: seed.nullish(),
   logit_bias: logitBias.nullish(),
+  /** As llama.cpp's server has them. */
+  samplers: samplerOrder.nullish(),
+  ignore_eos: flag.nullish(),
 };
 
 /** The likeliest tokens that are told with each. */
@@ -106,8 +110,10 @@ export function commonOrder(
     includeUsage: fields.stream_options?.include_usage ?? false,
     includeProgress: fields.stream_options?.include_progress ?? false,
     biasedTexts: texts,
+    ignoresEnd: fields.ignore_eos ?? false,
     sampling: {
       ...samplingOf(fields, { logitBias: ids, logprobs: logprobs ?? -1 }),
+      ...(fields.samplers && { samplers: fields.samplers }),
       seed: seedOf(fields.seed),
     } satisfies Omit<SamplingOptions, "seed"> & { seed: number | undefined },
   };

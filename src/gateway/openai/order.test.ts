@@ -20,6 +20,18 @@ const LLAMA_DEFAULTS = {
   mirostatTau: 5,
   mirostatEta: 0.1,
   logprobs: -1,
+  logprobsAfterSampling: false,
+  samplers: [
+    "penalties",
+    "dry",
+    "top_n_sigma",
+    "top_k",
+    "typ_p",
+    "top_p",
+    "min_p",
+    "xtc",
+    "temperature",
+  ],
 };
 
 const COMPLETION = { model: "shoal-demo", prompt: "Once" };
