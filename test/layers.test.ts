@@ -12,7 +12,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   jinja: [],
   grammar: ["lib"],
   chat: ["lib", "jinja", "grammar"],
-  engine: ["lib", "gguf", "model", "ring"],
+  engine: ["lib", "gguf", "model", "ring", "grammar"],
   network: ["lib"],
   reach: ["lib", "network"],
   status: ["lib"],

@@ -5,6 +5,7 @@
  *     const sampling = parseSampling({ temperature: 0 }); // greedy
  */
 import { z } from "zod";
+import { MAX_GRAMMAR_CHARS } from "../grammar/index.ts";
 import { ShoalError } from "../lib/index.ts";
 import { MAX_LIKELIEST } from "../ring/index.ts";
 
@@ -119,8 +120,7 @@ const MAX_BREAKER_LENGTH = 40;
 /** OpenAI's APIs allow 20, llama-server any number. */
 export const MAX_LOGPROBS = MAX_LIKELIEST;
 
-/** Characters of a GBNF; `GBNF_LIMITS` has what else counts. */
-export const MAX_GRAMMAR_LENGTH = 256 * 1024;
+export { MAX_GRAMMAR_CHARS as MAX_GRAMMAR_LENGTH };
 /** A chat format has one or two. */
 export const MAX_GRAMMAR_TRIGGERS = 64;
 /** A pattern is looked for after each token. */
@@ -212,8 +212,8 @@ export const samplingFields = Object.freeze({
     gbnf: z
       .string()
       .min(1, { error: "must not be empty" })
-      .max(MAX_GRAMMAR_LENGTH, {
-        error: `must have at most ${MAX_GRAMMAR_LENGTH} characters`,
+      .max(MAX_GRAMMAR_CHARS, {
+        error: `must have at most ${MAX_GRAMMAR_CHARS} characters`,
       }),
     triggers: z
       .array(

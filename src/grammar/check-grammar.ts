@@ -4,7 +4,7 @@ import {
   parseGbnf,
   type GbnfRule,
   type Sequence,
-  type Symbol,
+  type GbnfSymbol,
 } from "./gbnf-parser.ts";
 
 /** More rules are no grammar that a person wrote; llama.cpp keeps each as a vector. */
@@ -53,8 +53,8 @@ function wrong(reason: string, line?: number): ShoalError {
 
 function findSymbol(
   alternatives: readonly Sequence[],
-  isSought: (symbol: Symbol) => boolean,
-): Symbol | undefined {
+  isSought: (symbol: GbnfSymbol) => boolean,
+): GbnfSymbol | undefined {
   for (const symbol of alternatives.flat()) {
     if (isSought(symbol)) return symbol;
     const inner =
@@ -94,7 +94,7 @@ class Analysis {
     );
   }
 
-  #isNullable(symbol: Symbol): boolean {
+  #isNullable(symbol: GbnfSymbol): boolean {
     switch (symbol.kind) {
       case "rule":
         return this.#isNullableRule(symbol.name, symbol.line);
@@ -138,7 +138,7 @@ class Analysis {
     }
   }
 
-  #checkRepeat(symbol: Symbol & { kind: "repeat" }): void {
+  #checkRepeat(symbol: GbnfSymbol & { kind: "repeat" }): void {
     this.#checkPlaces([symbol.item], symbol.line);
     if (symbol.max === undefined && this.#mayBeEmpty([symbol.item]))
       throw wrong(
@@ -172,7 +172,7 @@ class Analysis {
     return ways;
   }
 
-  #waysOf(symbol: Symbol): number {
+  #waysOf(symbol: GbnfSymbol): number {
     switch (symbol.kind) {
       case "rule":
         return this.#waysInto(symbol.name, symbol.line);

@@ -2,7 +2,7 @@
 import { ShoalError } from "../lib/index.ts";
 import type { CharRange } from "./gbnf.ts";
 
-export type Symbol =
+export type GbnfSymbol =
   | { kind: "chars"; isNegated: boolean; ranges: readonly CharRange[] }
   /** Any character. */
   | { kind: "any" }
@@ -13,15 +13,15 @@ export type Symbol =
   /** No `max` is any number of times. */
   | { kind: "repeat"; item: Sequence; min: number; max?: number; line: number };
 
-export type Sequence = readonly Symbol[];
+export type Sequence = readonly GbnfSymbol[];
 
 export interface GbnfRule {
   alternatives: readonly Sequence[];
   line: number;
 }
 
-/** Of a grammar's text, as the engine has it: a schema of some hundred fields makes 50 KiB. */
-const MAX_CHARS = 256 * 1024;
+/** Of a grammar's text: a schema of some hundred fields makes 50 KiB. */
+export const MAX_GRAMMAR_CHARS = 256 * 1024;
 /** Groups inside groups: llama.cpp and this reader descend into each. */
 const MAX_NESTING = 100;
 /** llama.cpp's MAX_REPETITION_THRESHOLD, for the rules that a repetition makes. */
@@ -31,10 +31,10 @@ const MAX_ELEMENTS = 1 << 17;
 
 /** The rules by name. Throws REQUEST_INVALID, with the line. */
 export function parseGbnf(text: string): Map<string, GbnfRule> {
-  if (text.length > MAX_CHARS)
+  if (text.length > MAX_GRAMMAR_CHARS)
     throw new ShoalError(
       "REQUEST_INVALID",
-      `the grammar has more than ${MAX_CHARS} characters`,
+      `the grammar has more than ${MAX_GRAMMAR_CHARS} characters`,
     );
   return new Parser(text).parse();
 }
@@ -128,7 +128,7 @@ class Parser {
   }
 
   #sequence(isNested: boolean): Sequence {
-    const sequence: Symbol[] = [];
+    const sequence: GbnfSymbol[] = [];
     // Where the last symbol begins, and how many rules it stands for.
     let last = 0;
     let made = 1;
@@ -192,7 +192,10 @@ class Parser {
     return rules;
   }
 
-  #repeat(item: Sequence, { min, max }: { min: number; max?: number }): Symbol {
+  #repeat(
+    item: Sequence,
+    { min, max }: { min: number; max?: number },
+  ): GbnfSymbol {
     const optional = max === undefined ? 1 : max - min;
     this.#madeSymbols += optional;
     this.#count(item.length * (min + optional));
@@ -206,7 +209,7 @@ class Parser {
   }
 
   /** One symbol; a literal has one for each of its characters. */
-  #symbols(): Symbol[] | undefined {
+  #symbols(): GbnfSymbol[] | undefined {
     if (this.#take('"')) return this.#literal();
     if (this.#take("[")) return this.#class();
     if (this.#take(".")) return [{ kind: "any" }];
@@ -221,7 +224,7 @@ class Parser {
     return [{ kind: "rule", name, line }];
   }
 
-  #group(): Symbol {
+  #group(): GbnfSymbol {
     this.#nesting += 1;
     if (this.#nesting > MAX_NESTING)
       throw this.#error(`more than ${MAX_NESTING} groups inside each other`);
@@ -233,15 +236,15 @@ class Parser {
     return { kind: "group", alternatives };
   }
 
-  #token(isNegated: boolean): Symbol {
+  #token(isNegated: boolean): GbnfSymbol {
     const text = this.#match(/<\[\d{1,9}\]>|<[^>[\0][^>\0]*>/y);
     if (text === undefined)
       throw this.#error("expected <token> or <[number of a token]>");
     return { kind: "token", isNegated, text };
   }
 
-  #literal(): Symbol[] {
-    const chars: Symbol[] = [];
+  #literal(): GbnfSymbol[] {
+    const chars: GbnfSymbol[] = [];
     while (!this.#take('"')) {
       const char = this.#char();
       chars.push({ kind: "chars", isNegated: false, ranges: [[char, char]] });
@@ -249,7 +252,7 @@ class Parser {
     return chars;
   }
 
-  #class(): Symbol[] {
+  #class(): GbnfSymbol[] {
     const isNegated = this.#take("^");
     const ranges: CharRange[] = [];
     while (!this.#take("]")) {

@@ -4,6 +4,7 @@
  *     schemaToGrammar({ type: "object", properties: { age: { type: "integer", minimum: 0 } }, required: ["age"] });
  *     regexToGrammar("[A-Z]{2}-[0-9]+");
  *     choiceToGrammar(["yes", "no"]);
+ *     parseGbnf('root ::= "yes" | "no"'); // the one reader of the notation: checkGrammar judges, and the engine compiles what it reads
  *
  * A text that a grammar allows always fulfils the schema. Not every value that fulfils it can be written: an object's properties come in the
  * schema's order, and only those that it names. What no grammar here can hold is refused (docs/STRUCTURED-OUTPUT.md).
@@ -13,7 +14,13 @@ import { GrammarBuilder } from "./builder.ts";
 
 export { GrammarBuilder } from "./builder.ts";
 export { checkGrammar } from "./check-grammar.ts";
-export { literal, repeat } from "./gbnf.ts";
+export { type CharRange, literal, repeat } from "./gbnf.ts";
+export {
+  type GbnfRule,
+  type GbnfSymbol,
+  MAX_GRAMMAR_CHARS,
+  parseGbnf,
+} from "./gbnf-parser.ts";
 export type { JsonRule } from "./json-rules.ts";
 
 /** Of `choiceToGrammar`, all together: they travel with the request. */

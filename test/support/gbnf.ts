@@ -3,7 +3,7 @@ import {
   parseGbnf,
   type GbnfRule,
   type Sequence,
-  type Symbol,
+  type GbnfSymbol,
 } from "../../src/grammar/gbnf-parser.ts";
 import type { Random } from "./random.ts";
 
@@ -20,7 +20,7 @@ export class TextGrammar {
   #continuations = new Map<string, Continuation>();
   #sequences = new Map<Sequence, number>();
   /** What a repetition becomes once `min` and `max` are one less. */
-  #shorter = new Map<Symbol, Sequence>();
+  #shorter = new Map<GbnfSymbol, Sequence>();
   #lengths = new Map<string, number>();
 
   constructor(gbnf: string) {
@@ -102,7 +102,7 @@ export class TextGrammar {
     }
   }
 
-  #oneLess(symbol: Symbol & { kind: "repeat" }): Sequence {
+  #oneLess(symbol: GbnfSymbol & { kind: "repeat" }): Sequence {
     const known = this.#shorter.get(symbol);
     if (known !== undefined) return known;
     const { max } = symbol;
@@ -156,7 +156,7 @@ export class TextGrammar {
         : alternatives[below(alternatives.length)];
       write(chosen ?? []);
     };
-    const writeSymbol = (symbol: Symbol): void => {
+    const writeSymbol = (symbol: GbnfSymbol): void => {
       switch (symbol.kind) {
         case "rule":
           return writeOne(this.#alternativesOf(symbol.name));
@@ -221,13 +221,13 @@ export class TextGrammar {
   }
 }
 
-function currentOf({ sequence, index }: Continuation): Symbol {
+function currentOf({ sequence, index }: Continuation): GbnfSymbol {
   const symbol = sequence[index];
   if (symbol === undefined) throw new Error("a continuation without a symbol");
   return symbol;
 }
 
-function matches(symbol: Symbol, codePoint: number): boolean {
+function matches(symbol: GbnfSymbol, codePoint: number): boolean {
   if (symbol.kind === "any") return true;
   if (symbol.kind !== "chars") return false;
   const isIn = symbol.ranges.some(
@@ -239,7 +239,7 @@ function matches(symbol: Symbol, codePoint: number): boolean {
 const SOME_CHARS = "aZ09 -_/.é日🐟\u007f{}[]:,'";
 
 function drawChar(
-  symbol: Symbol & { kind: "chars" },
+  symbol: GbnfSymbol & { kind: "chars" },
   below: (limit: number) => number,
 ): string {
   if (symbol.isNegated) {

@@ -8,7 +8,10 @@ export class CharacterSet {
   /** First and last of each range, in order, no two touching. */
   readonly #bounds: Uint32Array;
 
-  constructor(isNegated: boolean, ranges: readonly [number, number][]) {
+  constructor(
+    isNegated: boolean,
+    ranges: readonly (readonly [number, number])[],
+  ) {
     const bounds: number[] = [];
     const sorted = ranges.filter(([first, last]) => first <= last);
     for (const [first, last] of sorted.toSorted(([a], [b]) => a - b)) {

@@ -1,16 +1,8 @@
 /** A grammar as tables, and how large they may be. */
 import type { CharacterSet } from "./character-set.ts";
 
-export const GBNF_LIMITS = Object.freeze({
-  /** A schema with some hundred fields makes 50 KiB. */
-  maxLength: 256 * 1024,
-  /** Brackets in brackets. */
-  maxDepth: 100,
-  /** Symbols and alternatives with repetitions written out: 2 MiB of tables. */
-  maxNodes: 1 << 17,
-  /** llama.cpp's own (MAX_REPETITION_THRESHOLD). */
-  maxRepetitions: 2000,
-});
+/** Symbols and alternatives with repetitions written out: 2 MiB of tables. */
+export const MAX_NODES = 1 << 17;
 
 /** What stands at a place of a rule. */
 export const NodeKind = {

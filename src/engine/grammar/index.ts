@@ -8,7 +8,7 @@
  */
 import type { Grammar } from "../sampling.ts";
 import { Constraint } from "./constraint.ts";
-import { parseGbnf } from "./gbnf.ts";
+import { compileGbnf } from "./gbnf.ts";
 import type { Pieces } from "./pieces.ts";
 import { Trigger } from "./trigger.ts";
 
@@ -25,7 +25,7 @@ export class GrammarRules {
     tokenOf: (text: string) => number | undefined,
   ) {
     this.#pieces = pieces;
-    this.#constraint = new Constraint(parseGbnf(gbnf, tokenOf), pieces);
+    this.#constraint = new Constraint(compileGbnf(gbnf, tokenOf), pieces);
     this.#trigger =
       triggers !== undefined && triggers.length > 0
         ? new Trigger(triggers)
