@@ -1,6 +1,6 @@
 /**
  * Several clusters behind one gateway, with real processes: it finds them at the rendezvous, a request's model chooses, a key is held to its
- * limits and models, and when a cluster is lost the others answer.
+ * limits and models, `--ollama` opens a second port, and when a cluster is lost the others answer.
  */
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
@@ -11,6 +11,7 @@ import { TestCluster } from "../support/cluster.ts";
 import type { Member } from "../support/member.ts";
 import { DEMO_MODEL } from "../support/swarm.ts";
 import { until } from "../support/until.ts";
+import { freePort } from "../support/wires.ts";
 
 const KEYS = `
 keys:
@@ -82,6 +83,7 @@ test("a gateway serves every cluster of its rendezvous", async (t) => {
     ]);
   const keys = join(home, "keys.yaml");
   await writeFile(keys, KEYS, { mode: 0o600 });
+  const ollamaPort = await freePort();
   const north = startNode("north");
   const gateway = scene.start("serve", "gateway", [
     "--cluster",
@@ -92,6 +94,8 @@ test("a gateway serves every cluster of its rendezvous", async (t) => {
     "1",
     "--api-port",
     "0",
+    "--ollama",
+    String(ollamaPort),
     "--diagnostics-port",
     "off",
   ]);
@@ -132,6 +136,12 @@ test("a gateway serves every cluster of its rendezvous", async (t) => {
   assert.equal(limited.status, 429, limited.text);
   assert.ok(Number(limited.headers.get("retry-after")) > 0);
   assert.match(limited.text, /"code":"rate_limit_exceeded"/);
+
+  // Ollama's clients have a port of their own, and the same keys and models.
+  const ollamaUrl = `http://127.0.0.1:${ollamaPort}`;
+  const shown = await asked(ollamaUrl, "south-0123456789", "/api/tags");
+  assert.equal(shown.status, 200, shown.text);
+  assert.match(shown.text, /"name":"Shoal demo:latest"/);
 
   // One cluster goes away: its requests are told so, the other answers.
   await south.stop();

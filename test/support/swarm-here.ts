@@ -21,9 +21,11 @@ export async function startSwarmHere(
     contextLength: number;
     /** More of the gateway's options. */
     gateway?: Partial<Parameters<typeof startGateway>[0]>;
+    /** Hear what the gateway tells. */
+    gatewayEvents?: Events;
   },
 ): Promise<string> {
-  const { model, nodes, contextLength } = options;
+  const { model, nodes, contextLength, gatewayEvents } = options;
   const stops: (() => Promise<void>)[] = [];
   // Registered first, so it runs first: a folder that is still being written to cannot be removed.
   t.after(async () => {
@@ -57,7 +59,10 @@ export async function startSwarmHere(
     stops.push(() => node.stop());
   }
   const api = { apiHost: "127.0.0.1", apiPort: 0, ...options.gateway };
-  const gateway = await startGateway({ ...common, ...api }, context("gateway"));
+  const gateway = await startGateway(
+    { ...common, ...api },
+    { ...context("gateway"), ...(gatewayEvents && { events: gatewayEvents }) },
+  );
   stops.push(() => gateway.stop());
   const { url = "" } = gateway.info;
   await answering(url);
