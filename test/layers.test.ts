@@ -173,6 +173,7 @@ const NATIVE = [
   "engine/native-pages.ts",
   "engine/native-samplers.ts",
   "engine/native-tensors.ts",
+  "network/quic/udp-sockets.ts",
   "ring/libc.ts",
   "ring/openssl.ts",
 ];

@@ -104,6 +104,16 @@ export class RendezvousService {
     await this.#open(cluster).known.takePublished(sealed);
   }
 
+  /** Whether some cluster has both: they hold something, or joined as members that hold nothing. */
+  areMembers(...peers: readonly string[]): boolean {
+    return [...this.#clusters.values()].some(({ known, link }) =>
+      peers.every(
+        (peer) =>
+          known.records.of(peer).length > 0 || link.neighbours.includes(peer),
+      ),
+    );
+  }
+
   /** Each cluster as the rendezvous sees it. */
   status(): ClusterStatus[] {
     return [...this.#clusters.values()].map(({ known }) => known.status());

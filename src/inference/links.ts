@@ -84,16 +84,36 @@ export class Links {
   ): Promise<Link> {
     const { host, onFrame } = this.#options;
     if (peer === host.peerId) return this.#toSelf();
+    const known = this.#links.get(peer);
+    if (known !== undefined && (await this.#isOutdone(known)))
+      this.#forget(peer, known);
     let link = this.#links.get(peer);
     if (link === undefined) {
-      link = this.#open(peer, addresses, timeoutMs);
-      this.#links.set(peer, link);
-      link.then(
+      const forget = (): void => this.#forget(peer, opening);
+      const opening = this.#open(peer, addresses, timeoutMs, forget);
+      link = opening;
+      this.#links.set(peer, opening);
+      opening.then(
         (opened) => readFrames(opened.stream, opened, onFrame),
-        () => this.#links.delete(peer),
+        forget,
       );
     }
     return await link;
+  }
+
+  /** A direct connection came after one through a relay. What runs stays where it is; what begins goes the better way. */
+  async #isOutdone(link: Promise<StreamLink>): Promise<boolean> {
+    const { peer, stream } = await link;
+    return (
+      stream.transport === "relayed" &&
+      this.#options.host
+        .connections()
+        .some((one) => one.peer === peer && one.transport !== "relayed")
+    );
+  }
+
+  #forget(peer: string, link: Promise<StreamLink>): void {
+    if (this.#links.get(peer) === link) this.#links.delete(peer);
   }
 
   async stop(): Promise<void> {
@@ -122,6 +142,7 @@ export class Links {
     peer: string,
     addresses: readonly string[],
     timeoutMs: number,
+    forget: () => void,
   ): Promise<StreamLink> {
     const stream = await this.#options.host.openStream(
       { peerId: peer, addresses: [...addresses] },
@@ -132,7 +153,7 @@ export class Links {
       },
     );
     stream.onClose((error) => {
-      this.#links.delete(peer);
+      forget();
       this.#options.onLost(
         peer,
         error ??

@@ -1,6 +1,5 @@
 /** The open connections of a node, and dialling more. */
 import type { Connection } from "@libp2p/interface";
-import { multiaddr, type Multiaddr } from "@multiformats/multiaddr";
 import {
   abortable,
   deadline,
@@ -23,6 +22,7 @@ import { Heartbeat, type HeartbeatOptions } from "./heartbeat.ts";
 import { IdleConnections } from "./idle-connections.ts";
 import { knownAddresses } from "./known-addresses.ts";
 import type { Node } from "./libp2p.ts";
+import { OtherWays } from "./other-ways.ts";
 import type { SeenAs } from "./seen-as.ts";
 import {
   type ConnectionInfo,
@@ -33,6 +33,7 @@ import {
   noteOwnIp,
   type Tracked,
 } from "./tracked.ts";
+import { dialTransport, type TransportDialOptions } from "./transport-dial.ts";
 import { type Way, wayOf } from "./way.ts";
 
 export interface PeerChange {
@@ -57,18 +58,12 @@ export interface ConnectionsOptions {
   idleMs: number | undefined;
 }
 
-/** The part of libp2p's transport manager that a dial needs. */
-interface TransportDialer {
-  dial(
-    address: Multiaddr,
-    options: { signal: AbortSignal; freshSocket?: boolean },
-  ): Promise<Connection>;
-}
-
 export class Connections {
   readonly aside = new Aside();
   /** Of inbound connections from public addresses. */
   inboundWay: Way | undefined;
+  /** To peers none of whose addresses answers. */
+  readonly otherWays = new OtherWays();
   readonly #node: Node;
   readonly #self: string;
   readonly #options: ConnectionsOptions;
@@ -193,7 +188,7 @@ export class Connections {
       const connection = await withDeadline(
         timeoutMs,
         `dial of ${name}`,
-        (limited) => this.#dialAddress(address, limited, true),
+        (limited) => this.dialAddress(address, limited, { freshSocket: true }),
         { ...(signal && { signal }), code: "DIAL_FAILED", details: { peer } },
       );
       return describeBare(connection, transportOf(address));
@@ -232,11 +227,18 @@ export class Connections {
         ...this.#options,
         signal: limit.signal,
       });
-      const connection = await raceAddresses(name, known, {
-        signal: limit.signal,
-        dial: (address, signal) => this.#dialAddress(address, signal),
-        discard: (late) => late.abort(new Error("another address was faster")),
-      });
+      const connection = await this.otherWays.race(
+        target.peerId,
+        limit.signal,
+        (signal) =>
+          raceAddresses(name, known, {
+            signal,
+            dial: (address, one) => this.dialAddress(address, one),
+            discard: (late) =>
+              late.abort(new Error("another address was faster")),
+          }),
+        (peer) => this.#best(peer)?.connection,
+      );
       if (connection.remotePeer.toString() === this.#self) {
         throw this.#dialsItself();
       }
@@ -253,21 +255,12 @@ export class Connections {
     }
   }
 
-  /** libp2p's interface hides the transport manager; its dial queue would try addresses one after the other. */
-  async #dialAddress(
+  async dialAddress(
     address: string,
     signal: AbortSignal,
-    freshSocket = false,
+    how: TransportDialOptions = {},
   ): Promise<Connection> {
-    const { transportManager } = (
-      this.#node as unknown as {
-        components: { transportManager: TransportDialer };
-      }
-    ).components;
-    const dialing = transportManager.dial(multiaddr(address), {
-      signal,
-      freshSocket,
-    });
+    const dialing = dialTransport(this.#node, address, { ...how, signal });
     dialing.then(
       (connection) => {
         if (signal.aborted) connection.abort(new Error("too late"));

@@ -11,6 +11,8 @@ import type { HostMetrics } from "./libp2p.ts";
 import type { SeenAs } from "./seen-as.ts";
 import type { ConnectionInfo } from "./tracked.ts";
 import type { Way } from "./way.ts";
+import type { OtherWay } from "./other-ways.ts";
+import type { Punching } from "./punching.ts";
 
 export interface HostOptions {
   /** The key file, created if missing; without it a key for this run. */
@@ -109,6 +111,9 @@ export interface Host extends AsyncDisposable {
   connections(): ConnectionInfo[];
   /** Returns the function that ends the subscription. */
   onPeer(listener: (change: PeerChange) => void): () => void;
+  /** Tries `way` too where a peer with a known id is dialled. Returns the function that ends it. */
+  onUnreachable(way: OtherWay): () => void;
+  readonly punching: Punching;
   /** Closes in order; with a reason at once, dropping what is in flight. */
   disconnect(peer: string, reason?: ShoalError): Promise<void>;
   /** One echo on the best open connection, ms. */

@@ -34,6 +34,8 @@ import { Libp2pDht } from "./dht/libp2p-dht.ts";
 import type { BuiltNode, Node } from "./libp2p.ts";
 import { AnnouncedAddresses } from "./announced-addresses.ts";
 import { Moves } from "./moves.ts";
+import type { OtherWay } from "./other-ways.ts";
+import { type Punching, punchingOf } from "./punching.ts";
 import { handleRequests, request } from "./request.ts";
 import { SeenAs } from "./seen-as.ts";
 import type { ConnectionInfo } from "./tracked.ts";
@@ -44,6 +46,7 @@ export class Libp2pHost implements Host {
   readonly dht: Libp2pDht;
   readonly seenAs = new SeenAs();
   readonly #addresses: AnnouncedAddresses;
+  readonly punching: Punching;
   readonly #identity: Identity;
   readonly #node: Node;
   readonly #built: BuiltNode;
@@ -75,6 +78,12 @@ export class Libp2pHost implements Host {
       idleMs: options.idleConnectionMs,
     });
     this.#addresses = new AnnouncedAddresses(built);
+    this.punching = punchingOf({
+      quicMissing,
+      sockets: built.udpSockets,
+      dial: (address, signal, how) =>
+        this.#connections.dialAddress(address, signal, how),
+    });
     this.dht = new Libp2pDht({
       node: built.node,
       store: built.store,
@@ -156,6 +165,10 @@ export class Libp2pHost implements Host {
 
   onPeer(listener: (change: PeerChange) => void): () => void {
     return this.#connections.onPeer(listener);
+  }
+
+  onUnreachable(way: OtherWay): () => void {
+    return this.#connections.otherWays.add(way);
   }
 
   async disconnect(peer: string, reason?: ShoalError): Promise<void> {

@@ -30,6 +30,8 @@ import type { Kad } from "./dht/wire.ts";
 import type { Identity } from "./identity.ts";
 import { quic } from "./quic/transport.ts";
 import type { NativeQuic } from "./quic/native.ts";
+import { UdpSockets } from "./quic/udp-sockets.ts";
+import { answering } from "./simultaneous-open.ts";
 import { bounded } from "./yamux-bounds.ts";
 
 const DHT_PROTOCOL = "/shoal/kad/1.0.0";
@@ -66,6 +68,8 @@ export interface BuiltNode {
   proved: Multiaddr[];
   /** The errors while listening: libp2p keeps only the text. */
   listenErrors: ShoalError[];
+  /** Of the QUIC transport. */
+  udpSockets: UdpSockets;
   closeDatastore: () => Promise<void>;
 }
 
@@ -73,6 +77,7 @@ export interface BuiltNode {
 export async function buildNode(options: NodeOptions): Promise<BuiltNode> {
   const { identity, listen, announce, nativeQuic, agentVersion } = options;
   const listenErrors: ShoalError[] = [];
+  const udpSockets = new UdpSockets();
   const kinds = new RecordKinds([PROBE_KIND, ...(options.recordKinds ?? [])]);
   const datastore =
     options.datastorePath === undefined
@@ -106,9 +111,14 @@ export async function buildNode(options: NodeOptions): Promise<BuiltNode> {
     transports: [
       ...(nativeQuic === undefined
         ? []
-        : [watched(quic({ native: nativeQuic }), listenErrors)]),
+        : [
+            watched(
+              quic({ native: nativeQuic, sockets: udpSockets }),
+              listenErrors,
+            ),
+          ]),
       // Both ends set TCP_NODELAY by default (@libp2p/tcp 11.0.28).
-      watched(tcp(), listenErrors),
+      watched(answering(tcp()), listenErrors),
     ],
     // TLS has 1.2 to 1.4 times noise's throughput and a third less latency; noise is for foreign peers.
     connectionEncrypters: [coalesced(tls()), noise()],
@@ -164,6 +174,7 @@ export async function buildNode(options: NodeOptions): Promise<BuiltNode> {
     kinds,
     proved,
     listenErrors,
+    udpSockets,
     closeDatastore: async () => {
       store.close();
       await datastore?.close();

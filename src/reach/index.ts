@@ -8,6 +8,17 @@
  *     reach.start();
  *     void reach.joined(rendezvous);                 // again after each loss
  *     reach.onChange(() => console.log(reach.state));
+ *
+ * Hole punching: two members that cannot reach each other ask their rendezvous (`PunchService`), which sees through its `Reflector` which
+ * ports their routers gave them, and has both send at the right moment (`Puncher`). Nothing sits in the path afterwards.
+ *
+ *     const reflector = new Reflector();
+ *     await reflector.start(["0.0.0.0"], 51830);
+ *     new PunchService({ host, commands, events, reflector, areMembers }).start();
+ *
+ *     const puncher = new Puncher({ host, commands, events });
+ *     puncher.start();
+ *     puncher.use(rendezvous);
  */
 export { DIAL_BACK, REACH_ME, serveDialBack } from "./dial-back.ts";
 export {
@@ -17,3 +28,6 @@ export {
   type ReachState,
 } from "./own-addresses.ts";
 export type { Port } from "./ports.ts";
+export { PunchService } from "./punch-service.ts";
+export { Puncher } from "./puncher.ts";
+export { Reflector, REFLECTOR } from "./reflector.ts";

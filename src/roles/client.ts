@@ -75,6 +75,7 @@ export async function startClient(
       host,
       commands,
       events,
+      puncher: member.puncher,
       join: async (peer) => {
         await membership.join(peer);
       },

@@ -8,6 +8,7 @@ import { createGateway, Keys } from "../gateway/index.ts";
 import { SessionLog } from "../inference/index.ts";
 import { ShoalError, steadyClock, systemClock } from "../lib/index.ts";
 import { Commands } from "../network/index.ts";
+import { Puncher } from "../reach/index.ts";
 import { ClusterFinder } from "./cluster-finder.ts";
 import { joinCluster } from "./join.ts";
 import { createRoleHost } from "./member.ts";
@@ -136,6 +137,9 @@ export function startGateway(
     stack.defer(() => api.stop());
     apiUrl = url;
     clusters.start();
+    const puncher = new Puncher({ host, commands, events });
+    puncher.start();
+    stack.defer(() => puncher.stop());
     await host.start();
     stack.defer(() => host.stop());
     stack.defer(() => clusters.stop());
@@ -147,6 +151,7 @@ export function startGateway(
       host,
       commands,
       events,
+      puncher,
       join: async (peer, only) => {
         await clusters.join(peer, only);
         if (finder) await finder.look();

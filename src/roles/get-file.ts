@@ -51,6 +51,7 @@ export async function getFile(
     ...options,
     host,
     events,
+    puncher: member.puncher,
     join: async (peer) => {
       await membership.join(peer);
       await files.syncWith(peer);

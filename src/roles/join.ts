@@ -12,6 +12,7 @@ import {
   OwnAddresses,
   type OwnAddressesOptions,
   serveDialBack,
+  type Puncher,
 } from "../reach/index.ts";
 
 export interface JoinOptions {
@@ -21,6 +22,8 @@ export interface JoinOptions {
   /** Empty: members are looked for in the local network. */
   bootstraps: readonly string[];
   events: EventSink;
+  /** Gets this member through routers, with each rendezvous' help; undefined: nothing does. */
+  puncher?: Puncher | undefined;
   /** Joins at a rendezvous or member that was just connected; of a gateway in several clusters, this one if it is named. */
   join: (through: string, cluster?: string) => Promise<void>;
   /** Give up if none answers for so long. */
@@ -114,6 +117,7 @@ export async function joinThroughBootstraps(
     events,
     onConnected: ({ peer }) => {
       void own?.joined(peer);
+      options.puncher?.use(peer);
       join(peer).then(joined.resolve, (error: unknown) => {
         const { code, message } = ShoalError.from(error);
         events.warn("CLUSTER", `could not join: ${message}`, { peer, code });

@@ -66,6 +66,7 @@ export async function listParts(
     ...options,
     host,
     events,
+    puncher: member.puncher,
     join: async (peer) => {
       await membership.join(peer);
       catalog.ask(peer);

@@ -19,6 +19,8 @@ import {
   refuseTakenPorts,
 } from "../network/index.ts";
 
+import { Puncher } from "../reach/index.ts";
+
 export interface RoleHostOptions {
   /** Names the role's files in the state folder. */
   name: "rendezvous" | "node" | "seeder" | "gateway";
@@ -64,6 +66,7 @@ export interface Member {
   host: Host;
   commands: Commands;
   membership: Membership;
+  puncher: Puncher;
   /** Why the process must stop: another has its identity. Pending for as long as it is its own. */
   failed: Promise<ShoalError>;
 }
@@ -78,7 +81,9 @@ export function memberOf(host: Host, options: OfCluster): Member {
   const { promise: failed, resolve } = Promise.withResolvers<ShoalError>();
   const how = { ...options, onIdentityTaken: resolve };
   const membership = new Membership({ host, commands, ...how });
-  return { host, commands, membership, failed };
+  const { events } = options;
+  const puncher = new Puncher({ host, commands, events });
+  return { host, commands, membership, puncher, failed };
 }
 
 /** A member for a moment: it has a key for this run only, and nobody stores anything with it. */
@@ -99,10 +104,16 @@ export async function createGuest(
 /** Listens, and answers as a member, until the stack is disposed of. */
 export async function startMember(
   stack: AsyncDisposableStack,
-  { host, membership }: Pick<Member, "host" | "membership">,
+  {
+    host,
+    membership,
+    puncher,
+  }: Pick<Member, "host" | "membership" | "puncher">,
 ): Promise<void> {
   membership.start();
   stack.defer(() => membership.stop());
+  puncher.start();
+  stack.defer(() => puncher.stop());
   await host.start();
   stack.defer(() => host.stop());
 }

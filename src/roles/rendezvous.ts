@@ -10,6 +10,7 @@ import { CatalogService } from "../catalog/index.ts";
 import { serveDialBack } from "../reach/index.ts";
 import { RendezvousSeed, type TransferFlags } from "../weights/index.ts";
 import { createRoleHost } from "./member.ts";
+import { servePunching } from "./punching.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
 import {
   type DiagnosticsPlace,
@@ -53,6 +54,8 @@ export function startRendezvous(
     service.start();
     serveDialBack({ host, commands });
     stack.defer(() => service.stop());
+    const { listen } = options;
+    await servePunching(stack, { host, commands, events, service, listen });
     const catalog = new CatalogService({ host, commands, events });
     catalog.start();
     stack.defer(() => catalog.stop());

@@ -177,6 +177,7 @@ export function startSeeder(
       host,
       commands,
       events,
+      puncher: member.puncher,
       join: async (peer) => {
         await membership.join(peer);
         await publish();

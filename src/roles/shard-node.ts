@@ -289,11 +289,12 @@ class ShardNode {
   }
 
   async #join(stack: AsyncDisposableStack): Promise<void> {
-    const { host, commands, membership } = this.#member;
+    const { host, commands, membership, puncher } = this.#member;
     const endReport = await joinToStay(stack, {
       ...this.#options,
       host,
       commands,
+      puncher,
       membership,
       stateDir: this.#paths.state,
       events: this.#events,

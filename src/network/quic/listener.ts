@@ -21,12 +21,15 @@ import type {
   NativeQuinnConfig,
   NativeServer,
 } from "./native.ts";
+import type { UdpSockets } from "./udp-sockets.ts";
 
 export interface QuicListenerInit {
   native: NativeQuic;
   config: NativeQuinnConfig;
   upgrader: Upgrader;
   logger: ComponentLogger;
+  /** Told of this listener's. */
+  sockets: UdpSockets;
 }
 
 export class QuicListener
@@ -81,6 +84,7 @@ export class QuicListener
       throw error;
     }
     this.#address = { family, host, port: this.#server.port() };
+    this.#init.sockets.addListener(this, family, this.#address.port);
     for (let i = 0; i < DEFAULTS.quicAccepts; i++) {
       void this.#acceptLoop(this.#server);
     }
@@ -91,6 +95,7 @@ export class QuicListener
     if (this.#server === undefined) return;
     const server = this.#server;
     this.#server = undefined;
+    this.#init.sockets.removeListener(this);
     this.#stopping.abort();
     for (const connection of this.#connections) {
       connection.abort(new Error("listener closed"));

@@ -31,6 +31,7 @@ import type {
   NativeQuic,
   NativeQuinnConfig,
 } from "./native.ts";
+import { UdpSockets } from "./udp-sockets.ts";
 
 export interface QuicComponents {
   privateKey: PrivateKey;
@@ -39,6 +40,8 @@ export interface QuicComponents {
 
 export interface QuicOptions {
   native: NativeQuic;
+  /** Told of the transport's UDP sockets. */
+  sockets?: UdpSockets;
   handshakeMs?: number;
   idleMs?: number;
   keepAliveMs?: number;
@@ -63,6 +66,7 @@ class QuicTransport implements Transport {
 
   readonly #components: QuicComponents;
   readonly #native: NativeQuic;
+  readonly #sockets: UdpSockets;
   readonly #config: NativeQuinnConfig;
   readonly #handshakeMs: number;
   readonly #clients = new Map<4 | 6, NativeClient>();
@@ -70,12 +74,15 @@ class QuicTransport implements Transport {
   constructor(components: QuicComponents, options: QuicOptions) {
     const {
       native,
+      sockets = new UdpSockets(),
       handshakeMs = DEFAULTS.quicHandshakeMs,
       idleMs = DEFAULTS.quicIdleMs,
       keepAliveMs = DEFAULTS.quicKeepAliveMs,
     } = options;
     this.#components = components;
     this.#native = native;
+    this.#sockets = sockets;
+    sockets.openDialler = (family) => this.#client(family);
     this.#handshakeMs = handshakeMs;
     this.#config = new native.QuinnConfig({
       privateKeyProto: privateKeyToProtobuf(components.privateKey),
@@ -97,6 +104,8 @@ class QuicTransport implements Transport {
   start(): void {}
 
   stop(): void {
+    this.#sockets.openDialler = undefined;
+    this.#sockets.removeDiallers();
     for (const client of this.#clients.values()) client.abort();
     this.#clients.clear();
   }
@@ -155,6 +164,7 @@ class QuicTransport implements Transport {
       config: this.#config,
       upgrader: options.upgrader,
       logger: this.#components.logger,
+      sockets: this.#sockets,
     });
   }
 
@@ -183,7 +193,7 @@ class QuicTransport implements Transport {
   #client(family: 4 | 6): NativeClient {
     let client = this.#clients.get(family);
     if (client === undefined) {
-      client = this.#newClient(family);
+      client = this.#sockets.makeDialler(family, () => this.#newClient(family));
       this.#clients.set(family, client);
     }
     return client;
