@@ -17,6 +17,7 @@ import {
   type MembershipFlags,
   membershipOf,
   option,
+  relayLimitOption,
   withDiagnostics,
   withMembership,
 } from "./options.ts";
@@ -40,6 +41,8 @@ interface NodeFlags
   move?: MovePolicy;
   moveAfter?: number;
   dataPort: number | "off";
+  relay?: boolean;
+  relayLimit?: number;
   seed: boolean;
   spare?: number;
   cache: number;
@@ -141,13 +144,21 @@ export function nodeCommand(): Command {
     .addOption(
       new Option("--no-seed", "do not share the files in the model folders"),
     );
-  withMembership(command).addOption(
-    option(
-      "--data-port <port>",
-      'port where engines of other nodes connect to this node\'s engine; 0 picks a free one, "off" sends everything through the nodes, which is slower',
-      (text) => (text === "off" ? text : port(text)),
-    ).default(0, "any"),
-  );
+  withMembership(command)
+    .addOption(
+      option(
+        "--relay",
+        "connect members with each other that cannot reach each other; for a machine that all of them reach",
+      ),
+    )
+    .addOption(relayLimitOption())
+    .addOption(
+      option(
+        "--data-port <port>",
+        'port where engines of other nodes connect to this node\'s engine; 0 picks a free one, "off" sends everything through the nodes, which is slower',
+        (text) => (text === "off" ? text : port(text)),
+      ).default(0, "any"),
+    );
   withDiagnostics(withTransfers(command), {
     host: "127.0.0.1",
   });
@@ -177,6 +188,8 @@ export function nodeCommand(): Command {
         flags.moveAfter === undefined ? undefined : flags.moveAfter * 1000,
       diagnostics: diagnosticsOf(self),
       dataPort: flags.dataPort === "off" ? undefined : flags.dataPort,
+      relay:
+        flags.relay === true ? { bytesPerSecond: flags.relayLimit } : undefined,
       seed: flags.seed,
       spareBytes: flags.spare,
       cacheBytes: flags.cache,

@@ -7,7 +7,14 @@ import { z } from "zod";
 import { LEVELS, type Paths, resolvePaths, ShoalError } from "../lib/index.ts";
 import { readConfig } from "./config-file.ts";
 import { bootstrapsOf, type Invitation } from "../network/index.ts";
-import { invitation, listens, port, targets, wholeNumber } from "./values.ts";
+import {
+  invitation,
+  listens,
+  port,
+  someBytes,
+  targets,
+  wholeNumber,
+} from "./values.ts";
 
 /** An option with its SHOAL_* variable. `flags` as commander has them: "--api-port <port>". */
 export function option(
@@ -176,6 +183,15 @@ export function ollamaOption(): Option {
     "also listen on 127.0.0.1 where Ollama's clients look (default port: 11434)",
     port,
   ).preset("11434");
+}
+
+/** Of a process that relays. */
+export function relayLimitOption(): Option {
+  return option(
+    "--relay-limit <rate>",
+    "most bytes to relay per second, such as 10MB, divided among those that send (default: 32MiB)",
+    someBytes,
+  );
 }
 
 /** Where a role shows itself over HTTP. */

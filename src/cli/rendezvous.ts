@@ -1,5 +1,5 @@
 /** `shoal rendezvous`: where the members of clusters find each other. */
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { DIAGNOSTICS_DEFAULTS } from "../diagnostics/index.ts";
 import { NETWORK_DEFAULTS } from "../network/index.ts";
 import { startRendezvous } from "../roles/index.ts";
@@ -8,6 +8,7 @@ import {
   diagnosticsOf,
   examples,
   option,
+  relayLimitOption,
   required,
   withDiagnostics,
 } from "./options.ts";
@@ -21,6 +22,8 @@ interface RendezvousFlags extends TransferFlags {
   api?: string;
   seedDir?: string;
   seedLimit?: number;
+  relay: boolean;
+  relayLimit?: number;
 }
 
 export function rendezvousCommand(): Command {
@@ -44,6 +47,14 @@ export function rendezvousCommand(): Command {
         (text) => url(text).origin,
       ),
     )
+    .optionsGroup("Relay options:")
+    .addOption(
+      new Option(
+        "--no-relay",
+        "do not connect members with each other that cannot reach each other",
+      ),
+    )
+    .addOption(relayLimitOption())
     .optionsGroup("Seed options:")
     .addOption(
       option(
@@ -67,11 +78,12 @@ export function rendezvousCommand(): Command {
     "shoal rendezvous",
     "shoal rendezvous --listen 0.0.0.0:4000 --seed-dir /srv/shoal --seed-limit 100GB",
   ).action(async (_, self: Command) => {
-    const { listen, api, seedDir, seedLimit, ...flags } =
+    const { listen, api, seedDir, seedLimit, relay, relayLimit, ...flags } =
       self.opts<RendezvousFlags>();
     const options = {
       listen,
       api,
+      relay: relay ? { bytesPerSecond: relayLimit } : undefined,
       diagnostics: diagnosticsOf(self),
       ...(seedDir !== undefined && {
         seed: {

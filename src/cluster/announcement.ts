@@ -43,6 +43,9 @@ export const LINKS = Object.freeze({
   maxRoundTrip: 65_535,
 });
 
+/** Of a peer. */
+export const MAX_ADDRESSES = 16;
+
 /** A route has at most 256 stages. */
 const MAX_BORDERS = 255;
 
@@ -98,6 +101,8 @@ export const Announcement = z.object({
   standby: z.boolean().optional(),
   /** Half-open layer ranges whose parts are all on the node's disk: to load a shard within one it fetches nothing. */
   onDisk: z.array(z.array(count).length(2)).max(ON_DISK_RANGES).optional(),
+  /** It connects members with each other that cannot reach each other. */
+  relay: z.boolean().optional(),
   /** Connected peers: the ends of their ids. */
   links: z.array(z.string().max(LINKS.characters)).max(LINKS.max).optional(),
   /** To each of `links`, measured, in tenths of a millisecond; 0 is unknown. */
@@ -105,7 +110,7 @@ export const Announcement = z.object({
     .array(z.number().int().min(0).max(LINKS.maxRoundTrip))
     .max(LINKS.max)
     .optional(),
-  addresses: z.array(z.string().max(512)).max(16),
+  addresses: z.array(z.string().max(512)).max(MAX_ADDRESSES),
   /** The public IPs at which others see it: who is seen at the same is on its network, and only those dial its private addresses. */
   seenAs: z.array(z.string().max(64)).max(SEEN_AS.ips).optional(),
   version: z.string().max(32),

@@ -114,6 +114,11 @@ export class GossipLink {
     return this.#gossip.neighbours;
   }
 
+  /** It holds something, or gossips as one that holds nothing. */
+  isMember(peer: string): boolean {
+    return this.#isMember(peer) || this.neighbours.includes(peer);
+  }
+
   start(): void {
     const { host } = this.#options;
     for (const { peer } of host.connections()) this.#connected.add(peer);

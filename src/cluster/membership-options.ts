@@ -19,6 +19,8 @@ export interface MembershipOptions {
   random?: () => number;
   /** What the node offers, asked at each announcement. */
   capacity?: () => Capacity;
+  /** It relays for members that cannot reach each other. */
+  relays?: boolean | undefined;
   /**
    * A member requests that a shard be loaded. Resolves once it is accepted; throws the reason otherwise. Without it LOAD_SHARD is unknown
    * here.

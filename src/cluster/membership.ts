@@ -73,6 +73,7 @@ export class Membership {
       clock,
       wallMs,
       capacity,
+      relays: options.relays,
       layersOf: (peer) =>
         this.#known.records.of(peer).map(({ announcement }) => announcement),
     });
@@ -249,10 +250,7 @@ export class Membership {
 
   /** It is a neighbour, or a member by its records: joining through it would tell nothing new. */
   knows(peer: string): boolean {
-    return (
-      this.#known.records.of(peer).length > 0 ||
-      this.#link.neighbours.includes(peer)
-    );
+    return this.#link.isMember(peer);
   }
 
   /** All live announcements, this node's own first: a node counts itself. */

@@ -1,11 +1,12 @@
 /** This node's own announcements: one record per shard, numbered and sealed here. */
 import type { Clock } from "../lib/index.ts";
-import { type Host, PeerQuota } from "../network/index.ts";
+import { type Host, PeerQuota, transportOf } from "../network/index.ts";
 import {
   type Announcement,
   ANNOUNCEMENT,
   type Capacity,
   LINKS,
+  MAX_ADDRESSES,
   PROTOCOL,
   seal,
 } from "./announcement.ts";
@@ -21,6 +22,7 @@ export type OwnState = Omit<
   | "cluster"
   | "peer"
   | "capacity"
+  | "relay"
   | "links"
   | "roundTrips"
   | "addresses"
@@ -67,6 +69,7 @@ export interface OwnShardsOptions {
   /** What the time is. */
   wallMs: () => number;
   capacity: (() => Capacity) | undefined;
+  relays?: boolean | undefined;
   /** The layers that another member holds. */
   layersOf?: ((peer: string) => readonly LayersOf[]) | undefined;
 }
@@ -244,7 +247,7 @@ export class OwnShards {
   }
 
   #complete(own: OwnState, seq: number): Announcement {
-    const { host, cluster, capacity } = this.#options;
+    const { host, cluster, capacity, relays } = this.#options;
     const links = this.#links(own);
     return {
       ...own,
@@ -252,9 +255,10 @@ export class OwnShards {
       cluster,
       peer: host.peerId,
       capacity: capacity?.(),
+      relay: relays === true ? true : undefined,
       links: links.map(({ peer }) => peer.slice(-LINKS.characters)),
       roundTrips: links.map(({ roundTrip }) => roundTrip),
-      addresses: host.addresses().slice(0, 16),
+      addresses: toAnnounce(host.addresses()),
       ...(host.seenAs.own.length > 0 && { seenAs: [...host.seenAs.own] }),
       seq,
       issuedMs: this.#wallMs(),
@@ -275,6 +279,20 @@ export class OwnShards {
   #wallMs(): number {
     return Math.max(0, Math.floor(this.#options.wallMs()));
   }
+}
+
+function isRelayed(address: string): boolean {
+  return transportOf(address) === "relayed";
+}
+
+/** Where there are too many, those at relays are not the ones to leave out: they may be the only ones that others reach. */
+function toAnnounce(addresses: readonly string[]): string[] {
+  const relayed = addresses.filter(isRelayed);
+  const direct = addresses.filter((address) => !isRelayed(address));
+  return [
+    ...direct.slice(0, MAX_ADDRESSES - relayed.length),
+    ...relayed.slice(0, MAX_ADDRESSES),
+  ];
 }
 
 function layersKey({ layerStart, layerEnd }: LayersOf): string {

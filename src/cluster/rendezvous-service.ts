@@ -119,6 +119,13 @@ export class RendezvousService {
     return [...this.#clusters.values()].map(({ known }) => known.status());
   }
 
+  /** The clusters that a peer is in: it holds something, or has joined as a member that holds nothing. */
+  clustersOf(peer: string): string[] {
+    return [...this.#clusters].flatMap(([name, { link }]) =>
+      link.isMember(peer) ? [name] : [],
+    );
+  }
+
   #open(name: string): Cluster {
     const open = this.#clusters.get(name);
     if (open !== undefined) return open;

@@ -85,4 +85,8 @@ export const NETWORK_HELP = {
     "A peer sends commands or opens streams faster than it may, or an API key has used what it may in a minute.",
     "Wait for the seconds in `Retry-After`, or a few, and send fewer. An operator raises a key's limits in the file of `--api-keys`.",
   ],
+  RELAY_LIMIT: [
+    "A relay has no room for one more peer or connection, or two peers that are in no cluster of it have sent each other all they may.",
+    "The message names the limit. Members of the relay's clusters have far higher ones; another member with `--relay` takes load off it.",
+  ],
 } satisfies Partial<Record<ErrorCode, Help>>;

@@ -10,6 +10,7 @@ import {
   bytes,
   check,
   durationMs,
+  flag,
   gpuFields,
   modeFields,
   someBytes,
@@ -64,6 +65,10 @@ export interface NodeOptions
   move?: "auto" | "ask" | "off" | undefined;
   /** Another cut must be better for so long, while the cluster works, before layers move. Default: 3 min. */
   moveAfterMs?: number | undefined;
+  /** Connects members with each other that cannot reach each other: for a machine that all of them reach. Default: false. */
+  relay?: boolean | undefined;
+  /** Bytes per second that it relays at most, divided among those that send. Default: 32 MiB. */
+  relayLimit?: number | undefined;
   /** Shares the files in the model folders with others. Default: true. */
   share?: boolean | undefined;
   /** Disk to lend: keeps extra copies of the rarest parts of the model there. Default: none. */
@@ -126,6 +131,8 @@ const schema = z.strictObject({
     .enum(MOVE_POLICIES, { error: 'must be "auto", "ask" or "off"' })
     .optional(),
   moveAfterMs: durationMs.optional(),
+  relay: flag.default(false),
+  relayLimit: someBytes.optional(),
   share,
   spareBytes: someBytes.optional(),
   cacheBytes: bytes.optional(),
@@ -154,6 +161,7 @@ export async function startNode(
     standby: given.standby,
     move: given.move,
     moveAfterMs: given.moveAfterMs,
+    relay: given.relay ? { bytesPerSecond: given.relayLimit } : undefined,
     seed: given.share,
     spareBytes: given.spareBytes,
     cacheBytes: given.cacheBytes,

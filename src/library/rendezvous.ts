@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { NETWORK_DEFAULTS } from "../network/index.ts";
 import { startRendezvous as startRole } from "../roles/index.ts";
-import { check, port, someBytes, text } from "./check.ts";
+import { check, flag, port, someBytes, text } from "./check.ts";
 import {
   type DiagnosticsOptions,
   diagnosticsFields,
@@ -19,6 +19,10 @@ export interface RendezvousOptions
   extends ListenOptions, DiagnosticsOptions, TransferOptions {
   /** A gateway's URL, which the page offers to try. */
   api?: string | undefined;
+  /** Connects members with each other that cannot reach each other. Default: true. */
+  relay?: boolean | undefined;
+  /** Bytes per second that it relays at most, divided among those that send. Default: 32 MiB. */
+  relayLimit?: number | undefined;
   /** A folder in which it keeps parts of the clusters' models as a permanent seed. Default: it keeps none. */
   seedDir?: string | undefined;
   /** How large that folder may grow. Needed with `seedDir`: anyone can register a cluster. */
@@ -32,6 +36,8 @@ const schema = z
     ...diagnosticsFields,
     ...transferFields,
     api: z.url({ error: "must be a URL" }).optional(),
+    relay: flag.default(true),
+    relayLimit: someBytes.optional(),
     seedDir: text("a folder").optional(),
     seedLimitBytes: someBytes.optional(),
   })
@@ -50,11 +56,12 @@ export async function startRendezvous(
   context: StartContext = {},
 ): Promise<RunningRole> {
   const given = check("startRendezvous", schema, options);
-  const { api, seedDir, seedLimitBytes } = given;
+  const { api, seedDir, seedLimitBytes, relay, relayLimit } = given;
   const role = {
     listen: listenOf(given),
     diagnostics: diagnosticsOf(given),
     api: api === undefined ? undefined : new URL(api).origin,
+    relay: relay ? { bytesPerSecond: relayLimit } : undefined,
     ...(seedDir !== undefined &&
       seedLimitBytes !== undefined && {
         seed: {

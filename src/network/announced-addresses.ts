@@ -6,19 +6,22 @@ import type { BuiltNode } from "./libp2p.ts";
 const LOOK_MS = 500;
 
 export class AnnouncedAddresses {
-  readonly #built: Pick<BuiltNode, "node" | "proved">;
+  readonly #built: Pick<BuiltNode, "node" | "proved" | "circuits">;
   readonly #listeners = new Set<() => void>();
   #told = "";
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(built: Pick<BuiltNode, "node" | "proved">) {
+  constructor(built: Pick<BuiltNode, "node" | "proved" | "circuits">) {
     this.#built = built;
+    built.circuits.onChange(() => this.#look());
   }
 
-  /** With /p2p/<id>, the proved ones first: records have room for a few. */
+  /** With /p2p/<id>, the proved ones first, those at relays last: records have room for a few. */
   all(): string[] {
-    const { node } = this.#built;
-    return [...new Set(node.getMultiaddrs().map((a) => a.toString()))];
+    const { node, circuits } = this.#built;
+    const direct = node.getMultiaddrs().map((a) => a.toString());
+    const relayed = circuits.addresses(node.peerId.toString());
+    return [...new Set([...direct, ...relayed])];
   }
 
   /** Without /p2p/<id>. With `isNews` the listeners hear of it even if they are the same. */

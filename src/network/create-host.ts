@@ -33,6 +33,7 @@ export async function createHost(options: HostOptions = {}): Promise<Host> {
     recordKinds: options.recordKinds,
     dhtLimits: options.dhtLimits,
     dhtClient: options.dhtClient,
+    relay: options.relay,
     metrics: options.metrics,
     clock: options.clock,
   });

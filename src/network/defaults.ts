@@ -69,6 +69,8 @@ export const DEFAULTS = Object.freeze({
   dialStaggerMs: 250,
   /** TCP waits this long for QUIC, which needs 15 to 30 ms on a LAN and a few hundred around the world. */
   tcpHeadStartMs: 1_000,
+  /** A relay waits for direct ways, but not for each of a dozen silent addresses. */
+  relayHeadStartMs: 1_500,
   /** Addresses tried for one peer; an announcement may name any number. */
   dialAddresses: 24,
 
@@ -134,6 +136,14 @@ export const DEFAULTS = Object.freeze({
   /** After a graceful close, how long the remote may take to close its side. */
   lingerMs: 2_000,
   streamsPerPeer: 64,
+
+  // relays
+  /** To get a place at a relay, and to be connected with a peer there: two round trips each. */
+  relayHopMs: 5_000,
+  /** Circuits on one connection: a node's neighbours, gateways and gossip. */
+  relayStreams: 256,
+  /** What the other end has not taken yet; above this the relay reads no more. */
+  relayQueuedBytes: 256 * KiB,
 
   // requests
   requestBytes: 1 * MiB,

@@ -4,7 +4,7 @@
  * (https://www.rfc-editor.org/rfc/rfc8305), with transports instead of address families.
  */
 import { reasonOf, ShoalError } from "../lib/index.ts";
-import { describeAddress, rankOf } from "./address.ts";
+import { describeAddress, rankOf, TRANSPORT_RANK } from "./address.ts";
 import { DEFAULTS } from "./defaults.ts";
 import { dialFailed, dialKind, dialReason, type DialKind } from "./failures.ts";
 
@@ -33,7 +33,11 @@ export function dialSchedule(
   let startMs = 0;
   return sorted.map((address, i) => {
     if (i > 0) startMs += staggerMs;
-    if (rankOf(address) > first) startMs = Math.max(startMs, headStartMs);
+    const rank = rankOf(address);
+    if (rank > first) startMs = Math.max(startMs, headStartMs);
+    // A machine with many cards announces many addresses that only its own networks can dial.
+    if (rank === TRANSPORT_RANK.relayed)
+      startMs = Math.min(startMs, DEFAULTS.relayHeadStartMs);
     return { address, startMs };
   });
 }

@@ -40,6 +40,31 @@ export function openFailed(
   return streamClosed(peer, cause);
 }
 
+/** What libp2p's transport says, and the relay's answers in it. */
+const RELAY_ANSWERS = [
+  [/NO_RESERVATION/, "it is not connected with this relay"],
+  [/RESOURCE_LIMIT_EXCEEDED|RESERVATION_REFUSED/, "a limit of this relay"],
+  [/PERMISSION_DENIED/, "this relay refuses it"],
+  [/CONNECTION_FAILED/, "it does not answer this relay"],
+] as const;
+
+function relayAnswer(message: string): string | undefined {
+  return RELAY_ANSWERS.find(([said]) => said.test(message))?.[1];
+}
+
+/** A relay that gave no place. */
+export function relayRefused(peer: string, cause: unknown): ShoalError {
+  const message = cause instanceof Error ? cause.message : "";
+  if (!/RESERVATION_REFUSED|RESOURCE_LIMIT_EXCEEDED/.test(message))
+    return openFailed(peer, "circuit relay", cause);
+  return new ShoalError(
+    "RELAY_LIMIT",
+    `relay ${peer} has no place for this node`,
+    { peer },
+    cause,
+  );
+}
+
 const SYSTEM_REASONS: Readonly<Record<string, string>> = {
   ECONNREFUSED: "connection refused",
   ECONNRESET: "connection reset",
@@ -93,7 +118,10 @@ export function dialReason(thrown: unknown): string {
   if (thrown.name === "TimeoutError" || thrown.name === "AbortError") {
     return NO_ANSWER;
   }
-  return (thrown.message.split("\n", 1)[0] ?? "").slice(0, 200);
+  return (
+    relayAnswer(thrown.message) ??
+    (thrown.message.split("\n", 1)[0] ?? "").slice(0, 200)
+  );
 }
 
 export function dialFailed(

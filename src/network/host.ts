@@ -8,6 +8,7 @@ import type { DhtStoreLimits } from "./dht/store.ts";
 import type { FrameStream, FrameStreamOptions } from "./frame-stream.ts";
 import type { HeartbeatOptions } from "./heartbeat.ts";
 import type { HostMetrics } from "./libp2p.ts";
+import type { RelayPolicy } from "./relay.ts";
 import type { SeenAs } from "./seen-as.ts";
 import type { ConnectionInfo } from "./tracked.ts";
 import type { Way } from "./way.ts";
@@ -35,6 +36,8 @@ export interface HostOptions {
   dhtLimits?: Partial<DhtStoreLimits> | undefined;
   /** For a short-lived process: it asks the DHT but does not serve it. */
   dhtClient?: boolean | undefined;
+  /** It connects peers with each other that cannot reach each other, as far as this allows; without it never. */
+  relay?: RelayPolicy | undefined;
   /** Where libp2p reports its metrics. */
   metrics?: HostMetrics | undefined;
   clock?: Clock | undefined;
@@ -101,6 +104,13 @@ export interface Host extends AsyncDisposable {
   expectAside(peer: string): () => void;
   /** Closes one connection. */
   closeConnection(id: string): Promise<void>;
+  /**
+   * Others reach this host through the peer too, while the connection with it lasts. Rejects with DIAL_FAILED, PROTOCOL_UNSUPPORTED if it
+   * relays nothing, or RELAY_LIMIT.
+   */
+  relayThrough(peer: string, options?: WaitOptions): Promise<void>;
+  /** Peers through which this host is reached now. */
+  relays(): string[];
   /** A signature by the node's key; `verify` checks it. */
   sign(data: Uint8Array): Promise<Uint8Array>;
   /** An open connection to the peer, or a new one. Rejects with DIAL_FAILED (each address's error) or DEADLINE. */

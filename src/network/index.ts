@@ -84,6 +84,7 @@ export type { OtherWay } from "./other-ways.ts";
 export type { Punching, TcpOpen } from "./punching.ts";
 export type { Endpoint, UdpSocketName } from "./quic/udp-sockets.ts";
 export { PeerQuota } from "./peer-quota.ts";
+export type { RelayPassage, RelayPolicy } from "./relay.ts";
 export { SEEN_AS, SeenAs } from "./seen-as.ts";
 export type { ConnectionInfo } from "./tracked.ts";
 export { type Way, WAYS } from "./way.ts";

@@ -147,6 +147,22 @@ export class Libp2pHost implements Host {
     await this.#connections.close(id);
   }
 
+  async relayThrough(peer: string, options: WaitOptions = {}): Promise<void> {
+    const { timeoutMs = DEFAULTS.relayHopMs, signal } = options;
+    const { circuits } = this.#built;
+    await this.#connections.open({ peerId: peer, addresses: [] }, options);
+    await withDeadline(
+      timeoutMs,
+      `place at relay ${peer}`,
+      () => circuits.reserve(peer),
+      { ...(signal && { signal }), details: { peer } },
+    );
+  }
+
+  relays(): string[] {
+    return this.#built.circuits.relays();
+  }
+
   async sign(data: Uint8Array): Promise<Uint8Array> {
     return await privateKeyFromProtobuf(this.#identity.privateKey).sign(data);
   }

@@ -32,6 +32,8 @@ import { quic } from "./quic/transport.ts";
 import type { NativeQuic } from "./quic/native.ts";
 import { UdpSockets } from "./quic/udp-sockets.ts";
 import { answering } from "./simultaneous-open.ts";
+import { Circuits } from "./circuits.ts";
+import { type RelayPolicy, relayServer } from "./relay.ts";
 import { bounded } from "./yamux-bounds.ts";
 
 const DHT_PROTOCOL = "/shoal/kad/1.0.0";
@@ -56,6 +58,8 @@ export interface NodeOptions {
   dhtLimits?: Partial<DhtStoreLimits> | undefined;
   /** True if it only asks others and keeps nothing for them. */
   dhtClient?: boolean | undefined;
+  /** It connects others with each other, as far as this allows. */
+  relay?: RelayPolicy | undefined;
   metrics?: HostMetrics | undefined;
   clock?: Clock | undefined;
 }
@@ -66,6 +70,7 @@ export interface BuiltNode {
   kinds: RecordKinds;
   /** Announced too, before all others. */
   proved: Multiaddr[];
+  circuits: Circuits;
   /** The errors while listening: libp2p keeps only the text. */
   listenErrors: ShoalError[];
   /** Of the QUIC transport. */
@@ -92,6 +97,7 @@ export async function buildNode(options: NodeOptions): Promise<BuiltNode> {
   });
   await store.open();
   const proved: Multiaddr[] = [];
+  const circuits = new Circuits();
   const init: Libp2pOptions<Services> = {
     start: false,
     privateKey: privateKeyFromProtobuf(identity.privateKey),
@@ -119,6 +125,7 @@ export async function buildNode(options: NodeOptions): Promise<BuiltNode> {
           ]),
       // Both ends set TCP_NODELAY by default (@libp2p/tcp 11.0.28).
       watched(answering(tcp()), listenErrors),
+      circuits.transport,
     ],
     // TLS has 1.2 to 1.4 times noise's throughput and a third less latency; noise is for foreign peers.
     connectionEncrypters: [coalesced(tls()), noise()],
@@ -165,6 +172,7 @@ export async function buildNode(options: NodeOptions): Promise<BuiltNode> {
         },
         ...rulesOf(kinds),
       }) as unknown as (components: unknown) => Kad,
+      ...(options.relay && { relay: relayServer(options.relay) }),
     },
   };
   const node: Node = await createLibp2p(init);
@@ -173,6 +181,7 @@ export async function buildNode(options: NodeOptions): Promise<BuiltNode> {
     store,
     kinds,
     proved,
+    circuits,
     listenErrors,
     udpSockets,
     closeDatastore: async () => {

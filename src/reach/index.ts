@@ -19,6 +19,10 @@
  *     const puncher = new Puncher({ host, commands, events });
  *     puncher.start();
  *     puncher.use(rendezvous);
+ *
+ * Two peers that cannot reach each other are connected through a third that relays, encrypted from end to end: a rendezvous, or a member that
+ * offers it (`RelayLimits`, `serveRelay`). A node that others cannot reach keeps places at relays (`Relays`) and announces its addresses
+ * there; they are dialled last.
  */
 export { DIAL_BACK, REACH_ME, serveDialBack } from "./dial-back.ts";
 export {
@@ -31,3 +35,6 @@ export type { Port } from "./ports.ts";
 export { PunchService } from "./punch-service.ts";
 export { Puncher } from "./puncher.ts";
 export { Reflector, REFLECTOR } from "./reflector.ts";
+export { RELAY_LIMITS, RelayLimits } from "./relay-limits.ts";
+export { serveRelay } from "./relay-service.ts";
+export { Relays } from "./relays.ts";

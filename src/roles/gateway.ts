@@ -160,6 +160,7 @@ export function startGateway(
         clusters: named,
         knows: (peer, name) => clusters.knows(peer, name),
       },
+      relays: () => clusters.relays(),
       signal,
     });
     if (finder) {

@@ -1,7 +1,12 @@
 /** How a member comes into its cluster, through bootstraps or the local network, and comes back after its rendezvous was away. */
 import { ShoalError, type EventSink } from "../lib/index.ts";
-import type { Membership } from "../cluster/index.ts";
-import { Bootstraps, type Commands, type Host } from "../network/index.ts";
+import type { ClusterView, Membership } from "../cluster/index.ts";
+import {
+  Bootstraps,
+  type Commands,
+  type Host,
+  type PeerTarget,
+} from "../network/index.ts";
 import { LanJoiner, type LanJoinerOptions } from "./lan.ts";
 import {
   keepClusterRecord,
@@ -11,6 +16,7 @@ import { reportReadiness } from "../inference/index.ts";
 import {
   OwnAddresses,
   type OwnAddressesOptions,
+  Relays,
   serveDialBack,
   type Puncher,
 } from "../reach/index.ts";
@@ -26,6 +32,8 @@ export interface JoinOptions {
   puncher?: Puncher | undefined;
   /** Joins at a rendezvous or member that was just connected; of a gateway in several clusters, this one if it is named. */
   join: (through: string, cluster?: string) => Promise<void>;
+  /** Members that relay: others are to reach it through them if need be. Undefined where nobody dials it. */
+  relays?: (() => PeerTarget[]) | undefined;
   /** Give up if none answers for so long. */
   bootstrapTimeoutMs: number;
   /** What is looked for in the local network, and how. */
@@ -111,6 +119,8 @@ export async function joinThroughBootstraps(
   const joined = Promise.withResolvers<void>();
   joined.promise.catch(() => {});
   const own = commands && findOut(stack, { host, commands, events });
+  const relays =
+    own && options.relays && keepPlaces(stack, own, options.relays, options);
   const bootstraps = new Bootstraps({
     host,
     targets: options.bootstraps,
@@ -118,7 +128,12 @@ export async function joinThroughBootstraps(
     onConnected: ({ peer }) => {
       void own?.joined(peer);
       options.puncher?.use(peer);
-      join(peer).then(joined.resolve, (error: unknown) => {
+      const comeIn = async (): Promise<void> => {
+        // Its first word to the others says already where they reach it.
+        await relays?.at(peer);
+        await join(peer);
+      };
+      comeIn().then(joined.resolve, (error: unknown) => {
         const { code, message } = ShoalError.from(error);
         events.warn("CLUSTER", `could not join: ${message}`, { peer, code });
         joined.reject(error);
@@ -130,6 +145,14 @@ export async function joinThroughBootstraps(
   const timeoutMs = options.bootstrapTimeoutMs;
   await bootstraps.firstConnection({ timeoutMs, signal });
   await joined.promise;
+}
+
+/** The members that relay. */
+export function relaysOf(membership: Membership): PeerTarget[] {
+  return membership
+    .announcements()
+    .filter(({ relay }) => relay === true)
+    .map(({ peer: peerId, addresses }) => ({ peerId, addresses }));
 }
 
 /**
@@ -157,4 +180,32 @@ function findOut(
   own.start();
   stack.defer(() => own.stop());
   return own;
+}
+
+/** At relays, where others do not reach this machine. */
+function keepPlaces(
+  stack: AsyncDisposableStack,
+  own: OwnAddresses,
+  offers: () => PeerTarget[],
+  { host, commands, events }: Omit<JoinOptions, "lan">,
+): Relays | undefined {
+  if (commands === undefined) return undefined;
+  const isReached = (): boolean | undefined => own.state.isReached;
+  const relays = new Relays({ host, commands, events, offers, isReached });
+  relays.start();
+  stack.defer(() => relays.stop());
+  return relays;
+}
+
+/** Throws CLUSTER_MODEL_MISMATCH. */
+export function refuseOtherModel(
+  view: ClusterView | undefined,
+  model: string,
+): void {
+  if (view === undefined || view.manifest === model) return;
+  throw new ShoalError(
+    "CLUSTER_MODEL_MISMATCH",
+    `the cluster serves another model, ${view.model} (${view.manifest}): this node's is ${model}`,
+    { cluster: view.manifest, node: model },
+  );
 }

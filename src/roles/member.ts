@@ -11,15 +11,15 @@ import {
   type ShoalError,
   VERSION,
 } from "../lib/index.ts";
+import { Puncher, type RelayLimits, serveRelay } from "../reach/index.ts";
 import {
   Commands,
   createHost,
   type Host,
   type HostMetrics,
   refuseTakenPorts,
+  type RelayPolicy,
 } from "../network/index.ts";
-
-import { Puncher } from "../reach/index.ts";
 
 export interface RoleHostOptions {
   /** Names the role's files in the state folder. */
@@ -28,6 +28,8 @@ export interface RoleHostOptions {
   paths: Paths;
   events: EventSink;
   metrics?: HostMetrics | undefined;
+  /** It relays. */
+  relay?: RelayPolicy | undefined;
 }
 
 /** A host whose identity and database outlive the process. Throws HOME_IN_USE or PORT_IN_USE, before models are read or hashed. */
@@ -73,14 +75,25 @@ export interface Member {
 
 type OfCluster = Omit<
   MembershipOptions,
-  "host" | "commands" | "onIdentityTaken"
+  "host" | "commands" | "relays" | "onIdentityTaken"
 >;
 
-export function memberOf(host: Host, options: OfCluster): Member {
+/** `limits`: it relays, for its cluster's members above all. */
+export function memberOf(
+  host: Host,
+  options: OfCluster,
+  limits?: RelayLimits,
+): Member {
   const commands = new Commands(host);
   const { promise: failed, resolve } = Promise.withResolvers<ShoalError>();
   const how = { ...options, onIdentityTaken: resolve };
-  const membership = new Membership({ host, commands, ...how });
+  const relays = limits !== undefined;
+  const membership = new Membership({ host, commands, relays, ...how });
+  if (limits !== undefined) {
+    limits.clustersOf = (peer) =>
+      membership.knows(peer) ? [options.cluster] : [];
+    serveRelay({ host, commands, limits });
+  }
   const { events } = options;
   const puncher = new Puncher({ host, commands, events });
   return { host, commands, membership, puncher, failed };

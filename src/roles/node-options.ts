@@ -12,6 +12,8 @@ export interface NodeOptions extends TransferFlags, SaidMode {
   /** Folder with the shard or the model. Undefined: it is fetched. */
   modelDir?: string | undefined;
   listen: readonly string[];
+  /** Relays for members that cannot reach each other, at most so many bytes per second; undefined: it does not. */
+  relay?: { bytesPerSecond: number | undefined } | undefined;
   /** Port for the data connections of neighbours' engines, 0 any; undefined: none, and frames go through the nodes. */
   dataPort?: number | undefined;
   /** Tokens of one session; undefined: the model's own, up to CONTEXT_DEFAULTS.most, as far as memory allows. */

@@ -7,7 +7,7 @@
 import { RendezvousService } from "../cluster/index.ts";
 import { Commands, selfTestDht } from "../network/index.ts";
 import { CatalogService } from "../catalog/index.ts";
-import { serveDialBack } from "../reach/index.ts";
+import { RelayLimits, serveDialBack, serveRelay } from "../reach/index.ts";
 import { RendezvousSeed, type TransferFlags } from "../weights/index.ts";
 import { createRoleHost } from "./member.ts";
 import { servePunching } from "./punching.ts";
@@ -25,6 +25,8 @@ export interface RendezvousOptions {
   diagnostics?: DiagnosticsPlace | undefined;
   /** A gateway that its page offers to try. */
   api?: string | undefined;
+  /** Relays for members that cannot reach each other, at most so many bytes per second; undefined: it does not. */
+  relay?: { bytesPerSecond: number | undefined } | undefined;
   /** Undefined: it keeps no weights. */
   seed?:
     ({ directory: string; limitBytes: number } & TransferFlags) | undefined;
@@ -36,14 +38,24 @@ export function startRendezvous(
 ): Promise<Role> {
   return composed(async (stack) => {
     const watch = watchRole("rendezvous", options.diagnostics, events);
+    const limits =
+      options.relay &&
+      new RelayLimits({
+        ...options.relay,
+        events,
+      });
     const host = await createRoleHost({
       name: "rendezvous",
       listen: options.listen,
       paths,
       events,
       metrics: watch.metrics,
+      relay: limits,
     });
-    events.info("CONFIG", "rendezvous", { peer: host.peerId });
+    events.info("CONFIG", "rendezvous", {
+      peer: host.peerId,
+      relays: limits !== undefined,
+    });
     const commands = new Commands(host);
     const service = new RendezvousService({
       host,
@@ -51,6 +63,10 @@ export function startRendezvous(
       events,
       keepsPublished: options.seed !== undefined,
     });
+    if (limits) {
+      limits.clustersOf = (peer) => service.clustersOf(peer);
+      serveRelay({ host, commands, limits });
+    }
     service.start();
     serveDialBack({ host, commands });
     stack.defer(() => service.stop());

@@ -40,7 +40,7 @@ import {
 } from "../model/index.ts";
 import { createHost } from "../network/index.ts";
 import { STORE_DEFAULTS } from "../store/index.ts";
-import { joinCluster, lanOf } from "./join.ts";
+import { joinCluster, lanOf, relaysOf } from "./join.ts";
 import { createRoleHost, memberOf, startMember } from "./member.ts";
 import { composed, type Role, type RoleContext } from "./role.ts";
 import {
@@ -185,6 +185,7 @@ export function startSeeder(
         await files.syncWith(peer);
       },
       lan: lanOf(membership),
+      relays: () => relaysOf(membership),
       signal,
     });
     const copies = new SpareCopies({

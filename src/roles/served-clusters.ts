@@ -8,8 +8,9 @@ import {
 } from "../inference/index.ts";
 import type { EventSink, Paths } from "../lib/index.ts";
 import { ShoalError } from "../lib/index.ts";
-import type { Commands, Host } from "../network/index.ts";
+import type { Commands, Host, PeerTarget } from "../network/index.ts";
 import type { ClusterStatus } from "../status/index.ts";
+import { relaysOf } from "./join.ts";
 import { keepClusterRecord } from "./saved-cluster-record.ts";
 
 export interface ServedClustersOptions {
@@ -63,6 +64,13 @@ export class ServedClusters {
   /** Members that hold something of a cluster. */
   membersOf(cluster: string): number {
     return this.#served.get(cluster)?.membership.announcements().length ?? 0;
+  }
+
+  /** Members that relay, of all clusters. */
+  relays(): PeerTarget[] {
+    return [...this.#served.values()].flatMap((one) =>
+      relaysOf(one.membership),
+    );
   }
 
   status(): ClusterStatus[] {

@@ -7,7 +7,7 @@
  */
 import { totalmem } from "node:os";
 import { join } from "node:path";
-import type { ClusterView } from "../cluster/index.ts";
+import type { LoadShardRequest } from "../cluster/index.ts";
 import {
   chooseGpu,
   ENGINE_DEFAULTS,
@@ -24,6 +24,7 @@ import {
 } from "../lib/index.ts";
 import { partsOf } from "../model/index.ts";
 import type { Host } from "../network/index.ts";
+import { RelayLimits } from "../reach/index.ts";
 import {
   DiskLayers,
   fetchModel,
@@ -36,7 +37,7 @@ import {
 } from "../weights/index.ts";
 import { dataPlaceOf } from "./data-place.ts";
 import { DhtAnnouncer, type ShardOfPlan } from "./dht-announce.ts";
-import { joinToStay, lanOf } from "./join.ts";
+import { joinToStay, lanOf, refuseOtherModel, relaysOf } from "./join.ts";
 import {
   nameOfWanted,
   namedShard,
@@ -80,14 +81,18 @@ export function startNode(
     for (const line of gpu.problems) events.warn("ENGINE", line);
     const watch = watchRole("node", diagnostics, events);
     const { metrics } = watch;
+    const relay =
+      options.relay && new RelayLimits({ ...options.relay, events });
     const host = await createRoleHost({
       name: "node",
       listen,
       paths,
       events,
       metrics,
+      relay,
     });
-    return await new ShardNode(options, context, host, gpu).start(stack, watch);
+    const node = new ShardNode(options, context, host, gpu, relay);
+    return await node.start(stack, watch);
   });
 }
 
@@ -115,6 +120,7 @@ class ShardNode {
     { events, paths, signal }: RoleContext,
     host: Host,
     gpu: GpuChoice,
+    relay: RelayLimits | undefined,
   ) {
     const { cluster, modelDir, sessions, threads, spareBytes = 0 } = options;
     this.#options = options;
@@ -123,7 +129,7 @@ class ShardNode {
     this.#paths = paths;
     this.#signal = AbortSignal.any([signal, this.#stopping.signal]);
     this.#modelsDir = join(paths.data, "models");
-    this.#member = memberOf(host, {
+    const about = {
       events,
       cluster,
       capacity: () => ({
@@ -131,8 +137,9 @@ class ShardNode {
         freeMemoryBytes: takesMore(options) ? this.#freeMemory() : 0,
         threads,
       }),
-      onLoadShard: (request) => this.#taking.accept(request),
-    });
+      onLoadShard: (request: LoadShardRequest) => this.#taking.accept(request),
+    };
+    this.#member = memberOf(host, about, relay);
     const { commands, membership } = this.#member;
     this.#stages = new StageService({
       host,
@@ -300,6 +307,7 @@ class ShardNode {
       events: this.#events,
       join: (through) => this.#joinAt(through),
       lan: lanOf(membership),
+      relays: () => relaysOf(membership),
       signal: this.#signal,
     });
     stack.defer(() => this.#announcer.stop());
@@ -390,13 +398,4 @@ class ShardNode {
 
 function asInPlan({ id, number, range }: PlannedShard): ShardOfPlan {
   return { index: number.index, manifest: id, ...range };
-}
-
-function refuseOtherModel(view: ClusterView | undefined, model: string): void {
-  if (view === undefined || view.manifest === model) return;
-  throw new ShoalError(
-    "CLUSTER_MODEL_MISMATCH",
-    `the cluster serves another model, ${view.model} (${view.manifest}): this node's is ${model}`,
-    { cluster: view.manifest, node: model },
-  );
 }

@@ -52,22 +52,27 @@ export class TestNetwork implements AsyncDisposable {
   #numbered = 0;
   #slowed = 0;
 
-  private constructor(router: Namespace) {
+  readonly #range: string;
+
+  private constructor(router: Namespace, range: string) {
     this.#router = router;
+    this.#range = range;
   }
 
-  static async create(): Promise<TestNetwork> {
+  /** By default of the range for tests of networks (RFC 2544): never an address of anybody's, and none that is private. */
+  static async create(range = "198.18"): Promise<TestNetwork> {
     const router = await Namespace.create();
     router.run("echo 1 > /proc/sys/net/ipv4/ip_forward");
-    return new TestNetwork(router);
+    return new TestNetwork(router, range);
   }
 
   /** One more machine. */
   async place(): Promise<Place> {
     const number = ++this.#numbered;
     const namespace = await Namespace.create();
-    // Of the range for tests of networks (RFC 2544): never an address of anybody's.
-    const [router, address] = [1, 2].map((host) => `198.18.${number}.${host}`);
+    const [router, address] = [1, 2].map(
+      (host) => `${this.#range}.${number}.${host}`,
+    );
     try {
       this.#router.run(
         `ip link add to${number} type veth peer name cable netns ${namespace.pid} && ip addr add ${router}/30 dev to${number} && ip link set to${number} up`,
