@@ -36,7 +36,7 @@ const IDLE_ENOUGH = 0.4;
 /** Ends a hang. */
 const FILE_MS = 600_000;
 /** Processes of tests that may run a second time. If more fail, it is not the load. */
-const MOST_AGAIN = 4;
+const MOST_AGAIN = 6;
 
 type TestEvent = { type: string; data: Record<string, unknown> };
 
@@ -73,15 +73,8 @@ const seconds: Record<string, number> = {};
 const startMs = performance.now();
 const again: Run[] = [];
 await runAll(groups(files));
-for (const first of again) {
-  if (again.length > MOST_AGAIN) {
-    tellRun(first);
-    continue;
-  }
-  tell(`${nameOf(first)} failed beside others, and runs again, alone:`);
-  for (const failure of failures(first)) tell(`  ${failure}`);
-  tellRun(await runGroup(first.group));
-}
+for (const first of again)
+  tellRun(again.length > MOST_AGAIN ? first : await runGroup(first.group));
 const tookSeconds = Math.round((performance.now() - startMs) / 1000);
 for (const [what, count] of Object.entries(sum)) tell(`${what} ${count}`);
 tell(`${files.length} files in ${tookSeconds} s; the slowest:`);
@@ -124,8 +117,13 @@ async function runAll(groups: readonly Group[]): Promise<void> {
       if (isOfRoom) rooms++;
       const done = runGroup(group)
         .then((first) => {
-          if (isGoodRun(first.counts) || groups.length === 1) tellRun(first);
-          else again.push(first);
+          if (isGoodRun(first.counts) || groups.length === 1) {
+            tellRun(first);
+            return;
+          }
+          again.push(first);
+          tell(`${nameOf(first)} failed beside others, to run again alone:`);
+          for (const failure of failures(first)) tell(`  ${failure}`);
         })
         .finally(() => {
           running.delete(done);
