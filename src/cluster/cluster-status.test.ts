@@ -41,6 +41,7 @@ function statusOf(
     published,
     refused: {},
     sinceMs: () => 7,
+    heardMs: () => 9,
     planOf,
   });
   assert.deepEqual(
@@ -166,6 +167,7 @@ test("every shard of the plan has a line, its best state in it", () => {
   );
   assert.deepEqual(status.missing, [2]);
   assert.equal(status.members[0]?.sinceMs, 7);
+  assert.equal(status.members[0]?.heardMs, 9);
 });
 
 test("a published plan that nobody holds yet is shown", () => {

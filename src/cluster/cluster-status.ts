@@ -17,6 +17,7 @@ export interface ClusterFacts {
   published: Pick<ClusterRecord, "manifest" | "model" | "shards"> | undefined;
   refused: Record<string, number>;
   sinceMs: (announcement: Announcement) => number | undefined;
+  heardMs: (announcement: Announcement) => number | undefined;
   /** Of a member's clock, minus this process's. */
   clockAheadMs?:
     ((announcement: Announcement) => number | undefined) | undefined;
@@ -251,7 +252,7 @@ function percent({ progress }: Announcement): string {
 
 function member(
   a: Announcement,
-  { sinceMs, clockAheadMs, rivalOf }: ClusterFacts,
+  { sinceMs, heardMs, clockAheadMs, rivalOf }: ClusterFacts,
 ): MemberStatus {
   return {
     peer: a.peer,
@@ -268,6 +269,7 @@ function member(
     progress: a.progress ?? null,
     version: a.version,
     issuedMs: a.issuedMs,
+    heardMs: heardMs(a) ?? a.issuedMs,
     sinceMs: sinceMs(a) ?? a.issuedMs,
     clockAheadMs: clockAheadMs?.(a) ?? null,
     rivalAddresses: rivalOf?.(a) ?? null,

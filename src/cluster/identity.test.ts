@@ -90,8 +90,11 @@ test("the one that starts second is refused; the first is told and goes on, and 
   await first.membership.hold(shard(0, { state: "draining" }));
   await sees(gateway, holders("0 draining"), "the first's own word");
   // While a second process ends its connections, the first one may be missed for a moment on a busy machine.
-  const seen = new Set(views.filter((view) => view !== ""));
-  assert.deepEqual(seen, new Set(["0 ready", "0 draining"]));
+  const ofFirst = ["", "0 ready", "0 draining"];
+  assert.deepEqual(
+    views.filter((view) => !ofFirst.includes(view)),
+    [],
+  );
 });
 
 test("the elder comes second, as after a cut: the younger stops", async (t) => {

@@ -141,6 +141,7 @@ export class KnownCluster {
       published: this.published,
       refused: this.refusals.toObject(),
       sinceMs: (a) => this.records.sinceMs(a),
+      heardMs: (a) => this.records.heardMs(a),
       clockAheadMs: ({ peer }) =>
         peer === ownPeer ? 0 : this.#clocks.aheadMs(peer, nowMs, wallMs),
       rivalOf,

@@ -227,6 +227,11 @@ export class ClusterRecords {
     return this.#byHolder.get(holderId(announcement))?.sinceMs;
   }
 
+  /** When the holder's record was sealed or renewed last. */
+  heardMs(announcement: Announcement): number | undefined {
+    return this.get(holderId(announcement))?.bornMs;
+  }
+
   /** Forgets a peer's records up to `seq`; only a newer one brings it back. Returns whether there were any. */
   removePeer(peer: string, seq: number = Number.MAX_SAFE_INTEGER): boolean {
     const condemned = this.of(peer).filter((r) => numberOf(r) <= seq);

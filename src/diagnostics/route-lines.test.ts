@@ -29,6 +29,7 @@ function member(
     progress: null,
     version: "0.1.0",
     issuedMs: 0,
+    heardMs: 0,
     sinceMs: 0,
     clockAheadMs: null,
     rivalAddresses: null,

@@ -130,6 +130,7 @@ const member = z.object({
   progress,
   version: z.string().max(32),
   issuedMs: ms,
+  heardMs: ms,
   sinceMs: ms,
   clockAheadMs: z.number().nullable(),
   rivalAddresses: z.array(text).max(16).nullable(),

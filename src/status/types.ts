@@ -151,6 +151,8 @@ export interface MemberStatus {
   version: string;
   /** When its last announcement was signed, by its clock. */
   issuedMs: number;
+  /** When that was said or renewed last, by this process's clock. */
+  heardMs: number;
   /** Since when this node knows of it. */
   sinceMs: number;
   /** Its machine's clock, minus that of the process whose status this is. */

@@ -113,11 +113,11 @@ test("one node's clock is ahead, another's behind: both serve for longer than an
   assert.match(mine.cause.what, /^the clock of ….{8} is .* (ahead|behind)$/);
 
   const first = new Map(
-    (await view()).members.map((m) => [m.peer, m.issuedMs]),
+    (await view()).members.map((m) => [m.peer, m.heardMs]),
   );
-  await until("everybody's announcement to be another", async () =>
+  await until("everybody to be heard of again", async () =>
     (await view()).members.every(
-      ({ peer, issuedMs }) => issuedMs > first.get(peer)! + TTL_MS,
+      ({ peer, heardMs }) => heardMs > first.get(peer)! + TTL_MS,
     ),
   );
   assert.equal((await complete(api, PROMPT, 12)).text, text);

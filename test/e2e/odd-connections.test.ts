@@ -128,12 +128,12 @@ describe(
         .join();
     }
 
-    /** The number of the node's announcement that the gateway has. */
+    /** When the gateway heard of the node last. */
     async function heard({ status }: Gateway): Promise<number> {
       const [cluster] = (await status()).clusters;
       const [holder] = cluster?.members ?? [];
       assert.equal(holder?.peer, peer, "the node was lost");
-      return holder.issuedMs;
+      return holder.heardMs;
     }
 
     const cases = [

@@ -134,6 +134,7 @@ export const brokenCluster = clusterStatus(
       progress: { doneBytes: Math.floor(part * GiB), sizeBytes: GiB },
       version: "0.1.0",
       issuedMs: 0,
+      heardMs: 0,
       sinceMs: 0,
       clockAheadMs: null,
       rivalAddresses: null,

@@ -38,6 +38,7 @@ function memberOf(i: number, shards: number, nowMs: number): MemberStatus {
       i % 17 === 16 ? { doneBytes: 40_000_000, sizeBytes: 90_000_000 } : null,
     version: "0.1.0",
     issuedMs: nowMs - 1_000 * (i % 20),
+    heardMs: nowMs - 1_000 * (i % 20),
     sinceMs: nowMs - 60_000 * (i + 1),
     clockAheadMs: 0,
     rivalAddresses: null,

@@ -141,7 +141,7 @@ export function NodeView(props: {
                     ? DASH
                     : `${percent(member.progress.doneBytes, member.progress.sizeBytes)} of ${bytes(member.progress.sizeBytes)}`,
                 ],
-                ["Announced", ago(member.issuedMs)],
+                ["Heard of", ago(member.heardMs)],
                 [
                   "Connected to",
                   member.links.length === 0
