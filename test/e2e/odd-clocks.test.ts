@@ -112,9 +112,7 @@ test("one node's clock is ahead, another's behind: both serve for longer than an
   assert.equal(mine.cause?.code, "MEMBER_CLOCK", JSON.stringify(mine.findings));
   assert.match(mine.cause.what, /^the clock of ….{8} is .* (ahead|behind)$/);
 
-  const first = new Map(
-    (await view()).members.map((m) => [m.peer, m.heardMs]),
-  );
+  const first = new Map((await view()).members.map((m) => [m.peer, m.heardMs]));
   await until("everybody to be heard of again", async () =>
     (await view()).members.every(
       ({ peer, heardMs }) => heardMs > first.get(peer)! + TTL_MS,

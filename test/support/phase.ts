@@ -93,7 +93,7 @@ const COUNTED: ReadonlySet<Phase> = new Set(["first chunk", "prefill"]);
 
 const TRIES = 20;
 /** Of processor time that only a chunk takes: an idle engine needs less until the chunk comes to it. In hundredths of a second. */
-const CHUNK_TICKS = 5;
+const CHUNK_TICKS = 2;
 /** An engine keeps what it computed for itself for half a second at most (engine/loop.ts); so long without news, there is none. */
 const UNTOLD_MS = 700;
 
@@ -292,7 +292,7 @@ function enginesOf(
   );
 }
 
-/** Once that engine computes its chunk, which takes it hundreds of milliseconds; false if the request was over before. */
+/** Once that engine computes its chunk, which takes it a few more of these; false if the request was over before. */
 async function atWork(pid: number, { isOver }: Request): Promise<boolean> {
   const startTicks = ticksOf(pid);
   let isWorking = false;
