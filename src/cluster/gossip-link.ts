@@ -97,6 +97,7 @@ export class GossipLink {
       cluster: known.name,
       onRefused: (peer, error) => this.#onRefused(peer, error),
       onForeign: (peer) => this.#gossip.forget(peer),
+      onBroken: (peer) => this.#exchangeAgain(peer),
     });
     this.#gossip = new Gossip({
       self: host.peerId,
@@ -150,6 +151,13 @@ export class GossipLink {
     if (this.#isAlone()) this.#missing.hurry(this.#now());
     this.#gossip.connected(peer, this.#now());
     this.#flush();
+  }
+
+  /** Over another connection: of two with a neighbour that moved, the older one is dead. */
+  #exchangeAgain(peer: string): void {
+    if (this.#stopped || !this.#gossip.has(peer)) return;
+    this.#gossip.forget(peer);
+    this.addNeighbour(peer);
   }
 
   /** This node sealed a record. `told` have it already. */

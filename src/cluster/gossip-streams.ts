@@ -20,6 +20,8 @@ const STREAMS = Object.freeze({
   /** Messages accepted from one peer. A busy neighbour in a large cluster sends ten a second. */
   rate: { burst: 1_000, perSecond: 100 },
   maxNameBytes: 512,
+  /** One that was open for less is not told as broken, so that a neighbour that ends each stream costs nothing. */
+  settledMs: 1_000,
 });
 
 interface Outgoing {
@@ -33,6 +35,8 @@ export interface GossipStreamsOptions {
   onRefused: (peer: string, error: unknown) => void;
   /** It ended the stream in order: it is not in this cluster. */
   onForeign: (peer: string) => void;
+  /** The stream was lost, and what was sent last with it; the peer may be connected by another way. */
+  onBroken: (peer: string) => void;
 }
 
 /** The sending half. */
@@ -73,7 +77,7 @@ export class GossipStreams {
   }
 
   async #open(peer: string, out: Outgoing): Promise<void> {
-    const { host, cluster, onRefused, onForeign } = this.#options;
+    const { host, cluster, onRefused, onForeign, onBroken } = this.#options;
     try {
       const stream = await host.openStream(peer, GOSSIP_PROTOCOL, {
         maxFrameBytes: MAX_GOSSIP_BYTES,
@@ -84,10 +88,13 @@ export class GossipStreams {
         return;
       }
       stream.onFrame(() => {}); // nothing is answered
+      const openedMs = performance.now();
       stream.onClose((error) => {
         if (this.#all.get(peer) !== out) return;
         this.#all.delete(peer);
+        const isSettled = performance.now() - openedMs > STREAMS.settledMs;
         if (error === undefined) onForeign(peer);
+        else if (isSettled && !this.#stopped) onBroken(peer);
       });
       void stream.send(Buffer.from(cluster));
       for (const message of out.waiting) void stream.send(message);
